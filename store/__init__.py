@@ -1,0 +1,1 @@
+"""The table of images in LanceDB: no torch, no BentoML."""

@@ -1,0 +1,174 @@
+"""Searching the table: nearest vectors, matching text, both fused, or the newest first."""
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from store.errors import QueryError
+from store.filters import ALWAYS, compile_filter
+from store.fusion import fuse
+from store.literals import literal
+from store.metadata import Registry
+from store.rows import check_vector, score_of, selected, to_dicts, to_hit
+from store.schemas import FloatVector, Hit, SearchQuery
+from store.values import is_unicode
+
+if TYPE_CHECKING:
+    from lancedb import AsyncTable
+    from lancedb.query import AsyncStandardQuery
+
+MAX_LIMIT = 1000
+MAX_OFFSET = 100_000
+MAX_TEXT_CHARS = 10_000
+# How deep each list goes into a fusion. It is the same for all pages of up to a thousand hits, so
+# that paging through them neither repeats nor leaves out an image.
+FUSION_DEPTH = 1000
+# Up to here, rows at the same distance as the last hit are fetched too, and put in order.
+MAX_TIES = 16_384
+
+_Found = dict[str, Any]
+_T = TypeVar("_T")
+
+
+def check_query(query: SearchQuery, dim: int) -> None:
+    """Checks a query's bounds before any work.
+
+    Raises:
+        QueryError: out of bounds, or parts that do not go together.
+        InvalidRowError: a vector of another shape, not finite or not of unit length.
+    """
+    if not 1 <= query.limit <= MAX_LIMIT:
+        raise QueryError(f"limit must be 1 to {MAX_LIMIT}")
+    if not 0 <= query.offset <= MAX_OFFSET:
+        raise QueryError(f"offset must be 0 to {MAX_OFFSET}")
+    if query.min_score is not None and not -1 <= query.min_score <= 1:
+        raise QueryError("min_score must be -1 to 1")
+    for vector in (query.vector, query.text_vector):
+        if vector is not None:
+            check_vector(vector, dim)
+    _check_text(query)
+
+
+def _check_text(query: SearchQuery) -> None:
+    if (query.text is None) != (query.text_vector is None):
+        raise QueryError("a text and its vector go together")
+    if query.text is not None and len(query.text) > MAX_TEXT_CHARS:
+        raise QueryError(f"the text must have at most {MAX_TEXT_CHARS} characters")
+    if query.text is not None and not is_unicode(query.text):
+        raise QueryError("the text is not valid Unicode")
+    if query.min_score is not None and query.vector is None and query.text is None:
+        raise QueryError("min_score needs a picture or a text to score against")
+
+
+async def search(table: "AsyncTable", query: SearchQuery) -> list[Hit]:
+    """Answers a checked query, best first. The filter is applied before any ranking.
+
+    Raises:
+        FilterError: the filter is not in the language or does not fit the columns.
+    """
+    registry = Registry.from_schema(await table.schema())
+    view = _View(table, registry, compile_filter(query.filter or {}, registry.by_key))
+    if query.text is not None:
+        found = await _fused(view, query)
+    elif query.vector is not None:
+        found = await view.nearest(query.vector, query.offset + query.limit, selected(registry))
+        found = _page(_scored(found, query), query)
+    else:
+        found = await view.newest(query.limit, query.offset)
+    return [to_hit(row, registry) for row in found]
+
+
+async def _fused(view: "_View", query: SearchQuery) -> list[_Found]:
+    """Fuses nearest to the picture, nearest to the text's vector and matches of the text.
+
+    The score stays the similarity to the picture, or without one to the text's vector, so it need
+    not fall from hit to hit.
+    """
+    depth = FUSION_DEPTH * math.ceil((query.offset + query.limit) / FUSION_DEPTH)
+    vectors = [vector for vector in (query.vector, query.text_vector) if vector is not None]
+    rankings = await asyncio.gather(
+        *(view.nearest(vector, depth, ["id"]) for vector in vectors),
+        view.matching(query.text or "", depth),
+    )
+    order = fuse([[row["id"] for row in ranking] for ranking in rankings])
+    if query.min_score is None:
+        return await view.scored(vectors[0], _page(order, query))
+    return _page(_scored(await view.scored(vectors[0], order), query), query)
+
+
+def _scored(found: list[_Found], query: SearchQuery) -> list[_Found]:
+    if query.min_score is None:
+        return found
+    return [row for row in found if score_of(row["_distance"]) >= query.min_score]
+
+
+def _filtered(query: "AsyncStandardQuery", where: str) -> "AsyncStandardQuery":
+    return query if where == ALWAYS else query.where(where)
+
+
+def _page(ranked: list[_T], query: SearchQuery) -> list[_T]:
+    return ranked[query.offset : query.offset + query.limit]
+
+
+class _View:
+    """The rows of the table that a filter lets through."""
+
+    def __init__(self, table: "AsyncTable", registry: Registry, where: str) -> None:
+        self._table = table
+        self._registry = registry
+        self._where = where
+
+    async def newest(self, limit: int, offset: int) -> list[_Found]:
+        from lancedb.query import ColumnOrdering  # noqa: PLC0415 - see store.engine
+
+        order = [
+            ColumnOrdering(column_name="created_at", ascending=False),
+            ColumnOrdering(column_name="id"),
+        ]
+        rows = _filtered(self._table.query(), self._where).order_by(order)
+        # The columns that are ordered by have to be among the selected ones.
+        found = await rows.select(selected(self._registry)).limit(limit).offset(offset).to_arrow()
+        return to_dicts(found)
+
+    async def nearest(self, vector: FloatVector, count: int, columns: list[str]) -> list[_Found]:
+        """The nearest rows by distance, then id.
+
+        Of several rows at the last place's distance LanceDB returns any, so more are asked for
+        until it is clear which are the first ones by id.
+        """
+        asked = count + 1
+        while True:
+            found = await self._by_distance(vector, asked, columns, self._where)
+            if len(found) < asked or asked > max(count + 1, MAX_TIES):
+                break
+            if found[-1]["_distance"] > found[count - 1]["_distance"]:
+                break
+            asked *= 2
+        return found[:count]
+
+    async def matching(self, text: str, count: int) -> list[_Found]:
+        """The rows whose text has any of the words, by BM25, then id."""
+        from lancedb.query import MatchQuery  # noqa: PLC0415 - see store.engine
+
+        # A MatchQuery takes its text as words: there is no query syntax in it.
+        matches = self._table.query().nearest_to_text(MatchQuery(text, "text"))
+        rows = _filtered(matches, self._where)
+        found = await rows.select(["id", "_score"]).limit(count).to_arrow()
+        return sorted(to_dicts(found), key=lambda row: (-row["_score"], row["id"]))
+
+    async def scored(self, vector: FloatVector, ids: list[str]) -> list[_Found]:
+        """The rows of these ids in this order, with their distance to the vector."""
+        if not ids:
+            return []
+        where = f"id IN ({', '.join(map(literal, ids))})"
+        found = await self._by_distance(vector, len(ids), selected(self._registry), where)
+        by_id = {row["id"]: row for row in found}
+        return [by_id[each] for each in ids if each in by_id]
+
+    async def _by_distance(
+        self, vector: FloatVector, count: int, columns: list[str], where: str
+    ) -> list[_Found]:
+        nearest = self._table.query().nearest_to(vector).distance_type("cosine")
+        rows = _filtered(nearest, where)
+        found = await rows.select([*columns, "_distance"]).limit(count).to_arrow()
+        return sorted(to_dicts(found), key=lambda row: (row["_distance"], row["id"]))
