@@ -1,0 +1,200 @@
+"""CLIP without a server: pixels and texts to unit-length embeddings."""
+
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import open_clip
+import torch
+from safetensors import SafetensorError
+
+from runners import clip_weights
+from runners.compute import limit_threads, resolve_device
+from runners.errors import (
+    ModelOutputError,
+    UnsupportedModelError,
+    WeightsInvalidError,
+)
+from runners.schemas import ClipInfo, Embeddings, Pixels
+from runners.settings import ModelSettings
+from runners.weights import WeightsSource, check_sha256, clip_source, identity_of
+
+_FORWARD_SIZE = 64
+_UNIT_TOLERANCE = 1e-3
+
+Tokenizer = Callable[[list[str]], torch.Tensor]
+
+
+class ClipModel:
+    """An open_clip model on one device, in fp32; use it from one thread at a time.
+
+    Attributes:
+        info: What the model is, and how pictures must be prepared for it.
+    """
+
+    def __init__(
+        self, model: torch.nn.Module, tokenizer: Tokenizer, info: ClipInfo, device: str
+    ) -> None:
+        self.info = info
+        self._model: Any = model.eval().to(device)
+        self._tokenizer = tokenizer
+        self._device = device
+        self._mean = torch.tensor(info.mean, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(info.std, device=device).view(1, 3, 1, 1)
+
+    @classmethod
+    def load(cls, settings: ModelSettings) -> Self:
+        """Load what the settings name, downloading published weights if they are not here yet.
+
+        Raises:
+            DeviceError: If the device is not there.
+            UnknownModelError: If the architecture or the tag is not known.
+            UnsupportedModelError: If the model cannot be used here.
+            WeightsError: If the weights are missing, cannot be downloaded or do not fit.
+        """
+        source = clip_source(settings)
+        clip_weights.check_published(source)
+        device = resolve_device(settings.device)
+        limit_threads(settings.threads)
+        checkpoint = source.path or clip_weights.fetch(source)
+        check_sha256(checkpoint, source)
+        model = _create(source, checkpoint)
+        tokenizer = _tokenizer(source)
+        return cls(model, tokenizer, _describe(model, tokenizer, source), device)
+
+    def warm_up(self) -> None:
+        """Run both towers once, so that the first request does not pay for it."""
+        size = self.info.image_size
+        self.encode_images(np.zeros((1, size, size, 3), np.uint8))
+        self.encode_texts(["warm up"])
+
+    def encode_images(self, pixels: Pixels) -> Embeddings:
+        """Embed pictures that were resized and cropped as open_clip's own transform does.
+
+        Args:
+            pixels: uint8 [n, image_size, image_size, 3], RGB.
+
+        Returns:
+            float32 [n, dim], in the order of `pixels`, each of unit length.
+
+        Raises:
+            ValueError: If `pixels` has another shape or type.
+            ModelOutputError: If the model's output is no embedding.
+        """
+        size = self.info.image_size
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
+            raise ValueError(
+                f"expected uint8 [n, {size}, {size}, 3], got {pixels.dtype} {list(pixels.shape)}"
+            )
+        return self._encode(pixels, self._encode_image_batch)
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embed texts; what exceeds `context_length` tokens is cut off.
+
+        Args:
+            texts: n texts.
+
+        Returns:
+            float32 [n, dim], in the order of `texts`, each of unit length.
+
+        Raises:
+            ModelOutputError: If the model's output is no embedding.
+        """
+        return self._encode(list(texts), self._encode_text_batch)
+
+    def _encode(self, items: Any, encode_batch: Callable[[Any], torch.Tensor]) -> Embeddings:
+        """Forward in batches of bounded size, as callers may bring thousands of items."""
+        embeddings = np.empty((len(items), self.info.dim), np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(items), _FORWARD_SIZE):
+                batch = items[start : start + _FORWARD_SIZE]
+                embeddings[start : start + _FORWARD_SIZE] = encode_batch(batch).float().cpu()
+        norms = np.linalg.norm(embeddings, axis=1)
+        # Written so that a NaN counts as wrong.
+        if not (np.abs(norms - 1.0) < _UNIT_TOLERANCE).all():
+            raise ModelOutputError("the model's output is not of finite, unit length")
+        return embeddings
+
+    def _encode_image_batch(self, pixels: Pixels) -> torch.Tensor:
+        # The bytes travel to the device, not the four times larger floats. `array` copies: what
+        # comes from another process may be a read-only view, which torch warns about.
+        batch = torch.from_numpy(np.array(pixels)).to(self._device).permute(0, 3, 1, 2)
+        batch = batch.float().div_(255.0).sub_(self._mean).div_(self._std)
+        return self._model.encode_image(batch.contiguous(), normalize=True)  # type: ignore[no-any-return]
+
+    def _encode_text_batch(self, texts: list[str]) -> torch.Tensor:
+        tokens = self._tokenizer(texts).to(self._device)
+        return self._model.encode_text(tokens, normalize=True)  # type: ignore[no-any-return]
+
+
+def _create(source: WeightsSource, checkpoint: Path) -> torch.nn.Module:
+    """Build the architecture and fill in a checkpoint, of which only tensors are unpickled."""
+    try:
+        model: torch.nn.Module = open_clip.create_model(
+            source.architecture,
+            pretrained=str(checkpoint),
+            force_preprocess_cfg=clip_weights.preprocessing(source),
+            weights_only=True,
+        )
+    except ImportError as error:
+        raise _needs_package(source, error) from error
+    except (pickle.UnpicklingError, SafetensorError, EOFError, StopIteration) as error:
+        raise WeightsInvalidError(
+            f"{source.label}: the file is damaged or holds more than weights; "
+            "a checkpoint is a state dict of tensors, as .safetensors or torch.save",
+            detail=repr(error),
+        ) from error
+    except (RuntimeError, KeyError, AttributeError, TypeError, ValueError, OSError) as error:
+        raise WeightsInvalidError(
+            f"{source.label}: the file does not hold weights of the architecture "
+            f"{source.architecture}",
+            detail=repr(error),
+        ) from error
+    return model
+
+
+def _tokenizer(source: WeightsSource) -> Tokenizer:
+    """The architecture's own tokenizer; some need the transformers package and a download."""
+    try:
+        tokenizer: Tokenizer = open_clip.get_tokenizer(source.architecture)
+    except ImportError as error:
+        raise _needs_package(source, error) from error
+    except OSError as error:
+        raise UnsupportedModelError(
+            f"{source.label}: the tokenizer of {source.architecture} could not be had",
+            detail=repr(error),
+        ) from error
+    return tokenizer
+
+
+def _needs_package(source: WeightsSource, error: ImportError) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"{source.label}: the architecture {source.architecture} needs the package "
+        f"{error.name or 'transformers'}, which is not installed",
+        detail=repr(error),
+    )
+
+
+def _describe(model: Any, tokenizer: Tokenizer, source: WeightsSource) -> ClipInfo:
+    preprocess = open_clip.get_model_preprocess_cfg(model)
+    size = preprocess["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    if height != width:
+        raise UnsupportedModelError(
+            f"{source.label}: {source.architecture} takes pictures of {width}x{height} pixels; "
+            "only square ones are supported"
+        )
+    return ClipInfo(
+        model=source.architecture,
+        pretrained=identity_of(source),
+        dim=open_clip.get_model_config(source.architecture)["embed_dim"],
+        image_size=height,
+        interpolation=preprocess["interpolation"],
+        resize_mode=preprocess["resize_mode"],
+        fill_color=preprocess["fill_color"],
+        mean=tuple(preprocess["mean"]),
+        std=tuple(preprocess["std"]),
+        context_length=getattr(tokenizer, "context_length", None) or model.context_length,
+    )

@@ -1,0 +1,129 @@
+"""open_clip's published weights: which there are, and how they get here."""
+
+import difflib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import open_clip
+from huggingface_hub import (
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.utils.tqdm import tqdm
+from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+
+from runners.errors import UnknownModelError
+from runners.settings import ENV_PREFIX
+from runners.watch import PATIENCE_S, Download, watched
+from runners.weights import WeightsSource
+
+_PROBE_TIMEOUT_S = 10.0
+_log = logging.getLogger(__name__)
+
+
+def check_published(source: WeightsSource) -> None:
+    """Refuse an architecture or a tag that open_clip does not know, naming the near ones.
+
+    An architecture that comes with the weights (`source.config`) is made known first.
+
+    Raises:
+        UnknownModelError: If either is not known.
+    """
+    if source.config is not None and source.architecture not in open_clip.list_models():
+        open_clip.add_model_config(source.config)
+    if source.architecture not in (known := open_clip.list_models()):
+        raise UnknownModelError(
+            f"{ENV_PREFIX}CLIP_MODEL={source.architecture}: open_clip knows no such architecture"
+            + _near(source.architecture, known)
+        )
+    tags = open_clip.list_pretrained_tags_by_model(source.architecture)
+    if source.name is not None and source.name not in tags:
+        raise UnknownModelError(
+            f"{source.label}: neither a file here nor a published tag of {source.architecture}"
+            + (_near(source.name, tags) if tags else ", which has none: give the path of a file")
+        )
+
+
+def preprocessing(source: WeightsSource) -> dict[str, Any] | None:
+    """What a published tag changes of its architecture's preprocessing; None for a file."""
+    if source.name is None:
+        return None
+    published: dict[str, Any] = open_clip.get_pretrained_cfg(source.architecture, source.name)
+    keys = ("mean", "std", "interpolation", "resize_mode", "fill_color")
+    return {key: published[key] for key in keys if published.get(key) is not None}
+
+
+def fetch(source: WeightsSource, patience_s: float = PATIENCE_S) -> Path:
+    """Path of a published checkpoint, downloaded into Hugging Face's cache if need be.
+
+    The cache is asked first, so a machine without a network starts as fast as one with it.
+
+    Raises:
+        UnknownModelError: If open_clip knows no such architecture, or no such tag of it.
+        WeightsDownloadError: If the weights are not in the cache and cannot be had.
+    """
+    check_published(source)
+    repo, filenames = _on_the_hub(source)
+    for filename in filenames:
+        if isinstance(cached := try_to_load_from_cache(repo, filename), str):
+            return Path(cached)
+    host = urlsplit(constants.ENDPOINT).netloc
+    _log.info("%s: downloading the weights from %s", source.label, host)
+    received = _Received()
+    download = Download(
+        run=lambda: _download(repo, filenames, received),
+        received=lambda: received.bytes,
+        failure=f"{source.label}: the weights of {source.architecture} could not be downloaded "
+        f"from {host}",
+        way_out=f"set {ENV_PREFIX}CLIP_PRETRAINED to the path of a checkpoint",
+    )
+    return watched(download, patience_s)
+
+
+def _on_the_hub(source: WeightsSource) -> tuple[str, list[str]]:
+    """Repository of a tag and the file names to try, safetensors first as open_clip does."""
+    published = open_clip.get_pretrained_cfg(source.architecture, str(source.name))["hf_hub"]
+    repo, _, filename = published.rpartition("/")
+    if not filename:
+        return repo, [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]
+    if filename.endswith((".bin", ".pth")):
+        return repo, [str(Path(filename).with_suffix(".safetensors")), filename]
+    return repo, [filename]
+
+
+class _Received:
+    """Bytes that came in, written by the downloading thread and read by the watching one."""
+
+    bytes = 0
+
+
+def _download(repo: str, filenames: list[str], received: _Received) -> Path:
+    """Ask once with a short timeout first: hf_hub_download would retry for minutes."""
+
+    class Bar(tqdm):
+        """Counts what comes in; drawn only on a terminal, as huggingface_hub's own."""
+
+        def update(self, n: float | None = 1) -> bool | None:
+            received.bytes += int(n or 0)
+            drawn: bool | None = super().update(n)
+            return drawn
+
+    for filename in filenames:
+        try:
+            get_hf_file_metadata(hf_hub_url(repo, filename), timeout=_PROBE_TIMEOUT_S)
+        except EntryNotFoundError:
+            continue
+        return Path(hf_hub_download(repo, filename, tqdm_class=Bar))
+    raise FileNotFoundError(f"{repo} holds none of {filenames}")
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(name, known, n=4, cutoff=0.3)
+    return f"; near it: {', '.join(matches or known[:4])}"

@@ -1,0 +1,117 @@
+"""The plain values that cross this room's border."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+"""RGB picture [height, width, 3], or a batch of them [n, height, width, 3]."""
+
+Embeddings = NDArray[np.float32]
+"""Unit-length vectors [n, dim]."""
+
+DetectionRows = NDArray[np.float32]
+"""One picture's detections [k, 6]: x1, y1, x2, y2, confidence, class id."""
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """What a CLIP model is, and how a picture must be prepared for it.
+
+    Attributes:
+        model: Name of the open_clip architecture.
+        pretrained: Published tag, or `sha256:<hex>` of the checkpoint file.
+        dim: Length of an embedding.
+        image_size: Side of the square picture that the model takes, in pixels.
+        interpolation: `bicubic`, `bilinear` or `random`, as open_clip names it.
+        resize_mode: `shortest` (then centre crop), `longest` (then pad) or `squash`.
+        fill_color: Grey level of the padding, 0 to 255.
+        mean: Per channel, of values from 0 to 1; the runner subtracts it.
+        std: Per channel; the runner divides by it.
+        context_length: Tokens of a text that count; the tokenizer cuts off the rest.
+    """
+
+    model: str
+    pretrained: str
+    dim: int
+    image_size: int
+    interpolation: str
+    resize_mode: str
+    fill_color: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    context_length: int
+
+    @property
+    def identity(self) -> str:
+        """Name of the vector space: vectors of different identities must never be compared."""
+        return f"{self.model}/{self.pretrained}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, as `describe` sends them."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild what `to_dict` made."""
+        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+
+
+@dataclass(frozen=True)
+class YoloInfo:
+    """What a detector is, and how a picture must be letterboxed for it.
+
+    Attributes:
+        weights: ultralytics name, or `sha256:<hex>` of the checkpoint file.
+        class_names: Names by class id.
+        image_size: Longer side of a letterboxed picture, in pixels.
+        stride: Both sides of a letterboxed picture must be multiples of this.
+    """
+
+    weights: str
+    class_names: tuple[str, ...]
+    image_size: int
+    stride: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, as `describe` sends them."""
+        return {**asdict(self), "class_names": list(self.class_names)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild what `to_dict` made."""
+        return cls(**{**values, "class_names": tuple(values["class_names"])})
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One object found in a picture.
+
+    Attributes:
+        xyxy: Left, top, right, bottom, in pixels of the picture that was given.
+        confidence: 0 to 1.
+        class_id: Index of the class.
+        class_name: Name of the class.
+    """
+
+    xyxy: tuple[float, float, float, float]
+    confidence: float
+    class_id: int
+    class_name: str
+
+
+def pack_detections(detections: Sequence[Detection]) -> DetectionRows:
+    """Detections of one picture as float32 [k, 6], the form in which they cross processes."""
+    rows = [(*found.xyxy, found.confidence, found.class_id) for found in detections]
+    return np.array(rows, dtype=np.float32).reshape(len(rows), 6)
+
+
+def unpack_detections(rows: DetectionRows, class_names: Sequence[str]) -> list[Detection]:
+    """Undo `pack_detections`; the order stays."""
+    return [
+        Detection((x1, y1, x2, y2), confidence, int(class_id), class_names[int(class_id)])
+        for x1, y1, x2, y2, confidence, class_id in rows.tolist()
+    ]

@@ -1,0 +1,70 @@
+"""How both model services are served."""
+
+import logging
+from collections.abc import Callable, Sized
+from typing import Any, TypeVar, cast
+
+import bentoml
+
+from runners.errors import RunnerError
+
+MAX_BATCH_SIZE = 64
+"""Keep the API's concurrency at or below this: with more calls in flight than a batch holds,
+BentoML 1.4.39 goes on waiting for company long after a burst (`marshal.dispatcher.Optimizer`)."""
+
+MAX_LATENCY_MS = 60_000
+"""BentoML answers 503 to calls that it expects to take longer, so this is no batching window; the
+number of waiting calls is bounded by the API instead."""
+
+SERVICE_OPTIONS: dict[str, Any] = {
+    # One batch at a time: a second thread would only share the same cores or GPU.
+    "threads": 1,
+    "workers": 1,
+    # The client of a dependent service closes its shared session after 100 requests or 300 s, with
+    # calls in flight (BentoML 1.4.39 `_bentoml_impl/client/proxy2.py` SessionManager).
+    "runner_connection": {"max_requests": 2**31, "max_age": 1e9},
+    "traffic": {"timeout": 120},
+}
+# `resources` is left out: two services that each ask for a GPU get two different ones, the second
+# of which may not exist. The device is a setting of its own.
+
+_T = TypeVar("_T")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_Results = TypeVar("_Results", bound=Sized)
+
+
+def batched(method: _Function) -> _Function:
+    """Serve a method of one parameter, whose first axis is the batch."""
+    api = bentoml.api(batchable=True, max_batch_size=MAX_BATCH_SIZE, max_latency_ms=MAX_LATENCY_MS)
+    return cast(_Function, api(method))
+
+
+def unbatched(method: _Function) -> _Function:
+    """Serve a method that is called once and by itself."""
+    return cast(_Function, bentoml.api(method))
+
+
+def one_each(results: _Results, items: int) -> _Results:
+    """Results of a batch, if there is one for each item.
+
+    BentoML hands out a shorter result as empty answers, without any error.
+
+    Raises:
+        RuntimeError: If there are more or fewer.
+    """
+    if len(results) != items:
+        raise RuntimeError(f"{len(results)} results for {items} items")
+    return results
+
+
+def load_or_exit(load: Callable[[], _T], log: logging.Logger) -> _T:
+    """Load a model inside a worker; a failure is one line in the log and the worker's end.
+
+    Raises:
+        SystemExit: If the model cannot be loaded.
+    """
+    try:
+        return load()
+    except RunnerError as error:
+        log.error("%s [%s] %s", error, error.code, error.detail)  # noqa: TRY400 - one line
+        raise SystemExit(1) from None

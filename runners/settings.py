@@ -1,0 +1,106 @@
+"""Which models run, from which weights, on what device."""
+
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runners.errors import ModelSettingsError
+
+ENV_PREFIX = "IMAGE_SEARCH_"
+
+
+class ModelSettings(BaseSettings):
+    """The models' settings, read from `IMAGE_SEARCH_*` environment variables.
+
+    Importing and building this never imports torch.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True)
+
+    models: Literal["pretrained", "demo"] = Field(
+        default="pretrained",
+        description="`pretrained`, or `demo`: the small models that ship with the project, offline",
+    )
+    clip_model: str = Field(
+        default="ViT-B-32", min_length=1, description="The open_clip architecture of the embeddings"
+    )
+    clip_pretrained: str = Field(
+        default="laion2b_s34b_b79k",
+        min_length=1,
+        description="A published tag of that architecture, or the path of a checkpoint",
+    )
+    clip_sha256: str = Field(
+        default="",
+        description="If set, the CLIP weights must have this SHA-256",
+    )
+    yolo_weights: str = Field(
+        default="yolo11n.pt",
+        min_length=1,
+        description="An ultralytics detection model by name, or the path of a checkpoint",
+    )
+    yolo_sha256: str = Field(
+        default="",
+        description="If set, the YOLO weights must have this SHA-256",
+    )
+    yolo_min_confidence: float = Field(
+        default=0.25, ge=0.01, le=1.0, description="Detections below this confidence are dropped"
+    )
+    device: str = Field(
+        default="auto",
+        description="`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, ...",
+    )
+    threads: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="CPU threads of each model's process; 0 gives each half of the cores",
+    )
+    cache_dir: Path = Field(
+        default=Path("~/.cache/image-search"),
+        validate_default=True,
+        description="Where downloaded YOLO weights are kept (CLIP's go to Hugging Face's cache)",
+    )
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, value: str) -> str:
+        value = value.strip().lower()
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
+            raise ValueError("use auto, cpu, cuda or cuda:N")
+        return value
+
+    @field_validator("clip_sha256", "yolo_sha256")
+    @classmethod
+    def _check_sha256(cls, value: str) -> str:
+        value = value.strip().lower()
+        if value and not re.fullmatch(r"[0-9a-f]{64}", value):
+            raise ValueError("use the 64 hexadecimal digits of a SHA-256, or nothing")
+        return value
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _expand_home(cls, value: Path) -> Path:
+        try:
+            return value.expanduser()
+        except RuntimeError as error:
+            raise ValueError("there is no home folder here; give an absolute path") from error
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the settings, with one clear line for all that is wrong.
+
+        Raises:
+            ModelSettingsError: If a variable has a value that means nothing.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            faults = [
+                f"{ENV_PREFIX}{str(fault['loc'][0]).upper()}={fault['input']}: "
+                + fault["msg"].removeprefix("Value error, ")
+                for fault in error.errors()
+            ]
+            raise ModelSettingsError("; ".join(faults)) from error

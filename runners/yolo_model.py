@@ -1,0 +1,173 @@
+"""YOLO without a server: letterboxed pictures to detections."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from runners import yolo_weights
+from runners.compute import limit_threads, resolve_device
+from runners.errors import UnsupportedModelError, WeightsInvalidError
+from runners.schemas import Detection, Pixels, YoloInfo
+from runners.settings import ENV_PREFIX, ModelSettings
+from runners.weights import WeightsSource, check_sha256, identity_of, yolo_source
+
+_FORWARD_SIZE = 8
+"""Pictures per forward pass: more gain little and cost about 50 MB each at 640 x 640."""
+_NMS_IOU = 0.7
+_MAX_DETECTIONS = 300
+
+
+class YoloModel:
+    """An ultralytics detection model on one device; use it from one thread at a time.
+
+    Detections come from ultralytics' own predictor, so they stay right for every kind of head
+    (with or without non-maximum suppression) that the installed version knows.
+
+    Attributes:
+        info: What the model is, and how pictures must be letterboxed for it.
+    """
+
+    def __init__(self, model: Any, info: YoloInfo, device: str, min_confidence: float) -> None:
+        self.info = info
+        self._model = model
+        self._device = device
+        self._min_confidence = min_confidence
+
+    @classmethod
+    def load(cls, settings: ModelSettings) -> Self:
+        """Load what the settings name, downloading published weights if they are not here yet.
+
+        Raises:
+            DeviceError: If the device is not there.
+            UnknownModelError: If ultralytics publishes no model of that name.
+            UnsupportedModelError: If the model is not a detector.
+            WeightsError: If the weights are missing, cannot be downloaded or are unsafe.
+        """
+        source = yolo_source(settings)
+        device = resolve_device(settings.device)
+        checkpoint = source.path or yolo_weights.fetch(source, settings.cache_dir)
+        check_sha256(checkpoint, source)
+        yolo_weights.tame_ultralytics(settings.cache_dir)
+        model = _load_checkpoint(checkpoint, source)
+        detector = cls(model, _describe(model, source), device, settings.yolo_min_confidence)
+        # The first forward fuses the layers and, on a CPU, sets torch's threads to ultralytics'
+        # own liking (8.4 `torch_utils.select_device`).
+        detector._forward(np.zeros((1, detector.info.stride, detector.info.stride, 3), np.uint8))
+        limit_threads(settings.threads)
+        return detector
+
+    def warm_up(self) -> None:
+        """Run the model once at full size, so that the first request does not pay for it."""
+        self.detect([np.zeros((self.info.image_size, self.info.image_size, 3), np.uint8)])
+
+    def detect(self, pictures: Sequence[Pixels]) -> list[list[Detection]]:
+        """Find the objects in pictures; those of one shape go through the model together.
+
+        Args:
+            pictures: n pictures, uint8 [height, width, 3], RGB, letterboxed: both sides multiples
+                of `info.stride`.
+
+        Returns:
+            n lists, in the order of `pictures`, the most confident detection first. Coordinates
+            are pixels of the letterboxed picture.
+
+        Raises:
+            ValueError: If a picture has another type or shape.
+        """
+        found: list[list[Detection]] = [[] for _ in pictures]
+        for indexes in self._same_shapes(pictures):
+            batch = np.stack([pictures[index] for index in indexes])
+            for index, detections in zip(indexes, self._forward(batch), strict=True):
+                found[index] = detections
+        return found
+
+    def _same_shapes(self, pictures: Sequence[Pixels]) -> Iterator[list[int]]:
+        """Indexes of pictures that can be forwarded together."""
+        by_shape: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        for index, picture in enumerate(pictures):
+            self._check(picture)
+            by_shape[picture.shape].append(index)
+        for indexes in by_shape.values():
+            for start in range(0, len(indexes), _FORWARD_SIZE):
+                yield indexes[start : start + _FORWARD_SIZE]
+
+    def _check(self, picture: Pixels) -> None:
+        height, width, channels = picture.shape if picture.ndim == 3 else (0, 0, 0)
+        stride = self.info.stride
+        fits = channels == 3 and height * width > 0 and height % stride == width % stride == 0
+        if not fits or picture.dtype != np.uint8:
+            raise ValueError(
+                f"expected uint8 [height, width, 3] with sides that are multiples of {stride}, "
+                f"got {picture.dtype} {list(picture.shape)}"
+            )
+
+    def _forward(self, batch: Pixels) -> list[list[Detection]]:
+        # The bytes travel to the device, not the four times larger floats.
+        pixels = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)
+        results = self._model.predict(
+            pixels.float().div_(255.0),
+            conf=self._min_confidence,
+            iou=_NMS_IOU,
+            max_det=_MAX_DETECTIONS,
+            device=self._device,
+            verbose=False,
+            save=False,
+        )
+        return [self._detections(result.boxes.data.cpu().tolist()) for result in results]
+
+    def _detections(self, rows: list[list[float]]) -> list[Detection]:
+        names = self.info.class_names
+        return [
+            Detection((x1, y1, x2, y2), confidence, int(class_id), names[int(class_id)])
+            for x1, y1, x2, y2, confidence, class_id in rows
+        ]
+
+
+def _load_checkpoint(path: Path, source: WeightsSource) -> Any:
+    """Load a checkpoint of which only known classes of torch and ultralytics are unpickled."""
+    from ultralytics import YOLO  # noqa: PLC0415 - reads its environment once, at import
+    from ultralytics.nn.tasks import torch_safe_load  # noqa: PLC0415 - likewise
+    from ultralytics.utils.checks import check_yolov5u_filename  # noqa: PLC0415 - likewise
+
+    if path.suffix != ".pt":
+        raise WeightsInvalidError(f"{source.label}: YOLO weights are a .pt file of ultralytics")
+    if "'" in str(path) or check_yolov5u_filename(str(path), verbose=False) != str(path):
+        # ultralytics would look for a file of another name, and download one (8.4
+        # `utils.downloads.attempt_download_asset`).
+        raise WeightsInvalidError(
+            f"{source.label}: ultralytics does not open a file of that name: it drops quotes and "
+            "takes yolov3 and yolov5 for names of its own newer models; rename the file"
+        )
+    try:
+        # Whether or not something imported ultralytics before its environment was set, a file
+        # that holds code must be refused before `YOLO` opens it.
+        torch_safe_load(str(path), safe_only=True)
+        return YOLO(str(path))
+    except Exception as error:  # what a wrong file makes ultralytics raise has no common class
+        raise WeightsInvalidError(
+            f"{source.label}: not a checkpoint of ultralytics, damaged, or it holds more than a "
+            "model; it was not loaded",
+            detail=repr(error),
+        ) from error
+
+
+def _describe(model: Any, source: WeightsSource) -> YoloInfo:
+    if model.task != "detect":
+        raise UnsupportedModelError(
+            f"{source.label}: a model for the task {model.task}, but {ENV_PREFIX}YOLO_WEIGHTS "
+            "needs one for detection, such as yolo11n.pt"
+        )
+    # Some heads have smaller strides, but ultralytics pads to 32 at least.
+    stride = max(32, int(model.model.stride.max()))
+    size = model.overrides.get("imgsz", 640)
+    side = max(size) if isinstance(size, list | tuple) else int(size)
+    return YoloInfo(
+        weights=identity_of(source),
+        class_names=tuple(model.names[index] for index in range(len(model.names))),
+        image_size=-(-side // stride) * stride,
+        stride=stride,
+    )
