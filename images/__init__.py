@@ -1,0 +1,1 @@
+"""URL or bytes to pixels and back: no torch, no database."""

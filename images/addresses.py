@@ -1,0 +1,146 @@
+"""May this address be connected to? Pure: no network, no settings but the allow-list.
+
+The tables are our own because `ipaddress.is_global` is not enough: it calls IPv4-compatible,
+NAT64, site-local and multicast addresses global, and its answers differ between patch releases
+of Python. Sources: IANA's special-purpose address registries, RFC 4380, 5214, 6052, 7526, 8215.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from images.settings import AllowedEntry
+
+Address = IPv4Address | IPv6Address
+
+_FORBIDDEN_V4 = {
+    IPv4Network("0.0.0.0/8"): "this network",
+    IPv4Network("10.0.0.0/8"): "private",
+    IPv4Network("100.64.0.0/10"): "shared by a provider's customers",
+    IPv4Network("127.0.0.0/8"): "loopback",
+    IPv4Network("168.63.129.16/32"): "a cloud's platform services",
+    IPv4Network("169.254.0.0/16"): "link-local, cloud metadata",
+    IPv4Network("172.16.0.0/12"): "private",
+    IPv4Network("192.0.0.0/24"): "protocol assignments, cloud metadata",
+    IPv4Network("192.0.2.0/24"): "documentation",
+    IPv4Network("192.88.99.0/24"): "6to4 relay",
+    IPv4Network("192.168.0.0/16"): "private",
+    IPv4Network("198.18.0.0/15"): "benchmarks",
+    IPv4Network("198.51.100.0/24"): "documentation",
+    IPv4Network("203.0.113.0/24"): "documentation",
+    IPv4Network("224.0.0.0/4"): "multicast",
+    IPv4Network("240.0.0.0/4"): "reserved, broadcast",
+}
+# Within 2000::/3, which is all that is routed on the internet. Loopback, unspecified, unique
+# local, link-local, site-local, multicast, IPv4-compatible and local NAT64 lie outside of it.
+_GLOBAL_V6 = IPv6Network("2000::/3")
+_FORBIDDEN_V6 = {
+    IPv6Network("2001::/23"): "protocol assignments, Teredo",
+    IPv6Network("2001:db8::/32"): "documentation",
+    IPv6Network("2002::/16"): "6to4",
+    IPv6Network("3fff::/20"): "documentation",
+}
+# How a network without IPv4 reaches the IPv4 internet (RFC 6052), so not forbidden as such.
+_NAT64 = IPv6Network("64:ff9b::/96")
+_ISATAP_IDENTIFIERS = (0x00005EFE, 0x02005EFE)
+
+_WEB_PORTS = (80, 443)
+# Services that listen above 1023 and that a plain HTTP request could reach or disturb.
+_SERVICE_PORTS = frozenset(
+    {
+        *(1433, 1521, 2049, 2181, 2375, 2376, 2379, 2380, 3306, 3389, 5432, 5672, 5900, 5984),
+        *(5985, 5986, 6379, 6443, 8086, 8500, 9042, 9092, 9200, 9300, 10250, 11211, 15672, 27017),
+    }
+)
+
+
+@dataclass(frozen=True)
+class AllowList:
+    """What the deployer allows although it would be forbidden.
+
+    A name allows exactly that host, whatever it resolves to; a network allows the addresses in it
+    under any name.
+    """
+
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    names: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_entries(cls, entries: Iterable[AllowedEntry]) -> "AllowList":
+        """Sort the entries of the setting into networks and names."""
+        entries = tuple(entries)
+        return cls(
+            networks=tuple(entry for entry in entries if not isinstance(entry, str)),
+            names=frozenset(entry for entry in entries if isinstance(entry, str)),
+        )
+
+    def has_name(self, host: str) -> bool:
+        """Is this host, as the URL names it, allowed by name?"""
+        return host.lower().rstrip(".") in self.names
+
+    def has_address(self, address: Address) -> bool:
+        """Is this very address in a network of the list?"""
+        return any(address in network for network in self.networks)
+
+
+def forbidden_reason(address: Address, port: int, allow: AllowList) -> str | None:
+    """Say why nothing may be fetched from here, or None where it may.
+
+    An IPv6 address that carries an IPv4 one is judged by both.
+
+    Args:
+        address: Where the connection would go.
+        port: The port there.
+        allow: What is allowed all the same; it lifts the rule of the ports too.
+    """
+    address = _as_dialled(address)
+    if allow.has_address(address):
+        return None
+    return _port_reason(port) or _address_reason(address, allow)
+
+
+def _as_dialled(address: Address) -> Address:
+    """The kernel sends ::ffff:a.b.c.d to a.b.c.d: for it the two are one address."""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _port_reason(port: int) -> str | None:
+    if port in _WEB_PORTS or (port >= 1024 and port not in _SERVICE_PORTS):
+        return None
+    return f"port {port} is not one that serves pictures"
+
+
+def _address_reason(address: Address, allow: AllowList) -> str | None:
+    if isinstance(address, IPv4Address):
+        return _listed(address, _FORBIDDEN_V4)
+    inner = _carried_ipv4(address)
+    if inner is not None and not allow.has_address(inner):
+        reason = _listed(inner, _FORBIDDEN_V4)
+        if reason:
+            return f"{address} carries {reason}"
+    if address in _NAT64:
+        return None
+    if address not in _GLOBAL_V6:
+        return f"{address} is not a global unicast address"
+    return _listed(address, _FORBIDDEN_V6)
+
+
+def _listed(address: Address, table: dict[IPv4Network, str] | dict[IPv6Network, str]) -> str | None:
+    for network, use in table.items():
+        if address in network:
+            return f"{address} is in {network} ({use})"
+    return None
+
+
+def _carried_ipv4(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address at the far end of a translation or tunnel, if this is one.
+
+    6to4, Teredo, IPv4-compatible and local NAT64 addresses are forbidden whatever they carry, so
+    only the two forms that may lie in permitted ranges are read here. A NAT64 prefix that a
+    network chose for itself cannot be told from any other address.
+    """
+    if address in _NAT64 or (int(address) >> 32) & 0xFFFFFFFF in _ISATAP_IDENTIFIERS:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return None

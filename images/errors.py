@@ -1,0 +1,139 @@
+"""What can go wrong between a URL and a picture.
+
+ImageError
+├── FetchError
+│   ├── UrlError            the URL, or one that it redirects to, is malformed or not http(s)
+│   ├── UnreachableError    no connection: blocked, unknown, refused or silent, all alike
+│   ├── TlsError            the server's certificate or its TLS is not acceptable
+│   ├── FetchTimeoutError   connected, but the download took longer than it may
+│   ├── HttpStatusError     the server answered with another status than 200
+│   ├── RedirectError       more redirects than are followed
+│   └── BadAnswerError      the answer is no complete, plain HTTP body
+├── TooLargeError           more bytes than are accepted
+├── NotAnImageError         the bytes are of no known image format
+├── BrokenImageError        an image by its header, but damaged or cut off
+└── ImageLimitError         more pixels, or a longer strip, than is accepted
+
+`str(error)` is one line for the client. It says nothing that came from the server and nothing
+about the network here; what the log should hold besides stands in `detail`.
+"""
+
+from typing import ClassVar
+
+
+class ImageError(Exception):
+    """Base of all errors of this room.
+
+    Attributes:
+        code: Machine-readable name of the kind of error.
+        detail: What the log should hold besides the message; may name addresses.
+    """
+
+    code: ClassVar[str] = "image_error"
+
+    def __init__(self, message: str, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+
+
+class FetchError(ImageError):
+    """Base of what goes wrong before all bytes are there."""
+
+    code = "fetch_failed"
+
+
+class UrlError(FetchError):
+    """The URL cannot be fetched whatever the network does."""
+
+    code = "url_invalid"
+
+
+class UnreachableError(FetchError):
+    """No connection to the host.
+
+    Always the same message: a client that could tell a forbidden address from a silent one could
+    map the network this service runs in. The reason is in `detail` only.
+    """
+
+    code = "host_unreachable"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("could not fetch the image: the host could not be reached", detail)
+
+
+class TlsError(FetchError):
+    """The connection stands, but it cannot be trusted."""
+
+    code = "tls_failed"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            "could not fetch the image: no secure connection; the server's certificate is not "
+            "valid for this host, or it speaks no TLS on this port",
+            detail,
+        )
+
+
+class FetchTimeoutError(FetchError):
+    """The host was reached, but the time for the whole download is over."""
+
+    code = "fetch_timeout"
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"could not fetch the image: it took longer than {limit_s:g} seconds")
+
+
+class HttpStatusError(FetchError):
+    """The server answered, but not with a picture.
+
+    Attributes:
+        status: The HTTP status of the answer.
+    """
+
+    code = "http_status"
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"could not fetch the image: the server answered {status} instead of 200")
+        self.status = status
+
+
+class RedirectError(FetchError):
+    """The server keeps redirecting."""
+
+    code = "too_many_redirects"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"could not fetch the image: more than {limit} redirects")
+
+
+class BadAnswerError(FetchError):
+    """The server's answer is not complete, plain HTTP."""
+
+    code = "bad_answer"
+
+
+class TooLargeError(ImageError):
+    """The file is larger than is accepted."""
+
+    code = "image_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the image file is larger than {limit_bytes:,} bytes")
+
+
+class NotAnImageError(ImageError):
+    """The bytes are of no format that is accepted."""
+
+    code = "not_an_image"
+
+
+class BrokenImageError(ImageError):
+    """The header is an image's, but its pixels cannot be decoded."""
+
+    code = "image_broken"
+
+
+class ImageLimitError(ImageError):
+    """The picture's width and height are beyond what is accepted."""
+
+    code = "image_dimensions"

@@ -1,0 +1,84 @@
+"""What may be fetched and decoded, and how much of it."""
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ENV_PREFIX = "IMAGE_SEARCH_"
+AllowedEntry = IPv4Network | IPv6Network | str
+_HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+_LAST_LABEL_IS_NUMERIC = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
+
+
+def _parse_entry(entry: str) -> AllowedEntry:
+    """Read one entry of the allow-list: a network, a single address or a host name."""
+    name = entry.lower().rstrip(".")
+    try:
+        return ip_network(entry)
+    except ValueError:
+        # What ends in a number is meant as an address (127.1, 10.0.0.0/33): as a name it would
+        # never match anything, and whoever wrote it would not learn why.
+        if _HOST_NAME.fullmatch(name) and not _LAST_LABEL_IS_NUMERIC.fullmatch(name):
+            return name
+    raise ValueError(
+        f"{ENV_PREFIX}ALLOW_NETWORKS: {entry!r} is neither a network (10.0.0.0/8, fd00::/8), "
+        "nor an address, nor a host name (cdn.internal)"
+    )
+
+
+def _parse_allow_list(value: object) -> object:
+    """Split comma-separated text into its entries; leave anything else to pydantic."""
+    if not isinstance(value, str):
+        return value
+    entries = (entry.strip() for entry in value.split(","))
+    return tuple(_parse_entry(entry) for entry in entries if entry)
+
+
+class FetchSettings(BaseSettings):
+    """The limits of a download, read from `IMAGE_SEARCH_*` environment variables."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True)
+
+    allow_networks: Annotated[
+        tuple[AllowedEntry, ...], NoDecode, BeforeValidator(_parse_allow_list)
+    ] = Field(
+        default=(),
+        description="Networks (CIDRs) and host names, comma-separated, that may be fetched from "
+        "although they are private",
+    )
+    fetch_timeout_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=300,
+        description="Seconds one download may take: name lookup, redirects and body together",
+    )
+    max_image_bytes: int = Field(
+        default=20 * 2**20, ge=1, le=2**30, description="Largest file that is downloaded, in bytes"
+    )
+    max_redirects: int = Field(
+        default=5, ge=0, le=20, description="How many redirects a download follows"
+    )
+
+
+class DecodeSettings(BaseSettings):
+    """The limits of a picture, read from `IMAGE_SEARCH_*` environment variables."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True)
+
+    max_image_pixels: int = Field(
+        default=50_000_000,
+        ge=1,
+        le=1_000_000_000,
+        description="Largest picture that is decoded: width times height",
+    )
+    # CLIP scales the short side to its input size, so the picture in between has the aspect ratio
+    # times that size squared: 50 x 224 x 224 pixels are 7.5 MB, a ratio of 6000 was 817 MB.
+    max_aspect_ratio: float = Field(
+        default=50.0,
+        ge=1,
+        le=1000,
+        description="Largest ratio of a picture's long side to its short side",
+    )
