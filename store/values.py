@@ -105,36 +105,42 @@ def _inferred(key: str, value: Any) -> tuple[ColumnType, ColumnValue]:
             return ColumnType.STRINGS, [_element(key, element) for element in value]
         case dict():
             raise MetadataTypeError(
-                f"metadata key {shown(key)} holds an object; nested objects are not supported"
+                f"metadata key {shown(key)} was given an object; nested objects are not supported"
             )
     raise MetadataTypeError(
-        f"metadata key {shown(key)} holds a {type(value).__name__}, which no column can hold"
+        f"metadata key {shown(key)} was given {_named(value)}, which no column can hold"
     )
+
+
+def _named(value: Any) -> str:
+    return "null" if value is None else f"a {type(value).__name__}"
 
 
 def _text(key: str, value: str) -> str:
     if is_unicode(value):
         return value
-    raise MetadataTypeError(f"metadata key {shown(key)} holds text that is not valid Unicode")
+    raise MetadataTypeError(f"metadata key {shown(key)} was given text that is not valid Unicode")
 
 
 def _int64(key: str, value: int) -> int:
     if INT64_MIN <= value <= INT64_MAX:
         return value
-    raise MetadataTypeError(f"metadata key {shown(key)} holds an integer of more than 64 bits")
+    raise MetadataTypeError(f"metadata key {shown(key)} was given an integer of more than 64 bits")
 
 
 def _finite(key: str, value: float) -> float:
     if math.isfinite(value):
         return value + 0.0  # -0.0 sorts below 0.0 in Arrow, so there is only one zero here
-    raise MetadataTypeError(f"metadata key {shown(key)} holds {value}; only finite numbers do")
+    raise MetadataTypeError(
+        f"metadata key {shown(key)} was given {value}; only finite numbers can be held"
+    )
 
 
 def _element(key: str, element: Any) -> str:
     if isinstance(element, str):
         return _text(key, element)
     raise MetadataTypeError(
-        f"metadata key {shown(key)} holds a list with something that is not a string;"
+        f"metadata key {shown(key)} was given a list with something that is not a string;"
         " only lists of strings are supported"
     )
 
