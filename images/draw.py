@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from math import sqrt
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -97,11 +98,11 @@ def _text_colour(background: Colour) -> Colour:
 
 
 def _line_width(size: tuple[int, int]) -> int:
-    return max(1, round(sum(size) / 2 * 0.004))
+    return max(1, round(sqrt(size[0] * size[1]) * 0.004))
 
 
 def _font_size(size: tuple[int, int]) -> int:
-    return max(9, round(sum(size) / 2 * 0.024))
+    return max(9, round(sqrt(size[0] * size[1]) * 0.024))
 
 
 def _inside(box: LabelledBox, size: tuple[int, int]) -> Rectangle:
@@ -138,8 +139,7 @@ def _label(box: LabelledBox, size: tuple[int, int]) -> _Label:
 def _laid_out(text: str, font_size: int) -> _Label:
     font = ImageFont.load_default(font_size)
     margin = max(1, font_size // 6)
-    left, top, right, bottom = font.getbbox("Ag" + text)
-    del left, right
+    _, top, _, bottom = font.getbbox("Ag" + text)
     width = round(font.getlength(text)) + 2 * margin
     return _Label(text, font, margin, width, round(bottom - top) + 2 * margin)
 

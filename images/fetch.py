@@ -132,11 +132,12 @@ def _translated(budget: Budget) -> Iterator[None]:
         yield
     except requests.exceptions.SSLError as error:
         raise TlsError(str(error)) from error
-    except (requests.exceptions.InvalidURL, UnicodeError) as error:
+    except requests.exceptions.InvalidURL as error:
         raise UrlError("the URL has an invalid host name", str(error)) from error
     except (requests.Timeout, UrllibTimeoutError) as error:
         raise budget.timeout() from error
-    except (requests.RequestException, HTTPError, HTTPException, OSError) as error:
+    except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
+        # A ValueError is what http.client makes of a negative chunk size.
         raise BadAnswerError(
             "could not fetch the image: the server's answer is incomplete or not valid HTTP",
             f"{type(error).__name__}: {error}",
