@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from store.errors import ModelMismatchError, StoreOpenError
+from store.errors import ModelMismatchError, StoreError, StoreOpenError
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
 
@@ -64,7 +64,7 @@ async def open_table(connection: "AsyncConnection", identity: ModelIdentity) -> 
     else:
         # exist_ok: another process may have been faster since.
         table = await connection.create_table(TABLE, schema=_schema(identity), exist_ok=True)
-    _check_identity(await table.schema(), identity)
+    _refuse_unless_same(_made_by(await table.schema()), identity)
     await _ensure_text_index(table)
     return table
 
@@ -74,6 +74,28 @@ async def _table_exists(connection: "AsyncConnection") -> bool:
     while TABLE not in page.tables and page.page_token:
         page = await connection.list_tables(page_token=page.page_token)
     return TABLE in page.tables
+
+
+async def check_model(settings: StoreSettings, model: str, pretrained: str) -> None:
+    """Refuse a table that other weights made, before they are loaded and its `dim` is known.
+
+    Where there is no table yet, there is nothing to refuse.
+
+    Raises:
+        ModelMismatchError: the table's vectors come from another model.
+        StoreOpenError: the table cannot be opened, or was made by another program.
+    """
+    try:
+        connection = await connect(settings)
+        if not await _table_exists(connection):
+            return
+        table = await connection.open_table(TABLE)
+        made_by = _made_by(await table.schema())
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreOpenError("the index could not be opened", detail=repr(error)) from error
+    _refuse_unless_same(made_by, ModelIdentity(model, pretrained, made_by.dim))
 
 
 def _schema(identity: ModelIdentity) -> pa.Schema:
@@ -93,11 +115,14 @@ def _schema(identity: ModelIdentity) -> pa.Schema:
     )
 
 
-def _check_identity(schema: pa.Schema, identity: ModelIdentity) -> None:
+def _made_by(schema: pa.Schema) -> ModelIdentity:
     said = schema.metadata or {}
     if not {_MODEL, _PRETRAINED, _DIM} <= said.keys():
         raise StoreOpenError("the index does not say which model made it: it is not this program's")
-    made_by = ModelIdentity(said[_MODEL].decode(), said[_PRETRAINED].decode(), int(said[_DIM]))
+    return ModelIdentity(said[_MODEL].decode(), said[_PRETRAINED].decode(), int(said[_DIM]))
+
+
+def _refuse_unless_same(made_by: ModelIdentity, identity: ModelIdentity) -> None:
     if made_by != identity:
         raise ModelMismatchError(
             f"the index was made with the model {made_by} and cannot be used with {identity}:"

@@ -138,7 +138,7 @@ class ImageIndex:
             StoreFault: the read failed, or the index is closed.
         """
         with self._reading():
-            if not filter:
+            if filter is None:
                 return int(await self._table.count_rows())
             registry = Registry.from_schema(await self._table.schema())
             return int(await self._table.count_rows(compile_filter(filter, registry.by_key)))

@@ -67,7 +67,11 @@ async def search(table: "AsyncTable", query: SearchQuery) -> list[Hit]:
         FilterError: the filter is not in the language or does not fit the columns.
     """
     registry = Registry.from_schema(await table.schema())
-    view = _View(table, registry, compile_filter(query.filter or {}, registry.by_key))
+    view = _View(
+        table,
+        registry,
+        compile_filter({} if query.filter is None else query.filter, registry.by_key),
+    )
     if query.text is not None:
         found = await _fused(view, query)
     elif query.vector is not None:

@@ -5,11 +5,11 @@ are read by `datetime.fromisoformat`.
 """
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-ORDER = {
+ORDER: dict[str, Callable[[Any, Any], Any]] = {
     "$lt": operator.lt,
     "$lte": operator.le,
     "$gt": operator.gt,

@@ -1,0 +1,206 @@
+"""Group commit: who is answered what, and how many commits it takes."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import pytest
+
+from store.errors import MetadataError, StoreClosedError, StoreError, StoreWriteError
+from store.schemas import NewImage, SearchQuery, Upserted, image_id
+from store.settings import StoreSettings
+from store.writer import ATTEMPTS, Writer
+from tests.store.support import image, opened, run, url_of
+
+
+class FakeUpkeep:
+    commits_since = 0
+
+    async def run_if_due(self, waiting: int) -> None:
+        self.waiting = waiting
+
+
+class FakeCommitter:
+    """Holds rows in a set; each commit first raises the next of the failures."""
+
+    def __init__(self, *failures: Exception | None) -> None:
+        self.failures = list(failures)
+        self.rows: set[str] = set()
+        self.commits: list[list[str]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def upsert(self, images: Sequence[NewImage]) -> list[Upserted | MetadataError]:
+        await self._begin([each.url for each in images])
+        ids = [image_id(each.url) for each in images]
+        self.rows.update(ids)
+        return [Upserted(each, created=True) for each in ids]
+
+    async def delete(self, ids: Collection[str]) -> set[str]:
+        await self._begin(sorted(ids))
+        known = self.rows & set(ids)
+        self.rows -= known
+        return known
+
+    async def _begin(self, what: list[str]) -> None:
+        await self.gate.wait()
+        self.commits.append(what)
+        if self.failures and (failure := self.failures.pop(0)):
+            raise failure
+
+
+def writer_of(committer: FakeCommitter, **settings: int) -> Writer:
+    return Writer(committer, FakeUpkeep(), StoreSettings(**settings))  # type: ignore[arg-type] # fakes
+
+
+def test_64_adds_of_different_urls_take_few_commits(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            answers = await asyncio.gather(*(index.upsert(image(n, {"n": n})) for n in range(64)))
+            assert all(answer.created for answer in answers)
+            assert index.stats().commits <= 4
+            assert await index.count() == 64
+            assert await index.count({"n": {"$gte": 32}}) == 32
+
+    run(check())
+
+
+def test_64_adds_of_one_url_make_one_row_the_last_one(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path, store_max_commit_rows=24) as index:
+            adds = (index.upsert(image(7, {"n": n})) for n in range(64))
+            answers = await asyncio.gather(*adds)
+            assert [answer.created for answer in answers] == [True] + [False] * 63
+            assert index.stats().commits == 3
+            [hit] = await index.search(SearchQuery())
+            assert hit.metadata == {"n": 63}
+
+    run(check())
+
+
+def test_adds_and_deletes_take_effect_in_their_order(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            one, two = image_id(url_of(1)), image_id(url_of(2))
+            answers = await asyncio.gather(
+                index.upsert(image(1)),
+                index.upsert(image(2)),
+                index.delete([one, "x"]),
+                index.delete([one, two]),
+                index.upsert(image(1, "back")),
+                index.delete([two]),
+                index.upsert(image(3)),
+            )
+            assert answers[2:4] == [1, 1]
+            assert answers[4] == Upserted(one, created=True)
+            assert answers[5] == 0
+            assert index.stats().commits == 4
+            assert {hit.url for hit in await index.search(SearchQuery())} == {url_of(1), url_of(3)}
+
+    run(check())
+
+
+def test_two_processes_handles_on_one_table_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as one, opened(tmp_path) as other:
+            for turn in range(6):
+                # Both meet the new keys at the same time: one of them has to try again.
+                fresh = {f"a{turn}": turn, f"b{turn}": "x"}
+                turned = dict(reversed(fresh.items()))
+                await asyncio.gather(
+                    *(one.upsert(image(10 * turn + n, fresh)) for n in range(5)),
+                    *(other.upsert(image(10 * turn + 3 + n, turned)) for n in range(5)),
+                )
+                assert await one.count() == await other.count() == 8 * (turn + 1)
+            assert await one.count({"a5": 5, "b5": "x"}) == 8
+            hits = await other.search(SearchQuery(limit=1000))
+            assert len({hit.id for hit in hits}) == len(hits) == 48
+
+    run(check())
+
+
+def test_a_cancelled_caller_takes_its_row_back_and_harms_no_other() -> None:
+    async def check() -> None:
+        committer = FakeCommitter()
+        committer.gate.clear()
+        writer = writer_of(committer)
+        first = asyncio.create_task(writer.upsert(image(0)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        waiting = [asyncio.create_task(writer.upsert(image(n))) for n in (1, 2, 3)]
+        await asyncio.sleep(0)
+        first.cancel()  # its commit is under way
+        waiting[1].cancel()  # this one still waits
+        committer.gate.set()
+        await asyncio.wait([first, *waiting])
+        assert committer.commits == [[url_of(0)], [url_of(1), url_of(3)]]
+        assert [task.cancelled() for task in waiting] == [False, True, False]
+        await writer.close()
+
+    run(check())
+
+
+def test_a_failed_commit_fails_its_own_callers_only() -> None:
+    async def check() -> None:
+        committer = FakeCommitter(OSError("/secret/path: disk full"))
+        writer = writer_of(committer, store_max_commit_rows=2)
+        adds = (writer.upsert(image(n)) for n in range(4))
+        answers = await asyncio.gather(*adds, return_exceptions=True)
+        assert [isinstance(answer, StoreWriteError) for answer in answers] == [True] * 2 + [
+            False
+        ] * 2
+        failed = answers[0]
+        assert isinstance(failed, StoreError)
+        assert str(failed) == "the index could not be written"
+        assert "disk full" in failed.detail
+        assert writer.commits == 1
+        await writer.close()
+
+    run(check())
+
+
+def test_a_commit_that_lost_a_race_is_tried_again_but_not_forever() -> None:
+    async def check() -> None:
+        conflict = RuntimeError("lance error: Retryable commit conflict for version 7")
+        committer = FakeCommitter(conflict, conflict, None, *[conflict] * ATTEMPTS)
+        writer = writer_of(committer)
+        assert (await writer.upsert(image(1))).created
+        assert len(committer.commits) == 3
+        with pytest.raises(StoreWriteError):
+            await writer.delete(["x"])
+        assert len(committer.commits) == 3 + ATTEMPTS
+        await writer.close()
+
+    run(check())
+
+
+def test_a_full_queue_holds_callers_back_and_loses_none() -> None:
+    async def check() -> None:
+        committer = FakeCommitter()
+        writer = writer_of(committer, store_queue_size=2, store_max_commit_rows=3)
+        await asyncio.gather(*(writer.upsert(image(n)) for n in range(20)))
+        assert len(committer.rows) == 20
+        await writer.close()
+
+    run(check())
+
+
+def test_close_writes_what_waits_and_refuses_what_comes_later() -> None:
+    async def check() -> None:
+        committer = FakeCommitter()
+        committer.gate.clear()
+        writer = writer_of(committer, store_queue_size=2, store_max_commit_rows=1)
+        adds = [asyncio.create_task(writer.upsert(image(n))) for n in range(6)]
+        await asyncio.sleep(0.01)
+        closing = asyncio.create_task(writer.close())
+        await asyncio.sleep(0.01)
+        with pytest.raises(StoreClosedError):
+            await writer.upsert(image(9))
+        committer.gate.set()
+        answers = await asyncio.gather(*adds, return_exceptions=True)
+        await closing
+        written = [not isinstance(answer, Exception) for answer in answers]
+        assert sum(written) == len(committer.rows) >= 3
+        assert all(isinstance(a, Upserted | StoreClosedError) for a in answers)
+
+    run(check())
