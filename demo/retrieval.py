@@ -17,6 +17,7 @@ from demo.scenes import Scene
 from demo.shapes import KINDS
 
 Embeddings = NDArray[np.float32]
+Marks = NDArray[np.bool_]
 _BATCH_SIZE = 64
 
 
@@ -75,45 +76,57 @@ def measure_retrieval(weights: Path, scenes: Sequence[Scene], k: int = 10) -> Re
     clip = DemoClip(weights)
     pictures = clip.encode_images([scene.picture for scene in scenes])
     captions = np.array([scene.caption for scene in scenes])
-    by_caption = {text: captions == text for text in set(captions)}
-    by_shape = {describe([item]): _shows(scenes, item) for item in _all_items()}
-    caption_scores = _precisions(clip, pictures, by_caption, k)
-    shape_scores = _precisions(clip, pictures, by_shape, k)
+
+    def ask(relevant: dict[str, Marks]) -> NDArray[np.float64]:
+        asked = {text: right for text, right in sorted(relevant.items()) if right.sum() >= k}
+        scores = clip.encode_texts(list(asked)) @ pictures.T
+        return precisions(scores, np.stack(list(asked.values())), k)
+
+    by_caption = ask({str(text): captions == text for text in captions})
+    by_shape = ask({describe([item]): _shows(scenes, item) for item in _all_items()})
     return RetrievalQuality(
-        by_caption=float(np.mean(caption_scores)),
-        by_shape=float(np.mean(shape_scores)),
-        by_picture=_same_caption_nearest(pictures, captions),
-        captions=len(caption_scores),
-        shapes=len(shape_scores),
+        by_caption=float(by_caption.mean()),
+        by_shape=float(by_shape.mean()),
+        by_picture=nearest_has_caption(pictures @ pictures.T, captions),
+        captions=len(by_caption),
+        shapes=len(by_shape),
     )
+
+
+def precisions(scores: Embeddings, relevant: Marks, k: int) -> NDArray[np.float64]:
+    """Precision@k of each query.
+
+    Args:
+        scores: float32 [queries, scenes], higher is nearer.
+        relevant: bool [queries, scenes].
+        k: how many of the nearest count.
+
+    Returns:
+        float64 [queries]: the share of the k nearest that are relevant.
+    """
+    nearest = np.argsort(-scores, axis=1)[:, :k]
+    found: NDArray[np.float64] = np.take_along_axis(relevant, nearest, axis=1).mean(axis=1)
+    return found
+
+
+def nearest_has_caption(scores: Embeddings, captions: NDArray[np.str_]) -> float:
+    """Of the scenes whose caption recurs, the share whose nearest other scene has it, too.
+
+    Args:
+        scores: float32 [scenes, scenes], of each with each.
+        captions: str [scenes].
+    """
+    others = np.where(np.eye(len(captions), dtype=bool), -np.inf, scores)
+    counts = Counter(captions.tolist())
+    recurring = np.array([counts[caption] > 1 for caption in captions.tolist()])
+    same = captions[others.argmax(axis=1)] == captions
+    return float(same[recurring].mean())
 
 
 def _all_items() -> list[Item]:
     return [Item(color, kind) for color in COLORS for kind in KINDS]
 
 
-def _shows(scenes: Sequence[Scene], item: Item) -> NDArray[np.bool_]:
-    return np.array(
-        [
-            any((thing.color, thing.class_name) == item for thing in scene.objects)
-            for scene in scenes
-        ]
-    )
-
-
-def _precisions(
-    clip: DemoClip, pictures: Embeddings, relevant: dict[str, NDArray[np.bool_]], k: int
-) -> list[float]:
-    """Precision@k of each text of which at least k pictures are relevant."""
-    asked = {text: right for text, right in sorted(relevant.items()) if right.sum() >= k}
-    scores = clip.encode_texts(list(asked)) @ pictures.T
-    nearest = np.argsort(-scores, axis=1)[:, :k]
-    return [float(right[row].mean()) for right, row in zip(asked.values(), nearest, strict=True)]
-
-
-def _same_caption_nearest(pictures: Embeddings, captions: NDArray[np.str_]) -> float:
-    scores = pictures @ pictures.T
-    np.fill_diagonal(scores, -np.inf)
-    recurring = [count > 1 for count in map(Counter(captions).__getitem__, captions)]
-    nearest = captions[scores.argmax(axis=1)]
-    return float((nearest == captions)[recurring].mean())
+def _shows(scenes: Sequence[Scene], item: Item) -> Marks:
+    shown = [[Item(thing.color, thing.class_name) for thing in scene.objects] for scene in scenes]
+    return np.array([item in items for items in shown])

@@ -16,7 +16,7 @@ from pathlib import Path
 from demo.models import CLIP_CONFIG_NAME, CLIP_NAME, WEIGHTS, YOLO_NAME
 from demo.seeds import CLIP_TRAIN_SEEDS, YOLO_TRAIN_SEEDS, YOLO_VALIDATION_SEEDS
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("demo.train")  # by its name, for it runs as __main__
 
 
 def main() -> None:
@@ -26,7 +26,8 @@ def main() -> None:
     parser.add_argument("--only", choices=("clip", "yolo"), help="train one of the two")
     parser.add_argument("--quick", action="store_true", help="a minute's trial of the whole way")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    logging.getLogger("demo").setLevel(logging.INFO)
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.only != "yolo":
         _replace(arguments.out / CLIP_NAME, lambda path: _train_clip(path, arguments.quick))

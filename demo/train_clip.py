@@ -55,8 +55,8 @@ def train_clip(target: Path, seeds: range, steps: int) -> None:
         loss = learner.step(pixels, [phrase.text for phrase in phrases], targets)
         if step % 50 == 0 or step == steps - 1:
             logger.info("clip: step %d of %d, loss %.3f", step + 1, steps, loss)
-    state = {name: value.half().contiguous() for name, value in model.state_dict().items()}
-    save_file(state, target)
+    state = model.half().state_dict()  # integers, as a batch norm's count, stay what they are
+    save_file({name: value.contiguous() for name, value in state.items()}, target)
 
 
 def fit(pictures: list[list[Item]], phrases: list[Phrase]) -> torch.Tensor:

@@ -1,9 +1,10 @@
 """Trains the demo's detector: a small ultralytics YOLO, with the library's own trainer, offline."""
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
+
+import torch
 
 from demo.dataset import IMAGE_SIZE, write_dataset
 
@@ -29,4 +30,16 @@ def train_yolo(target: Path, train: range, validation: range, epochs: int) -> No
             warmup_epochs=1.0, close_mosaic=max(1, epochs // 4), mosaic=0.5, scale=0.3,
             translate=0.1, hsv_h=0.01, hsv_s=0.2, hsv_v=0.15, erasing=0.0, auto_augment=None,
         )  # fmt: skip
-        shutil.copyfile(Path(folder) / "run" / "weights" / "best.pt", target)
+        publish(Path(folder) / "run" / "weights" / "best.pt", target)
+
+
+def publish(trained: Path, target: Path) -> None:
+    """Copies a trained checkpoint, less what tells of the machine and the hour it was trained."""
+    # Only ever a file which the trainer has just written: weights_only cannot read its classes.
+    checkpoint = torch.load(trained, map_location="cpu", weights_only=False)
+    arguments = {name: checkpoint["train_args"][name] for name in ("task", "imgsz", "single_cls")}
+    model = checkpoint["model"]
+    model.args = arguments
+    model.yaml["yaml_file"] = ARCHITECTURE.name
+    kept = {name: checkpoint[name] for name in ("version", "license", "epoch", "ema")}
+    torch.save(kept | {"model": model, "train_args": arguments}, target)
