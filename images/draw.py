@@ -94,7 +94,7 @@ def _colour(box: LabelledBox) -> Colour:
 def _text_colour(background: Colour) -> Colour:
     """Black or white, whichever stands out more (the weights are those of Rec. 601 luma)."""
     red, green, blue = background
-    return _BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else _WHITE
+    return _BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 120 else _WHITE
 
 
 def _line_width(size: tuple[int, int]) -> int:

@@ -1,0 +1,155 @@
+"""Equal to the byte to what open_clip and ultralytics do themselves."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from ultralytics.data.augment import LetterBox
+from ultralytics.utils.ops import scale_boxes
+
+from images.prepare import clip_pixels, letterbox
+
+torch.set_num_threads(1)
+
+SIZES = [
+    (224, 224),
+    (640, 480),
+    (480, 640),
+    (225, 224),
+    (227, 224),
+    (1, 1),
+    (1, 50),
+    (50, 1),
+    (33, 1000),
+    (1000, 31),
+    (17, 19),
+    (1281, 719),
+    (223, 225),
+    (997, 100),
+]
+sizes = st.tuples(st.integers(1, 700), st.integers(1, 700)).filter(
+    lambda size: max(size) <= 50 * min(size)
+)
+
+
+def noise(size: tuple[int, int]) -> Image.Image:
+    pixels = np.random.default_rng(sum(size)).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def reference_clip(
+    picture: Image.Image, size: int, interpolation: str, resize_mode: str, fill_color: int
+) -> np.ndarray:
+    """open_clip's own transform, up to where it makes a tensor of the picture."""
+    config = PreprocessCfg(
+        size=size, interpolation=interpolation, resize_mode=resize_mode, fill_color=fill_color
+    )
+    for step in image_transform_v2(config, is_train=False).transforms[:-2]:
+        picture = step(picture)
+    return np.asarray(picture)
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear", "random"])
+@pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
+def test_clip_pixels_are_those_of_open_clip(resize_mode: str, interpolation: str) -> None:
+    for size in SIZES:
+        picture = noise(size)
+        pixels = clip_pixels(picture, 224, interpolation, resize_mode, 127)
+        assert pixels.shape == (224, 224, 3)
+        assert pixels.dtype == np.uint8
+        expected = reference_clip(picture, 224, interpolation, resize_mode, 127)
+        assert np.array_equal(pixels, expected), size
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    source=sizes,
+    size=st.sampled_from([32, 64, 65, 224]),
+    resize_mode=st.sampled_from(["shortest", "longest", "squash"]),
+    fill_color=st.sampled_from([0, 255]),
+)
+def test_clip_pixels_are_those_of_open_clip_for_any_size(
+    source: tuple[int, int], size: int, resize_mode: str, fill_color: int
+) -> None:
+    picture = noise(source)
+    expected = reference_clip(picture, size, "bicubic", resize_mode, fill_color)
+    assert np.array_equal(clip_pixels(picture, size, "bicubic", resize_mode, fill_color), expected)
+
+
+def test_the_reference_stops_before_the_tensor() -> None:
+    steps = image_transform_v2(PreprocessCfg(), is_train=False).transforms
+    assert [type(step).__name__ for step in steps[-2:]] == ["MaybeToTensor", "Normalize"]
+
+
+@pytest.mark.parametrize(("interpolation", "mode"), [("nearest", "shortest"), ("bicubic", "fit")])
+def test_an_unknown_mode_is_an_error(interpolation: str, mode: str) -> None:
+    with pytest.raises(ValueError, match="unknown"):
+        clip_pixels(noise((10, 10)), 8, interpolation, mode, 0)
+
+
+def test_a_strip_thinner_than_a_pixel_keeps_one() -> None:
+    """open_clip's own transform fails here; a deployment may allow such strips."""
+    assert clip_pixels(noise((1, 1000)), 224, "bicubic", "longest", 0).shape == (224, 224, 3)
+
+
+def reference_letterbox(picture: Image.Image, size: int, stride: int) -> np.ndarray:
+    """What ultralytics' predictor makes of a PIL picture: BGR, letterboxed, and flipped back."""
+    bgr = np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
+    boxed: np.ndarray = LetterBox(size, auto=True, stride=stride)(image=bgr)
+    return boxed[:, :, ::-1]
+
+
+def check_letterbox(source: tuple[int, int], size: int, stride: int) -> None:
+    picture = noise(source)
+    boxed = letterbox(picture, size, stride)
+    assert np.array_equal(boxed.pixels, reference_letterbox(picture, size, stride))
+    assert boxed.pixels.flags.c_contiguous
+    assert boxed.pixels.dtype == np.uint8
+    assert boxed.original_size == source
+    height, width = boxed.pixels.shape[:2]
+    corners = np.random.default_rng(1).uniform(-9, [width + 9, height + 9], (50, 2, 2))
+    xyxy = corners.reshape(50, 4).astype(np.float32)
+    before = xyxy.copy()
+    original = boxed.to_original(xyxy)
+    expected = scale_boxes((height, width), torch.from_numpy(xyxy.copy()), source[::-1])
+    assert original.dtype == np.float32
+    assert np.array_equal(original, expected.numpy())
+    assert np.array_equal(xyxy, before)
+
+
+@pytest.mark.parametrize("source", [*SIZES, (640, 640), (4000, 3000), (1920, 1080)])
+def test_letterboxing_is_that_of_ultralytics(source: tuple[int, int]) -> None:
+    check_letterbox(source, 640, 32)
+
+
+@settings(deadline=None, max_examples=60)
+@given(source=sizes, size=st.sampled_from([64, 320, 640]), stride=st.sampled_from([8, 32, 64]))
+def test_letterboxing_is_that_of_ultralytics_for_any_size(
+    source: tuple[int, int], size: int, stride: int
+) -> None:
+    check_letterbox(source, size, stride)
+
+
+def test_both_sides_are_multiples_of_the_stride() -> None:
+    for source in SIZES:
+        height, width = letterbox(noise(source), 640, 32).pixels.shape[:2]
+        assert max(height, width) == 640
+        assert height % 32 == width % 32 == 0
+
+
+def test_a_box_in_the_picture_is_found_again() -> None:
+    pixels = np.zeros((300, 500, 3), np.uint8)
+    pixels[60:120, 100:400] = 255
+    boxed = letterbox(Image.fromarray(pixels), 640, 32)
+    left, top, width, height = cv2.boundingRect((boxed.pixels[:, :, 0] > 200).astype(np.uint8))
+    found = np.array([[left, top, left + width, top + height]], np.float32)
+    assert np.abs(boxed.to_original(found) - [100, 60, 400, 120]).max() < 1.5
+
+
+def test_no_boxes_stay_no_boxes() -> None:
+    boxes = letterbox(noise((50, 60)), 64, 32).to_original(np.empty((0, 4), np.float32))
+    assert boxes.shape == (0, 4)
