@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from store.engine import CommitConflictError
 from store.errors import MetadataError
 from store.literals import literal
 from store.metadata import Registry, split_metadata
@@ -43,6 +46,8 @@ class Committer:
             An answer per image, in order.
 
         Raises:
+            CommitConflictError: another process added columns in between; none of the rows was
+                written.
             Exception: whatever LanceDB raised; none of the rows was written.
         """
         await self._table.checkout_latest()
@@ -50,9 +55,7 @@ class Committer:
         plan = self._plan(images, before)
         if not plan.rows:
             return [answer for answer in plan.answers if isinstance(answer, MetadataError)]
-        added = plan.registry.columns[len(before.columns) :]
-        if added:
-            await self._table.add_columns([column.field() for column in added])
+        await self._add_columns(before, plan.registry)
         known = await self._known(plan.rows)
         await self._merge(plan)
         return _answered(plan.answers, known)
@@ -91,11 +94,29 @@ class Committer:
         found = await self._table.query().where(_among(ids)).select(["id"]).to_arrow()
         return set(found["id"].to_pylist())
 
+    async def _add_columns(self, before: Registry, after: Registry) -> None:
+        added = after.columns[len(before.columns) :]
+        if not added:
+            return
+        try:
+            await self._table.add_columns([column.field() for column in added])
+        except Exception as error:
+            # Another process took the names first: LanceDB has several errors for that.
+            await self._table.checkout_latest()
+            _check_unchanged(await self._table.schema(), before, error)
+            raise
+
     async def _merge(self, plan: _Plan) -> None:
         schema = await self._table.schema()
+        _check_unchanged(schema, plan.registry)
         merge = self._table.merge_insert("id").when_matched_update_all()
         rows = to_arrow(list(plan.rows.values()), plan.registry, schema)
         await merge.when_not_matched_insert_all().execute(rows)
+
+
+def _check_unchanged(schema: pa.Schema, registry: Registry, cause: Exception | None = None) -> None:
+    if Registry.from_schema(schema).columns != registry.columns:
+        raise CommitConflictError("another process added columns first") from cause
 
 
 def _answered(

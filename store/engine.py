@@ -24,13 +24,17 @@ _MODEL, _PRETRAINED, _DIM = b"image_search:model", b"image_search:pretrained", b
 # Declares the key that merge_insert matches on, by the same commit that makes the table: without
 # it, racing merges of one new id make two rows.
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key:position": b"1"}
-# LanceDB has no exception class for these; a lost race for a column's name is the second.
-_CONFLICT = re.compile(r"commit conflict|already exists", re.IGNORECASE)
+# LanceDB has no exception class for these.
+_CONFLICT = re.compile(r"commit conflict|too many concurrent writers", re.IGNORECASE)
+
+
+class CommitConflictError(Exception):
+    """A commit was not made because another process came first. It never leaves the store."""
 
 
 def is_conflict(error: Exception) -> bool:
     """Whether a commit was refused because another one came first; nothing of it was written."""
-    return _CONFLICT.search(str(error)) is not None
+    return isinstance(error, CommitConflictError) or _CONFLICT.search(str(error)) is not None
 
 
 async def connect(settings: StoreSettings) -> "AsyncConnection":
