@@ -1,0 +1,90 @@
+"""What a worker of the API holds once it is ready: the models' clients, the pictures, the index."""
+
+import asyncio
+import logging
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from api.models import Models
+from api.pictures import Pictures
+from api.settings import Settings
+from images.schemas import LabelledBox
+from runners.schemas import unpack_detections
+from store.index import ImageIndex
+from store.schemas import ModelIdentity
+
+logger = logging.getLogger("bentoml.image_search")
+RETRY_S = 1.0
+
+
+class Backend:
+    """The rooms, joined: URLs to vectors and boxes, and the index. Get one with `open`."""
+
+    def __init__(self, models: Models, index: ImageIndex, pictures: Pictures) -> None:
+        self.index = index
+        self.pictures = pictures
+        self._models = models
+
+    @classmethod
+    async def open(cls, embedder: Any, detector: Any, settings: Settings) -> Self:
+        """Wait for both models, then open the table of the embedder's vectors.
+
+        Fails at nothing but goes on trying: the models need seconds to load, and a table that
+        cannot be opened now may be mended while the service runs. The log says what is missing.
+
+        Args:
+            embedder: BentoML's client of `ClipEmbedder`.
+            detector: BentoML's client of `YoloDetector`.
+            settings: of the whole service.
+        """
+        models = await Models.connect(embedder, detector)
+        clip = models.clip
+        identity = ModelIdentity(clip.model, clip.pretrained, clip.dim)
+        while True:
+            try:
+                index = await ImageIndex.open(settings.store, identity)
+            except Exception:
+                logger.exception("the index cannot be opened")
+                await asyncio.sleep(RETRY_S)
+            else:
+                return cls(models, index, Pictures(settings))
+
+    async def embed_picture(self, url: str) -> NDArray[np.float32]:
+        """The embedding of the picture at a URL: float32 [dim], unit length.
+
+        Raises:
+            ImageError: the picture cannot be had.
+            ModelUnavailableError: the embedder does not answer.
+        """
+        pixels = await self.pictures.for_clip(url, self._models.clip)
+        return np.asarray(await self._models.encode_image.one(pixels), np.float32)
+
+    async def embed_text(self, text: str) -> NDArray[np.float32]:
+        """The embedding of a text: float32 [dim], unit length.
+
+        Raises:
+            ModelUnavailableError: the embedder does not answer.
+        """
+        return np.asarray(await self._models.encode_text.one(text), np.float32)
+
+    async def detect(self, url: str, min_confidence: float) -> tuple[Image, list[LabelledBox]]:
+        """The picture at a URL, and the objects in it, surest first, in its own pixels.
+
+        Raises:
+            ImageError: the picture cannot be had.
+            ModelUnavailableError: the detector does not answer.
+        """
+        picture, boxed = await self.pictures.for_yolo(url, self._models.yolo)
+        rows = np.array(await self._models.detect.one(boxed.pixels), np.float32)
+        rows[:, :4] = boxed.to_original(rows[:, :4])
+        found = unpack_detections(rows, self._models.yolo.class_names)
+        boxes = [LabelledBox(d.xyxy, d.confidence, d.class_id, d.class_name) for d in found]
+        return picture, [box for box in boxes if box.confidence >= min_confidence]
+
+    async def close(self) -> None:
+        """Write what waits, and let go of the table and the threads."""
+        self.pictures.close()
+        await self.index.close()

@@ -1,0 +1,109 @@
+"""Every error in one place: what the client reads, and what only the log does.
+
+The rooms' errors carry a line that is safe to show and a code; this module adds those of HTTP
+itself and decides the status. Whatever nobody foresaw says only "internal error".
+
+    RequestError            the request itself, before any work
+    |-- MissingUrlError     the contract fixes these answers to the byte
+    |-- BodyTooLargeError   413
+    `-- NotJsonError        415
+    ModelUnavailableError   a model service is gone or answers with a fault
+    DeadlineError           the request took longer than it may
+    NotReadyError           asked before the models were loaded and the table was open
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import ClassVar
+
+from images.errors import ImageError
+from runners.errors import RunnerError
+from store.errors import StoreError, StoreFault
+
+
+class ApiError(Exception):
+    """Base of what the HTTP side itself raises; `str(error)` is the client's message."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 400
+
+
+class RequestError(ApiError):
+    """The request is not what the route takes."""
+
+    code = "bad_request"
+
+
+class MissingUrlError(RequestError):
+    """No url where one is needed. Its answers are fixed whole, so that no code stands in them."""
+
+    code = "no_url"
+
+
+class BodyTooLargeError(RequestError):
+    """The body is over the limit."""
+
+    code = "body_too_large"
+    status = 413
+
+
+class NotJsonError(RequestError):
+    """The body has another content type."""
+
+    code = "not_json"
+    status = 415
+
+
+class ModelUnavailableError(ApiError):
+    """A model service did not answer, or answered with a fault of its own."""
+
+    code = "model_unavailable"
+
+
+class DeadlineError(ApiError):
+    """The time for one request is over."""
+
+    code = "deadline"
+
+
+class NotReadyError(ApiError):
+    """The models are still being loaded."""
+
+    code = "not_ready"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error as it goes out: HTTP status, machine-readable code, one line for the client.
+
+    `ours` says that the client could not have avoided it, so that it is logged with its trace.
+    """
+
+    status: int
+    code: str
+    message: str
+    ours: bool
+
+    def document(self) -> dict[str, str]:
+        """The JSON body of the answer."""
+        if self.code == MissingUrlError.code:
+            return {"message": self.message}
+        return {"message": self.message, "code": self.code}
+
+
+_OURS = (ModelUnavailableError, DeadlineError, NotReadyError)
+
+
+def problem_of(error: BaseException) -> Problem:
+    """Translate any exception that leaves a route. The only such table there is."""
+    if isinstance(error, ApiError):
+        return Problem(error.status, error.code, str(error), isinstance(error, _OURS))
+    if isinstance(error, ImageError):
+        return Problem(400, error.code, str(error), ours=False)
+    if isinstance(error, StoreError):
+        return Problem(400, error.code, str(error), isinstance(error, StoreFault))
+    if isinstance(error, RunnerError):
+        return Problem(400, error.code, "the model could not be used", ours=True)
+    if isinstance(error, asyncio.TimeoutError):
+        return Problem(400, DeadlineError.code, "the request took too long; try again", ours=True)
+    return Problem(400, "internal", "internal error; the server's log has the details", ours=True)

@@ -1,0 +1,77 @@
+"""What is decided before a route runs: who may ask (401) and whether there is room (429).
+
+An ASGI middleware of the API service. `/livez` and `/readyz` always pass, so that a supervisor
+sees a busy or locked service as alive; `/heartbeat` passes when the service is full.
+"""
+
+import hashlib
+import hmac
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
+LIGHT_PATHS = frozenset({"/heartbeat", "/metrics"})
+RETRY_AFTER_S = 1
+
+
+class Gate:
+    """Checks the key, then counts the requests in flight.
+
+    Args:
+        app: the application behind the gate.
+        api_keys: accepted bearer tokens; none means that everybody may ask.
+        max_in_flight: requests worked on at once.
+    """
+
+    def __init__(self, app: ASGIApp, api_keys: frozenset[str], max_in_flight: int) -> None:
+        self._app = app
+        self._key_digests = [_digest(key.encode()) for key in api_keys]
+        self._room = max_in_flight
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through, or answer it here."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+        elif not self._may_ask(scope):
+            await _unauthorized()(scope, receive, send)
+        elif scope["path"] in LIGHT_PATHS:
+            await self._app(scope, receive, send)
+        elif self._room <= 0:
+            await _overloaded()(scope, receive, send)
+        else:
+            self._room -= 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._room += 1
+
+    def _may_ask(self, scope: Scope) -> bool:
+        if not self._key_digests:
+            return True
+        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        given = _digest(key.strip().encode("latin-1"))
+        # All are compared, and digests of one length: the time tells nothing about a key.
+        matches = [hmac.compare_digest(given, known) for known in self._key_digests]
+        return scheme.lower() == "bearer" and any(matches)
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
+
+
+def _unauthorized() -> JSONResponse:
+    return JSONResponse(
+        {"message": "a valid API key is needed: Authorization: Bearer KEY", "code": "unauthorized"},
+        status_code=401,
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+def _overloaded() -> JSONResponse:
+    return JSONResponse(
+        {"message": "too many requests at once; try again", "code": "overloaded"},
+        status_code=429,
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )

@@ -1,0 +1,93 @@
+"""Settings of the HTTP side: who may ask, how much, how long; and all rooms' settings together."""
+
+from dataclasses import dataclass
+from typing import Annotated, Self, TypeVar
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from images.settings import DecodeSettings, FetchSettings
+from runners.settings import ModelSettings
+from store.settings import StoreSettings
+
+ENV_PREFIX = "IMAGE_SEARCH_"
+S = TypeVar("S", bound=BaseSettings)
+
+
+class SettingsError(Exception):
+    """An environment variable has a value that cannot be meant; the message is one line."""
+
+
+class ApiSettings(BaseSettings):
+    """What the API service reads from the environment (prefix `IMAGE_SEARCH_`)."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True)
+
+    api_keys: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(),
+        description="Comma-separated keys. When set, every route but `/livez` and `/readyz` needs "
+        "`Authorization: Bearer KEY`.",
+    )
+    max_body_bytes: int = Field(
+        default=1 << 20, ge=1024, description="Largest request body, in bytes."
+    )
+    max_in_flight: int = Field(
+        default=256,
+        ge=1,
+        description="Requests worked on at once; one more is answered 429.",
+    )
+    request_timeout_s: float = Field(
+        default=60, gt=0, le=600, description="Time a request may take altogether, in seconds."
+    )
+    download_threads: int = Field(
+        default=32, ge=1, le=256, description="Pictures downloaded at the same time."
+    )
+    decode_threads: int = Field(
+        default=2, ge=1, le=64, description="Pictures decoded, drawn and encoded at the same time."
+    )
+    jpeg_quality: int = Field(
+        default=90, ge=1, le=95, description="JPEG quality of the annotated picture."
+    )
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        if isinstance(value, str):
+            return frozenset(key.strip() for key in value.split(",") if key.strip())
+        return value
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of every room, as a worker reads them once at its start."""
+
+    api: ApiSettings
+    fetch: FetchSettings
+    decode: DecodeSettings
+    models: ModelSettings
+    store: StoreSettings
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read and check everything.
+
+        Raises:
+            SettingsError: names the variable, its value's fault and what would be right.
+        """
+        return cls(
+            _read(ApiSettings),
+            _read(FetchSettings),
+            _read(DecodeSettings),
+            _read(ModelSettings),
+            _read(StoreSettings),
+        )
+
+
+def _read(settings: type[S]) -> S:
+    try:
+        return settings()
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = f"{ENV_PREFIX}{fault['loc'][0]}".upper()
+        reason = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise SettingsError(f"{name}: {reason}") from None
