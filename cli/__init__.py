@@ -1,0 +1,1 @@
+"""The `image-search` command."""

@@ -1,0 +1,52 @@
+"""The `image-search` command: what it offers, and how its failures read."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+NARROWEST = 110
+"""Columns of the demo's tables where the output is no terminal, so that URLs stay whole."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="image-search-engine")
+def main() -> None:
+    """Search images by picture, by metadata or by text, and find the objects in them."""
+
+
+@main.command()
+@click.option("--exit", "leave", is_flag=True, help="End the service after the demo.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-output"),
+    show_default=True,
+    help="Folder for the pictures that the demo makes.",
+)
+@click.option(
+    "--scenes",
+    type=click.IntRange(50, 5000),
+    default=300,
+    show_default=True,
+    help="How many pictures to index.",
+)
+def demo(leave: bool, output: Path, scenes: int) -> None:
+    """Show the whole service at work, offline: index, search, detect.
+
+    Draws some hundred pictures, serves them on loopback, and runs the real service with the small
+    models that ship with the project. Leaves it running for you to try.
+    """
+    import requests  # noqa: PLC0415 - only what a command needs, so that --help answers at once
+
+    from demo.process import ServiceError  # noqa: PLC0415
+    from demo.run import run_demo  # noqa: PLC0415
+
+    console = Console(width=None if sys.stdout.isatty() else NARROWEST)
+    try:
+        run_demo(console, output, scenes=scenes, leave=leave)
+    except (ServiceError, requests.RequestException, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        raise click.Abort from None
