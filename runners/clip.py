@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import bentoml
 import numpy as np
 
-from runners.serving import SERVICE_OPTIONS, batched, load_or_exit, one_each, unbatched
+from runners.serving import SERVICE_OPTIONS, batched, load_logged, one_each, unbatched
 from runners.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class ClipEmbedder:
     """Embeds pictures and texts; one model in one process, ready once it is warm."""
 
     def __init__(self) -> None:
-        self._model = load_or_exit(self._load, _log)
+        self._model = load_logged(self._load, _log)
         _log.info("CLIP is ready: %s", self._model.info.identity)
 
     @staticmethod

@@ -138,15 +138,14 @@ def _create(source: WeightsSource, checkpoint: Path) -> torch.nn.Module:
             force_preprocess_cfg=clip_weights.preprocessing(source),
             weights_only=True,
         )
-    except ImportError as error:
-        raise _needs_package(source, error) from error
     except (pickle.UnpicklingError, SafetensorError, EOFError, StopIteration) as error:
         raise WeightsInvalidError(
             f"{source.label}: the file is damaged or holds more than weights; "
             "a checkpoint is a state dict of tensors, as .safetensors or torch.save",
             detail=repr(error),
         ) from error
-    except (RuntimeError, KeyError, AttributeError, TypeError, ValueError, OSError) as error:
+    except Exception as error:  # what wrong weights make open_clip raise has no common class
+        _check_packages(source, error)
         raise WeightsInvalidError(
             f"{source.label}: the file does not hold weights of the architecture "
             f"{source.architecture}",
@@ -159,9 +158,8 @@ def _tokenizer(source: WeightsSource) -> Tokenizer:
     """The architecture's own tokenizer; some need the transformers package and a download."""
     try:
         tokenizer: Tokenizer = open_clip.get_tokenizer(source.architecture)
-    except ImportError as error:
-        raise _needs_package(source, error) from error
-    except OSError as error:
+    except Exception as error:  # open_clip, transformers and the Hub each raise their own
+        _check_packages(source, error)
         raise UnsupportedModelError(
             f"{source.label}: the tokenizer of {source.architecture} could not be had",
             detail=repr(error),
@@ -169,12 +167,14 @@ def _tokenizer(source: WeightsSource) -> Tokenizer:
     return tokenizer
 
 
-def _needs_package(source: WeightsSource, error: ImportError) -> UnsupportedModelError:
-    return UnsupportedModelError(
-        f"{source.label}: the architecture {source.architecture} needs the package "
-        f"{error.name or 'transformers'}, which is not installed",
-        detail=repr(error),
-    )
+def _check_packages(source: WeightsSource, error: Exception) -> None:
+    """Say so if the failure is that a package is missing, which open_clip says in two ways."""
+    if isinstance(error, ImportError) or "pip install" in str(error):
+        raise UnsupportedModelError(
+            f"{source.label}: the architecture {source.architecture} needs the package "
+            "transformers, which is not installed",
+            detail=repr(error),
+        ) from error
 
 
 def _describe(model: Any, tokenizer: Tokenizer, source: WeightsSource) -> ClipInfo:

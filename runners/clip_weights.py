@@ -25,6 +25,7 @@ from runners.watch import PATIENCE_S, Download, watched
 from runners.weights import WeightsSource
 
 _PROBE_TIMEOUT_S = 10.0
+_CHUNK_BYTES = 256 * 1024
 _log = logging.getLogger(__name__)
 
 
@@ -115,6 +116,9 @@ def _download(repo: str, filenames: list[str], received: _Received) -> Path:
             drawn: bool | None = super().update(n)
             return drawn
 
+    # It reports its progress once per chunk of 10 MB, which would make a slow link look like a dead
+    # one (huggingface_hub 2.4 `file_download.http_get`).
+    constants.DOWNLOAD_CHUNK_SIZE = _CHUNK_BYTES
     for filename in filenames:
         try:
             get_hf_file_metadata(hf_hub_url(repo, filename), timeout=_PROBE_TIMEOUT_S)

@@ -57,14 +57,15 @@ def one_each(results: _Results, items: int) -> _Results:
     return results
 
 
-def load_or_exit(load: Callable[[], _T], log: logging.Logger) -> _T:
-    """Load a model inside a worker; a failure is one line in the log and the worker's end.
+def load_logged(load: Callable[[], _T], log: logging.Logger) -> _T:
+    """Load a model inside a worker; a failure is one line in the log, then the worker's end.
 
     Raises:
-        SystemExit: If the model cannot be loaded.
+        RunnerError: If the model cannot be loaded, without the trace that led there: the server
+            logs what is raised here, twice.
     """
     try:
         return load()
     except RunnerError as error:
         log.error("%s [%s] %s", error, error.code, error.detail)  # noqa: TRY400 - one line
-        raise SystemExit(1) from None
+        raise error.with_traceback(None) from None

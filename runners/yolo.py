@@ -7,7 +7,7 @@ import bentoml
 import numpy as np
 
 from runners.schemas import pack_detections
-from runners.serving import SERVICE_OPTIONS, batched, load_or_exit, one_each, unbatched
+from runners.serving import SERVICE_OPTIONS, batched, load_logged, one_each, unbatched
 from runners.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class YoloDetector:
     """Finds objects in pictures; one model in one process, ready once it is warm."""
 
     def __init__(self) -> None:
-        self._model = load_or_exit(self._load, _log)
+        self._model = load_logged(self._load, _log)
         _log.info("YOLO is ready: %s", self._model.info.weights)
 
     @staticmethod

@@ -1,0 +1,101 @@
+"""The services: what BentoML is told of them, and that importing them costs little."""
+
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runners.clip import ClipEmbedder
+from runners.clip_model import ClipModel
+from runners.errors import WeightsMissingError
+from runners.schemas import ClipInfo, YoloInfo, unpack_detections
+from runners.serving import MAX_BATCH_SIZE, one_each
+from runners.settings import ModelSettings
+from runners.yolo import YoloDetector
+
+
+def instance(service: Any) -> Any:
+    """What a worker holds, without the server around it."""
+    return service.inner()
+
+
+@pytest.fixture
+def _demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_SEARCH_MODELS", "demo")
+    monkeypatch.setenv("IMAGE_SEARCH_DEVICE", "cpu")
+    monkeypatch.setenv("IMAGE_SEARCH_THREADS", "1")
+
+
+@pytest.mark.parametrize(
+    ("service", "batched"),
+    [(ClipEmbedder, {"encode_images", "encode_texts"}), (YoloDetector, {"detect"})],
+)
+def test_what_bentoml_is_told(service: Any, batched: set[str]) -> None:
+    apis = service.apis
+    assert set(apis) == {*batched, "describe"}
+    for name, api in apis.items():
+        assert api.batchable == (name in batched)
+        if api.batchable:
+            assert (api.max_batch_size, api.max_latency_ms) == (MAX_BATCH_SIZE, 60_000)
+    config = service.config
+    assert config["threads"] == 1
+    assert config["runner_connection"]["max_requests"] >= 2**31
+    assert config["runner_connection"]["max_age"] >= 1e9
+    assert "resources" not in config
+
+
+def test_importing_the_services_brings_no_model_library() -> None:
+    """The arbiter and the API worker import them, and would each hold torch for nothing."""
+    code = (
+        "import sys, runners.clip, runners.yolo, runners.preflight\n"
+        "heavy = {'torch', 'open_clip', 'ultralytics', 'huggingface_hub'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.usefixtures("_demo")
+def test_the_embedder_answers_for_the_model() -> None:
+    service = instance(ClipEmbedder)
+    info = ClipInfo.from_dict(service.describe())
+    pixels = np.zeros((2, info.image_size, info.image_size, 3), np.uint8)
+    model = ClipModel.load(ModelSettings())
+    assert info == model.info
+    np.testing.assert_array_equal(service.encode_images(pixels), model.encode_images(pixels))
+    np.testing.assert_array_equal(service.encode_texts(["a"]), model.encode_texts(["a"]))
+
+
+@pytest.mark.usefixtures("_demo")
+def test_the_detector_answers_with_one_array_for_each_picture() -> None:
+    service = instance(YoloDetector)
+    info = YoloInfo.from_dict(service.describe())
+    pictures = [np.zeros((info.stride, info.stride * (i + 1), 3), np.uint8) for i in range(3)]
+    found = service.detect(pictures)
+    assert [rows.shape[1] for rows in found] == [6, 6, 6]
+    assert all(rows.dtype == np.float32 for rows in found)
+    assert [unpack_detections(rows, info.class_names) for rows in found] == service._model.detect(
+        pictures
+    )
+
+
+def test_a_worker_that_cannot_load_says_why_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("IMAGE_SEARCH_YOLO_WEIGHTS", "./nowhere.pt")
+    logger = logging.getLogger("bentoml.runners.yolo")
+    logger.addHandler(caplog.handler)  # bentoml's loggers do not propagate
+    with pytest.raises(WeightsMissingError):
+        instance(YoloDetector)
+    logger.removeHandler(caplog.handler)
+    messages = {record.getMessage() for record in caplog.records}
+    assert len(messages) == 1
+    assert "nowhere.pt" in messages.pop()
+
+
+def test_a_result_of_another_length_than_its_batch_is_an_error() -> None:
+    assert one_each([1, 2], 2) == [1, 2]
+    with pytest.raises(RuntimeError, match="1 results for 2 items"):
+        one_each([1], 2)

@@ -1,0 +1,87 @@
+"""Settings are checked where they are read, and say what is wrong in one line."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runners.compute import available_cores, limit_threads, resolve_device
+from runners.errors import DeviceError, ModelSettingsError
+from runners.settings import ModelSettings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("MODELS", "best", "'pretrained' or 'demo'"),
+        ("DEVICE", "gpu", "auto, cpu, cuda or cuda:N"),
+        ("DEVICE", "cuda:", "auto, cpu, cuda or cuda:N"),
+        ("DEVICE", "cuda:-1", "auto, cpu, cuda or cuda:N"),
+        ("THREADS", "-1", "greater than or equal to 0"),
+        ("THREADS", "many", "integer"),
+        ("YOLO_MIN_CONFIDENCE", "1.5", "less than or equal to 1"),
+        ("YOLO_MIN_CONFIDENCE", "nan", "less than or equal to 1"),
+        ("CLIP_SHA256", "abc", "64 hexadecimal digits"),
+        ("CLIP_MODEL", "", "at least 1 character"),
+    ],
+)
+def test_a_wrong_value_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, word: str
+) -> None:
+    monkeypatch.setenv(f"IMAGE_SEARCH_{name}", value)
+    with pytest.raises(ModelSettingsError) as caught:
+        ModelSettings.from_environment()
+    message = str(caught.value)
+    assert f"IMAGE_SEARCH_{name}={value}" in message
+    assert word in message
+    assert "\n" not in message
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_SEARCH_DEVICE", "CUDA:1")
+    monkeypatch.setenv("IMAGE_SEARCH_CACHE_DIR", "~/weights")
+    settings = ModelSettings.from_environment()
+    assert settings.device == "cuda:1"
+    assert settings.cache_dir == Path.home() / "weights"
+
+
+def test_every_field_is_described() -> None:
+    assert all(field.description for field in ModelSettings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [
+        ("max 100000", len(os.sched_getaffinity(0))),
+        ("100000 100000", 1),
+        ("50000 100000", 1),
+        ("99900000 100000", len(os.sched_getaffinity(0))),
+        ("nonsense", len(os.sched_getaffinity(0))),
+    ],
+)
+def test_a_containers_quota_limits_the_cores(tmp_path: Path, quota: str, cores: int) -> None:
+    file = tmp_path / "cpu.max"
+    file.write_text(quota)
+    assert available_cores(file) == cores
+
+
+def test_threads_default_to_half_of_the_cores() -> None:
+    import torch
+
+    limit_threads(0)
+    assert torch.get_num_threads() == max(1, available_cores() // 2)
+    limit_threads(1)
+    assert torch.get_num_threads() == 1
+
+
+def test_devices_resolve_to_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    resolved = [resolve_device(name) for name in ("cpu", "auto", "cuda", "cuda:1")]
+    assert resolved == ["cpu", "cuda:0", "cuda:0", "cuda:1"]
+    with pytest.raises(DeviceError, match="sees 2 CUDA"):
+        resolve_device("cuda:2")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert resolve_device("auto") == "cpu"
+    with pytest.raises(DeviceError):
+        resolve_device("cuda")
