@@ -23,6 +23,9 @@ from runners.weights import WeightsSource, check_sha256, clip_source, identity_o
 
 _FORWARD_SIZE = 64
 _UNIT_TOLERANCE = 1e-3
+_CHARACTERS_PER_TOKEN = 20
+"""No text of words has more, and the tokenizer's time grows with the square of a word's length: one
+of 10,000 letters would hold up its whole batch for seconds."""
 
 Tokenizer = Callable[[list[str]], torch.Tensor]
 
@@ -56,6 +59,7 @@ class ClipModel:
         """
         source = clip_source(settings)
         clip_weights.check_published(source)
+        clip_weights.warn_of_wrong_activation(source)
         device = resolve_device(settings.device)
         limit_threads(settings.threads)
         checkpoint = source.path or clip_weights.fetch(source)
@@ -91,7 +95,7 @@ class ClipModel:
         return self._encode(pixels, self._encode_image_batch)
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts; what exceeds `context_length` tokens is cut off.
+        """Embed texts; what exceeds `context_length` tokens of 20 characters is cut off.
 
         Args:
             texts: n texts.
@@ -102,7 +106,8 @@ class ClipModel:
         Raises:
             ModelOutputError: If the model's output is no embedding.
         """
-        return self._encode(list(texts), self._encode_text_batch)
+        limit = _CHARACTERS_PER_TOKEN * self.info.context_length
+        return self._encode([text[:limit] for text in texts], self._encode_text_batch)
 
     def _encode(self, items: Any, encode_batch: Callable[[Any], torch.Tensor]) -> Embeddings:
         """Forward in batches of bounded size, as callers may bring thousands of items."""

@@ -52,6 +52,25 @@ def check_published(source: WeightsSource) -> None:
         )
 
 
+def warn_of_wrong_activation(source: WeightsSource) -> None:
+    """Say when a tag was trained with another activation than its architecture's plain form has.
+
+    open_clip 3.3 loads such weights without complaint but for a Python warning
+    (`factory.create_model`), and the embeddings are then worse than published.
+    """
+    if source.name is None or source.architecture.endswith("-quickgelu"):
+        return
+    published = open_clip.get_pretrained_cfg(source.architecture, source.name)
+    config = open_clip.get_model_config(source.architecture)
+    if published.get("quick_gelu", False) and not config.get("quick_gelu", False):
+        _log.warning(
+            "%s was trained with QuickGELU: %sCLIP_MODEL=%s-quickgelu gives better embeddings",
+            source.label,
+            ENV_PREFIX,
+            source.architecture,
+        )
+
+
 def preprocessing(source: WeightsSource) -> dict[str, Any] | None:
     """What a published tag changes of its architecture's preprocessing; None for a file."""
     if source.name is None:

@@ -5,6 +5,7 @@ process: published weights need open_clip's and ultralytics' lists of what is pu
 bring torch. Files, and the demo models, are only looked at.
 """
 
+import os
 import sys
 
 from runners.errors import RunnerError
@@ -34,6 +35,8 @@ def ensure_weights(settings: ModelSettings) -> None:
 
 def main() -> int:
     """Run the check on the environment's settings; the exit status."""
+    # Its warnings of each retry would bury the one line that counts.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     try:
         ensure_weights(ModelSettings.from_environment())
     except RunnerError as error:

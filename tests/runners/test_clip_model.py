@@ -76,6 +76,12 @@ def test_texts_embed_as_with_open_clip(settings: Settings, tiny_clip: Path) -> N
     assert (np.sum(ours * theirs, axis=1) > 0.9999).all()
 
 
+def test_the_end_of_a_very_long_word_does_not_count(clip: ClipModel) -> None:
+    word = "ab" * 120  # 20 characters for each of the 12 tokens
+    together = clip.encode_texts([word, word + "c" * 50_000])
+    np.testing.assert_array_equal(together[0], together[1])
+
+
 def test_pt_and_safetensors_are_the_same_model(
     settings: Settings, clip: ClipModel, tiny_clip: Path, rng: np.random.Generator
 ) -> None:

@@ -190,3 +190,19 @@ def test_a_tag_brings_its_own_preprocessing() -> None:
     assert published is not None
     assert published["mean"] == (0.5, 0.5, 0.5)
     assert published["resize_mode"] == "squash"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "tag", "warned"),
+    [
+        ("ViT-B-32", "openai", True),
+        ("ViT-B-32-quickgelu", "openai", False),
+        ("ViT-B-32", TAG, False),
+    ],
+)
+def test_weights_for_another_activation_are_warned_of(
+    caplog: pytest.LogCaptureFixture, architecture: str, tag: str, warned: bool
+) -> None:
+    source = clip_source(ModelSettings(clip_model=architecture, clip_pretrained=tag))
+    clip_weights.warn_of_wrong_activation(source)
+    assert ("CLIP_MODEL=ViT-B-32-quickgelu" in caplog.text) == warned

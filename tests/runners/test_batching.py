@@ -1,0 +1,62 @@
+"""The cap on BentoML's learned wait, against BentoML's own batcher."""
+
+import asyncio
+import time
+
+from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
+
+from runners.batching import MAX_WAIT_S, cap_batch_wait
+
+SLOW_S = 0.2
+
+
+def learned_wait() -> float:
+    """What an optimizer learns from calls that waited long."""
+    optimizer = Optimizer(60)
+    for size in range(1, 20):
+        optimizer.log_outbound(n=size, wait=SLOW_S, duration=0.01 * size)
+    optimizer.trigger_refresh()
+    return float(optimizer.wait)
+
+
+def test_without_the_cap_bentoml_learns_to_wait(monkeypatch):
+    """Fails when BentoML mends this, and the repair can go."""
+    from runners import batching
+
+    monkeypatch.setattr(Optimizer, "trigger_refresh", batching._learn)
+    assert learned_wait() > 10 * MAX_WAIT_S
+
+
+def test_with_the_cap_it_does_not(monkeypatch):
+    monkeypatch.setattr(Optimizer, "trigger_refresh", Optimizer.trigger_refresh)
+    cap_batch_wait()
+    cap_batch_wait()
+    assert learned_wait() <= MAX_WAIT_S
+
+
+def test_calls_still_gather_while_a_batch_is_computed(monkeypatch):
+    monkeypatch.setattr(Optimizer, "trigger_refresh", Optimizer.trigger_refresh)
+    cap_batch_wait()
+    sizes = []
+
+    async def compute(items):
+        sizes.append(len(items))
+        await asyncio.sleep(0.02)
+        return items
+
+    async def burst():
+        batcher = CorkDispatcher(
+            60_000, 64, fallback=lambda: None, get_batch_size=lambda item: 1
+        )
+        call = batcher(compute)
+        for _ in range(12):  # past the batcher's own training
+            await call(0)
+        sizes.clear()
+        started = time.monotonic()
+        answers = await asyncio.gather(*[call(number) for number in range(64)])
+        batcher.shutdown()
+        return answers, time.monotonic() - started
+
+    answers, _ = asyncio.run(burst())
+    assert answers == list(range(64))
+    assert len(sizes) <= 4
