@@ -21,7 +21,7 @@ from api.errors import RequestError
 from api.gate import Gate
 from api.inputs import JsonInput
 from api.openapi import document
-from api.preflight import run_in_child
+from api.preflight import prepare
 from api.schemas import (
     AddAnswer,
     AddRequest,
@@ -79,7 +79,7 @@ class ImageSearch:
     @staticmethod
     def check() -> None:
         """Before any worker starts: end the start in one line where something is missing."""
-        run_in_child()
+        prepare(settings)
 
     @bentoml.on_startup
     async def start(self) -> None:

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from api.errors import ModelUnavailableError
 from runners.schemas import ClipInfo, YoloInfo
+from runners.serving import MAX_BATCH_SIZE
 
 logger = logging.getLogger("bentoml.image_search")
 T = TypeVar("T")
 
-MAX_IN_FLIGHT = 64
-"""Calls to one model at a time: not above the services' `max_batch_size`, so that one batch always
-takes all that wait and the batcher never learns to hold requests back."""
+MAX_IN_FLIGHT = MAX_BATCH_SIZE
+"""Calls to one model at a time: one batch then takes all that wait, and the rest wait here, where
+their number is bounded."""
 
 _PAUSES_S = (0.0, 0.0, 0.05, 0.5)
 """Before each attempt. A model service closes a connection that idled for 5 s at the very moment

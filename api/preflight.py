@@ -11,20 +11,41 @@ import subprocess
 import sys
 from pathlib import Path
 
-from api.settings import Settings, SettingsError
+from api.settings import ENV_PREFIX, Settings, SettingsError
 from runners.errors import RunnerError
 from runners.preflight import ensure_weights
-from runners.weights import clip_source, identity_of
+from runners.weights import clip_source, identity_of, yolo_source
 from store.engine import check_model
 from store.errors import StoreError
 
 
-def run_in_child() -> None:
-    """Run the checks in a process of their own.
+def prepare(settings: Settings) -> None:
+    """Check in a child process, then settle what the workers inherit.
 
     Raises:
         SystemExit: something is missing; the child has said what, in one line.
     """
+    _run_in_child()
+    os.environ.update(_absolute_paths(settings))
+
+
+def _absolute_paths(settings: Settings) -> dict[str, str]:
+    """Settings that name files, as the person meant them who starts the service.
+
+    The workers of a Bento run in the Bento's own folder (BentoML 1.4.39), so that a relative path
+    would lead them there: a table in it would be lost with that version of the Bento.
+    """
+    store, models = settings.store, settings.models
+    paths = {"CACHE_DIR": str(models.cache_dir.absolute())}
+    if "://" not in store.store_uri:
+        paths["STORE_URI"] = str(Path(store.store_uri).expanduser().absolute())
+    if models.models == "pretrained":
+        sources = {"CLIP_PRETRAINED": clip_source(models), "YOLO_WEIGHTS": yolo_source(models)}
+        paths.update({name: str(one.path) for name, one in sources.items() if one.path})
+    return {ENV_PREFIX + name: path for name, path in paths.items()}
+
+
+def _run_in_child() -> None:
     command = [sys.executable, "-m", "api.preflight"]
     project = Path(__file__).resolve().parent.parent
     child = subprocess.run(command, env=_environment(project), check=False)

@@ -54,7 +54,7 @@ def _draw_row(
     draw.text((_GAP, top + 6), title, _INK, ImageFont.load_default(22))
     for column, (url, label) in enumerate(tiles):
         left = _GAP + column * (_TILE + _GAP)
-        tile = ImageOps.fit(pictures[url], (_TILE, _TILE))
+        tile = ImageOps.pad(pictures[url], (_TILE, _TILE), color=_PAPER)
         sheet.paste(tile, (left, top + _TITLE))
         if label == "query":
             box = (left - 4, top + _TITLE - 4, left + _TILE + 3, top + _TITLE + _TILE + 3)

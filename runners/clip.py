@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import bentoml
 import numpy as np
 
+from runners.batching import cap_batch_wait
 from runners.serving import SERVICE_OPTIONS, batched, load_logged, one_each, unbatched
 from runners.settings import ModelSettings
 
@@ -20,6 +21,7 @@ class ClipEmbedder:
     """Embeds pictures and texts; one model in one process, ready once it is warm."""
 
     def __init__(self) -> None:
+        cap_batch_wait()
         self._model = load_logged(self._load, _log)
         _log.info("CLIP is ready: %s", self._model.info.identity)
 

@@ -9,8 +9,7 @@ import bentoml
 from runners.errors import RunnerError
 
 MAX_BATCH_SIZE = 64
-"""Keep the API's concurrency at or below this: with more calls in flight than a batch holds,
-BentoML 1.4.39 goes on waiting for company long after a burst (`marshal.dispatcher.Optimizer`)."""
+"""The API sends at most as many calls at once, so that one batch takes all that wait."""
 
 MAX_LATENCY_MS = 60_000
 """BentoML answers 503 to calls that it expects to take longer, so this is no batching window; the
