@@ -12,7 +12,7 @@ from typing import Any
 import bentoml
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from api.answers import answered
@@ -20,7 +20,7 @@ from api.backend import Backend
 from api.errors import RequestError
 from api.gate import Gate
 from api.inputs import JsonInput
-from api.openapi import document
+from api.openapi import DOCS_PAGE, document
 from api.preflight import prepare
 from api.schemas import (
     AddAnswer,
@@ -31,6 +31,7 @@ from api.schemas import (
     SearchRequest,
 )
 from api.settings import Settings, SettingsError
+from images.schemas import LabelledBox
 from runners.clip import ClipEmbedder
 from runners.yolo import YoloDetector
 from store.schemas import Hit, NewImage, SearchQuery
@@ -56,7 +57,27 @@ def _result(hit: Hit) -> dict[str, Any]:
     return {"id": hit.id, "url": hit.url, "score": hit.score, "metadata": hit.metadata}
 
 
-pages = Starlette(routes=[Route("/heartbeat", heartbeat), Route("/docs.json", docs)])
+async def docs_page(_: Request) -> Response:
+    """The OpenAPI document, readable and to try."""
+    return FileResponse(DOCS_PAGE)
+
+
+def _detection(box: LabelledBox) -> dict[str, Any]:
+    """A detection as it goes out: to a hundredth of a pixel, and of a percent."""
+    rounded = {
+        "xyxy": [round(side, 2) for side in box.xyxy],
+        "confidence": round(box.confidence, 4),
+    }
+    return {**asdict(box), **rounded}
+
+
+pages = Starlette(
+    routes=[
+        Route("/heartbeat", heartbeat),
+        Route("/docs.json", docs),
+        Route("/", docs_page),
+    ]
+)
 
 
 @bentoml.asgi_app(pages, path="/")
@@ -138,7 +159,7 @@ class ImageSearch:
         backend = await self._backend()
         picture, boxes = await backend.detect(request.url, wanted)
         if request.format == "json":
-            found = {"detections": [asdict(box) for box in boxes]}
+            found = {"detections": [_detection(box) for box in boxes]}
             return JSONResponse({"width": picture.width, "height": picture.height, **found})
         return Response(await backend.pictures.annotated(picture, boxes), media_type="image/jpg")
 

@@ -4,10 +4,12 @@ BentoML describes the routes' requests, but knows neither mounted routes nor the
 errors; its page (at `/`) reads `/docs.json`, where this document stands in for its own.
 """
 
+from pathlib import Path
 from typing import Any
 
 from api.schemas import AddAnswer, Message, SearchAnswer
 
+DOCS_PAGE = Path(__file__).with_name("docs.html")
 _JSON = "application/json"
 _ID = "0a137b375cc3881a70e186ce2172c8d1"
 _URL = "https://example.com/shoe.jpg"
@@ -34,7 +36,9 @@ _REFUSALS = {
 
 
 def document(bentoml_document: dict[str, Any]) -> dict[str, Any]:
-    """Return BentoML's OpenAPI document (3.0) with this API's own parts in it.
+    """Return BentoML's OpenAPI document with this API's own parts in it, as version 3.1.
+
+    BentoML says 3.0, but its schemas are JSON Schema as pydantic makes it, which only 3.1 takes.
 
     Args:
         bentoml_document: `Service.openapi_spec.asdict()`.
@@ -48,7 +52,8 @@ def document(bentoml_document: dict[str, Any]) -> dict[str, Any]:
         post["requestBody"]["content"][_JSON]["examples"] = operation["examples"]
         post["responses"] = {"200": operation["success"], **_errors(operation["error"])}
     schemas = {**bentoml_document["components"]["schemas"], **_own_schemas()}
-    return {**bentoml_document, "info": info, "paths": paths, "components": {"schemas": schemas}}
+    own = {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
+    return {**bentoml_document, **own}
 
 
 def _operations() -> dict[str, dict[str, Any]]:

@@ -10,17 +10,17 @@ METADATA_SCHEMA = {
     "oneOf": [
         {"type": "string", "description": "free text"},
         {"type": "object", "additionalProperties": True, "description": "typed columns"},
+        {"type": "null"},
     ],
-    "nullable": True,
 }
 Metadata = Annotated[str | dict[str, Any] | None, WithJsonSchema(METADATA_SCHEMA)]
 
 _EXAMPLE_URL = "https://example.com/shoe.jpg"
 
 
-def _optional(schema: dict[str, object]) -> WithJsonSchema:
-    """An optional field that shows its own type: BentoML's page keeps only the first of a union."""
-    return WithJsonSchema({**schema, "nullable": True})
+def _optional(kind: str) -> WithJsonSchema:
+    """The schema of an optional field; of pydantic's own union BentoML keeps only one part."""
+    return WithJsonSchema({"type": [kind, "null"]})
 
 
 class AddRequest(JsonInput):
@@ -39,7 +39,7 @@ class AddRequest(JsonInput):
 class SearchRequest(JsonInput):
     """What to look for: a picture, a filter or a text, or a picture with one of the others."""
 
-    url: Annotated[str | None, _optional({"type": "string"})] = Field(
+    url: Annotated[str | None, _optional("string")] = Field(
         default=None, description="Picture to search by", examples=[_EXAMPLE_URL]
     )
     metadata: Metadata = Field(
@@ -49,7 +49,7 @@ class SearchRequest(JsonInput):
     )
     limit: int = Field(default=10, ge=1, le=1000, description="Most results to return")
     offset: int = Field(default=0, ge=0, le=100_000, description="Results to skip, for paging")
-    min_score: Annotated[float | None, _optional({"type": "number"})] = Field(
+    min_score: Annotated[float | None, _optional("number")] = Field(
         default=None, ge=-1, le=1, description="Leave out what is less similar than this"
     )
 
@@ -60,7 +60,7 @@ class DetectRequest(JsonInput):
     url_missing: ClassVar[str | None] = "url not provided error"
 
     url: str = Field(description="http or https address of the picture", examples=[_EXAMPLE_URL])
-    confidence: Annotated[float | None, _optional({"type": "number"})] = Field(
+    confidence: Annotated[float | None, _optional("number")] = Field(
         default=None, ge=0, le=1, description="Leave out what the detector is less sure of"
     )
     format: Literal["image", "json"] = Field(
@@ -82,7 +82,7 @@ class Result(BaseModel):
 
     id: str
     url: str
-    score: Annotated[float | None, _optional({"type": "number"})] = Field(
+    score: Annotated[float | None, _optional("number")] = Field(
         description="Cosine similarity, 1.0 for the same picture; null when only a filter was given"
     )
     metadata: Metadata

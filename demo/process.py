@@ -1,5 +1,6 @@
 """The real service as a child process: started, awaited, stopped."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -55,8 +56,15 @@ class ServiceProcess:
         self._cwd = cwd
         self._command = [sys.executable, "-m", "bentoml", "serve", target]
         self._command += ["--host", "127.0.0.1", "--port", str(self.port)]
-        # No usage reports: what runs on loopback is to stay there.
-        self._environment = {**os.environ, "BENTOML_DO_NOT_TRACK": "True", **environment}
+        self._environment = {
+            **os.environ,
+            # No usage reports: what runs on loopback is to stay there.
+            "BENTOML_DO_NOT_TRACK": "True",
+            # Metrics lie there, and a start wipes them (BentoML 1.4.39, `ensure_prometheus_dir`):
+            # another service on this machine must keep its own.
+            "BENTOML_HOME": str(log.absolute().parent / "bentoml"),
+            **environment,
+        }
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, timeout_s: float = 180) -> None:
@@ -89,7 +97,8 @@ class ServiceProcess:
     def kill(self) -> None:
         """End every process of the service at once, as a power button would (SIGKILL)."""
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # killed already
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
     def __enter__(self) -> Self:

@@ -19,7 +19,8 @@ from demo.server import PictureServer
 from demo.sheet import contact_sheet
 from demo.tour import Api, Found, Shown, detect, index, put_up, searches
 
-USUAL_PORT = 3000
+SERVICE_PORT = 3000
+PICTURES_PORT = 3080
 _QUERY_SEED = SHOW_SEEDS[-1]
 _MOST_OBJECTS = 4
 
@@ -38,8 +39,12 @@ def run_demo(console: Console, output: Path, *, scenes: int, leave: bool) -> Non
         requests.RequestException: a request failed.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with PictureServer() as server, tempfile.TemporaryDirectory(prefix="image-search-") as folder:
-        service = ServiceProcess(_environment(folder), output / "service.log", port=_port())
+    pictures_port, port = _usual_or_free(PICTURES_PORT), _usual_or_free(SERVICE_PORT)
+    with (
+        PictureServer(pictures_port) as server,
+        tempfile.TemporaryDirectory(prefix="image-search-") as folder,
+    ):
+        service = ServiceProcess(_environment(folder), output / "service.log", port=port)
         console.print("Starting the service with the demo models ...")
         with service:
             _show(console, Api(service.url), server, output, scenes)
@@ -56,13 +61,14 @@ def _environment(folder: str) -> dict[str, str]:
         "IMAGE_SEARCH_ALLOW_NETWORKS": "127.0.0.1/32",
         "IMAGE_SEARCH_API_KEYS": "",
         "IMAGE_SEARCH_DEVICE": "cpu",
+        "BENTOML_HOME": str(Path(folder) / "bentoml"),
     }
 
 
-def _port() -> int:
-    """The usual port, or any free one where something listens there already."""
+def _usual_or_free(port: int) -> int:
+    """The usual port, or 0 (any free one) where something listens there already."""
     with socket.socket() as probe:
-        return 0 if probe.connect_ex(("127.0.0.1", USUAL_PORT)) == 0 else USUAL_PORT
+        return 0 if probe.connect_ex(("127.0.0.1", port)) == 0 else port
 
 
 def _show(console: Console, api: Api, server: PictureServer, output: Path, scenes: int) -> None:

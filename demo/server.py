@@ -17,11 +17,15 @@ def as_jpeg(picture: Image) -> bytes:
 
 
 class PictureServer:
-    """Serves JPEG files from memory at `url` + name, until the `with` block ends."""
+    """Serves JPEG files from memory at `url` + name, until the `with` block ends.
 
-    def __init__(self) -> None:
+    Args:
+        port: to listen on; 0 takes a free one.
+    """
+
+    def __init__(self, port: int = 0) -> None:
         self._files: dict[str, bytes] = {}
-        self._server = _Server(("127.0.0.1", 0), _handler(self._files))
+        self._server = _Server(("127.0.0.1", port), _handler(self._files))
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -55,7 +59,7 @@ def _handler(files: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            body = files.get(self.path)
+            body = files.get(self.path.partition("?")[0])
             self.send_response(200 if body is not None else 404)
             self.send_header("Content-Type", "image/jpeg")
             self.send_header("Content-Length", str(len(body or b"")))

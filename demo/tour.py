@@ -80,7 +80,7 @@ def searches(api: Api, picture_url: str, limit: int = 6) -> list[Found]:
     cheap = {"shop": "harbour market", "price": {"$lt": 30}}
     asked: list[tuple[str, dict[str, Any]]] = [
         ("Like this picture", {"url": picture_url}),
-        ("By text: a red circle", {"metadata": "a red circle"}),
+        ("By text: a blue circle", {"metadata": "a blue circle"}),
         ("By filter: harbour market, under 30", {"metadata": cheap}),
         (
             "Like this picture, in the old mill",

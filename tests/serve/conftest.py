@@ -1,0 +1,65 @@
+"""The real service on loopback, and a real file server with pictures for it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from demo.process import ServiceProcess
+from demo.scenes import Scene, draw_scene
+from demo.seeds import SHOW_SEEDS
+from demo.server import PictureServer
+
+Post = Callable[[str, Any], requests.Response]
+SCENES = 24
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """Settings of a service with the demo models and a table in `folder`."""
+    return {
+        "IMAGE_SEARCH_MODELS": "demo",
+        "IMAGE_SEARCH_DEVICE": "cpu",
+        "IMAGE_SEARCH_STORE_URI": str(folder / "index"),
+        "IMAGE_SEARCH_ALLOW_NETWORKS": "127.0.0.1/32",
+        **more,
+    }
+
+
+@pytest.fixture(scope="session")
+def scenes() -> list[Scene]:
+    """Drawn scenes; the file server has scene i as `i.jpg`."""
+    return [draw_scene(seed) for seed in SHOW_SEEDS[:SCENES]]
+
+
+@pytest.fixture(scope="session")
+def pictures(scenes: list[Scene]) -> Iterator[PictureServer]:
+    """A file server with the scenes."""
+    with PictureServer() as server:
+        for number, scene in enumerate(scenes):
+            server.add(f"{number}.jpg", scene.picture)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """One running service for all tests that don't hurt it."""
+    folder = tmp_path_factory.mktemp("service")
+    with ServiceProcess(environment(folder), folder / "log") as running:
+        yield running
+
+
+def poster(url: str, headers: dict[str, bytes] | None = None) -> Post:
+    """A function that posts JSON to a route."""
+
+    def post(route: str, body: Any) -> requests.Response:
+        return requests.post(f"{url}/{route}", json=body, headers=headers, timeout=60)
+
+    return post
+
+
+@pytest.fixture(scope="session")
+def post(service: ServiceProcess) -> Post:
+    """Posts JSON to a route of the running service."""
+    return poster(service.url)

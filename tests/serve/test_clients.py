@@ -1,0 +1,56 @@
+"""BentoML's own clients against the service, and the OpenAPI document."""
+
+import asyncio
+import re
+
+import bentoml
+import pytest
+import requests
+from bentoml.exceptions import BentoMLException
+from openapi_spec_validator import validate
+
+from demo.process import ServiceProcess
+from demo.server import PictureServer
+
+
+def test_the_synchronous_client(service: ServiceProcess, pictures: PictureServer) -> None:
+    url = pictures.url + "12.jpg"
+    with bentoml.SyncHTTPClient(service.url) as client:
+        added = client.post_image_to_index(url=url, metadata={"from": "client"})
+        assert added["message"] == "success"
+        found = client.search_simmilar_images(url=url, metadata={"from": "client"}, limit=1)
+        assert [hit["id"] for hit in found["results"]] == [added["id"]]
+        assert client.run_object_detection(url=url).startswith(b"\xff\xd8")
+        with pytest.raises(BentoMLException, match="could not be reached"):
+            client.run_object_detection(url="http://127.0.0.2/x.jpg")
+
+
+def test_the_asynchronous_client(service: ServiceProcess, pictures: PictureServer) -> None:
+    async def ask() -> int:
+        async with bentoml.AsyncHTTPClient(service.url) as client:
+            added = await client.post_image_to_index(url=pictures.url + "13.jpg", metadata="text")
+            found = await client.search_similar_images(metadata="text")
+            return [hit["id"] for hit in found["results"]].count(added["id"])
+
+    assert asyncio.run(ask()) == 1
+
+
+def test_the_openapi_document(service: ServiceProcess) -> None:
+    document = requests.get(f"{service.url}/docs.json", timeout=30).json()
+    validate(document)
+    paths = document["paths"]
+    assert "/heartbeat" in paths
+    for route in ("post_image_to_index", "search_simmilar_images", "run_object_detection"):
+        operation = paths[f"/{route}"]["post"]
+        assert {"200", "400", "401", "413", "415", "429"} <= operation["responses"].keys()
+        assert operation["requestBody"]["content"]["application/json"]["examples"]
+    assert "image/jpg" in paths["/run_object_detection"]["post"]["responses"]["200"]["content"]
+
+
+def test_the_page_that_shows_it(service: ServiceProcess) -> None:
+    page = requests.get(service.url, timeout=10)
+    assert page.status_code == 200
+    assert "docs.json" in page.text
+    assert "://" not in page.text  # nothing is loaded from other hosts
+    for part in re.findall(r'(?:src|href)="\./([^"]+)"', page.text):
+        assert requests.get(f"{service.url}/{part}", timeout=10).ok

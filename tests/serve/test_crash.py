@@ -1,0 +1,73 @@
+"""What was acknowledged survives the death of every process; nothing is there twice."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import requests
+
+from demo.process import ServiceProcess
+from demo.server import PictureServer
+from tests.serve.conftest import SCENES, environment, poster
+
+KEY = "a-key-with-ümlaut"
+BEARER = f"Bearer {KEY}".encode()
+
+
+def _add_until_killed(service: ServiceProcess, pictures: PictureServer) -> dict[str, str]:
+    """Add from several clients at once, kill the service in the middle; the acknowledged ids."""
+    acknowledged: dict[str, str] = {}
+    enough = threading.Event()
+
+    def add(number: int) -> None:
+        url = f"{pictures.url}{number % SCENES}.jpg?{number % 90}"
+        try:
+            answer = requests.post(
+                f"{service.url}/post_image_to_index",
+                json={"url": url, "metadata": {"number": number}},
+                headers={"Authorization": BEARER},
+                timeout=60,
+            )
+        except requests.ConnectionError:
+            return
+        if answer.ok:
+            acknowledged[url] = answer.json()["id"]
+        if len(acknowledged) > 40:
+            enough.set()
+
+    with ThreadPoolExecutor(16) as pool:
+        for number in range(2000):
+            pool.submit(add, number)
+        assert enough.wait(120)
+        service.kill()
+        pool.shutdown(cancel_futures=True)
+    return acknowledged
+
+
+def test_kill_and_restart(tmp_path: Path, pictures: PictureServer) -> None:
+    settings = environment(tmp_path, IMAGE_SEARCH_API_KEYS=f"other, {KEY}")
+    service = ServiceProcess(settings, tmp_path / "log")
+    service.start()
+    try:
+        acknowledged = _add_until_killed(service, pictures)
+    finally:
+        service.kill()
+    with ServiceProcess(settings, tmp_path / "log") as again:
+        _check_keys(again)
+        search = {"metadata": {"number": {"$gte": 0}}, "limit": 1000}
+        found = poster(again.url, {"Authorization": BEARER})("search_simmilar_images", search)
+        ids = [hit["id"] for hit in found.json()["results"]]
+    assert len(ids) == len(set(ids))
+    assert set(acknowledged.values()) <= set(ids)
+
+
+def _check_keys(service: ServiceProcess) -> None:
+    """With keys set, all but the probes are locked."""
+    for path in ("heartbeat", "docs.json", "metrics", ""):
+        answer = requests.get(f"{service.url}/{path}", timeout=10)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        wrong = {"Authorization": "Bearer other-key"}
+        assert requests.get(f"{service.url}/{path}", headers=wrong, timeout=10).status_code == 401
+        right = {"Authorization": BEARER}
+        assert requests.get(f"{service.url}/{path}", headers=right, timeout=10).status_code == 200
+    assert requests.get(f"{service.url}/livez", timeout=10).status_code == 200

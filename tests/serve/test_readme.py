@@ -1,0 +1,72 @@
+"""The README's examples, run as they stand there against the real service."""
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.process import PROJECT, ServiceProcess
+from demo.scenes import draw_scene
+from demo.seeds import SHOW_SEEDS
+from demo.server import PictureServer
+
+README = (PROJECT / "README.md").read_text()
+CONSOLES = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+EXAMPLE = re.compile(r"^\$ (curl (?:.*\\\n)*.*)\n((?:[^$\n].*\n)?)", re.MULTILINE)
+EXAMPLES = [example for console in CONSOLES for example in EXAMPLE.findall(console)]
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SERVICE, PICTURES = "http://127.0.0.1:3000", "http://127.0.0.1:3080/"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shown(pictures: PictureServer) -> None:
+    pictures.add("query.jpg", draw_scene(SHOW_SEEDS[-1]).picture)
+
+
+def _shape(value: Any) -> Any:
+    """What an answer is made of, without what depends on the table's other rows."""
+    if isinstance(value, dict):
+        return {key: _shape(one) for key, one in value.items() if key != "metadata"}
+    if isinstance(value, list):
+        return [_shape(value[0])] if value else []
+    return type(value).__name__
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 9
+    assert len(PYTHON) == 1
+
+
+def test_the_curl_examples_answer_as_shown(
+    service: ServiceProcess, pictures: PictureServer, tmp_path: Path
+) -> None:
+    filled = {"url": pictures.url + "0.jpg", "metadata": {"colors": ["pink"], "price": 6.5}}
+    _run(f"curl -s {SERVICE}/post_image_to_index", filled, service, pictures, tmp_path)
+    for command, shown in EXAMPLES:
+        printed = _run(command, None, service, pictures, tmp_path)
+        if shown and "unknown_key" not in shown:
+            assert _shape(json.loads(printed)) == _shape(json.loads(shown)), command
+    assert (tmp_path / "found.jpg").read_bytes().startswith(b"\xff\xd8")
+
+
+def _run(
+    command: str, body: Any, service: ServiceProcess, pictures: PictureServer, folder: Path
+) -> str:
+    command = command.replace(SERVICE, service.url).replace(PICTURES, pictures.url)
+    words = shlex.split(command.replace("\\\n", " "))
+    if body is not None:
+        words += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout
+
+
+def test_the_python_example_runs(service: ServiceProcess, pictures: PictureServer) -> None:
+    code = PYTHON[0].replace(SERVICE, service.url).replace(PICTURES, pictures.url)
+    names: dict[str, Any] = {}
+    exec(code, names)  # the README's own lines
+    assert names["found"]["results"]
+    assert names["jpeg"].startswith(b"\xff\xd8")

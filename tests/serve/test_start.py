@@ -1,0 +1,81 @@
+"""A start that cannot work ends with one line that says why; a Bento serves from anywhere."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from demo.process import PROJECT, ServiceProcess
+from demo.server import PictureServer
+from tests.serve.conftest import environment, poster
+
+
+def _failing_start(settings: dict[str, str]) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "bentoml", "serve", str(PROJECT), "--host", "127.0.0.1"],
+        env={**os.environ, "BENTOML_DO_NOT_TRACK": "True", **settings},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stderr.splitlines() if "cannot start" in line]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"DEVICE": "gpu"}, ["IMAGE_SEARCH_DEVICE", "cuda"]),
+        ({"ALLOW_NETWORKS": "10.0.0.0/99"}, ["IMAGE_SEARCH_ALLOW_NETWORKS", "10.0.0.0/99"]),
+        ({"MODELS": "pretrained", "CLIP_PRETRAINED": "/no/such.pt"}, ["such.pt"]),
+        ({"MODELS": "pretrained", "CLIP_MODEL": "ViT-B-23"}, ["ViT-B-23", "ViT-B-32"]),
+    ],
+)
+def test_what_is_missing_is_said(tmp_path: Path, settings: dict[str, str], said: list[str]) -> None:
+    changed = {f"IMAGE_SEARCH_{name}": value for name, value in settings.items()}
+    line = _failing_start({**environment(tmp_path), **changed})
+    for part in said:
+        assert part in line
+
+
+def test_a_tag_that_cannot_be_downloaded(tmp_path: Path) -> None:
+    """No hub here: the line names what could not be had, and the two ways out."""
+    line = _failing_start(
+        environment(
+            tmp_path,
+            IMAGE_SEARCH_MODELS="pretrained",
+            HF_ENDPOINT="http://127.0.0.1:9",
+            HF_HOME=str(tmp_path),
+        )
+    )
+    for part in ("laion2b_s34b_b79k", "path of a checkpoint", "IMAGE_SEARCH_MODELS=demo"):
+        assert part in line
+
+
+def test_a_bento_serves_from_an_empty_folder(tmp_path: Path, pictures: PictureServer) -> None:
+    home = {"BENTOML_HOME": str(tmp_path / "bentos"), "BENTOML_DO_NOT_TRACK": "True"}
+    subprocess.run(
+        [sys.executable, "-m", "bentoml", "build", str(PROJECT)],
+        env={**os.environ, **home},
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    settings = {**environment(tmp_path), **home, "IMAGE_SEARCH_STORE_URI": "table"}
+    bento = ServiceProcess(settings, tmp_path / "log", target="image_search:latest", cwd=empty)
+    with bento:
+        post, url = poster(bento.url), pictures.url + "0.jpg"
+        assert requests.get(f"{bento.url}/heartbeat", timeout=10).ok
+        assert post("post_image_to_index", {"url": url}).ok
+        assert post("search_simmilar_images", {"url": url}).json()["results"][0]["url"] == url
+        assert post("run_object_detection", {"url": url}).headers["Content-Type"] == "image/jpg"
+    assert (empty / "table").is_dir()  # where the person stood, not inside the Bento

@@ -1,0 +1,65 @@
+"""The documents hold what they say: settings, routes, links."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from api.settings import ENV_PREFIX, ApiSettings
+from images.settings import DecodeSettings, FetchSettings
+from runners.settings import ModelSettings
+from store.settings import StoreSettings
+
+PROJECT = Path(__file__).resolve().parent.parent
+README = (PROJECT / "README.md").read_text()
+ROWS = {
+    name: default.strip()
+    for name, default in re.findall(rf"^\| `{ENV_PREFIX}(\w+)` \|([^|]*)\|", README, re.MULTILINE)
+}
+CLASSES: tuple[type[BaseSettings], ...] = (
+    ApiSettings,
+    FetchSettings,
+    DecodeSettings,
+    ModelSettings,
+    StoreSettings,
+)
+
+
+def _defaults() -> dict[str, str]:
+    """Every setting's default as the README writes it: nothing for what is empty."""
+    fields = {name: field for one in CLASSES for name, field in one.model_fields.items()}
+    return {
+        name.upper(): f"`{field.default:g}`"
+        if isinstance(field.default, float)
+        else (f"`{field.default}`" if field.default not in ("", (), frozenset()) else "")
+        for name, field in fields.items()
+    }
+
+
+def test_every_setting_is_in_the_readme_with_its_default() -> None:
+    assert _defaults() == ROWS
+
+
+def test_every_setting_says_what_it_means() -> None:
+    for one in CLASSES:
+        assert all(field.description for field in one.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "GET /heartbeat",
+        "POST /post_image_to_index",
+        "POST /search_simmilar_images",
+        "POST /run_object_detection",
+    ],
+)
+def test_every_route_has_its_chapter(route: str) -> None:
+    assert f"### `{route}`" in README
+
+
+def test_no_link_inside_the_project_is_dead() -> None:
+    for page in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
