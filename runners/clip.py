@@ -7,7 +7,7 @@ import bentoml
 import numpy as np
 
 from runners.batching import cap_batch_wait
-from runners.serving import SERVICE_OPTIONS, batched, load_logged, one_each, unbatched
+from runners.serving import SERVICE_OPTIONS, batched, load_or_end, one_each, unbatched
 from runners.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class ClipEmbedder:
 
     def __init__(self) -> None:
         cap_batch_wait()
-        self._model = load_logged(self._load, _log)
+        self._model = load_or_end(self._load)
         _log.info("CLIP is ready: %s", self._model.info.identity)
 
     @staticmethod

@@ -1,15 +1,21 @@
 """How both model services are served."""
 
-import logging
+import os
+import signal
+import sys
+import time
 from collections.abc import Callable, Sized
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import bentoml
+from bentoml._internal.context import server_context
 
 from runners.errors import RunnerError
 
 MAX_BATCH_SIZE = 64
 """The API sends at most as many calls at once, so that one batch takes all that wait."""
+
+_SUPERVISOR_STOPS_S = 1.0
 
 MAX_LATENCY_MS = 60_000
 """BentoML answers 503 to calls that it expects to take longer, so this is no batching window; the
@@ -56,15 +62,27 @@ def one_each(results: _Results, items: int) -> _Results:
     return results
 
 
-def load_logged(load: Callable[[], _T], log: logging.Logger) -> _T:
-    """Load a model inside a worker; a failure is one line in the log, then the worker's end.
+def load_or_end(load: Callable[[], _T]) -> _T:
+    """Load a model inside a worker; a failure is one line, and the end of the whole service.
+
+    BentoML would start the worker again and again, with two traces each time, although weights
+    that cannot be loaded will not become better: what can be known without torch was checked
+    before any worker started (`runners.preflight`), and this is the rest.
 
     Raises:
-        RunnerError: If the model cannot be loaded, without the trace that led there: the server
-            logs what is raised here, twice.
+        RunnerError: If the model cannot be loaded, where no supervisor started this process.
     """
     try:
         return load()
     except RunnerError as error:
-        log.error("%s [%s] %s", error, error.code, error.detail)  # noqa: TRY400 - one line
-        raise error.with_traceback(None) from None
+        if server_context.worker_index is None:
+            raise
+        sys.stderr.write(f"image-search cannot start: {error}\n")
+        _end_service()
+
+
+def _end_service() -> NoReturn:
+    """End the supervisor, then this worker, without BentoML's traces."""
+    os.kill(os.getppid(), signal.SIGTERM)
+    time.sleep(_SUPERVISOR_STOPS_S)  # one that still supervises would start this worker again
+    os._exit(1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from runners.batching import cap_batch_wait
 from runners.schemas import pack_detections
-from runners.serving import SERVICE_OPTIONS, batched, load_logged, one_each, unbatched
+from runners.serving import SERVICE_OPTIONS, batched, load_or_end, one_each, unbatched
 from runners.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class YoloDetector:
 
     def __init__(self) -> None:
         cap_batch_wait()
-        self._model = load_logged(self._load, _log)
+        self._model = load_or_end(self._load)
         _log.info("YOLO is ready: %s", self._model.info.weights)
 
     @staticmethod

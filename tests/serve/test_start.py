@@ -8,21 +8,32 @@ from pathlib import Path
 import pytest
 import requests
 
-from demo.process import PROJECT, ServiceProcess
+from demo.process import PROJECT, ServiceProcess, free_port
 from demo.server import PictureServer
 from tests.serve.conftest import environment, poster
 
 
-def _failing_start(settings: dict[str, str]) -> str:
+def _failing_start(settings: dict[str, str], status: int = 1) -> str:
+    port = str(free_port())
     done = subprocess.run(
-        [sys.executable, "-m", "bentoml", "serve", str(PROJECT), "--host", "127.0.0.1"],
+        [
+            sys.executable,
+            "-m",
+            "bentoml",
+            "serve",
+            str(PROJECT),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            port,
+        ],
         env={**os.environ, "BENTOML_DO_NOT_TRACK": "True", **settings},
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == status, done.stderr
     lines = [line for line in done.stderr.splitlines() if "cannot start" in line]
     assert len(lines) == 1, done.stderr
     assert "Traceback" not in done.stderr
@@ -57,6 +68,20 @@ def test_a_tag_that_cannot_be_downloaded(tmp_path: Path) -> None:
     )
     for part in ("laion2b_s34b_b79k", "path of a checkpoint", "IMAGE_SEARCH_MODELS=demo"):
         assert part in line
+
+
+def test_weights_of_another_architecture_end_the_service(tmp_path: Path) -> None:
+    """Only a worker sees it, and BentoML would start that worker again for ever."""
+    demo = PROJECT / "demo" / "weights"
+    settings = environment(
+        tmp_path,
+        BENTOML_HOME=str(tmp_path / "bentoml"),
+        IMAGE_SEARCH_MODELS="pretrained",
+        IMAGE_SEARCH_CLIP_PRETRAINED=str(demo / "clip.safetensors"),
+        IMAGE_SEARCH_YOLO_WEIGHTS=str(demo / "yolo.pt"),
+    )
+    line = _failing_start(settings, status=0)  # ended by its own SIGTERM, as by anybody's
+    assert "does not hold weights of the architecture ViT-B-32" in line
 
 
 def test_a_bento_serves_from_an_empty_folder(tmp_path: Path, pictures: PictureServer) -> None:
