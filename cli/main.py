@@ -50,3 +50,7 @@ def demo(leave: bool, output: Path, scenes: int) -> None:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         raise click.Abort from None
+
+
+if __name__ == "__main__":
+    main()

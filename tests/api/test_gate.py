@@ -1,0 +1,86 @@
+"""The gate: keys and room, in front of a small application."""
+
+import asyncio
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from api.gate import Gate
+
+KEYS = frozenset({"first", "zweite-ü"})
+PATHS = ("/livez", "/readyz", "/heartbeat", "/metrics", "/docs.json", "/work")
+
+
+def gated(keys: frozenset[str] = frozenset(), room: int = 10) -> Gate:
+    async def answer(_: Request) -> PlainTextResponse:
+        await asyncio.sleep(0.05)
+        return PlainTextResponse("ok")
+
+    return Gate(Starlette(routes=[Route(path, answer) for path in PATHS]), keys, room)
+
+
+def statuses(gate: Gate, *asked: tuple[str, bytes | None]) -> list[httpx.Response]:
+    """All of these requests at once."""
+
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=gate)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            calls = [
+                client.get(path, headers={b"Authorization": key} if key else None)
+                for path, key in asked
+            ]
+            return list(await asyncio.gather(*calls))
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("key", "status"),
+    [
+        (b"Bearer first", 200),
+        (b"bearer first", 200),
+        ("Bearer zweite-ü".encode(), 200),
+        (b"Bearer second", 401),
+        (b"Bearer firs", 401),
+        (b"Bearer ", 401),
+        (b"Basic first", 401),
+        (b"first", 401),
+        (b"Bearer \xff\xfe", 401),
+        (None, 401),
+    ],
+)
+def test_keys(key: bytes | None, status: int) -> None:
+    for path in ("/work", "/heartbeat", "/metrics", "/docs.json"):
+        answer = statuses(gated(KEYS), (path, key))[0]
+        assert answer.status_code == status
+        if status == 401:
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+            assert "API key" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_probes_need_no_key(path: str) -> None:
+    assert statuses(gated(KEYS), (path, None))[0].status_code == 200
+
+
+def test_a_full_service_says_when_to_come_back() -> None:
+    gate = gated(room=2)
+    answers = statuses(gate, *[("/work", None)] * 5, ("/heartbeat", None), ("/livez", None))
+    assert [one.status_code for one in answers] == [200, 200, 429, 429, 429, 200, 200]
+    assert answers[2].headers["Retry-After"] == "1"
+    assert "too many requests" in answers[2].json()["message"]
+    assert statuses(gate, ("/work", None))[0].status_code == 200
+
+
+def test_a_failing_application_gives_its_room_back() -> None:
+    async def fails(scope: object, receive: object, send: object) -> None:
+        raise RuntimeError("broken")
+
+    gate = Gate(fails, frozenset(), 1)
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            statuses(gate, ("/work", None))

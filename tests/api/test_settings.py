@@ -1,0 +1,40 @@
+"""The settings, read together: one line for what cannot be meant."""
+
+import pytest
+
+from api.settings import Settings, SettingsError
+
+
+def test_defaults() -> None:
+    settings = Settings.from_environment()
+    assert settings.api.api_keys == frozenset()
+    assert settings.models.models == "pretrained"
+    assert settings.store.store_uri == "./data/index"
+
+
+def test_keys_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_SEARCH_API_KEYS", " one, two ,,")
+    assert Settings.from_environment().api.api_keys == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_IN_FLIGHT", "0"),
+        ("MAX_BODY_BYTES", "many"),
+        ("REQUEST_TIMEOUT_S", "-1"),
+        ("ALLOW_NETWORKS", "10.0.0.0/64"),
+        ("MODELS", "big"),
+        ("DEVICE", "tpu"),
+        ("STORE_URI", ""),
+        ("MAX_IMAGE_PIXELS", "1e99"),
+    ],
+)
+def test_a_senseless_value_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"IMAGE_SEARCH_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment()
+    assert f"IMAGE_SEARCH_{name}" in str(caught.value)
+    assert "\n" not in str(caught.value)
