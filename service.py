@@ -21,6 +21,7 @@ from api.errors import RequestError
 from api.gate import Gate
 from api.inputs import JsonInput
 from api.openapi import DOCS_PAGE, document
+from api.paths import hide_unknown_paths
 from api.preflight import prepare
 from api.schemas import (
     AddAnswer,
@@ -51,6 +52,10 @@ async def heartbeat(_: Request) -> Response:
 async def docs(_: Request) -> Response:
     """The OpenAPI document, in place of BentoML's own."""
     return JSONResponse(document(_bento_service().openapi_spec.asdict()))
+
+
+async def _nothing() -> None:
+    """Where a search has no picture, or no text."""
 
 
 def _result(hit: Hit) -> dict[str, Any]:
@@ -89,6 +94,8 @@ class ImageSearch:
     detector = bentoml.depends(YoloDetector)
 
     def __init__(self) -> None:
+        routes = [api.route for api in _bento_service().apis.values()]
+        hide_unknown_paths(["/heartbeat", *routes])
         self.request_timeout_s = settings.api.request_timeout_s
         self._errors = bentoml.metrics.Counter(
             name="image_search_errors_total",
@@ -157,11 +164,12 @@ class ImageSearch:
         if wanted < floor:
             raise RequestError(f"confidence must be at least {floor:g}, this server's minimum")
         backend = await self._backend()
-        picture, boxes = await backend.detect(request.url, wanted)
-        if request.format == "json":
-            found = {"detections": [_detection(box) for box in boxes]}
-            return JSONResponse({"width": picture.width, "height": picture.height, **found})
-        return Response(await backend.pictures.annotated(picture, boxes), media_type="image/jpg")
+        async with backend.detected(request.url, wanted) as (picture, boxes):
+            if request.format == "json":
+                found = {"detections": [_detection(box) for box in boxes]}
+                return JSONResponse({"width": picture.width, "height": picture.height, **found})
+            jpeg = await backend.pictures.annotated(picture, boxes)
+        return Response(jpeg, media_type="image/jpg")
 
     async def _search(self, request: SearchRequest) -> Response:
         text = request.metadata if isinstance(request.metadata, str) else None
@@ -169,10 +177,14 @@ class ImageSearch:
         if not (request.url or text or filter_):
             raise RequestError("no url and no metadata provided: give a url, a text or a filter")
         backend = await self._backend()
+        vector, text_vector = await asyncio.gather(
+            backend.embed_picture(request.url) if request.url else _nothing(),
+            backend.embed_text(text) if text else _nothing(),
+        )
         query = SearchQuery(
-            vector=await backend.embed_picture(request.url) if request.url else None,
+            vector=vector,
             text=text or None,
-            text_vector=await backend.embed_text(text) if text else None,
+            text_vector=text_vector,
             filter=filter_ or None,
             limit=request.limit,
             offset=request.offset,

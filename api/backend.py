@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -13,11 +15,13 @@ from api.pictures import Pictures
 from api.settings import Settings
 from images.schemas import LabelledBox
 from runners.schemas import unpack_detections
+from runners.serving import end_service
+from store.errors import ModelMismatchError, StoreError
 from store.index import ImageIndex
 from store.schemas import ModelIdentity
 
 logger = logging.getLogger("bentoml.image_search")
-RETRY_S = 1.0
+RETRY_S = 5.0
 
 
 class Backend:
@@ -32,8 +36,9 @@ class Backend:
     async def open(cls, embedder: Any, detector: Any, settings: Settings) -> Self:
         """Wait for both models, then open the table of the embedder's vectors.
 
-        Fails at nothing but goes on trying: the models need seconds to load, and a table that
-        cannot be opened now may be mended while the service runs. The log says what is missing.
+        Goes on trying: the models need seconds to load, and a table that cannot be opened now may
+        be mended while the service runs. The log says what is missing. A table of another model
+        ends the service.
 
         Args:
             embedder: BentoML's client of `ClipEmbedder`.
@@ -46,8 +51,10 @@ class Backend:
         while True:
             try:
                 index = await ImageIndex.open(settings.store, identity)
-            except Exception:
-                logger.exception("the index cannot be opened")
+            except ModelMismatchError as error:
+                end_service(str(error))
+            except StoreError as error:
+                logger.error("%s; trying again (%s)", error, error.detail)  # noqa: TRY400 - each time
                 await asyncio.sleep(RETRY_S)
             else:
                 return cls(models, index, Pictures(settings))
@@ -70,19 +77,22 @@ class Backend:
         """
         return np.asarray(await self._models.encode_text.one(text), np.float32)
 
-    async def detect(self, url: str, min_confidence: float) -> tuple[Image, list[LabelledBox]]:
+    @asynccontextmanager
+    async def detected(
+        self, url: str, min_confidence: float
+    ) -> AsyncIterator[tuple[Image, list[LabelledBox]]]:
         """The picture at a URL, and the objects in it, surest first, in its own pixels.
 
         Raises:
             ImageError: the picture cannot be had.
             ModelUnavailableError: the detector does not answer.
         """
-        picture, boxed = await self.pictures.for_yolo(url, self._models.yolo)
-        rows = np.array(await self._models.detect.one(boxed.pixels), np.float32)
-        rows[:, :4] = boxed.to_original(rows[:, :4])
-        found = unpack_detections(rows, self._models.yolo.class_names)
-        boxes = [LabelledBox(d.xyxy, d.confidence, d.class_id, d.class_name) for d in found]
-        return picture, [box for box in boxes if box.confidence >= min_confidence]
+        async with self.pictures.for_yolo(url, self._models.yolo) as (picture, boxed):
+            rows = np.array(await self._models.detect.one(boxed.pixels), np.float32)
+            rows[:, :4] = boxed.to_original(rows[:, :4])
+            found = unpack_detections(rows, self._models.yolo.class_names)
+            boxes = [LabelledBox(d.xyxy, d.confidence, d.class_id, d.class_name) for d in found]
+            yield picture, [box for box in boxes if box.confidence >= min_confidence]
 
     async def close(self) -> None:
         """Write what waits, and let go of the table and the threads."""

@@ -1,21 +1,23 @@
 """From a URL to pixels and back to a JPEG, off the event loop.
 
 Downloads wait for the network, so many run at once; decoding, drawing and encoding need a core
-each (Pillow frees the interpreter lock), so only a few do, which also bounds the memory of large
-pictures in flight.
+each (Pillow frees the interpreter lock), so only a few do. Memory is bounded twice: by the number
+of files between download and decoding, and by the pixels of the pictures that are decoded.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from api.budget import PixelBudget
 from api.settings import Settings
-from images.decode import decode
+from images.decode import count_pixels, decode
 from images.draw import draw_boxes, encode_jpeg
 from images.fetch import Fetcher
 from images.prepare import Letterboxed, clip_pixels, letterbox
@@ -32,6 +34,8 @@ class Pictures:
         self._fetcher = Fetcher(settings.fetch)
         self._limits = settings.decode
         self._quality = settings.api.jpeg_quality
+        self._files = asyncio.Semaphore(settings.api.download_threads)
+        self._pixels = PixelBudget(settings.api.pixels_in_flight)
         self._downloads = ThreadPoolExecutor(settings.api.download_threads, "download")
         self._work = ThreadPoolExecutor(settings.api.decode_threads, "decode")
 
@@ -41,29 +45,30 @@ class Pictures:
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
-        data = await self._fetched(url)
 
-        def prepare() -> NDArray[np.uint8]:
-            picture = decode(data, self._limits)
+        def prepare(picture: Image) -> NDArray[np.uint8]:
             return clip_pixels(
                 picture, clip.image_size, clip.interpolation, clip.resize_mode, clip.fill_color
             )
 
-        return await _run(self._work, prepare)
+        async with self._decoded(url, prepare) as (_, pixels):
+            return pixels
 
-    async def for_yolo(self, url: str, yolo: YoloInfo) -> tuple[Image, Letterboxed]:
+    @asynccontextmanager
+    async def for_yolo(self, url: str, yolo: YoloInfo) -> AsyncIterator[tuple[Image, Letterboxed]]:
         """Fetch and prepare a picture for the detector; the picture itself is for drawing.
+
+        Its pixels are held until the block ends.
 
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
-        data = await self._fetched(url)
 
-        def prepare() -> tuple[Image, Letterboxed]:
-            picture = decode(data, self._limits)
-            return picture, letterbox(picture, yolo.image_size, yolo.stride)
+        def prepare(picture: Image) -> Letterboxed:
+            return letterbox(picture, yolo.image_size, yolo.stride)
 
-        return await _run(self._work, prepare)
+        async with self._decoded(url, prepare) as pictures:
+            yield pictures
 
     async def annotated(self, picture: Image, boxes: Sequence[LabelledBox]) -> bytes:
         """Draw the boxes into a copy of the picture and return it as a JPEG."""
@@ -76,8 +81,23 @@ class Pictures:
         self._downloads.shutdown(wait=False, cancel_futures=True)
         self._work.shutdown(wait=False, cancel_futures=True)
 
-    async def _fetched(self, url: str) -> bytes:
-        return await _run(self._downloads, lambda: self._fetcher.fetch(url))
+    @asynccontextmanager
+    async def _decoded(
+        self, url: str, prepare: Callable[[Image], T]
+    ) -> AsyncIterator[tuple[Image, T]]:
+        """The picture at a URL and what a model needs of it, while there is room for its pixels."""
+
+        def work() -> tuple[Image, T]:
+            picture = decode(data, self._limits)
+            return picture, prepare(picture)
+
+        async with AsyncExitStack() as held:
+            async with self._files:
+                data = await _run(self._downloads, lambda: self._fetcher.fetch(url))
+                pixels = await _run(self._work, lambda: count_pixels(data, self._limits))
+                await held.enter_async_context(self._pixels.held(pixels))
+                decoded = await _run(self._work, work)
+            yield decoded
 
 
 async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:

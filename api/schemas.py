@@ -48,7 +48,7 @@ class SearchRequest(JsonInput):
         examples=[{"shop": "A", "price": {"$lt": 10}}],
     )
     limit: int = Field(default=10, ge=1, le=1000, description="Most results to return")
-    offset: int = Field(default=0, ge=0, le=100_000, description="Results to skip, for paging")
+    offset: int = Field(default=0, ge=0, le=10_000, description="Results to skip, for paging")
     min_score: Annotated[float | None, _optional("number")] = Field(
         default=None, ge=-1, le=1, description="Leave out what is less similar than this"
     )

@@ -19,6 +19,8 @@ from images.settings import DecodeSettings
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
 _ORIENTATION_TAG = 0x0112
+_START_OF_SCAN = b"\xff\xda"
+_MAX_SCANS = 100
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -49,10 +51,22 @@ def decode(data: bytes, settings: DecodeSettings) -> Image.Image:
     """
     with _translated(settings), _opened(data, settings) as picture:
         _check_size(picture.width, picture.height, settings)
+        _check_scans(picture, data)
         picture.load()
         upright = _upright(_to_rgb(picture), _orientation(picture))
     upright.info.clear()
     return upright
+
+
+def count_pixels(data: bytes, settings: DecodeSettings) -> int:
+    """Width times height of an image file, from its header alone.
+
+    Raises:
+        NotAnImageError, BrokenImageError, ImageLimitError: as `decode` would.
+    """
+    with _translated(settings), _opened(data, settings) as picture:
+        _check_size(picture.width, picture.height, settings)
+        return picture.width * picture.height
 
 
 def _opened(data: bytes, settings: DecodeSettings) -> Image.Image:
@@ -85,6 +99,17 @@ def _check_size(width: int, height: int, settings: DecodeSettings) -> None:
             f"the image has {width} x {height} pixels, its long side may be at most "
             f"{settings.max_aspect_ratio:g} times its short side"
         )
+
+
+def _check_scans(picture: Image.Image, data: bytes) -> None:
+    """Refuse a progressive JPEG that paints itself over and over.
+
+    Each scan goes over the whole picture, and one of 75 bytes is enough for that: a file of 20 MB
+    could take hours. Ordinary encoders make about ten. Inside the pixels' data the marker cannot
+    occur, because JPEG stuffs a zero behind each FF there.
+    """
+    if picture.format == "JPEG" and data.count(_START_OF_SCAN) > _MAX_SCANS:
+        raise ImageLimitError(f"the JPEG has more than {_MAX_SCANS} scans")
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

@@ -24,7 +24,7 @@ def _parse_entry(entry: str) -> AllowedEntry:
         if _HOST_NAME.fullmatch(name) and not _LAST_LABEL_IS_NUMERIC.fullmatch(name):
             return name
     raise ValueError(
-        f"{ENV_PREFIX}ALLOW_NETWORKS: {entry!r} is neither a network (10.0.0.0/8, fd00::/8), "
+        f"{entry!r} is neither a network (10.0.0.0/8, fd00::/8), "
         "nor an address, nor a host name (cdn.internal)"
     )
 

@@ -19,6 +19,7 @@ from store.values import ColumnType, ColumnValue, is_unicode, plain, typed
 
 # Each column makes every merge slower: 35 ms with 50 columns, 99 ms with 200 were measured.
 MAX_KEYS = 100
+MAX_METADATA_CHARS = 65_536
 MAX_KEY_CHARS = 128
 COLUMN_PREFIX = "m_"
 _KEY = b"image_search:key"
@@ -116,6 +117,7 @@ def split_metadata(metadata: Any) -> tuple[str | None, dict[str, Any]]:
     if isinstance(metadata, str):
         if not is_unicode(metadata):
             raise MetadataTypeError("the metadata text is not valid Unicode")
+        _check_length(len(metadata))
         return metadata, {}
     if metadata is None:
         return None, {}
@@ -123,7 +125,22 @@ def split_metadata(metadata: Any) -> tuple[str | None, dict[str, Any]]:
         raise MetadataTypeError("metadata must be an object or a string")
     for key in metadata:
         _check_key(key)
+    _check_length(sum(len(key) + _length(value) for key, value in metadata.items()))
     return None, {key: value for key, value in metadata.items() if value is not None}
+
+
+def _check_length(characters: int) -> None:
+    if characters > MAX_METADATA_CHARS:
+        raise MetadataLimitError(
+            f"the metadata has {characters} characters; at most {MAX_METADATA_CHARS} can be held"
+        )
+
+
+def _length(value: Any) -> int:
+    """Characters of a text, or of a list of texts; other values are short."""
+    if isinstance(value, list):
+        return sum(map(_length, value))
+    return len(value) if isinstance(value, str) else 1
 
 
 def _check_key(key: Any) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lancedb.query import AsyncStandardQuery
 
 MAX_LIMIT = 1000
-MAX_OFFSET = 100_000
+MAX_OFFSET = 10_000
 MAX_TEXT_CHARS = 10_000
 # How deep each list goes into a fusion. It is the same for all pages of up to a thousand hits, so
 # that paging through them neither repeats nor leaves out an image.
