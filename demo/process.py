@@ -52,7 +52,7 @@ class ServiceProcess:
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._log = log
+        self.log = log
         self._cwd = cwd
         self._command = [sys.executable, "-m", "bentoml", "serve", target]
         self._command += ["--host", "127.0.0.1", "--port", str(self.port)]
@@ -73,7 +73,7 @@ class ServiceProcess:
         Raises:
             ServiceError: it ended, or was not ready in time.
         """
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = self._spawn(log)
         deadline = time.monotonic() + timeout_s
         while not self._is_ready():
@@ -136,4 +136,4 @@ class ServiceProcess:
         return status == HTTPStatus.OK
 
     def _last_lines(self) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-12:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])

@@ -62,6 +62,18 @@ def test_no_request_is_lost_and_batches_form(
         assert _mean_batch(service.url, model) > 1
 
 
+def test_made_up_paths_leave_nothing_behind(service: ServiceProcess) -> None:
+    """Neither a metric of their own, nor a line of their own in the log."""
+    for number in range(20):
+        made_up = f"{service.url}/made-up-{number}%0aforged%1b[31m"
+        assert requests.get(made_up, timeout=10).status_code == 404
+    text = requests.get(f"{service.url}/metrics", timeout=10).text
+    assert "made-up" not in text
+    assert 'endpoint="/nowhere"' in text
+    log = service.log.read_text(errors="replace")
+    assert "forged" not in log
+
+
 def test_supervisor_and_api_hold_no_torch(service: ServiceProcess) -> None:
     assert service.process is not None
     supervisor = psutil.Process(service.process.pid)
