@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from images.errors import ImageError
-from runners.errors import RunnerError
 from store.errors import StoreError, StoreFault
 
 
@@ -52,6 +51,9 @@ class NotJsonError(RequestError):
 
     code = "not_json"
     status = 415
+
+    def __init__(self) -> None:
+        super().__init__("the Content-Type must be application/json")
 
 
 class ModelUnavailableError(ApiError):
@@ -102,8 +104,6 @@ def problem_of(error: BaseException) -> Problem:
         return Problem(400, error.code, str(error), ours=False)
     if isinstance(error, StoreError):
         return Problem(400, error.code, str(error), isinstance(error, StoreFault))
-    if isinstance(error, RunnerError):
-        return Problem(400, error.code, "the model could not be used", ours=True)
     if isinstance(error, asyncio.TimeoutError):
         return Problem(400, DeadlineError.code, "the request took too long; try again", ours=True)
     return Problem(400, "internal", "internal error; the server's log has the details", ours=True)

@@ -1,4 +1,4 @@
-"""What is decided before a route runs: who may ask (401) and whether there is room (429).
+"""What is decided before a route runs: who may ask (401), in what type (415), is there room (429)?
 
 An ASGI middleware of the API service. `/livez` and `/readyz` always pass, so that a supervisor
 sees a busy or locked service as alive; `/heartbeat` passes when the service is full.
@@ -11,8 +11,11 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
+from api.errors import NotJsonError, problem_of
+
+OPEN_PATHS = frozenset({"/livez", "/readyz"})
 LIGHT_PATHS = frozenset({"/heartbeat", "/metrics"})
+JSON_TYPE = "application/json"
 RETRY_AFTER_S = 1
 
 
@@ -36,6 +39,8 @@ class Gate:
             await self._app(scope, receive, send)
         elif not self._may_ask(scope):
             await _unauthorized()(scope, receive, send)
+        elif scope["method"] == "POST" and not may_be_json(Headers(scope=scope)):
+            await _not_json()(scope, receive, send)
         elif scope["path"] in LIGHT_PATHS:
             await self._app(scope, receive, send)
         elif self._room <= 0:
@@ -57,6 +62,16 @@ class Gate:
         return scheme.lower() == "bearer" and any(matches)
 
 
+def may_be_json(headers: Headers) -> bool:
+    """Whether a body is said to be JSON, or nothing is said of it.
+
+    Other types let any web page post here without asking first (CORS), and one of BentoML's own
+    would be answered in BentoML's words.
+    """
+    media_type = headers.get("content-type", JSON_TYPE).split(";")[0].strip().lower()
+    return media_type == JSON_TYPE
+
+
 def _digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
@@ -67,6 +82,11 @@ def _unauthorized() -> JSONResponse:
         status_code=401,
         headers={"WWW-Authenticate": "Bearer"},
     )
+
+
+def _not_json() -> JSONResponse:
+    problem = problem_of(NotJsonError())
+    return JSONResponse(problem.document(), status_code=problem.status)
 
 
 def _overloaded() -> JSONResponse:

@@ -63,7 +63,7 @@ class ModelCall:
             await asyncio.sleep(pause_s)
             try:
                 return await self._method(batch)
-            except aiohttp.ClientConnectionError as error:
+            except aiohttp.ClientError as error:
                 broken = error
             except bentoml.exceptions.BentoMLException as error:
                 raise ModelUnavailableError("the model service failed; try again") from error

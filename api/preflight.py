@@ -6,6 +6,7 @@ hold. `python -m api.preflight` runs the same checks by hand.
 """
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from api.settings import ENV_PREFIX, Settings, SettingsError
 from runners.errors import RunnerError
 from runners.preflight import ensure_weights
-from runners.weights import clip_source, identity_of, yolo_source
+from runners.weights import clip_source, identity_of, sha256_of, yolo_source
 from store.engine import check_model
 from store.errors import StoreError
 
@@ -38,10 +39,14 @@ def _absolute_paths(settings: Settings) -> dict[str, str]:
     store, models = settings.store, settings.models
     paths = {"CACHE_DIR": str(models.cache_dir.absolute())}
     if "://" not in store.store_uri:
-        paths["STORE_URI"] = str(Path(store.store_uri).expanduser().absolute())
+        paths["STORE_URI"] = str(Path(store.store_uri).absolute())
     if models.models == "pretrained":
         sources = {"CLIP_PRETRAINED": clip_source(models), "YOLO_WEIGHTS": yolo_source(models)}
         paths.update({name: str(one.path) for name, one in sources.items() if one.path})
+        clip = sources["CLIP_PRETRAINED"]
+        if clip.path:
+            # A worker that starts again must load the same file: a table has one model.
+            paths["CLIP_SHA256"] = sha256_of(clip.path)
     return {ENV_PREFIX + name: path for name, path in paths.items()}
 
 
@@ -75,6 +80,9 @@ def check() -> None:
 
 def main() -> int:
     """Say what is wrong in one line; the exit status is 0 when everything is there."""
+    # Downloads are told of, as they may take minutes.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("runners").setLevel(logging.INFO)
     try:
         check()
     except (SettingsError, RunnerError, StoreError) as error:

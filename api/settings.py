@@ -1,9 +1,13 @@
 """Settings of the HTTP side: who may ask, how much, how long; and all rooms' settings together."""
 
+import difflib
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from images.settings import DecodeSettings, FetchSettings
@@ -45,6 +49,11 @@ class ApiSettings(BaseSettings):
     decode_threads: int = Field(
         default=2, ge=1, le=64, description="Pictures decoded, drawn and encoded at the same time."
     )
+    pixels_in_flight: int = Field(
+        default=200_000_000,
+        ge=1_000_000,
+        description="Pixels of decoded pictures held at the same time, at about 4 bytes each.",
+    )
     jpeg_quality: int = Field(
         default=90, ge=1, le=95, description="JPEG quality of the annotated picture."
     )
@@ -53,8 +62,14 @@ class ApiSettings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: object) -> object:
         if isinstance(value, str):
-            return frozenset(key.strip() for key in value.split(",") if key.strip())
+            keys = frozenset(key.strip() for key in value.split(",") if key.strip())
+            if value and not keys:
+                raise ValueError("holds no key; leave it out to let everybody ask")
+            return keys
         return value
+
+
+CLASSES = (ApiSettings, FetchSettings, DecodeSettings, ModelSettings, StoreSettings)
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,7 @@ class Settings:
         Raises:
             SettingsError: names the variable, its value's fault and what would be right.
         """
+        _refuse_unknown(os.environ)
         return cls(
             _read(ApiSettings),
             _read(FetchSettings),
@@ -87,7 +103,21 @@ def _read(settings: type[S]) -> S:
     try:
         return settings()
     except ValidationError as error:
-        fault = error.errors()[0]
-        name = f"{ENV_PREFIX}{fault['loc'][0]}".upper()
-        reason = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise SettingsError(f"{name}: {reason}") from None
+        raise SettingsError("; ".join(_in_words(fault) for fault in error.errors())) from None
+
+
+def _in_words(fault: ErrorDetails) -> str:
+    field = str(fault["loc"][0])
+    given = "" if field == "api_keys" else f"={fault['input']!r}"
+    reason = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{ENV_PREFIX}{field.upper()}{given}: {reason}"
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    """A misspelt variable would be ignored: with `API_KEY` for `API_KEYS` everybody may ask."""
+    known = {f"{ENV_PREFIX}{field}".upper() for one in CLASSES for field in one.model_fields}
+    for name in sorted(names):
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"{name} is no setting{hint}")

@@ -31,7 +31,11 @@ class PictureServer:
 
     def add(self, name: str, picture: Image) -> str:
         """Put a picture up and return its URL."""
-        self._files[f"/{name}"] = as_jpeg(picture)
+        return self.add_file(name, as_jpeg(picture))
+
+    def add_file(self, name: str, data: bytes) -> str:
+        """Put any bytes up and return their URL."""
+        self._files[f"/{name}"] = data
         return self.url + name
 
     def __enter__(self) -> Self:

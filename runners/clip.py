@@ -29,7 +29,7 @@ class ClipEmbedder:
     def _load() -> "ClipModel":
         from runners.clip_model import ClipModel  # noqa: PLC0415 - brings torch; a worker's alone
 
-        model = ClipModel.load(ModelSettings.from_environment())
+        model = ClipModel.load(ModelSettings())
         model.warm_up()
         return model
 

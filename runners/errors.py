@@ -1,7 +1,6 @@
 """What can go wrong with a model.
 
 RunnerError
-├── ModelSettingsError        a setting has no meaning
 ├── DeviceError               the device asked for is not there
 ├── UnknownModelError         no such architecture, published tag or ultralytics name
 ├── UnsupportedModelError     a real model, but not one this service can use
@@ -30,12 +29,6 @@ class RunnerError(Exception):
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
         self.detail = detail
-
-
-class ModelSettingsError(RunnerError):
-    """A setting of the models has a value that means nothing."""
-
-    code = "model_settings_invalid"
 
 
 class DeviceError(RunnerError):

@@ -15,6 +15,7 @@ from runners.errors import RunnerError
 MAX_BATCH_SIZE = 64
 """The API sends at most as many calls at once, so that one batch takes all that wait."""
 
+_SUPERVISOR = os.getppid()
 _SUPERVISOR_STOPS_S = 1.0
 
 MAX_LATENCY_MS = 60_000
@@ -77,12 +78,13 @@ def load_or_end(load: Callable[[], _T]) -> _T:
     except RunnerError as error:
         if server_context.worker_index is None:
             raise
-        sys.stderr.write(f"image-search cannot start: {error}\n")
-        _end_service()
+        end_service(str(error))
 
 
-def _end_service() -> NoReturn:
-    """End the supervisor, then this worker, without BentoML's traces."""
-    os.kill(os.getppid(), signal.SIGTERM)
+def end_service(reason: str) -> NoReturn:
+    """Say in one line why it cannot start; end the supervisor, then this worker, without traces."""
+    sys.stderr.write(f"image-search cannot start: {reason}\n")
+    if os.getppid() == _SUPERVISOR:  # else it is gone already, and this is somebody else's number
+        os.kill(_SUPERVISOR, signal.SIGTERM)
     time.sleep(_SUPERVISOR_STOPS_S)  # one that still supervises would start this worker again
     os._exit(1)

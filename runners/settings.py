@@ -2,12 +2,10 @@
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from runners.errors import ModelSettingsError
 
 ENV_PREFIX = "IMAGE_SEARCH_"
 
@@ -87,20 +85,3 @@ class ModelSettings(BaseSettings):
             return value.expanduser()
         except RuntimeError as error:
             raise ValueError("there is no home folder here; give an absolute path") from error
-
-    @classmethod
-    def from_environment(cls) -> Self:
-        """Read the settings, with one clear line for all that is wrong.
-
-        Raises:
-            ModelSettingsError: If a variable has a value that means nothing.
-        """
-        try:
-            return cls()
-        except ValidationError as error:
-            faults = [
-                f"{ENV_PREFIX}{str(fault['loc'][0]).upper()}={fault['input']}: "
-                + fault["msg"].removeprefix("Value error, ")
-                for fault in error.errors()
-            ]
-            raise ModelSettingsError("; ".join(faults)) from error

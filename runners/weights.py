@@ -86,18 +86,6 @@ def yolo_source(settings: ModelSettings) -> WeightsSource:
     )
 
 
-def clip_identity(settings: ModelSettings) -> str:
-    """Name of the vector space that these settings lead to, without loading anything.
-
-    Equals `ClipInfo.identity` of the loaded model.
-
-    Raises:
-        WeightsMissingError: If the weights are a file that is not there or not readable.
-    """
-    source = clip_source(settings)
-    return f"{source.architecture}/{identity_of(source)}"
-
-
 def identity_of(source: WeightsSource) -> str:
     """Published name, or `sha256:<hex>` of the file."""
     if source.path is None:

@@ -30,7 +30,7 @@ class YoloDetector:
     def _load() -> "YoloModel":
         from runners.yolo_model import YoloModel  # noqa: PLC0415 - brings torch; a worker's alone
 
-        model = YoloModel.load(ModelSettings.from_environment())
+        model = YoloModel.load(ModelSettings())
         model.warm_up()
         return model
 

@@ -168,5 +168,4 @@ class ImageIndex:
         except StoreError:
             raise
         except Exception as error:
-            logger.exception("a read of the index failed")
             raise StoreReadError("the index could not be read", detail=repr(error)) from error

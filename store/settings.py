@@ -1,13 +1,15 @@
 """Settings of the index."""
 
-from pydantic import Field
+from pathlib import Path
+
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class StoreSettings(BaseSettings):
     """Where the index lies and how it is written and kept."""
 
-    model_config = SettingsConfigDict(env_prefix="IMAGE_SEARCH_")
+    model_config = SettingsConfigDict(env_prefix="IMAGE_SEARCH_", frozen=True)
 
     store_uri: str = Field(
         default="./data/index",
@@ -44,3 +46,8 @@ class StoreSettings(BaseSettings):
         le=1_000_000,
         description="MiB of memory for LanceDB's index cache, and as much again for its metadata",
     )
+
+    @field_validator("store_uri")
+    @classmethod
+    def _expand_home(cls, value: str) -> str:
+        return str(Path(value).expanduser()) if value.startswith("~") else value

@@ -160,7 +160,6 @@ class Writer:
             if deletes:
                 await self._delete(deletes)
         except Exception as error:
-            logger.exception("a commit to the index failed")
             fault = StoreWriteError("the index could not be written", detail=repr(error))
             for upsert in upserts:
                 _fail(upsert.answer, fault)

@@ -4,12 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic_settings import BaseSettings
 
-from api.settings import ENV_PREFIX, ApiSettings
-from images.settings import DecodeSettings, FetchSettings
-from runners.settings import ModelSettings
-from store.settings import StoreSettings
+from api.settings import CLASSES, ENV_PREFIX
 
 PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text()
@@ -17,13 +13,6 @@ ROWS = {
     name: default.strip()
     for name, default in re.findall(rf"^\| `{ENV_PREFIX}(\w+)` \|([^|]*)\|", README, re.MULTILINE)
 }
-CLASSES: tuple[type[BaseSettings], ...] = (
-    ApiSettings,
-    FetchSettings,
-    DecodeSettings,
-    ModelSettings,
-    StoreSettings,
-)
 
 
 def _defaults() -> dict[str, str]:

@@ -50,7 +50,7 @@ def test_an_entry_that_means_nothing_ends_the_start(
         FetchSettings()
     (problem,) = caught.value.errors()
     assert repr(entry) in problem["msg"]
-    assert "IMAGE_SEARCH_ALLOW_NETWORKS" in problem["msg"]
+    assert problem["loc"] == ("allow_networks",)
     assert "\n" not in problem["msg"]
 
 

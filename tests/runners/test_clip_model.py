@@ -14,7 +14,7 @@ from runners.clip_model import ClipModel
 from runners.errors import ModelOutputError
 from runners.schemas import ClipInfo
 from runners.settings import ModelSettings
-from runners.weights import clip_identity, sha256_of
+from runners.weights import clip_source, identity_of, sha256_of
 from tests.runners.pictures import SIZES, drawn
 
 Settings = Callable[..., ModelSettings]
@@ -108,7 +108,7 @@ def test_info_says_what_was_loaded(settings: Settings, clip: ClipModel, tiny_cli
     info = clip.info
     assert (info.dim, info.image_size, info.context_length) == (24, 32, 12)
     assert info.pretrained == f"sha256:{sha256_of(tiny_clip)}"
-    assert info.identity == clip_identity(settings())
+    assert info.pretrained == identity_of(clip_source(settings()))
     assert ClipInfo.from_dict(info.to_dict()) == info
 
 

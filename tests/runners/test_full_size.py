@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from runners.clip_model import ClipModel
 from runners.settings import ModelSettings
-from runners.weights import clip_identity
+from runners.weights import clip_source, identity_of
 from runners.yolo_model import YoloModel
 
 
@@ -37,7 +37,7 @@ def test_the_default_models_load_from_the_caches(
     clip.warm_up()
     yolo.warm_up()
 
-    assert clip.info.identity == clip_identity(settings) == "ViT-B-32/laion2b_s34b_b79k"
+    assert clip.info.pretrained == identity_of(clip_source(settings)) == "laion2b_s34b_b79k"
     assert (clip.info.dim, clip.info.image_size, clip.info.context_length) == (512, 224, 77)
     assert yolo.info.weights == "yolo11n.pt"
     pixels = rng.integers(0, 255, (2, 224, 224, 3), dtype=np.uint8)

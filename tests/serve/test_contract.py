@@ -8,7 +8,8 @@ import requests
 from PIL import Image
 
 from demo.process import ServiceProcess
-from demo.server import PictureServer
+from demo.scenes import Scene
+from demo.server import PictureServer, as_jpeg
 from tests.serve.conftest import Post
 
 POST_ROUTES = ("post_image_to_index", "search_simmilar_images", "run_object_detection")
@@ -74,7 +75,9 @@ def test_bad_requests_answer_400_with_a_message(
     assert "Traceback" not in message
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data", ""])
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "multipart/form-data", "", "application/vnd.bentoml+pickle"]
+)
 def test_other_types_than_json_are_refused(service: ServiceProcess, content_type: str) -> None:
     answer = requests.post(
         f"{service.url}/post_image_to_index",
@@ -95,11 +98,18 @@ def test_too_large_a_body_is_refused(service: ServiceProcess) -> None:
     assert "1048576 bytes" in answer.json()["message"]
 
 
-def test_a_file_that_is_no_image_is_refused(post: Post, pictures: PictureServer) -> None:
-    for route in POST_ROUTES:
-        answer = post(route, {"url": pictures.url + "nothing-here"})
-        assert answer.status_code == 400
-        assert "404" in answer.json()["message"]
+@pytest.mark.parametrize("route", POST_ROUTES)
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("missing", "http_status"), ("text.jpg", "not_an_image"), ("cut.jpg", "image_broken")],
+)
+def test_a_file_that_is_no_image_is_refused(
+    post: Post, pictures: PictureServer, scenes: list[Scene], route: str, name: str, code: str
+) -> None:
+    pictures.add_file("text.jpg", b"no image but text")
+    pictures.add_file("cut.jpg", as_jpeg(scenes[0].picture)[:-400])
+    answer = post(route, {"url": pictures.url + name})
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
 def test_what_is_added_is_found(post: Post, pictures: PictureServer) -> None:
@@ -186,10 +196,10 @@ def test_detection_answers_a_picture(post: Post, pictures: PictureServer) -> Non
         assert (annotated.format, annotated.size) == ("JPEG", original.size)
 
 
-def test_detections_as_json(post: Post, pictures: PictureServer, scenes: list[object]) -> None:
+def test_detections_as_json(post: Post, pictures: PictureServer, scenes: list[Scene]) -> None:
     request = {"url": pictures.url + "11.jpg", "format": "json"}
     answer = post("run_object_detection", request).json()
-    shown = sorted(one.class_name for one in scenes[11].objects)  # type: ignore[attr-defined]
+    shown = sorted(one.class_name for one in scenes[11].objects)
     assert sorted(one["class_name"] for one in answer["detections"]) == shown
     surest = post("run_object_detection", {**request, "confidence": 1.0}).json()
     assert surest["detections"] == []

@@ -63,7 +63,7 @@ def test_kill_and_restart(tmp_path: Path, pictures: PictureServer) -> None:
 
 def _check_keys(service: ServiceProcess) -> None:
     """With keys set, all but the probes are locked."""
-    for path in ("heartbeat", "docs.json", "metrics", ""):
+    for path in ("heartbeat", "docs.json", "metrics", "healthz", ""):
         answer = requests.get(f"{service.url}/{path}", timeout=10)
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
         wrong = {"Authorization": "Bearer other-key"}
