@@ -110,7 +110,9 @@ class ClipModel:
             ModelOutputError: If the model's output is no embedding.
         """
         limit = _CHARACTERS_PER_TOKEN * self.info.context_length
-        shortened = [_LONG_WORD.sub(r"\1", text[:limit]) for text in texts]
+        # White space counts for nothing, as in open_clip's own cleaning, and so not as length.
+        plain = (" ".join(text.split())[:limit] for text in texts)
+        shortened = [_LONG_WORD.sub(r"\1", text) for text in plain]
         return self._encode(shortened, self._encode_text_batch)
 
     def _encode(self, items: Any, encode_batch: Callable[[Any], torch.Tensor]) -> Embeddings:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from images.decode import FORMATS, decode
+from images.decode import FORMATS, count_pixels, decode
 from images.errors import BrokenImageError, ImageError, ImageLimitError, NotAnImageError
 from images.settings import DecodeSettings
 
@@ -207,6 +207,21 @@ def test_a_bomb_is_refused_by_its_header(megapixels: int) -> None:
 def test_that_bomb_is_only_refused_for_its_size() -> None:
     with pytest.raises(BrokenImageError):
         decode(BOMB, DecodeSettings(max_image_pixels=200_000_000))
+
+
+def test_a_jpeg_that_paints_itself_over_and_over_is_refused() -> None:
+    honest = encoded(picture(size=(200, 200)), "JPEG", progressive=True)
+    assert isinstance(outcome(honest), Image.Image)
+    last_scan = honest[honest.rindex(b"\xff\xda") : -2]
+    bomb = honest[:-2] + last_scan * 1000 + honest[-2:]
+    assert isinstance(outcome(bomb), ImageLimitError)
+
+
+def test_pixels_are_counted_from_the_header() -> None:
+    data = encoded(picture(size=(40, 24)), "PNG")
+    assert count_pixels(data, LIMITS) == 40 * 24
+    with pytest.raises(ImageLimitError):
+        count_pixels(data, DecodeSettings(max_image_pixels=40 * 24 - 1))
 
 
 def test_an_unknown_file_installs_nothing() -> None:

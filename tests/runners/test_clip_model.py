@@ -82,6 +82,11 @@ def test_the_end_of_a_very_long_word_does_not_count(clip: ClipModel) -> None:
     np.testing.assert_array_equal(together[0], together[1])
 
 
+def test_white_space_does_not_count_as_length(clip: ClipModel) -> None:
+    together = clip.encode_texts(["a red star", " \n a" + " " * 5_000 + "red\tstar "])
+    np.testing.assert_allclose(together[0], together[1], atol=1e-6)
+
+
 def test_pt_and_safetensors_are_the_same_model(
     settings: Settings, clip: ClipModel, tiny_clip: Path, rng: np.random.Generator
 ) -> None:
