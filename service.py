@@ -20,6 +20,7 @@ from api.backend import Backend
 from api.errors import RequestError
 from api.gate import Gate
 from api.inputs import JsonInput
+from api.memory import return_freed_memory
 from api.openapi import DOCS_PAGE, document
 from api.paths import hide_unknown_paths
 from api.preflight import prepare
@@ -94,6 +95,7 @@ class ImageSearch:
     detector = bentoml.depends(YoloDetector)
 
     def __init__(self) -> None:
+        return_freed_memory()
         routes = [api.route for api in _bento_service().apis.values()]
         hide_unknown_paths(["/heartbeat", *routes])
         self.request_timeout_s = settings.api.request_timeout_s
