@@ -1,5 +1,6 @@
 """The `image-search` command: what it offers, and how its failures read."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def demo(leave: bool, output: Path, scenes: int) -> None:
     from demo.process import ServiceError  # noqa: PLC0415
     from demo.run import run_demo  # noqa: PLC0415
 
+    for end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(end, signal.default_int_handler)  # whatever ends it, the service ends too
     console = Console(width=None if sys.stdout.isatty() else NARROWEST)
     try:
         run_demo(console, output, scenes=scenes, leave=leave)
