@@ -126,7 +126,7 @@ class ImageIndex:
             FilterError: the filter is not in the language or does not fit the columns.
             StoreFault: the read failed, or the index is closed.
         """
-        check_query(query, self.identity.dim)
+        query = check_query(query, self.identity.dim)
         with self._reading():
             return await search(self._table, query)
 

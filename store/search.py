@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from store.errors import QueryError
@@ -30,8 +31,12 @@ _Found = dict[str, Any]
 _T = TypeVar("_T")
 
 
-def check_query(query: SearchQuery, dim: int) -> None:
+def check_query(query: SearchQuery, dim: int) -> SearchQuery:
     """Checks a query's bounds before any work.
+
+    Returns:
+        The query with vectors of its own: what came out of another process's message may lie at
+        any address, and on an odd one LanceDB panics, after which a search never ends.
 
     Raises:
         QueryError: out of bounds, or parts that do not go together.
@@ -43,10 +48,12 @@ def check_query(query: SearchQuery, dim: int) -> None:
         raise QueryError(f"offset must be 0 to {MAX_OFFSET}")
     if query.min_score is not None and not -1 <= query.min_score <= 1:
         raise QueryError("min_score must be -1 to 1")
-    for vector in (query.vector, query.text_vector):
-        if vector is not None:
-            check_vector(vector, dim)
+    vector, text_vector = (
+        None if given is None else check_vector(given, dim)
+        for given in (query.vector, query.text_vector)
+    )
     _check_text(query)
+    return replace(query, vector=vector, text_vector=text_vector)
 
 
 def _check_text(query: SearchQuery) -> None:

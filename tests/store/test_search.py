@@ -67,6 +67,15 @@ def test_nearest_is_exact(search: Search, seed: int) -> None:
     assert [hit.score for hit in hits] == pytest.approx(scores.tolist(), abs=2e-6)
 
 
+@pytest.mark.timeout(60)
+def test_a_vector_at_an_odd_address_is_searched_like_any_other(search: Search) -> None:
+    """As vectors from another process come; LanceDB panics over them and the search never ends."""
+    straight = vector(3)
+    odd = np.frombuffer(b"x" + straight.tobytes(), np.uint8)[1:].view(np.float32)
+    assert not odd.flags.aligned
+    assert search(SearchQuery(vector=odd)) == search(SearchQuery(vector=straight))
+
+
 def test_the_same_picture_scores_exactly_one_and_the_opposite_minus_one(search: Search) -> None:
     for n in range(0, 100, 7):
         assert search(SearchQuery(vector=VECTORS[n], limit=1))[0].score == 1.0
