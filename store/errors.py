@@ -6,6 +6,7 @@ StoreError
 │   ├── MetadataTypeError      a value that no column can hold
 │   ├── MetadataConflictError  a value whose type is not its column's
 │   └── MetadataLimitError     too many keys, or a key that is too long
+├── VersionError               no such version of the table can be restored
 ├── QueryError                 a search that contradicts itself or leaves its bounds
 ├── FilterError                a filter that is not in the language, or of the wrong type
 │   └── UnknownKeyError        a filter on a key that no image has had
@@ -80,6 +81,12 @@ class QueryError(StoreError):
     """The search contradicts itself or leaves its bounds."""
 
     code = "invalid_query"
+
+
+class VersionError(StoreError):
+    """There is no such version of the table, or it is of no use any more."""
+
+    code = "unknown_version"
 
 
 class FilterError(StoreError):

@@ -2,7 +2,8 @@
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from store.commit import Committer
@@ -13,12 +14,17 @@ from store.literals import literal
 from store.metadata import Registry
 from store.rows import check_url, check_vector, selected, to_dicts, to_image
 from store.schemas import (
+    FloatVector,
     Hit,
+    IndexState,
     ModelIdentity,
     NewImage,
+    Page,
     SearchQuery,
     StoredImage,
     StoreStats,
+    TableVersion,
+    UpkeepReport,
     Upserted,
 )
 from store.search import check_query, search
@@ -143,10 +149,121 @@ class ImageIndex:
             registry = Registry.from_schema(await self._table.schema())
             return int(await self._table.count_rows(compile_filter(filter, registry.by_key)))
 
+    async def patch(self, image_id: str, metadata: Any) -> StoredImage | None:
+        """Changes an image's metadata by RFC 7396: keys given are set, null removes one.
+
+        A text replaces the metadata, and so does an object where there was a text; null removes it
+        all. The date stays.
+
+        Returns:
+            The image as it is after the commit, or None where there is none.
+
+        Raises:
+            MetadataError: as for `upsert`.
+            StoreFault: the commit failed, or the index is closed.
+        """
+        raise NotImplementedError
+
+    async def delete_matching(self, filter: Mapping[str, Any]) -> int:
+        """Deletes the images that match a filter, after the commit; tells how many there were.
+
+        Raises:
+            FilterError: the filter is empty, not in the language or does not fit the columns.
+            StoreFault: the commit failed, or the index is closed.
+        """
+        raise NotImplementedError
+
+    async def images(self, limit: int, offset: int = 0) -> Page:
+        """The images, newest first.
+
+        Raises:
+            QueryError: limit is not 1 to 1000, or offset negative.
+            StoreFault: the read failed, or the index is closed.
+        """
+        raise NotImplementedError
+
+    async def vectors(self, ids: Collection[str]) -> dict[str, FloatVector]:
+        """The stored vectors, float32 [dim], by id; ids that there are not are left out.
+
+        Raises:
+            StoreFault: the read failed, or the index is closed.
+        """
+        raise NotImplementedError
+
+    async def near_duplicates(
+        self, vector: FloatVector, url: str, min_score: float, limit: int = 10
+    ) -> list[Hit]:
+        """The images under other urls whose similarity to the vector is at least ``min_score``.
+
+        Raises:
+            InvalidRowError: the vector is not [dim], finite and of unit length.
+            StoreFault: the read failed, or the index is closed.
+        """
+        raise NotImplementedError
+
+    async def check_metadata(self, metadata: Any) -> None:
+        """Says beforehand, from the columns there are now, what `upsert` would refuse.
+
+        Raises:
+            MetadataError: the metadata cannot be stored.
+            StoreFault: the read failed, or the index is closed.
+        """
+        raise NotImplementedError
+
+    async def check_filter(self, filter: Mapping[str, Any]) -> None:
+        """Says beforehand, from the columns there are now, what `search` would refuse.
+
+        Raises:
+            FilterError: the filter is not in the language or does not fit the columns.
+            StoreFault: the read failed, or the index is closed.
+        """
+        raise NotImplementedError
+
+    async def state(self) -> IndexState:
+        """The table as it is now.
+
+        Raises:
+            StoreFault: the read failed, or the index is closed.
+        """
+        raise NotImplementedError
+
+    async def versions(self) -> list[TableVersion]:
+        """The versions that can be restored, newest first.
+
+        Raises:
+            StoreFault: the read failed, or the index is closed.
+        """
+        raise NotImplementedError
+
+    async def restore(
+        self, *, version: int | None = None, before: datetime | None = None
+    ) -> TableVersion:
+        """Makes the table as it was: at a version, or at the last one committed before a moment.
+
+        The old content becomes a new version, so that this can be undone too.
+
+        Returns:
+            The version that was restored.
+
+        Raises:
+            VersionError: there is no such version (any more), or both or neither were given.
+            StoreFault: the commit failed, or the index is closed.
+        """
+        raise NotImplementedError
+
+    async def run_upkeep(self) -> UpkeepReport | None:
+        """Does a whole round of upkeep now, however little there is to do.
+
+        Returns:
+            How it went; None if another process is at it.
+        """
+        raise NotImplementedError
+
     def stats(self) -> StoreStats:
         """Counters since the index was opened."""
         return StoreStats(
             commits=self._writer.commits,
+            conflicts=0,
             queued=self._writer.queued,
             upkeep_runs=self._upkeep.runs,
             upkeep_failures=self._upkeep.failures,

@@ -46,19 +46,33 @@ class NewImage:
         url: where it came from; it decides the id.
         vector: float32 [dim], unit length.
         metadata: an object of typed values, a free text, or nothing. Null values count as absent.
+        pixels: digest of the decoded pixels, the same for pictures that are the same pixel by
+            pixel; None where it is not known, which is no duplicate of anything.
+        skip_duplicate: leave a new url out if an image under another url has the same pixels.
     """
 
     url: str
     vector: FloatVector
     metadata: Mapping[str, Any] | str | None = None
+    pixels: str | None = None
+    skip_duplicate: bool = False
 
 
 @dataclass(frozen=True)
 class Upserted:
-    """An acknowledged add: ``created`` is False where it replaced the row of the same url."""
+    """An acknowledged add.
+
+    Attributes:
+        id: of the image; of a skipped one, the id of the image that it duplicates.
+        created: False where it replaced the row of the same url, or was skipped.
+        duplicate_of: the oldest image under another url that has the same pixels.
+        skipped: nothing was written, as `NewImage.skip_duplicate` asked.
+    """
 
     id: str
     created: bool
+    duplicate_of: str | None = None
+    skipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,7 @@ class SearchQuery:
         limit: how many hits, 1 to 1000.
         offset: how many hits to leave out first, for paging.
         min_score: leaves out hits below this score.
+        cutoff: leaves out what is irrelevant for this very query; see `store.cutoff`.
     """
 
     vector: FloatVector | None = None
@@ -115,20 +130,95 @@ class SearchQuery:
     limit: int = 10
     offset: int = 0
     min_score: float | None = None
+    cutoff: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some images, newest first, and how many there are in all."""
+
+    images: list[StoredImage]
+    total: int
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """A version of the table that can be restored.
+
+    Attributes:
+        version: its number; each commit makes one.
+        created_at: when it was committed, in UTC.
+        rows: how many images it holds; None where that is not written down.
+    """
+
+    version: int
+    created_at: datetime
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class UpkeepReport:
+    """How the last round of upkeep went, whichever process did it.
+
+    Attributes:
+        finished_at: in UTC.
+        seconds: how long it took.
+        result: ``ok``, or one line about what failed.
+        did: what was done, such as ``compacted 31 fragments`` or ``built the vector index``.
+        recall: recall@10 of the vector index against exact search on a sample of the rows; 1.0
+            while there is no vector index, None where it was not measured yet.
+    """
+
+    finished_at: datetime
+    seconds: float
+    result: str
+    did: list[str]
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class IndexState:
+    """The table as it is now, for people and for monitoring.
+
+    Attributes:
+        rows: how many images.
+        model: what makes the vectors, with their dimension.
+        columns: the metadata keys with their types, such as ``{"shop": "string"}``.
+        fragments: files of rows; many make searches slow, upkeep joins them.
+        vector_index: its kind, such as ``IVF_RQ``; None while searches are exact.
+        indexed_rows: rows that the vector index holds.
+        unindexed_rows: rows that are searched without it, exactly.
+        size_bytes: on disk, old versions and indexes included; None on an object store.
+        version: the table's version.
+        upkeep: the last round of upkeep; None before the first.
+    """
+
+    rows: int
+    model: ModelIdentity
+    columns: dict[str, str]
+    fragments: int
+    vector_index: str | None
+    indexed_rows: int
+    unindexed_rows: int
+    size_bytes: int | None
+    version: int
+    upkeep: UpkeepReport | None
 
 
 @dataclass(frozen=True)
 class StoreStats:
-    """Counters since the index was opened, for metrics.
+    """Counters of this process since it opened the index, for metrics.
 
     Attributes:
-        commits: commits of adds and deletes.
-        queued: adds and deletes that wait for a commit now.
-        upkeep_runs: compactions that went through.
-        upkeep_failures: compactions that failed; none of them fails a request.
+        commits: commits of adds, changes and deletes.
+        queued: operations that wait for a commit now.
+        conflicts: commits that were repeated because another process came first.
+        upkeep_runs: rounds of upkeep that went through.
+        upkeep_failures: rounds that failed; none of them fails a request.
     """
 
     commits: int
     queued: int
+    conflicts: int
     upkeep_runs: int
     upkeep_failures: int
