@@ -1,98 +1,145 @@
-"""One commit: new columns, then one merge of all its rows; or one delete."""
+"""One commit: new columns, then one merge of all its rows; or one delete; or one restore."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from store.engine import CommitConflictError
-from store.errors import MetadataError
+from store.engine import CommitConflictError, ensure_ready
+from store.errors import StoreMovedError
+from store.filters import compile_filter
 from store.literals import literal
-from store.metadata import Registry, split_metadata
-from store.rows import Row, to_arrow
-from store.schemas import NewImage, Upserted, image_id
+from store.metadata import Registry
+from store.operations import Patch, Put, Upsert
+from store.plan import Before, Clock, Plan, PutAnswer, Twin
+from store.rows import Row, stored, to_arrow, to_dicts, to_rows
+from store.tables import is_superseded
+from store.versions import restore_version
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
 
-_TICK = timedelta(microseconds=1)
-
-
-@dataclass
-class _Plan:
-    """What a commit will write, and the answer for each image that asked for it."""
-
-    registry: Registry
-    rows: dict[str, Row] = field(default_factory=dict)
-    answers: list[MetadataError | str] = field(default_factory=list)
+# Rows of equal pixels that are looked at together.
+MAX_TWINS = 1000
 
 
 class Committer:
-    """Writes commits to a table. Only one commit at a time: the writer sees to that."""
+    """Writes commits to a table. Only one at a time: the writer and the table's lock see to that.
 
-    def __init__(self, table: "AsyncTable") -> None:
+    Args:
+        table: to write to.
+        locked: commits are made under a lock that all writers share. Only then may a merge use the
+            index on the id: without it, racing merges of a new id make two rows.
+    """
+
+    def __init__(self, table: "AsyncTable", *, locked: bool) -> None:
         self._table = table
-        self._last = datetime.min.replace(tzinfo=UTC)
+        self._locked = locked
+        self._clock = Clock()
 
-    async def upsert(self, images: Sequence[NewImage]) -> list[Upserted | MetadataError]:
-        """Adds or replaces the images' rows in one merge.
+    async def put(self, puts: Sequence[Put]) -> list[PutAnswer]:
+        """Writes all puts in one merge, in their order: of two of the same id the later one stays.
 
-        Of two images with the same url the later one stays. An image whose metadata does not fit
-        the columns, those of the earlier images included, is left out.
+        One whose metadata does not fit the columns, those of the earlier ones included, is left
+        out.
 
         Returns:
-            An answer per image, in order.
+            An answer per put, in order.
 
         Raises:
             CommitConflictError: another process added columns in between; none of the rows was
                 written.
+            StoreMovedError: the table belongs to the past.
             Exception: whatever LanceDB raised; none of the rows was written.
         """
-        await self._table.checkout_latest()
-        before = Registry.from_schema(await self._table.schema())
-        plan = self._plan(images, before)
-        if not plan.rows:
-            return [answer for answer in plan.answers if isinstance(answer, MetadataError)]
-        await self._add_columns(before, plan.registry)
-        known = await self._known(plan.rows)
-        await self._merge(plan)
-        return _answered(plan.answers, known)
+        plan = Plan(await self._before(puts), self._clock)
+        answers = [plan.apply(put) for put in puts]
+        if plan.rows:
+            await self._add_columns(plan.before.registry, plan.registry)
+            await self._merge(plan)
+        return answers
 
     async def delete(self, ids: Collection[str]) -> set[str]:
         """Deletes the rows of these ids; tells which of them there were."""
-        await self._table.checkout_latest()
+        await self._latest_schema()
         known = await self._known(ids)
         if known:
-            await self._table.delete(_among(known))
+            await self._table.delete(_among("id", known))
         return known
 
-    def _plan(self, images: Iterable[NewImage], registry: Registry) -> _Plan:
-        plan = _Plan(registry)
-        for image in images:
-            try:
-                row = self._placed(image, plan)
-            except MetadataError as error:
-                plan.answers.append(error)
-                continue
-            plan.rows[row.id] = row
-            plan.answers.append(row.id)
-        return plan
+    async def delete_matching(self, filter: Mapping[str, Any]) -> int:
+        """Deletes the rows that match a filter; tells how many there were.
 
-    def _placed(self, image: NewImage, plan: _Plan) -> Row:
-        text, given = split_metadata(image.metadata)
-        values, plan.registry = plan.registry.place(given)
-        return Row(image_id(image.url), image.url, image.vector, self._now(), text, values)
+        Raises:
+            FilterError: the filter does not fit the columns.
+        """
+        registry = Registry.from_schema(await self._latest_schema())
+        where = compile_filter(filter, registry.by_key)
+        count = int(await self._table.count_rows(where))
+        if count:
+            await self._table.delete(where)
+        return count
 
-    def _now(self) -> datetime:
-        # Rows of one commit, too, are ordered by when they were added.
-        self._last = max(datetime.now(UTC), self._last + _TICK)
-        return self._last
+    async def restore(self, version: int) -> None:
+        """Makes the table as it was at a version.
+
+        Raises:
+            VersionError: there is no such version.
+        """
+        await self._latest_schema()
+        await restore_version(self._table, version)
+        await ensure_ready(self._table)
+
+    async def _latest_schema(self) -> pa.Schema:
+        await self._table.checkout_latest()
+        schema = await self._table.schema()
+        if is_superseded(schema):
+            raise StoreMovedError
+        return schema
+
+    async def _before(self, puts: Iterable[Put]) -> Before:
+        registry = Registry.from_schema(await self._latest_schema())
+        upserts = [put for put in puts if isinstance(put, Upsert)]
+        patched = {put.id for put in puts if isinstance(put, Patch)}
+        ids = frozenset().union(*(put.ids() for put in upserts))
+        pixels = {put.image.pixels for put in upserts if put.image.pixels is not None}
+        known, rows, twins = await asyncio.gather(
+            self._known(ids), self._rows(patched, registry), self._twins(pixels)
+        )
+        return Before(registry, frozenset(known), {row.id: row for row in rows}, twins)
 
     async def _known(self, ids: Collection[str]) -> set[str]:
-        found = await self._table.query().where(_among(ids)).select(["id"]).to_arrow()
-        return set(found["id"].to_pylist())
+        return set((await self._found("id", ids, ["id"]))["id"].to_pylist())
+
+    async def _rows(self, ids: Collection[str], registry: Registry) -> list[Row]:
+        return to_rows(await self._found("id", ids, stored(registry)), registry) if ids else []
+
+    async def _twins(self, pixels: Collection[str]) -> list[Twin]:
+        """The oldest rows of each of these pixels: two at least, as one may be the upsert's own.
+
+        A picture such as "not available" may be there a million times.
+        """
+        found = await self._oldest(pixels, MAX_TWINS)
+        if len(found) < MAX_TWINS:
+            return found
+        each = [await self._oldest({one}, 2) for one in pixels]
+        return [twin for twins in each for twin in twins]
+
+    async def _oldest(self, pixels: Collection[str], count: int) -> list[Twin]:
+        from lancedb.query import ColumnOrdering  # noqa: PLC0415 - see store.engine
+
+        if not pixels:
+            return []
+        order = [ColumnOrdering(column_name="created_at"), ColumnOrdering(column_name="id")]
+        rows = self._table.query().where(_among("pixels", pixels)).order_by(order).limit(count)
+        found = await rows.select(["id", "created_at", "pixels"]).to_arrow()
+        return [Twin(**row) for row in to_dicts(found)]
+
+    async def _found(self, column: str, values: Collection[str], columns: list[str]) -> Any:
+        if not values:
+            return pa.table({name: [] for name in columns})
+        return await self._table.query().where(_among(column, values)).select(columns).to_arrow()
 
     async def _add_columns(self, before: Registry, after: Registry) -> None:
         added = after.columns[len(before.columns) :]
@@ -106,12 +153,12 @@ class Committer:
             _check_unchanged(await self._table.schema(), before, error)
             raise
 
-    async def _merge(self, plan: _Plan) -> None:
+    async def _merge(self, plan: Plan) -> None:
         schema = await self._table.schema()
         _check_unchanged(schema, plan.registry)
         merge = self._table.merge_insert("id").when_matched_update_all()
-        rows = to_arrow(list(plan.rows.values()), plan.registry, schema)
-        await merge.when_not_matched_insert_all().execute(rows)
+        merge = merge.when_not_matched_insert_all().use_index(self._locked)
+        await merge.execute(to_arrow(list(plan.rows.values()), plan.registry, schema))
 
 
 def _check_unchanged(schema: pa.Schema, registry: Registry, cause: Exception | None = None) -> None:
@@ -119,19 +166,5 @@ def _check_unchanged(schema: pa.Schema, registry: Registry, cause: Exception | N
         raise CommitConflictError("another process added columns first") from cause
 
 
-def _answered(
-    answers: Iterable[MetadataError | str], known: Collection[str]
-) -> list[Upserted | MetadataError]:
-    seen = set(known)
-    result: list[Upserted | MetadataError] = []
-    for answer in answers:
-        if isinstance(answer, str):
-            result.append(Upserted(answer, created=answer not in seen))
-            seen.add(answer)
-        else:
-            result.append(answer)
-    return result
-
-
-def _among(ids: Iterable[str]) -> str:
-    return f"id IN ({', '.join(map(literal, ids))})"
+def _among(column: str, values: Iterable[str]) -> str:
+    return f"{column} IN ({', '.join(map(literal, values))})"

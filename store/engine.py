@@ -7,19 +7,22 @@ imported when the first table is opened.
 import os
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from store.errors import ModelMismatchError, StoreError, StoreOpenError
+from store.durable import set_aside_torn_manifests
+from store.errors import ModelMismatchError, StoreError, StoreMovedError, StoreOpenError
+from store.lock import is_local, write_lock
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
+from store.tables import FIRST_TABLE, current_table, is_superseded, table_names
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable
     from lancedb.index import FTS
 
-TABLE = "images"
 _MODEL, _PRETRAINED, _DIM = b"image_search:model", b"image_search:pretrained", b"image_search:dim"
 # Declares the key that merge_insert matches on, by the same commit that makes the table: without
 # it, racing merges of one new id make two rows.
@@ -51,33 +54,54 @@ async def connect(settings: StoreSettings) -> "AsyncConnection":
     session = lancedb.Session(
         index_cache_size_bytes=cache_bytes, metadata_cache_size_bytes=cache_bytes
     )
-    return await lancedb.connect_async(
+    connection = await lancedb.connect_async(
         settings.store_uri, read_consistency_interval=timedelta(0), session=session
     )
+    await _mend(connection)
+    return connection
+
+
+async def _mend(connection: "AsyncConnection") -> None:
+    """Sets aside what a power cut tore; a table with a torn manifest cannot even be opened."""
+    if not is_local(connection.uri):
+        return
+    for name in await table_names(connection):
+        async with write_lock(connection.uri, name):
+            set_aside_torn_manifests(Path(connection.uri) / f"{name}.lance")
 
 
 async def open_table(connection: "AsyncConnection", identity: ModelIdentity) -> "AsyncTable":
-    """Opens the table, or makes it with the model's name in its schema.
+    """Opens the current table, or makes the first with the model's name in its schema.
 
     Raises:
         ModelMismatchError: the table's vectors come from another model.
+        StoreMovedError: the table's successor is not finished.
         StoreOpenError: the table was made by another program.
+        OSError: the folder cannot be written.
     """
-    if await _table_exists(connection):
-        table = await connection.open_table(TABLE)
-    else:
-        # exist_ok: another process may have been faster since.
-        table = await connection.create_table(TABLE, schema=_schema(identity), exist_ok=True)
-    _refuse_unless_same(_made_by(await table.schema()), identity)
-    await _ensure_text_index(table)
+    name = await current_table(connection)
+    async with write_lock(connection.uri, name or FIRST_TABLE):
+        if name is not None:
+            table = await connection.open_table(name)
+        else:
+            # exist_ok: another process may have been faster.
+            schema = table_schema(identity)
+            table = await connection.create_table(FIRST_TABLE, schema=schema, exist_ok=True)
+        schema = await table.schema()
+        refuse_unless_same(made_by(schema), identity)
+        if is_superseded(schema):
+            raise StoreMovedError
+        await ensure_ready(table)
     return table
 
 
-async def _table_exists(connection: "AsyncConnection") -> bool:
-    page = await connection.list_tables()
-    while TABLE not in page.tables and page.page_token:
-        page = await connection.list_tables(page_token=page.page_token)
-    return TABLE in page.tables
+async def ensure_ready(table: "AsyncTable") -> None:
+    """Gives a table what every table has: one of an earlier release, or version, may lack it."""
+    schema = await table.schema()
+    missing = [field for field in _OPTIONAL if field.name not in schema.names]
+    if missing:
+        await table.add_columns(missing)
+    await _ensure_text_index(table)
 
 
 async def check_model(settings: StoreSettings, model: str, pretrained: str) -> None:
@@ -91,25 +115,30 @@ async def check_model(settings: StoreSettings, model: str, pretrained: str) -> N
     """
     try:
         connection = await connect(settings)
-        if not await _table_exists(connection):
+        name = await current_table(connection)
+        if name is None:
             return
-        table = await connection.open_table(TABLE)
-        made_by = _made_by(await table.schema())
+        table = await connection.open_table(name)
+        maker = made_by(await table.schema())
     except StoreError:
         raise
     except Exception as error:
         raise StoreOpenError("the index could not be opened", detail=repr(error)) from error
-    _refuse_unless_same(made_by, ModelIdentity(model, pretrained, made_by.dim))
+    refuse_unless_same(maker, ModelIdentity(model, pretrained, maker.dim))
 
 
-def _schema(identity: ModelIdentity) -> pa.Schema:
+_OPTIONAL = (pa.field("text", pa.string()), pa.field("pixels", pa.string()))
+
+
+def table_schema(identity: ModelIdentity) -> pa.Schema:
+    """The schema of a new table, which names the model that makes its vectors."""
     return pa.schema(
         [
             pa.field("id", pa.string(), nullable=False, metadata=_PRIMARY_KEY),
             pa.field("url", pa.string(), nullable=False),
             pa.field("vector", pa.list_(pa.float32(), identity.dim), nullable=False),
             pa.field("created_at", pa.timestamp("us", "UTC"), nullable=False),
-            pa.field("text", pa.string()),
+            *_OPTIONAL,
         ],
         metadata={
             _MODEL: identity.model.encode(),
@@ -119,18 +148,29 @@ def _schema(identity: ModelIdentity) -> pa.Schema:
     )
 
 
-def _made_by(schema: pa.Schema) -> ModelIdentity:
+def made_by(schema: pa.Schema) -> ModelIdentity:
+    """The model that a table's schema names.
+
+    Raises:
+        StoreOpenError: the table was made by another program.
+    """
     said = schema.metadata or {}
     if not {_MODEL, _PRETRAINED, _DIM} <= said.keys():
         raise StoreOpenError("the index does not say which model made it: it is not this program's")
     return ModelIdentity(said[_MODEL].decode(), said[_PRETRAINED].decode(), int(said[_DIM]))
 
 
-def _refuse_unless_same(made_by: ModelIdentity, identity: ModelIdentity) -> None:
-    if made_by != identity:
+def refuse_unless_same(maker: ModelIdentity, identity: ModelIdentity) -> None:
+    """Refuses a table whose vectors another model made.
+
+    Raises:
+        ModelMismatchError: it names both.
+    """
+    if maker != identity:
         raise ModelMismatchError(
-            f"the index was made with the model {made_by} and cannot be used with {identity}:"
-            " use that model, or set IMAGE_SEARCH_STORE_URI to another place"
+            f"the index was made with the model {maker} and cannot be used with {identity}:"
+            " use that model, set IMAGE_SEARCH_STORE_URI to another place,"
+            " or make the index anew with `image-search reembed`"
         )
 
 

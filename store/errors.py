@@ -15,6 +15,7 @@ StoreError
     ├── StoreOpenError
     ├── StoreReadError
     ├── StoreWriteError
+    ├── StoreMovedError        the index went on to another model
     └── StoreClosedError
 """
 
@@ -140,6 +141,18 @@ class StoreWriteError(StoreFault):
     """A commit failed: nothing of it was acknowledged."""
 
     code = "store_write"
+
+
+class StoreMovedError(StoreFault):
+    """The table is one of the past: the index was embedded again with another model."""
+
+    code = "store_moved"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the index was moved to another model and this one takes no more changes:"
+            " start the service with the new model"
+        )
 
 
 class StoreClosedError(StoreFault):

@@ -27,6 +27,7 @@ class Row:
     vector: FloatVector
     created_at: datetime
     text: str | None
+    pixels: str | None
     values: Mapping[str, ColumnValue]
 
 
@@ -65,6 +66,11 @@ def selected(registry: Registry) -> list[str]:
     return [*_BASE_COLUMNS, *(column.name for column in registry.columns)]
 
 
+def stored(registry: Registry) -> list[str]:
+    """All columns of a row."""
+    return [*selected(registry), "pixels", "vector"]
+
+
 def to_arrow(rows: Sequence[Row], registry: Registry, schema: pa.Schema) -> pa.Table:
     """Lays rows out under the table's schema; a column without a value gets NULL.
 
@@ -78,6 +84,7 @@ def to_arrow(rows: Sequence[Row], registry: Registry, schema: pa.Schema) -> pa.T
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), dim),
         "created_at": pa.array([row.created_at for row in rows], pa.timestamp("us", "UTC")),
         "text": pa.array([row.text for row in rows], pa.string()),
+        "pixels": pa.array([row.pixels for row in rows], pa.string()),
     }
     for column in registry.columns:
         values = [row.values.get(column.name) for row in rows]
@@ -105,6 +112,41 @@ def to_image(row: Mapping[str, Any], registry: Registry) -> StoredImage:
     """Reads a row of the `selected` columns."""
     metadata = registry.restore(row["text"], row)
     return StoredImage(row["id"], row["url"], row["created_at"], metadata)
+
+
+def to_rows(found: pa.Table, registry: Registry) -> list[Row]:
+    """Reads whole rows, to write them again: the `stored` columns."""
+    names = [column.name for column in registry.columns]
+    return [
+        Row(
+            row["id"],
+            row["url"],
+            vector,
+            row["created_at"],
+            row["text"],
+            row["pixels"],
+            {name: row[name] for name in names if row[name] is not None},
+        )
+        for row, vector in zip(to_dicts(found.drop_columns("vector")), _matrix(found), strict=True)
+    ]
+
+
+def to_vectors(found: pa.Table) -> dict[str, FloatVector]:
+    """Reads the vectors, float32 [dim], of a result with the columns id and vector."""
+    return dict(zip(found["id"].to_pylist(), _matrix(found), strict=True))
+
+
+def _matrix(found: pa.Table) -> list[FloatVector]:
+    if found.num_rows == 0:
+        return []
+    flat = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return list(np.array(flat, np.float32).reshape(found.num_rows, -1))
+
+
+def image_of(row: Row, registry: Registry) -> StoredImage:
+    """The image that a row to be written stands for."""
+    metadata = registry.restore(row.text, row.values)
+    return StoredImage(row.id, row.url, row.created_at, metadata)
 
 
 def to_hit(row: Mapping[str, Any], registry: Registry) -> Hit:

@@ -28,17 +28,34 @@ class StoreSettings(BaseSettings):
         le=100_000,
         description="how many adds and deletes may wait for a commit before callers are held back",
     )
-    store_compact_every: int = Field(
+    store_sync: bool = Field(
+        default=True,
+        description="wait for the disk before an add is answered, so that it survives a power cut",
+    )
+    store_upkeep_every: int = Field(
         default=30,
         ge=1,
         le=1000,
-        description="commits between two compactions of the table",
+        description="commits of a process between two rounds of upkeep",
+    )
+    store_upkeep_minutes: float = Field(
+        default=10,
+        gt=0,
+        le=1440,
+        description="minutes between two rounds of upkeep, however few commits there were",
+    )
+    store_vector_index_rows: int = Field(
+        default=10_000,
+        ge=1000,
+        le=1_000_000_000,
+        description="images from which on a vector index is kept; below, searches are exact",
     )
     store_keep_versions_minutes: int = Field(
         default=60,
         ge=10,
         le=1_000_000,
-        description="age in minutes up to which old versions of the table are kept on disk",
+        description="age in minutes up to which old versions of the table are kept on disk,"
+        " to be restored",
     )
     store_cache_mb: int = Field(
         default=256,

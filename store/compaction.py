@@ -1,0 +1,80 @@
+"""Joining small fragments, without writing the large ones again each time.
+
+Every commit leaves a fragment behind, and a search over hundreds of them takes many times as long
+as over a few. LanceDB's own `optimize` joins all fragments of less than a million rows, which below
+a million rows means the whole table, at each round
+(https://github.com/lancedb/lancedb/issues/2131). Here fragments are joined in tiers: ten of one
+tier make one of the next. So there are at most some ten of each tier, and a row is written again
+about as often as there are tiers.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lance import LanceDataset
+
+TIERS = (2_048, 16_384, 131_072, 1_048_576)
+"""Rows below which a fragment belongs to the tier."""
+
+FEW = 10
+"""Fragments of a tier that are left as they are."""
+
+DELETED_SHARE = 0.1
+"""Rows of a fragment that may be marked as deleted before it is written anew without them."""
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A file of rows: those that it holds, and how many of them are marked as deleted."""
+
+    rows: int
+    deleted: int
+
+
+def target_rows(fragments: Iterable[Fragment]) -> int | None:
+    """The tier that is to be joined now, by its rows; None where all is well.
+
+    The highest full tier takes those below with it. Many deleted rows in a fragment make its own
+    tier due.
+    """
+    target = None
+    sizes = [each.rows - each.deleted for each in fragments]
+    for tier in TIERS:
+        if sum(size < tier for size in sizes) > FEW:
+            target = tier
+    if target is None and any(each.deleted > DELETED_SHARE * each.rows for each in fragments):
+        target = TIERS[0]
+    return target
+
+
+def compact(dataset: "LanceDataset", *, everything: bool) -> str | None:
+    """Joins what is to be joined now. Blocks; takes one thread.
+
+    Args:
+        dataset: the table at its latest version.
+        everything: also where there is little to win.
+
+    Returns:
+        What was done, None if nothing.
+
+    Raises:
+        Exception: whatever Lance raised, such as a conflict with another commit.
+    """
+    fragments = [_described(each) for each in dataset.get_fragments()]
+    target = TIERS[-1] if everything else target_rows(fragments)
+    if target is None:
+        return None
+    metrics = dataset.optimize.compact_files(
+        target_rows_per_fragment=target,
+        materialize_deletions_threshold=DELETED_SHARE,
+        num_threads=1,
+    )
+    if metrics.fragments_removed == 0:
+        return None
+    return f"joined {metrics.fragments_removed} fragments to {metrics.fragments_added}"
+
+
+def _described(fragment: Any) -> Fragment:
+    return Fragment(fragment.physical_rows, fragment.num_deletions)

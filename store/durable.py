@@ -1,0 +1,75 @@
+"""What LanceDB leaves open about a power cut, for a table in a folder.
+
+LanceDB never calls fsync: what it has written may be in the system's memory alone. So after each
+group's commit, and before its callers are answered, the file system is asked to write everything
+down. A cut in the middle of a commit may then leave a torn manifest (the file that makes a version)
+of a commit that was never acknowledged; LanceDB refuses the whole table over it, so it is set aside
+when the table is opened.
+"""
+
+import ctypes
+import logging
+import os
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_MAGIC = b"LANC"
+"""The last bytes of a whole manifest (Lance's file format, `lance-file`)."""
+
+
+def sync_to_disk(folder: Path) -> None:
+    """Waits until everything written to the folder's file system is on the disk.
+
+    `syncfs` and not `fsync`, because which files a commit has made is LanceDB's own affair.
+
+    Raises:
+        OSError: the disk reports that it could not write.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _syncfs(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _syncfs(descriptor: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "syncfs"):  # only Linux has it
+        os.sync()
+    elif libc.syncfs(descriptor) != 0:
+        raise OSError(ctypes.get_errno(), "the table could not be written to the disk")
+
+
+def set_aside_torn_manifests(table: Path) -> list[str]:
+    """Renames the newest manifests of a table as long as they are torn.
+
+    Only for who holds the table's write lock: nobody is writing one at this moment.
+
+    Args:
+        table: the table's folder, ``<name>.lance``.
+
+    Returns:
+        The names of what was set aside, now with ``.torn`` at their end.
+    """
+    torn = []
+    for manifest in _newest_first(table / "_versions"):
+        if _is_whole(manifest):
+            break
+        manifest.rename(manifest.with_name(manifest.name + ".torn"))
+        torn.append(manifest.name)
+        logger.warning("the table's manifest %s was torn, by a power cut?: set aside", manifest)
+    return torn
+
+
+def _newest_first(versions: Path) -> list[Path]:
+    # A manifest is called 2**64 - 1 - version, in twenty digits.
+    return sorted(versions.glob("*.manifest")) if versions.is_dir() else []
+
+
+def _is_whole(manifest: Path) -> bool:
+    with manifest.open("rb") as file:
+        if file.seek(0, os.SEEK_END) < len(_MAGIC):
+            return False
+        file.seek(-len(_MAGIC), os.SEEK_END)
+        return file.read() == _MAGIC

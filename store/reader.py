@@ -1,0 +1,173 @@
+"""Everything that reads the table."""
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from store.errors import FilterError, QueryError, StoreClosedError, StoreError, StoreReadError
+from store.filters import compile_filter
+from store.literals import literal
+from store.metadata import Registry, split_metadata
+from store.rows import check_vector, selected, to_dicts, to_image, to_vectors
+from store.schemas import (
+    FloatVector,
+    Hit,
+    ModelIdentity,
+    Page,
+    SearchQuery,
+    StoredImage,
+    image_id,
+)
+from store.search import MAX_LIMIT, check_query, near, newest, search
+from store.values import is_unicode
+
+if TYPE_CHECKING:
+    from lancedb import AsyncTable
+
+
+class Reader:
+    """The reading half of `store.index.ImageIndex`.
+
+    Every read sees all commits that were made before it, by whichever process.
+    """
+
+    def __init__(self, table: "AsyncTable", identity: ModelIdentity) -> None:
+        self.identity = identity
+        self._table = table
+        self._closed = False
+
+    async def get(self, image_id: str) -> StoredImage | None:
+        """The image of this id, or None.
+
+        Raises:
+            StoreFault: the read failed, or the index is closed.
+        """
+        if not is_unicode(image_id):
+            return None
+        with self._reading():
+            registry = await self._registry()
+            rows = self._table.query().where(f"id = {literal(image_id)}")
+            found = to_dicts(await rows.select(selected(registry)).limit(1).to_arrow())
+        return to_image(found[0], registry) if found else None
+
+    async def images(self, limit: int, offset: int = 0) -> Page:
+        """The images, newest first.
+
+        Raises:
+            QueryError: limit is not 1 to 1000, or offset negative.
+            StoreFault: the read failed, or the index is closed.
+        """
+        if not 1 <= limit <= MAX_LIMIT:
+            raise QueryError(f"limit must be 1 to {MAX_LIMIT}")
+        if offset < 0:
+            raise QueryError("offset must not be negative")
+        with self._reading():
+            registry = await self._registry()
+            total = int(await self._table.count_rows())
+            found = await newest(self._table, registry, limit, offset) if offset < total else []
+        return Page([to_image(row, registry) for row in found], total)
+
+    async def vectors(self, ids: Collection[str]) -> dict[str, FloatVector]:
+        """The stored vectors, float32 [dim], by id; ids that there are not are left out.
+
+        Raises:
+            StoreFault: the read failed, or the index is closed.
+        """
+        wanted = [literal(each) for each in ids if is_unicode(each)]
+        if not wanted:
+            return {}
+        with self._reading():
+            rows = self._table.query().where(f"id IN ({', '.join(wanted)})")
+            return to_vectors(await rows.select(["id", "vector"]).to_arrow())
+
+    async def search(self, query: SearchQuery) -> list[Hit]:
+        """Searches by picture, text or filter, or several of them; see `SearchQuery`.
+
+        - picture: the nearest by cosine similarity; equal ones in the order of their ids.
+        - text: nearest to the text's vector and full-text matches, fused by reciprocal rank.
+        - picture and text: nearest to either vector and full-text matches, fused the same way.
+        - neither: newest first, without a score.
+
+        The filter goes before the ranking: ``limit`` hits come back if that many match. Nearest is
+        exact until the table has a vector index, and with one nearly so.
+
+        Raises:
+            QueryError: the query leaves its bounds or contradicts itself.
+            InvalidRowError: a vector is not [dim], finite and of unit length.
+            FilterError: the filter is not in the language or does not fit the columns.
+            StoreFault: the read failed, or the index is closed.
+        """
+        query = check_query(query, self.identity.dim)
+        with self._reading():
+            return await search(self._table, query)
+
+    async def near_duplicates(
+        self, vector: FloatVector, url: str, min_score: float, limit: int = 10
+    ) -> list[Hit]:
+        """The images under other urls whose similarity to the vector is at least ``min_score``.
+
+        Raises:
+            InvalidRowError: the vector is not [dim], finite and of unit length.
+            StoreFault: the read failed, or the index is closed.
+        """
+        vector = check_vector(vector, self.identity.dim)
+        with self._reading():
+            return await near(self._table, vector, min_score, limit, image_id(url))
+
+    async def count(self, filter: Mapping[str, Any] | None = None) -> int:
+        """How many images there are, or how many match a filter.
+
+        Raises:
+            FilterError: the filter is not in the language or does not fit the columns.
+            StoreFault: the read failed, or the index is closed.
+        """
+        with self._reading():
+            if filter is None:
+                return int(await self._table.count_rows())
+            registry = await self._registry()
+            return int(await self._table.count_rows(compile_filter(filter, registry.by_key)))
+
+    async def check_metadata(self, metadata: Any) -> None:
+        """Says beforehand, from the columns there are now, what `upsert` would refuse.
+
+        Raises:
+            MetadataError: the metadata cannot be stored.
+            StoreFault: the read failed, or the index is closed.
+        """
+        _, given = split_metadata(metadata)
+        with self._reading():
+            (await self._registry()).place(given)
+
+    async def check_filter(self, filter: Mapping[str, Any]) -> None:
+        """Says beforehand, from the columns there are now, what `search` would refuse.
+
+        Raises:
+            FilterError: the filter is not in the language or does not fit the columns.
+            StoreFault: the read failed, or the index is closed.
+        """
+        with self._reading():
+            compile_filter(filter, (await self._registry()).by_key)
+
+    async def _registry(self) -> Registry:
+        return Registry.from_schema(await self._table.schema())
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        if self._closed:
+            raise StoreClosedError("the index is closed")
+        try:
+            yield
+        except StoreError:
+            raise
+        except Exception as error:
+            raise StoreReadError("the index could not be read", detail=repr(error)) from error
+
+
+def refuse_empty(filter: Any) -> None:
+    """Refuses a filter that every image matches without saying so.
+
+    Raises:
+        FilterError: it is empty.
+    """
+    if not filter:
+        raise FilterError("the filter is empty: it would match every image")

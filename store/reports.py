@@ -1,0 +1,39 @@
+"""The last report of upkeep, in a file beside the table: any process may have made it."""
+
+import json
+import os
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from store.lock import is_local
+from store.schemas import UpkeepReport
+
+_FILE = "upkeep.json"
+
+
+def write_report(uri: str, report: UpkeepReport) -> None:
+    """Keeps a report; on an object store only the process that made it has it.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    if not is_local(uri):
+        return
+    document = {**asdict(report), "finished_at": report.finished_at.isoformat()}
+    file = Path(uri) / _FILE
+    new = file.with_suffix(f".{os.getpid()}.new")
+    new.write_text(json.dumps(document))
+    new.replace(file)
+
+
+def read_report(uri: str) -> UpkeepReport | None:
+    """The report that was kept last, None where there is none."""
+    if not is_local(uri):
+        return None
+    try:
+        document = json.loads((Path(uri) / _FILE).read_text())
+        finished_at = datetime.fromisoformat(document.pop("finished_at"))
+        return UpkeepReport(finished_at=finished_at, **document)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # none yet, or another release's
