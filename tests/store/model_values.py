@@ -1,0 +1,145 @@
+"""What a metadata value is, said a second time: its type, what a column takes, what comes back."""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any
+
+from store.errors import (
+    FilterError,
+    MetadataConflictError,
+    MetadataLimitError,
+    MetadataTypeError,
+    StoreError,
+)
+
+_SECONDS = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d", re.ASCII)
+_REST = re.compile(r"(?:\.(\d+))?(?:[zZ]|([+-])(\d\d):(\d\d))", re.ASCII)
+
+
+class Refused(Exception):  # noqa: N818 - what the model says, not a fault of it
+    """The model refuses; the store has to raise exactly this error."""
+
+    def __init__(self, error: type[StoreError]) -> None:
+        super().__init__(error.__name__)
+        self.error = error
+
+
+def as_moment(text: str) -> datetime | None:
+    """The moment that RFC 3339 text with a zone tells, to the microsecond."""
+    rest = _REST.fullmatch(text[19:])
+    if not _SECONDS.fullmatch(text[:19]) or rest is None:
+        return None
+    fraction, sign, hours, minutes = rest.groups()
+    zone = f"{sign}{hours}:{minutes}" if sign else "+00:00"
+    try:
+        there = datetime.strptime(text[:19].upper() + zone, "%Y-%m-%dT%H:%M:%S%z")
+        if int(hours or 0) > 23 or int(minutes or 0) > 59:
+            return None
+        return there.replace(microsecond=int(f"{fraction or 0:0<6}"[:6])).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def as_value(value: Any, kind: str | None) -> tuple[str, Any]:
+    """The type and the form in which a column of this type, or a new one, holds the value.
+
+    Raises:
+        Refused: it holds no such value.
+    """
+    if kind == "string" and isinstance(value, str):
+        return kind, _unicode(value)
+    if kind == "float" and type(value) is int:
+        return kind, _whole_float(value)
+    found, held = _new(value)
+    if kind not in (None, found):
+        raise Refused(MetadataConflictError)
+    return found, held
+
+
+def as_operand(value: Any, kind: str) -> Any:
+    """A filter's operand in the form in which its column holds values."""
+    if kind == "integer" and type(value) in (int, float) and math.isfinite(value):
+        return value
+    try:
+        return as_value(value, kind)[1]
+    except Refused as refused:
+        raise Refused(FilterError) from refused
+
+
+def _new(value: Any) -> tuple[str, Any]:
+    if isinstance(value, bool):
+        return "boolean", value
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return "integer", value
+    if isinstance(value, float) and math.isfinite(value):
+        return "float", abs(value) if value == 0 else value
+    if isinstance(value, str):
+        moment = as_moment(value)
+        return ("timestamp", moment) if moment else ("string", _unicode(value))
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return "list", [_unicode(each) for each in value]
+    raise Refused(MetadataTypeError)
+
+
+def _whole_float(value: int) -> float:
+    if abs(value) > 2**1023 or Fraction(float(value)) != value:
+        raise Refused(MetadataConflictError)
+    return float(value)
+
+
+def _unicode(text: str) -> str:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise Refused(MetadataTypeError)
+    return text
+
+
+def as_json(metadata: Mapping[str, Any] | str | None) -> dict[str, Any] | str | None:
+    """What comes back for what a row holds."""
+    if metadata is None or isinstance(metadata, str):
+        return metadata
+    return as_object(metadata) or None
+
+
+def as_object(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON says them."""
+    return {key: _plain(value) for key, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, datetime):
+        return value
+    fraction = f".{value.microsecond:06}" if value.microsecond else ""
+    moment = f"{value.month:02}-{value.day:02}T{value.hour:02}:{value.minute:02}:{value.second:02}"
+    return f"{value.year:04}-{moment}{fraction}Z"
+
+
+def check_keys(metadata: Any) -> None:
+    """Refuses what is no metadata, by its outside."""
+    if metadata is None or isinstance(metadata, str):
+        _unicode(metadata or "")
+        size = len(metadata or "")
+    elif isinstance(metadata, dict):
+        for key in metadata:
+            _check_key(key)
+        size = sum(len(key) + _size(value) for key, value in metadata.items())
+    else:
+        raise Refused(MetadataTypeError)
+    if size > 65_536:
+        raise Refused(MetadataLimitError)
+
+
+def _check_key(key: str) -> None:
+    if not key or key[0] == "$":
+        raise Refused(MetadataTypeError)
+    _unicode(key)
+    if len(key) > 128:
+        raise Refused(MetadataLimitError)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, list):
+        return sum(_size(each) for each in value)
+    return len(value) if isinstance(value, str) else 1
