@@ -8,15 +8,16 @@ tier make one of the next. So there are at most some ten of each tier, and a row
 about as often as there are tiers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lance import LanceDataset
 
 TIERS = (2_048, 16_384, 131_072, 1_048_576)
-"""Rows below which a fragment belongs to the tier."""
+"""Rows below which a fragment belongs to the tier, if not to a lower one."""
 
 FEW = 10
 """Fragments of a tier that are left as they are."""
@@ -33,7 +34,7 @@ class Fragment:
     deleted: int
 
 
-def target_rows(fragments: Iterable[Fragment]) -> int | None:
+def target_rows(fragments: Sequence[Fragment]) -> int | None:
     """The tier that is to be joined now, by its rows; None where all is well.
 
     The highest full tier takes those below with it. Many deleted rows in a fragment make its own
@@ -41,8 +42,8 @@ def target_rows(fragments: Iterable[Fragment]) -> int | None:
     """
     target = None
     sizes = [each.rows - each.deleted for each in fragments]
-    for tier in TIERS:
-        if sum(size < tier for size in sizes) > FEW:
+    for least, tier in pairwise((0, *TIERS)):
+        if sum(least <= size < tier for size in sizes) > FEW:
             target = tier
     if target is None and any(each.deleted > DELETED_SHARE * each.rows for each in fragments):
         target = TIERS[0]

@@ -1,4 +1,4 @@
-"""Commits of two processes, made to meet at the worst moments."""
+"""Commits of two processes without a lock, as on an object store, meeting at the worst times."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 from store.commit import Committer
 from store.engine import connect, is_conflict, open_table
 from store.metadata import Registry
+from store.operations import Upsert
 from store.schemas import Upserted
 from store.settings import StoreSettings
 from tests.store.support import IDENTITY, image, run
@@ -54,15 +55,15 @@ def test_a_lost_race_for_columns_is_a_conflict_and_nothing_is_written(
     tmp_path: Path, method: str, nth: int, theirs: dict[str, Any]
 ) -> None:
     async def check() -> None:
-        other = Committer(await handle(tmp_path))
+        other = Committer(await handle(tmp_path), locked=False)
         table = await handle(tmp_path)
-        meddled = Meddled(table, method, nth, lambda: other.upsert([image(1, theirs)]))
+        meddled = Meddled(table, method, nth, lambda: other.put([Upsert(image(1, theirs))]))
         with pytest.raises(Exception) as caught:  # noqa: PT011 - LanceDB's own or ours
-            await Committer(meddled).upsert([image(2, {"a": 7})])
+            await Committer(meddled, locked=False).put([Upsert(image(2, {"a": 7}))])
         assert is_conflict(caught.value)
         assert await table.count_rows() == 1
 
-        [answer] = await Committer(table).upsert([image(2, {"a": 7})])
+        [answer] = await Committer(table, locked=False).put([Upsert(image(2, {"a": 7}))])
         assert isinstance(answer, Upserted)
         registry = Registry.from_schema(await table.schema())
         assert sorted(column.key for column in registry.columns) == ["a", "b"]

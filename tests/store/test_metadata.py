@@ -45,7 +45,7 @@ def test_values_come_back_with_their_types_also_after_reopening(tmp_path: Path) 
             await index.upsert(image(0, EVERY_TYPE))
             for n in range(1, 4):
                 await index.upsert(image(n, {"another": n, "string": None}))
-        async with opened(tmp_path, store_compact_every=1) as index:
+        async with opened(tmp_path, store_upkeep_every=1) as index:
             await index.upsert(image(4, "some text"))
             await index.upsert(image(5))
             await index.upsert(image(6, {}))

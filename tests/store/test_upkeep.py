@@ -1,15 +1,17 @@
-"""Compaction between commits: it happens, it harms nothing, and its failures are counted."""
+"""Upkeep beside the writes: it happens, it harms nothing, and its failures are told."""
 
 import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 import lancedb
 import pytest
 
+import store.upkeep
+from store.compaction import FEW, TIERS, Fragment, compact, target_rows
+from store.lock import held_if_free, table_lock
 from store.schemas import SearchQuery
-from store.settings import StoreSettings
-from store.upkeep import Upkeep
 from tests.store.support import image, opened, run, vector
 
 
@@ -19,17 +21,60 @@ async def fragments(folder: Path) -> int:
     return int(stats["fragment_stats"]["num_fragments"])
 
 
+def whole(*rows: int) -> list[Fragment]:
+    return [Fragment(each, 0) for each in rows]
+
+
+@pytest.mark.parametrize(
+    ("kept", "target"),
+    [
+        (whole(*[64] * FEW), None),
+        (whole(*[64] * (FEW + 1)), TIERS[0]),
+        (whole(900_000, *[64] * (FEW + 1)), TIERS[0]),  # the large one is left alone
+        (whole(*[5000] * (FEW + 1)), TIERS[1]),
+        (whole(*[5000] * FEW, *[64] * FEW), None),
+        (whole(*[5000] * (FEW + 1), *[64] * (FEW + 1)), TIERS[1]),
+        (whole(*[2_000_000] * 40), None),
+        ([Fragment(1000, 100)], None),
+        ([Fragment(1000, 101)], TIERS[0]),
+        ([], None),
+    ],
+)
+def test_which_fragments_are_joined(kept: list[Fragment], target: int | None) -> None:
+    assert target_rows(kept) == target
+
+
+def test_endless_commits_leave_few_fragments_and_write_few_rows_again() -> None:
+    """The rule of the tiers by itself, over a million rows in commits of 100."""
+    sizes: list[int] = []
+    written = 0
+    for commit in range(10_000):
+        sizes.append(100)
+        if commit % 10 == 9 and (target := target_rows(whole(*sizes))) is not None:
+            small = [size for size in sizes if size < target]
+            sizes = [size for size in sizes if size >= target]
+            while small:
+                joined = 0
+                while small and joined < target:
+                    joined += small.pop(0)
+                sizes.append(joined)
+                written += joined
+        assert len(sizes) <= FEW * (len(TIERS) + 2)
+    assert written <= 12 * 1_000_000
+
+
 def test_many_commits_leave_few_fragments_and_every_row(tmp_path: Path) -> None:
     async def check() -> None:
-        async with opened(tmp_path, store_compact_every=10) as index:
-            for n in range(35):
+        async with opened(tmp_path, store_upkeep_every=10) as index:
+            for n in range(60):
                 text = SearchQuery(text="word34", text_vector=vector(1), limit=1)
                 await index.upsert(image(n, f"word{n}"))
-            assert index.stats().upkeep_runs == 3
-            assert index.stats().upkeep_failures == 0
-            # Lance keeps rows that the text index has apart from those it lacks.
-            assert await fragments(tmp_path) <= 12
-            assert await index.count() == 35
+            await index.run_upkeep()
+            stats = index.stats()
+            assert stats.upkeep_runs >= 3
+            assert stats.upkeep_failures == 0
+            assert await fragments(tmp_path) <= FEW
+            assert await index.count() == 60
             nearest = await index.search(SearchQuery(vector=vector(3), limit=1))
             assert nearest[0].metadata == "word3"
             assert {h.metadata for h in await index.search(text)} <= {"word34", "word1"}
@@ -37,9 +82,9 @@ def test_many_commits_leave_few_fragments_and_every_row(tmp_path: Path) -> None:
     run(check())
 
 
-def test_reads_go_on_during_writes_and_compaction(tmp_path: Path) -> None:
+def test_reads_and_writes_go_on_during_upkeep(tmp_path: Path) -> None:
     async def check() -> None:
-        async with opened(tmp_path, store_compact_every=2) as index:
+        async with opened(tmp_path, store_upkeep_every=1) as index:
             await index.upsert(image(0, {"n": 0}))
             done = asyncio.Event()
 
@@ -51,41 +96,100 @@ def test_reads_go_on_during_writes_and_compaction(tmp_path: Path) -> None:
                     rounds += 1
                 return rounds
 
-            reading = asyncio.create_task(read())
-            for n in range(1, 21):
-                await index.upsert(image(n, {"n": n}))
+            async def keep() -> None:
+                while not done.is_set():
+                    report = await index.run_upkeep()
+                    assert report is not None
+                    assert report.result == "ok"
+
+            reading, keeping = asyncio.create_task(read()), asyncio.create_task(keep())
+            for n in range(1, 61):
+                # Every second one replaces a row that a compaction may be moving.
+                await index.upsert(image(n if n % 2 else n // 2, {"n": n}))
             done.set()
+            await keeping
             assert await reading > 0
-            assert index.stats().upkeep_runs >= 5
+            assert await index.count() == len({n if n % 2 else n // 2 for n in range(61)})
 
     run(check())
 
 
-class FakeTable:
-    """A table whose optimize fails the first time."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    async def checkout_latest(self) -> None:
-        return None
-
-    async def optimize(self, cleanup_older_than: object) -> None:
-        self.calls += 1
-        if self.calls == 1:
-            raise RuntimeError("disk full")
-
-
-def test_a_failure_is_counted_and_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_last_report_is_there_after_a_restart(tmp_path: Path) -> None:
     async def check() -> None:
-        table = FakeTable()
-        upkeep = Upkeep(table, StoreSettings(store_compact_every=3))
-        for commits, waiting, calls in [(2, 0, 0), (3, 1, 0), (6, 1, 1), (3, 0, 2)]:
-            upkeep.commits_since = commits
-            await upkeep.run_if_due(waiting)
-            assert table.calls == calls
-        assert (upkeep.failures, upkeep.runs) == (1, 1)
+        async with opened(tmp_path) as index:
+            assert (await index.state()).upkeep is None
+            for n in range(3):
+                await index.upsert(image(n))
+            report = await index.run_upkeep()
+            assert report is not None
+            assert any(did.startswith("joined 3 fragments") for did in report.did)
+        async with opened(tmp_path) as index:
+            assert (await index.state()).upkeep == report
+
+    run(check())
+
+
+def test_only_one_process_does_it_at_a_time(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            lock = table_lock(str(tmp_path), "images.upkeep")
+            with held_if_free(lock) as free:
+                assert free
+                assert await index.run_upkeep() is None
+            assert await index.run_upkeep() is not None
+            lock.close()
+
+    run(check())
+
+
+def test_a_failure_is_told_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> str:
+        raise OSError("/secret/path: disk full")
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1))
+            with monkeypatch.context() as patch:
+                patch.setattr(store.upkeep, "compact", fails)
+                report = await index.run_upkeep()
+                assert report is not None
+                assert report.result == "failed: OSError; the log has the details"
+                assert (await index.state()).upkeep == report
+            again = await index.run_upkeep()
+            assert again is not None
+            assert again.result == "ok"
+            stats = index.stats()
+            assert (stats.upkeep_failures, stats.upkeep_runs) == (1, 1)
 
     with caplog.at_level(logging.ERROR):
         run(check())
-    assert "compaction of the index failed" in caplog.text
+    assert "disk full" in caplog.text
+
+
+def test_a_step_that_loses_each_race_is_done_with_the_writers_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+    real = compact
+
+    def loses(dataset: Any, *, everything: bool) -> str | None:
+        lock = table_lock(str(tmp_path), "images.write")
+        with held_if_free(lock) as free:
+            held.append(not free)
+        lock.close()
+        if not held[-1]:
+            raise RuntimeError("Retryable commit conflict for version 7")
+        return real(dataset, everything=everything)
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await asyncio.gather(*(index.upsert(image(n)) for n in range(3)))
+            monkeypatch.setattr(store.upkeep, "compact", loses)
+            report = await index.run_upkeep()
+            assert report is not None
+            assert report.result == "ok"
+            assert held == [False] * store.upkeep.TRIES + [True]
+
+    run(check())

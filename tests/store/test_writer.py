@@ -6,33 +6,30 @@ from pathlib import Path
 
 import pytest
 
-from store.errors import MetadataError, StoreClosedError, StoreError, StoreWriteError
-from store.schemas import NewImage, SearchQuery, Upserted, image_id
+from store.errors import StoreClosedError, StoreError, StoreWriteError
+from store.lock import NoLock
+from store.operations import Delete, Put, Upsert
+from store.plan import PutAnswer
+from store.schemas import SearchQuery, Upserted, image_id
 from store.settings import StoreSettings
 from store.writer import ATTEMPTS, Writer
 from tests.store.support import image, opened, run, url_of
 
 
-class FakeUpkeep:
-    commits_since = 0
-
-    async def run_if_due(self, waiting: int) -> None:
-        self.waiting = waiting
-
-
 class FakeCommitter:
     """Holds rows in a set; each commit first raises the next of the failures."""
 
-    def __init__(self, *failures: Exception | None) -> None:
+    def __init__(self, *failures: BaseException | None) -> None:
         self.failures = list(failures)
         self.rows: set[str] = set()
         self.commits: list[list[str]] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def upsert(self, images: Sequence[NewImage]) -> list[Upserted | MetadataError]:
-        await self._begin([each.url for each in images])
-        ids = [image_id(each.url) for each in images]
+    async def put(self, puts: Sequence[Put]) -> list[PutAnswer]:
+        urls = [put.image.url for put in puts if isinstance(put, Upsert)]
+        await self._begin(urls)
+        ids = [image_id(url) for url in urls]
         self.rows.update(ids)
         return [Upserted(each, created=True) for each in ids]
 
@@ -50,7 +47,17 @@ class FakeCommitter:
 
 
 def writer_of(committer: FakeCommitter, **settings: int) -> Writer:
-    return Writer(committer, FakeUpkeep(), StoreSettings(**settings))  # type: ignore[arg-type] # fakes
+    return Writer(
+        committer,  # type: ignore[arg-type] # a fake
+        NoLock(),
+        StoreSettings(**settings),  # type: ignore[arg-type] # integers, all of them
+        folder=None,
+        committed=lambda: None,
+    )
+
+
+def add(n: int) -> Upsert:
+    return Upsert(image(n))
 
 
 def test_64_adds_of_different_urls_take_few_commits(tmp_path: Path) -> None:
@@ -124,10 +131,10 @@ def test_a_cancelled_caller_takes_its_row_back_and_harms_no_other() -> None:
         committer = FakeCommitter()
         committer.gate.clear()
         writer = writer_of(committer)
-        first = asyncio.create_task(writer.upsert(image(0)))
+        first = asyncio.create_task(writer.write(add(0)))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        waiting = [asyncio.create_task(writer.upsert(image(n))) for n in (1, 2, 3)]
+        waiting = [asyncio.create_task(writer.write(add(n))) for n in (1, 2, 3)]
         await asyncio.sleep(0)
         first.cancel()  # its commit is under way
         waiting[1].cancel()  # this one still waits
@@ -144,7 +151,7 @@ def test_a_failed_commit_fails_its_own_callers_only() -> None:
     async def check() -> None:
         committer = FakeCommitter(OSError("/secret/path: disk full"))
         writer = writer_of(committer, store_max_commit_rows=2)
-        adds = (writer.upsert(image(n)) for n in range(4))
+        adds = (writer.write(add(n)) for n in range(4))
         answers = await asyncio.gather(*adds, return_exceptions=True)
         assert [isinstance(answer, StoreWriteError) for answer in answers] == [True] * 2 + [
             False
@@ -164,11 +171,25 @@ def test_a_commit_that_lost_a_race_is_tried_again_but_not_forever() -> None:
         conflict = RuntimeError("lance error: Retryable commit conflict for version 7")
         committer = FakeCommitter(conflict, conflict, None, *[conflict] * ATTEMPTS)
         writer = writer_of(committer)
-        assert (await writer.upsert(image(1))).created
+        assert (await writer.write(add(1))).created
         assert len(committer.commits) == 3
         with pytest.raises(StoreWriteError):
-            await writer.delete(["x"])
+            await writer.write(Delete(frozenset({"x"})))
         assert len(committer.commits) == 3 + ATTEMPTS
+        await writer.close()
+
+    run(check())
+
+
+def test_a_panic_in_the_engine_fails_its_callers_and_the_writer_goes_on() -> None:
+    class PanicException(BaseException):
+        pass
+
+    async def check() -> None:
+        writer = writer_of(FakeCommitter(PanicException("unaligned")))
+        with pytest.raises(StoreWriteError):
+            await writer.write(add(1))
+        assert (await writer.write(add(2))).created
         await writer.close()
 
     run(check())
@@ -178,7 +199,7 @@ def test_a_full_queue_holds_callers_back_and_loses_none() -> None:
     async def check() -> None:
         committer = FakeCommitter()
         writer = writer_of(committer, store_queue_size=2, store_max_commit_rows=3)
-        await asyncio.gather(*(writer.upsert(image(n)) for n in range(20)))
+        await asyncio.gather(*(writer.write(add(n)) for n in range(20)))
         assert len(committer.rows) == 20
         await writer.close()
 
@@ -190,12 +211,12 @@ def test_close_writes_what_waits_and_refuses_what_comes_later() -> None:
         committer = FakeCommitter()
         committer.gate.clear()
         writer = writer_of(committer, store_queue_size=2, store_max_commit_rows=1)
-        adds = [asyncio.create_task(writer.upsert(image(n))) for n in range(6)]
+        adds = [asyncio.create_task(writer.write(add(n))) for n in range(6)]
         await asyncio.sleep(0.01)
         closing = asyncio.create_task(writer.close())
         await asyncio.sleep(0.01)
         with pytest.raises(StoreClosedError):
-            await writer.upsert(image(9))
+            await writer.write(add(9))
         committer.gate.set()
         answers = await asyncio.gather(*adds, return_exceptions=True)
         await closing

@@ -10,7 +10,7 @@ from tests.store.support import image, opened
 
 async def main(folder: Path, turn: int, clients: int) -> None:
     # Compaction every few commits, so that a kill can hit it too.
-    async with opened(folder, store_compact_every=5) as index:
+    async with opened(folder, store_upkeep_every=5) as index:
         await asyncio.gather(*(_client(index, turn, n, clients) for n in range(clients)))
 
 

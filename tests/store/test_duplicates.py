@@ -1,0 +1,106 @@
+"""Images of the same pixels under several urls: told, and left out if asked."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+import store.commit
+from store.schemas import NewImage, Upserted, image_id
+from tests.store.support import opened, run, url_of, vector
+
+
+def picture(n: int, pixels: str | None, *, skip: bool = False, seed: int = 0) -> NewImage:
+    return NewImage(url_of(n), vector(seed or n), {"n": n}, pixels, skip)
+
+
+def id_of(n: int) -> str:
+    return image_id(url_of(n))
+
+
+def test_the_oldest_of_the_same_pixels_is_told(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            assert await index.upsert(picture(5, "p")) == Upserted(id_of(5), created=True)
+            answers = [await index.upsert(picture(n, "p")) for n in (3, 4)]
+            assert [answer.duplicate_of for answer in answers] == [id_of(5), id_of(5)]
+            assert await index.count() == 3
+            # An image is no duplicate of itself, and of no other pixels.
+            assert (await index.upsert(picture(5, "p"))).duplicate_of == id_of(3)
+            assert (await index.upsert(picture(3, "q"))).duplicate_of is None
+            assert (await index.upsert(picture(9, None))).duplicate_of is None
+
+    run(check())
+
+
+def test_adds_at_the_same_time_see_each_other(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index, opened(tmp_path) as other:
+            adds = [
+                (index if n % 2 else other).upsert(picture(n, "p", skip=True)) for n in range(20)
+            ]
+            answers = await asyncio.gather(*adds)
+            [written] = [answer for answer in answers if not answer.skipped]
+            assert written.created
+            skipped = Upserted(written.id, created=False, duplicate_of=written.id, skipped=True)
+            assert answers.count(skipped) == 19
+            assert await index.count() == await other.count() == 1
+
+    run(check())
+
+
+def test_a_url_that_is_indexed_is_replaced_whoever_has_its_pixels(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(picture(1, "p"))
+            await index.upsert(picture(2, "q"))
+            answer = await index.upsert(picture(2, "p", skip=True))
+            assert answer == Upserted(id_of(2), created=False, duplicate_of=id_of(1))
+            # Its old pixels went with it.
+            assert (await index.upsert(picture(3, "q"))).duplicate_of is None
+
+    run(check())
+
+
+def test_a_picture_that_is_there_too_often_to_look_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store.commit, "MAX_TWINS", 4)
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            for n in range(8):
+                await index.upsert(picture(n, "everywhere"))
+            await index.upsert(picture(20, "once"))
+            answers = await asyncio.gather(
+                index.upsert(picture(0, "everywhere")), index.upsert(picture(21, "once"))
+            )
+            assert [each.duplicate_of for each in answers] == [id_of(1), id_of(20)]
+
+    run(check())
+
+
+def test_near_duplicates_are_those_above_the_score_under_other_urls(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            for n, seed in [(1, 7), (2, 7), (3, 8)]:
+                await index.upsert(picture(n, None, seed=seed))
+            hits = await index.near_duplicates(vector(7), url_of(1), 0.95)
+            assert [(hit.id, hit.score) for hit in hits] == [(id_of(2), 1.0)]
+            assert len(await index.near_duplicates(vector(7), url_of(9), 0.95, limit=1)) == 1
+            assert await index.near_duplicates(vector(9), url_of(9), 0.99) == []
+
+    run(check())
+
+
+def test_a_table_of_before_the_digests_gets_the_column(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(picture(1, "p"))
+            await index._table.drop_columns(["pixels"])
+        async with opened(tmp_path) as index:
+            assert (await index.upsert(picture(2, "p"))).duplicate_of is None
+            assert (await index.upsert(picture(3, "p"))).duplicate_of == id_of(2)
+            assert await index.count() == 3
+
+    run(check())
