@@ -1,4 +1,4 @@
-"""The BentoML service: the routes, what each does in order, and the wiring of the rooms.
+"""The BentoML API service: the routes, and the wiring of the rooms.
 
 Imported by the supervisor and by every worker, so nothing heavy is imported here: torch belongs to
 the model workers alone, and LanceDB comes in when the API worker opens its table.
@@ -6,7 +6,7 @@ the model workers alone, and LanceDB comes in when the API worker opens its tabl
 
 import asyncio
 import sys
-from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import bentoml
@@ -15,34 +15,49 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from api.answers import answered
+from api import image_routes, index_routes
+from api.adding import Adder
+from api.answers import answered, reported
 from api.backend import Backend
-from api.errors import RequestError
+from api.detecting import detect
+from api.encoding import listed
 from api.gate import Gate
 from api.inputs import JsonInput
+from api.measures import Measures
 from api.memory import return_freed_memory
+from api.mounted import JsonRefusals
 from api.openapi import DOCS_PAGE, document
-from api.paths import hide_unknown_paths
+from api.paths import AskedPaths, hide_unknown_paths
 from api.preflight import prepare
-from api.schemas import (
+from api.replies import (
     AddAnswer,
-    AddRequest,
+    AddManyAnswer,
     AnnotatedPicture,
-    DetectRequest,
+    DeleteAnswer,
+    RestoreAnswer,
     SearchAnswer,
+)
+from api.schemas import (
+    AddManyRequest,
+    AddRequest,
+    DeleteManyRequest,
+    DetectRequest,
+    RestoreRequest,
     SearchRequest,
 )
+from api.searching import query_of, result_of
 from api.settings import Settings, SettingsError
-from images.schemas import LabelledBox
 from runners.clip import ClipEmbedder
 from runners.yolo import YoloDetector
-from store.schemas import Hit, NewImage, SearchQuery
 
 try:
     settings = Settings.from_environment()
 except SettingsError as error:
     sys.exit(f"image-search cannot start: {error}")
 JsonInput.max_body_bytes = settings.api.max_body_bytes
+
+# Of the time for a request: the rest is for telling which of its images are done.
+BATCH_SHARE = 0.9
 
 
 async def heartbeat(_: Request) -> Response:
@@ -55,26 +70,9 @@ async def docs(_: Request) -> Response:
     return JSONResponse(document(_bento_service().openapi_spec.asdict()))
 
 
-async def _nothing() -> None:
-    """Where a search has no picture, or no text."""
-
-
-def _result(hit: Hit) -> dict[str, Any]:
-    return {"id": hit.id, "url": hit.url, "score": hit.score, "metadata": hit.metadata}
-
-
 async def docs_page(_: Request) -> Response:
     """The OpenAPI document, readable and to try."""
     return FileResponse(DOCS_PAGE)
-
-
-def _detection(box: LabelledBox) -> dict[str, Any]:
-    """A detection as it goes out: to a hundredth of a pixel, and of a percent."""
-    rounded = {
-        "xyxy": [round(side, 2) for side in box.xyxy],
-        "confidence": round(box.confidence, 4),
-    }
-    return {**asdict(box), **rounded}
 
 
 pages = Starlette(
@@ -82,12 +80,14 @@ pages = Starlette(
         Route("/heartbeat", heartbeat),
         Route("/docs.json", docs),
         Route("/", docs_page),
+        *image_routes.ROUTES,
+        *index_routes.ROUTES,
     ]
 )
 
 
 @bentoml.asgi_app(pages, path="/")
-@bentoml.service(name="ImageSearch", workers=1, traffic={"timeout": 900})
+@bentoml.service(name="ImageSearch", workers=settings.api.api_workers, traffic={"timeout": 900})
 class ImageSearch:
     """Search images by picture, by metadata or by text, and find the objects in them."""
 
@@ -96,14 +96,13 @@ class ImageSearch:
 
     def __init__(self) -> None:
         return_freed_memory()
-        routes = [api.route for api in _bento_service().apis.values()]
-        hide_unknown_paths(["/heartbeat", *routes])
-        self.request_timeout_s = settings.api.request_timeout_s
-        self._errors = bentoml.metrics.Counter(
-            name="image_search_errors_total",
-            documentation="Answers of the API that were errors",
-            labelnames=["route", "code"],
+        apis = [api.route for api in _bento_service().apis.values()]
+        hide_unknown_paths(
+            [*apis, *(page.path for page in pages.routes if isinstance(page, Route))]
         )
+        pages.state.service = self
+        self.request_timeout_s = settings.api.request_timeout_s
+        self._measures = Measures()
 
     @bentoml.on_deployment
     @staticmethod
@@ -114,12 +113,22 @@ class ImageSearch:
     @bentoml.on_startup
     async def start(self) -> None:
         """Connect to the models and the table, beside BentoML's own start."""
-        opening = Backend.open(self.embedder, self.detector, settings)
-        self._opening = asyncio.create_task(opening)
+        self._opening = asyncio.create_task(self._open())
+        self._measuring = asyncio.create_task(self._measure())
+
+    async def _open(self) -> Backend:
+        backend = await Backend.open(self.embedder, self.detector, settings)
+        api = settings.api
+        self._adder = Adder(backend, api.near_duplicate_similarity, (api.download_threads + 1) // 2)
+        return backend
+
+    async def _measure(self) -> None:
+        await self._measures.keep((await self.backend()).index)
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
         """Write what waits."""
+        self._measuring.cancel()
         if self.__is_ready__():
             await self._opening.result().close()
         else:
@@ -128,9 +137,13 @@ class ImageSearch:
     def __is_ready__(self) -> bool:
         return self._opening.done() and self._opening.exception() is None
 
+    async def backend(self) -> Backend:
+        """The rooms, once they are ready."""
+        return await asyncio.shield(self._opening)
+
     def count_error(self, route: str, code: str) -> None:
         """Count an answer that was an error."""
-        self._errors.labels(route=route, code=code).inc()
+        self._measures.count_error(route, code)
 
     @bentoml.api(input_spec=AddRequest, output_spec=AddAnswer)
     @answered
@@ -140,10 +153,18 @@ class ImageSearch:
         Adding a URL again replaces its row. Once answered, the image is found by every search and
         survives a crash.
         """
-        backend = await self._backend()
-        vector = await backend.embed_picture(request.url)
-        added = await backend.index.upsert(NewImage(request.url, vector, request.metadata))
-        return JSONResponse({"message": "success", "id": added.id, "created": added.created})
+        await self.backend()
+        return JSONResponse(await self._adder.add(request))
+
+    @bentoml.api(input_spec=AddManyRequest, output_spec=AddManyAnswer)
+    @answered
+    async def post_images_to_index(self, request: AddManyRequest) -> Response:
+        """Add up to 256 images; one that cannot be added fails alone."""
+        await self.backend()
+        within_s = BATCH_SHARE * self.request_timeout_s
+        report = partial(reported, self, "post_images_to_index")
+        results = await self._adder.add_many(request, within_s, report)
+        return JSONResponse({"results": results})
 
     @bentoml.api(input_spec=SearchRequest, output_spec=SearchAnswer)
     @answered
@@ -161,42 +182,25 @@ class ImageSearch:
     @answered
     async def run_object_detection(self, request: DetectRequest) -> Response:
         """Find the objects in the picture at a URL and draw them in."""
-        floor = settings.models.yolo_min_confidence
-        wanted = floor if request.confidence is None else request.confidence
-        if wanted < floor:
-            raise RequestError(f"confidence must be at least {floor:g}, this server's minimum")
-        backend = await self._backend()
-        async with backend.detected(request.url, wanted) as (picture, boxes):
-            if request.format == "json":
-                found = {"detections": [_detection(box) for box in boxes]}
-                return JSONResponse({"width": picture.width, "height": picture.height, **found})
-            jpeg = await backend.pictures.annotated(picture, boxes)
-        return Response(jpeg, media_type="image/jpg")
+        backend = await self.backend()
+        return await detect(backend, request, settings.models.yolo_min_confidence)
+
+    @bentoml.api(input_spec=DeleteManyRequest, output_spec=DeleteAnswer)
+    @answered
+    async def delete_images(self, request: DeleteManyRequest) -> Response:
+        """Delete images by their ids, or all that match a filter."""
+        return await image_routes.delete_many(self, request)
+
+    @bentoml.api(route="/index/restore", input_spec=RestoreRequest, output_spec=RestoreAnswer)
+    @answered
+    async def restore_index(self, request: RestoreRequest) -> Response:
+        """Make the table as it was at a version or before a time, as a new version."""
+        return await index_routes.restore(self, request)
 
     async def _search(self, request: SearchRequest) -> Response:
-        text = request.metadata if isinstance(request.metadata, str) else None
-        filter_ = request.metadata if isinstance(request.metadata, dict) else None
-        if not (request.url or text or filter_):
-            raise RequestError("no url and no metadata provided: give a url, a text or a filter")
-        backend = await self._backend()
-        vector, text_vector = await asyncio.gather(
-            backend.embed_picture(request.url) if request.url else _nothing(),
-            backend.embed_text(text) if text else _nothing(),
-        )
-        query = SearchQuery(
-            vector=vector,
-            text=text or None,
-            text_vector=text_vector,
-            filter=filter_ or None,
-            limit=request.limit,
-            offset=request.offset,
-            min_score=request.min_score,
-        )
-        hits = await backend.index.search(query)
-        return JSONResponse({"results": [_result(hit) for hit in hits]})
-
-    async def _backend(self) -> Backend:
-        return await asyncio.shield(self._opening)
+        backend = await self.backend()
+        hits = await backend.index.search(await query_of(backend, request))
+        return await listed("results", map(result_of, hits))
 
 
 def _bento_service() -> Any:
@@ -204,6 +208,9 @@ def _bento_service() -> Any:
     return ImageSearch
 
 
-_bento_service().add_asgi_middleware(
-    Gate, api_keys=settings.api.api_keys, max_in_flight=settings.api.max_in_flight
-)
+for middleware, options in (
+    (JsonRefusals, {}),
+    (AskedPaths, {}),
+    (Gate, {"api_keys": settings.api.api_keys, "max_in_flight": settings.api.max_in_flight}),
+):
+    _bento_service().add_asgi_middleware(middleware, **options)

@@ -69,6 +69,16 @@ class Backend:
         pixels = await self.pictures.for_clip(url, self._models.clip)
         return np.asarray(await self._models.encode_image.one(pixels), np.float32)
 
+    async def embed_new(self, url: str) -> tuple[NDArray[np.float32], str]:
+        """The embedding of the picture at a URL, as above, and the digest of its pixels.
+
+        Raises:
+            ImageError: the picture cannot be had.
+            ModelUnavailableError: the embedder does not answer.
+        """
+        pixels, digest = await self.pictures.for_index(url, self._models.clip)
+        return np.asarray(await self._models.encode_image.one(pixels), np.float32), digest
+
     async def embed_text(self, text: str) -> NDArray[np.float32]:
         """The embedding of a text: float32 [dim], unit length.
 

@@ -5,6 +5,8 @@ itself and decides the status. Whatever nobody foresaw says only "internal error
 
     RequestError            the request itself, before any work
     |-- MissingUrlError     the contract fixes these answers to the byte
+    |-- NotFoundError       404
+    |-- UnknownIdError      a search by an image that is not there
     |-- BodyTooLargeError   413
     `-- NotJsonError        415
     ModelUnavailableError   a model service is gone or answers with a fault
@@ -37,6 +39,22 @@ class MissingUrlError(RequestError):
     """No url where one is needed. Its answers are fixed whole, so that no code stands in them."""
 
     code = "no_url"
+
+
+class NotFoundError(RequestError):
+    """No image has the id that the path names."""
+
+    code = "not_found"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("no image has this id")
+
+
+class UnknownIdError(RequestError):
+    """A search names an image that is not in the index."""
+
+    code = "unknown_id"
 
 
 class BodyTooLargeError(RequestError):

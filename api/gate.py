@@ -15,6 +15,7 @@ from api.errors import NotJsonError, problem_of
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 LIGHT_PATHS = frozenset({"/heartbeat", "/metrics"})
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 JSON_TYPE = "application/json"
 RETRY_AFTER_S = 1
 
@@ -39,7 +40,7 @@ class Gate:
             await self._app(scope, receive, send)
         elif not self._may_ask(scope):
             await _unauthorized()(scope, receive, send)
-        elif scope["method"] == "POST" and not may_be_json(Headers(scope=scope)):
+        elif scope["method"] in WITH_BODY and not may_be_json(Headers(scope=scope)):
             await _not_json()(scope, receive, send)
         elif scope["path"] in LIGHT_PATHS:
             await self._app(scope, receive, send)

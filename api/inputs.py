@@ -1,28 +1,25 @@
 """From an HTTP request to a checked request model, with this project's own words for what is wrong.
 
 BentoML's own reading accepts any content type, has no size limit and answers malformed JSON with
-status 500; its hook for another reading is `IODescriptor.from_http_request`.
+status 500; its hook for another reading is `IODescriptor.from_http_request`. A
+mounted route without a body reads its address with `from_address`.
 """
 
 import asyncio
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import bentoml
 from pydantic import ConfigDict, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
 
 from api.errors import BodyTooLargeError, MissingUrlError, NotJsonError, RequestError
+from api.wording import in_words, short
 
-_TYPE_NAMES = {
-    "string_type": "a string",
-    "int_type": "an integer",
-    "int_from_float": "an integer",
-    "float_type": "a number",
-    "list_type": "a list",
-    "dict_type": "an object",
-}
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,10 @@ class Carried:
 
 
 class JsonInput(bentoml.IODescriptor):
-    """Base of the request models: one JSON object, of known fields and strict types."""
+    """Base of the request models: known fields of strict types.
+
+    They stand in one JSON object, but for those that the address holds.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -46,36 +46,65 @@ class JsonInput(bentoml.IODescriptor):
     body_timeout_s: ClassVar[float] = 30
     url_missing: ClassVar[str | None] = None
     """The fixed message for a missing, null or empty url, where the route needs one."""
+    path_fields: ClassVar[frozenset[str]] = frozenset()
+    """Fields that stand in the path."""
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> Carried:  # noqa: ARG003
-        """Read, parse and check; never raises a RequestError but carries it."""
+        """Read, parse and check a body; never raises a RequestError but carries it."""
         try:
-            async with asyncio.timeout(JsonInput.body_timeout_s):
-                body = await _read_body(request, JsonInput.max_body_bytes)
-            return Carried(cls.checked(_parsed(body, request)))
+            return Carried(cls.checked(await _json_object(request), request.path_params))
         except RequestError as error:
             return Carried(error)
-        except TimeoutError:
-            return Carried(RequestError("the request body came too slowly"))
-        except ClientDisconnect:
-            return Carried(RequestError("the client went away"))
 
     @classmethod
-    def checked(cls, body: dict[str, Any]) -> Self:
-        """Validate a parsed body.
+    def from_address(cls, request: Request) -> Carried:
+        """Check what the path and the query hold; carries errors as `from_http_request` does."""
+        try:
+            return Carried(cls.checked(_query(request), request.path_params))
+        except RequestError as error:
+            return Carried(error)
+
+    @classmethod
+    def checked(cls, given: dict[str, Any], path: Mapping[str, Any] | None = None) -> Self:
+        """Validate a parsed body or query, together with what the path holds.
 
         Raises:
             RequestError: with the first thing that is wrong and what would be right.
         """
-        if cls.url_missing is not None and body.get("url") in (None, ""):
+        if cls.url_missing is not None and given.get("url") in (None, ""):
             raise MissingUrlError(cls.url_missing)
+        known = [name for name in cls.model_fields if name not in cls.path_fields]
+        misplaced = cls.path_fields & given.keys()
+        if misplaced:
+            raise RequestError(f"{min(misplaced)} belongs into the path alone")
         try:
-            request: Self = cls.model_validate(body)
+            request: Self = cls.model_validate({**given, **(path or {})})
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=True)[0]
-            raise RequestError(_in_words(details, list(cls.model_fields))) from None
+            raise RequestError(in_words(details, known)) from None
         return request
+
+
+def _query(request: Request) -> dict[str, Any]:
+    """The parameters of the address; what looks like an integer is one."""
+    given: dict[str, Any] = {}
+    for name, text in request.query_params.multi_items():
+        if name in given:
+            raise RequestError(f"{short(name)} was given more than once")
+        given[name] = int(text) if _INTEGER.fullmatch(text) else text
+    return given
+
+
+async def _json_object(request: Request) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(JsonInput.body_timeout_s):
+            body = await _read_body(request, JsonInput.max_body_bytes)
+    except TimeoutError:
+        raise RequestError("the request body came too slowly") from None
+    except ClientDisconnect:
+        raise RequestError("the client went away") from None
+    return _parsed(body, request)
 
 
 def _parsed(body: bytes, request: Request) -> dict[str, Any]:
@@ -104,21 +133,3 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
         if len(body) > max_bytes:
             raise too_large
     return bytes(body)
-
-
-def _in_words(details: ErrorDetails, known: list[str]) -> str:
-    """One line for a pydantic error: the field, what is wrong, what would be right."""
-    field = str(details["loc"][0]) if details["loc"] else "body"
-    kind = details["type"]
-    if kind == "extra_forbidden":
-        return f"unknown field {_short(field)}; known fields: {', '.join(known)}"
-    if field == "metadata":
-        return "metadata must be an object or a string"
-    if kind in _TYPE_NAMES:
-        return f"{field} must be {_TYPE_NAMES[kind]}"
-    reason = details["msg"].removeprefix("Input ").replace("should be", "must be")
-    return f"{field} {reason}"
-
-
-def _short(name: str) -> str:
-    return repr(name if len(name) <= 64 else name[:61] + "...")

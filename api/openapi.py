@@ -1,38 +1,30 @@
-"""The OpenAPI document: BentoML's own, with this API's answers, errors and examples put in.
+"""The OpenAPI document: BentoML's own, with this API's requests, answers, errors and examples.
 
-BentoML describes the routes' requests, but knows neither mounted routes nor the shape of our
-errors; its page (at `/`) reads `/docs.json`, where this document stands in for its own.
+BentoML knows neither mounted routes nor the shape of our errors, and of a schema it keeps only
+parts; the page at `/` reads `/docs.json`, where this document stands in for its own.
 """
 
 from pathlib import Path
 from typing import Any
 
-from api.schemas import AddAnswer, Message, SearchAnswer
+from pydantic import BaseModel
+
+from api.inputs import JsonInput
+from api.operations import OPERATIONS, Operation
+from api.replies import ANSWERS, Message
 
 DOCS_PAGE = Path(__file__).with_name("docs.html")
 _JSON = "application/json"
-_ID = "0a137b375cc3881a70e186ce2172c8d1"
-_URL = "https://example.com/shoe.jpg"
-
-_ADD_EXAMPLES = {
-    "object": {"value": {"url": _URL, "metadata": {"shop": "A", "price": 9.5}}},
-    "text": {"value": {"url": _URL, "metadata": "a red running shoe"}},
-}
-_SEARCH_EXAMPLES = {
-    "picture": {"summary": "nearest to a picture", "value": {"url": _URL, "limit": 3}},
-    "picture and filter": {"value": {"url": _URL, "metadata": {"shop": "A"}}},
-    "filter": {"value": {"metadata": {"price": {"$lt": 10}}}},
-    "text": {"value": {"metadata": "a red shoe"}},
-}
-_DETECT_EXAMPLES = {"picture": {"value": {"url": _URL}}}
-_RESULT = {"id": _ID, "url": _URL, "score": 0.93, "metadata": {"shop": "A", "price": 9.5}}
-_SEARCH_ANSWER = {"example": {"results": [_RESULT]}}
+_REFERENCE = "#/components/schemas/{model}"
+_TAGS = ["Service APIs"]
 _REFUSALS = {
     "401": "No valid API key, where keys are set",
     "413": "The request body is too large",
     "415": "The request body is not application/json",
     "429": "Too many requests at once; see Retry-After",
 }
+_WITH_BODY = frozenset({"post", "patch"})
+_NO_BODY = frozenset({"413", "415"})
 
 
 def document(bentoml_document: dict[str, Any]) -> dict[str, Any]:
@@ -46,50 +38,77 @@ def document(bentoml_document: dict[str, Any]) -> dict[str, Any]:
     info = {**bentoml_document["info"], "title": "Image search engine"}
     info.pop("contact", None)
     paths = {"/heartbeat": _heartbeat(), **bentoml_document["paths"]}
-    for path, operation in _operations().items():
-        post = paths[path]["post"]
-        post["requestBody"]["required"] = True
-        post["requestBody"]["content"][_JSON]["examples"] = operation["examples"]
-        post["responses"] = {"200": operation["success"], **_errors(operation["error"])}
-    schemas = {**bentoml_document["components"]["schemas"], **_own_schemas()}
+    for operation in OPERATIONS:
+        at_path = paths.setdefault(operation.path, {})
+        known = at_path.get(operation.method, _mounted(operation))
+        at_path[operation.method] = {**known, **_described(operation)}
+    schemas = {**bentoml_document["components"]["schemas"], **_schemas()}
     own = {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
     return {**bentoml_document, **own}
 
 
-def _operations() -> dict[str, dict[str, Any]]:
-    search = {
-        "examples": _SEARCH_EXAMPLES,
-        "success": _answer("What was found, best first", "SearchAnswer", _SEARCH_ANSWER),
-        "error": "unknown metadata key 'shpo'; known keys: price, shop",
-    }
-    added = {"example": {"message": "success", "id": _ID, "created": True}}
+def _mounted(operation: Operation) -> dict[str, Any]:
+    """What BentoML says of its own routes."""
+    words = operation.path.replace("/", " ").replace("{id}", "one").split()
     return {
-        "/post_image_to_index": {
-            "examples": _ADD_EXAMPLES,
-            "success": _answer("The image is in the index, durably", "AddAnswer", added),
-            "error": "No url provided",
-        },
-        "/search_simmilar_images": search,
-        "/search_similar_images": search,
-        "/run_object_detection": {
-            "examples": _DETECT_EXAMPLES,
-            "success": _picture(),
-            "error": "url not provided error",
-        },
+        "tags": _TAGS,
+        "description": operation.description,
+        "operationId": "_".join([operation.method, *words]),
     }
+
+
+def _described(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {"responses": {"200": _success(operation), **_errors(operation)}}
+    parameters = _parameters(operation)
+    if parameters:
+        described["parameters"] = parameters
+    if operation.method in _WITH_BODY:
+        examples = {name: {"value": value} for name, value in operation.examples.items()}
+        content = {"schema": _body_schema(operation.request), "examples": examples}
+        described["requestBody"] = {"required": True, "content": {_JSON: content}}
+    return described
+
+
+def _success(operation: Operation) -> dict[str, Any]:
+    if operation.answer is not None:
+        return _answer(operation.success, operation.answer, operation.example)
+    picture = {"schema": {"type": "string", "format": "binary"}}
+    content = {"image/jpg": picture, _JSON: {"schema": {"type": "object"}}}
+    return {"description": operation.success, "content": content}
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    """The fields that the address holds: in the path, and in the query where there is no body."""
+    model = operation.request
+    schema = model.model_json_schema()
+    found = []
+    for name, one in schema.get("properties", {}).items():
+        in_path = name in model.path_fields
+        if in_path or operation.method not in _WITH_BODY:
+            description = one.pop("description", "")
+            place = {"name": name, "in": "path" if in_path else "query", "required": in_path}
+            found.append({**place, "description": description, "schema": one})
+    return found
+
+
+def _body_schema(model: type[JsonInput]) -> dict[str, Any]:
+    if not model.path_fields:
+        return {"$ref": _REFERENCE.format(model=model.__name__)}
+    schema: dict[str, Any] = model.model_json_schema()
+    for name in model.path_fields:
+        del schema["properties"][name]
+        schema["required"].remove(name)
+    return schema
 
 
 def _heartbeat() -> dict[str, Any]:
-    example = {"example": {"message": "Api is running"}}
     schema = {"type": "object", "properties": {"message": {"type": "string"}}}
-    success = {
-        "description": "The service is up",
-        "content": {_JSON: {"schema": schema, **example}},
-    }
-    refused = {status: _error(text) for status, text in _REFUSALS.items() if status == "401"}
+    content = {_JSON: {"schema": schema, "example": {"message": "Api is running"}}}
+    success = {"description": "The service is up", "content": content}
+    refused = {"401": _answer(_REFUSALS["401"], Message)}
     return {
         "get": {
-            "tags": ["Service APIs"],
+            "tags": _TAGS,
             "description": "Whether the API is up",
             "operationId": "heartbeat",
             "responses": {"200": success, **refused},
@@ -97,34 +116,41 @@ def _heartbeat() -> dict[str, Any]:
     }
 
 
-def _picture() -> dict[str, Any]:
-    picture = {"schema": {"type": "string", "format": "binary"}}
-    return {
-        "description": 'The picture with the objects drawn in; the objects as JSON with "json"',
-        "content": {"image/jpg": picture, _JSON: {"schema": {"type": "object"}}},
-    }
+def _errors(operation: Operation) -> dict[str, Any]:
+    example = {"message": operation.error, "code": "bad_request"}
+    errors = {"400": _answer("Whatever went wrong, in one line", Message, example)}
+    if operation.request.path_fields:
+        missing = {"message": "no image has this id", "code": "not_found"}
+        errors["404"] = _answer("No image has this id", Message, missing)
+    for status, text in _REFUSALS.items():
+        if operation.method in _WITH_BODY or status not in _NO_BODY:
+            errors[status] = _answer(text, Message)
+    return errors
 
 
-def _answer(description: str, schema: str, example: dict[str, Any]) -> dict[str, Any]:
-    reference = {"$ref": f"#/components/schemas/{schema}"}
-    return {"description": description, "content": {_JSON: {"schema": reference, **example}}}
+def _answer(
+    description: str, model: type[BaseModel], example: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"$ref": _REFERENCE.format(model=model.__name__)}}
+    if example is not None:
+        content["example"] = example
+    return {"description": description, "content": {_JSON: content}}
 
 
-def _errors(example: str) -> dict[str, Any]:
-    failed = _error("Whatever went wrong, in one line")
-    failed["content"][_JSON]["example"] = {"message": example, "code": "bad_request"}
-    return {"400": failed, **{status: _error(text) for status, text in _REFUSALS.items()}}
-
-
-def _error(description: str) -> dict[str, Any]:
-    return _answer(description, "Message", {})
-
-
-def _own_schemas() -> dict[str, Any]:
-    template = "#/components/schemas/{model}"
+def _schemas() -> dict[str, Any]:
     schemas: dict[str, Any] = {}
-    for model in (AddAnswer, SearchAnswer, Message):
-        schema = model.model_json_schema(ref_template=template, mode="serialization")
-        schemas.update(schema.pop("$defs", {}))
-        schemas[model.__name__] = schema
+    for operation in OPERATIONS:
+        if operation.method in _WITH_BODY and not operation.request.path_fields:
+            schemas[operation.request.__name__] = operation.request.model_json_schema()
+    for model in ANSWERS:
+        schema = model.model_json_schema(ref_template=_REFERENCE, mode="serialization")
+        for name, part in {model.__name__: schema, **schema.pop("$defs", {})}.items():
+            schemas[name] = _without_defaults(part)
     return schemas
+
+
+def _without_defaults(schema: dict[str, Any]) -> dict[str, Any]:
+    """In an answer, what has a default may be absent; the default itself says nothing."""
+    for one in schema["properties"].values():
+        one.pop("default", None)
+    return schema

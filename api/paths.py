@@ -2,7 +2,8 @@
 
 They stand outside this project's gate, count each path as a metric of its own and log it decoded:
 made-up paths would fill memory and `/metrics` for ever, and one with a line break forges a line of
-the log. So every path that leads nowhere becomes the same path before they see it (BentoML 1.4.39,
+the log. So every path that leads nowhere becomes the same path before they see it, and one that
+holds an id becomes its template until they have passed it on (BentoML 1.4.39,
 `bentoml._internal.server.http`).
 """
 
@@ -12,11 +13,13 @@ from typing import Any
 
 from bentoml._internal import server
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
-from starlette.types import Receive, Scope, Send
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 NOWHERE = "/nowhere"
 _SYSTEM = ("/", "/docs.json", "/schema.json", "/livez", "/readyz", "/healthz", "/metrics")
 _STATIC = Path(server.__file__).parent / "static_content"
+_ASKED = "image_search.asked"
 
 _measure = RunnerTrafficMetricsMiddleware.__call__
 
@@ -25,14 +28,54 @@ def hide_unknown_paths(routes: Iterable[str]) -> None:
     """Let this process's metrics and logs see only paths that exist.
 
     Args:
-        routes: of this project's own, such as `/heartbeat`.
+        routes: of this project's own, such as `/heartbeat` and `/images/{id}`.
     """
     files = (f"/static_content/{file.name}" for file in _STATIC.iterdir())
-    known = frozenset([*_SYSTEM, *files, *routes])
+    shown = Shown([*_SYSTEM, *files, *routes])
 
     async def measure(middleware: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in known:
-            scope = {**scope, "path": NOWHERE, "raw_path": NOWHERE.encode()}
+        if scope["type"] == "http":
+            scope = _under(scope, shown.name(scope["path"]))
         await _measure(middleware, scope, receive, send)
 
     RunnerTrafficMetricsMiddleware.__call__ = measure
+
+
+class Shown:
+    """What paths are called in metrics and logs.
+
+    Args:
+        routes: plain paths, and templates as Starlette writes them.
+    """
+
+    def __init__(self, routes: Iterable[str]) -> None:
+        known = frozenset(routes)
+        self._plain = {route for route in known if "{" not in route}
+        self._patterns = {route: compile_path(route)[0] for route in sorted(known) if "{" in route}
+
+    def name(self, path: str) -> str:
+        """The path itself, its template, or nowhere."""
+        if path in self._plain:
+            return path
+        return next((name for name, one in self._patterns.items() if one.match(path)), NOWHERE)
+
+
+def _under(scope: Scope, name: str) -> Scope:
+    if name == scope["path"]:
+        return scope
+    asked = {key: scope[key] for key in ("path", "raw_path") if key in scope}
+    kept = {} if name == NOWHERE else {_ASKED: asked}
+    return {**scope, "path": name, "raw_path": name.encode(), **kept}
+
+
+class AskedPaths:
+    """Middleware: inside of BentoML's, the path is again the one that was asked for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on under its own path."""
+        if _ASKED in scope:
+            scope = {**scope, **scope[_ASKED]}
+        await self._app(scope, receive, send)

@@ -18,6 +18,7 @@ from PIL.Image import Image
 from api.budget import PixelBudget
 from api.settings import Settings
 from images.decode import count_pixels, decode
+from images.digest import pixel_digest
 from images.draw import draw_boxes, encode_jpeg
 from images.fetch import Fetcher
 from images.prepare import Letterboxed, clip_pixels, letterbox
@@ -45,14 +46,21 @@ class Pictures:
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
-
-        def prepare(picture: Image) -> NDArray[np.uint8]:
-            return clip_pixels(
-                picture, clip.image_size, clip.interpolation, clip.resize_mode, clip.fill_color
-            )
-
-        async with self._decoded(url, prepare) as (_, pixels):
+        async with self._decoded(url, lambda picture: _for_clip(picture, clip)) as (_, pixels):
             return pixels
+
+    async def for_index(self, url: str, clip: ClipInfo) -> tuple[NDArray[np.uint8], str]:
+        """The same, and the digest of the whole picture's pixels.
+
+        Raises:
+            ImageError: it cannot be fetched, or is not an acceptable picture.
+        """
+
+        def prepare(picture: Image) -> tuple[NDArray[np.uint8], str]:
+            return _for_clip(picture, clip), pixel_digest(picture)
+
+        async with self._decoded(url, prepare) as (_, prepared):
+            return prepared
 
     @asynccontextmanager
     async def for_yolo(self, url: str, yolo: YoloInfo) -> AsyncIterator[tuple[Image, Letterboxed]]:
@@ -98,6 +106,12 @@ class Pictures:
                 await held.enter_async_context(self._pixels.held(pixels))
                 decoded = await _run(self._work, work)
             yield decoded
+
+
+def _for_clip(picture: Image, clip: ClipInfo) -> NDArray[np.uint8]:
+    return clip_pixels(
+        picture, clip.image_size, clip.interpolation, clip.resize_mode, clip.fill_color
+    )
 
 
 async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:

@@ -1,10 +1,11 @@
-"""The requests and answers of the routes, as BentoML, its clients and the OpenAPI page see them."""
+"""The requests of the routes, as BentoML, its clients and the OpenAPI page see them."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, RootModel, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from api.inputs import JsonInput
+from store.search import MAX_LIMIT, MAX_OFFSET, MAX_TEXT_CHARS
 
 METADATA_SCHEMA = {
     "oneOf": [
@@ -15,12 +16,26 @@ METADATA_SCHEMA = {
 }
 Metadata = Annotated[str | dict[str, Any] | None, WithJsonSchema(METADATA_SCHEMA)]
 
+MAX_BATCH_IMAGES = 256
+MAX_DELETE_IDS = 1000
+MAX_TERMS = 16
+MAX_WEIGHT = 100
+_LARGEST_OFFSET = 10**9
+_LARGEST_VERSION = 2**63 - 1
 _EXAMPLE_URL = "https://example.com/shoe.jpg"
+_EXAMPLE_ID = "0a137b375cc3881a70e186ce2172c8d1"
 
 
-def _optional(kind: str) -> WithJsonSchema:
+def optional(kind: str, **more: Any) -> WithJsonSchema:
     """The schema of an optional field; of pydantic's own union BentoML keeps only one part."""
-    return WithJsonSchema({"type": [kind, "null"]})
+    return WithJsonSchema({"type": [kind, "null"], **more})
+
+
+OnDuplicate = Literal["add", "skip", "skip_near"]
+_ON_DUPLICATE = (
+    "What to do with a new url whose picture is indexed under another: `add` it all the same, "
+    "`skip` it where the pixels are the same, or `skip_near` where it is similar too"
+)
 
 
 class AddRequest(JsonInput):
@@ -34,12 +49,67 @@ class AddRequest(JsonInput):
         description="An object of typed columns, or a free text",
         examples=[{"shop": "A", "price": 9.5, "tags": ["red", "new"]}],
     )
+    on_duplicate: OnDuplicate = Field(default="add", description=_ON_DUPLICATE)
+
+
+class AddManyRequest(JsonInput):
+    """Images to index, each as for `/post_image_to_index`; a bad one fails alone."""
+
+    images: Annotated[
+        list[Any],
+        Field(min_length=1, max_length=MAX_BATCH_IMAGES),
+        WithJsonSchema(
+            {
+                "type": "array",
+                "items": AddRequest.model_json_schema(),
+                "minItems": 1,
+                "maxItems": MAX_BATCH_IMAGES,
+            }
+        ),
+    ] = Field(description="The images; of a url that stands here twice, the last one stays")
+    on_duplicate: OnDuplicate = Field(
+        default="add", description="For the images that do not say it themselves"
+    )
+
+
+class Term(BaseModel):
+    """A part of a search: one of `url`, `text` and `id`, and its weight."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    url: Annotated[str | None, optional("string")] = Field(
+        default=None, min_length=1, description="Address of a picture"
+    )
+    text: Annotated[str | None, optional("string", maxLength=MAX_TEXT_CHARS)] = Field(
+        default=None, min_length=1, max_length=MAX_TEXT_CHARS, description="A description"
+    )
+    id: Annotated[str | None, optional("string")] = Field(
+        default=None, min_length=1, description="An indexed image"
+    )
+    weight: float = Field(
+        default=1,
+        ge=-MAX_WEIGHT,
+        le=MAX_WEIGHT,
+        description="Positive to look near the term, negative to look away from it; not 0",
+    )
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> "Term":
+        if sum(given is not None for given in (self.url, self.text, self.id)) != 1:
+            raise ValueError("must have exactly one of url, text and id")
+        if self.weight == 0:
+            raise ValueError("must have a weight other than 0")
+        return self
 
 
 class SearchRequest(JsonInput):
-    """What to look for: a picture, a filter or a text, or a picture with one of the others."""
+    """What to look for: a picture, a filter or a text, or a picture with one of the others.
 
-    url: Annotated[str | None, _optional("string")] = Field(
+    Instead of `url`, an indexed image by its `id`, or several weighted terms as `query`; with
+    these, `metadata` can only be a filter.
+    """
+
+    url: Annotated[str | None, optional("string")] = Field(
         default=None, description="Picture to search by", examples=[_EXAMPLE_URL]
     )
     metadata: Metadata = Field(
@@ -47,11 +117,45 @@ class SearchRequest(JsonInput):
         description="An object filters; a string is a text to search by",
         examples=[{"shop": "A", "price": {"$lt": 10}}],
     )
-    limit: int = Field(default=10, ge=1, le=1000, description="Most results to return")
-    offset: int = Field(default=0, ge=0, le=10_000, description="Results to skip, for paging")
-    min_score: Annotated[float | None, _optional("number")] = Field(
+    id: Annotated[str | None, optional("string")] = Field(
+        default=None, min_length=1, description="Indexed image to search by; it comes first itself"
+    )
+    query: Annotated[
+        list[Term] | None,
+        optional(
+            "array",
+            items=Term.model_json_schema(),
+            minItems=1,
+            maxItems=MAX_TERMS,
+        ),
+    ] = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_TERMS,
+        description="Weighted terms that are searched for together",
+    )
+    limit: int = Field(default=10, ge=1, le=MAX_LIMIT, description="Most results to return")
+    offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="Results to skip, for paging")
+    min_score: Annotated[float | None, optional("number", minimum=-1, maximum=1)] = Field(
         default=None, ge=-1, le=1, description="Leave out what is less similar than this"
     )
+    cutoff: Annotated[Literal["auto"] | None, optional("string", enum=["auto", None])] = Field(
+        default=None, description="`auto` leaves out what is irrelevant for this very search"
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> "SearchRequest":
+        named = [name for name in ("url", "id", "query") if getattr(self, name)]
+        if len(named) > 1:
+            raise ValueError(f"{named[0]} and {named[1]} do not go together: give one of them")
+        if named and named[0] != "url" and isinstance(self.metadata, str) and self.metadata:
+            raise ValueError(
+                f"{named[0]} and a metadata text do not go together: "
+                'give metadata as a filter, or the text as a term of "query"'
+            )
+        if not (named or self.metadata):
+            raise ValueError("no url and no metadata provided: give a url, a text or a filter")
+        return self
 
 
 class DetectRequest(JsonInput):
@@ -60,7 +164,7 @@ class DetectRequest(JsonInput):
     url_missing: ClassVar[str | None] = "url not provided error"
 
     url: str = Field(description="http or https address of the picture", examples=[_EXAMPLE_URL])
-    confidence: Annotated[float | None, _optional("number")] = Field(
+    confidence: Annotated[float | None, optional("number", minimum=0, maximum=1)] = Field(
         default=None, ge=0, le=1, description="Leave out what the detector is less sure of"
     )
     format: Literal["image", "json"] = Field(
@@ -69,37 +173,69 @@ class DetectRequest(JsonInput):
     )
 
 
-class AddAnswer(BaseModel):
-    """The image is in the index, durably."""
-
-    message: str = Field(examples=["success"])
-    id: str = Field(description="Made from the url", examples=["0a137b375cc3881a70e186ce2172c8d1"])
-    created: bool = Field(description="false when the url was known and its row was replaced")
+class NoRequest(JsonInput):
+    """Nothing to say."""
 
 
-class Result(BaseModel):
-    """One image that was found."""
+class ListRequest(JsonInput):
+    """Which part of all images, newest first."""
 
-    id: str
-    url: str
-    score: Annotated[float | None, _optional("number")] = Field(
-        description="Cosine similarity, 1.0 for the same picture; null when only a filter was given"
+    limit: int = Field(default=10, ge=1, le=MAX_LIMIT, description="Most images to return")
+    offset: int = Field(
+        default=0, ge=0, le=_LARGEST_OFFSET, description="Images to skip, for paging"
     )
-    metadata: Metadata
 
 
-class SearchAnswer(BaseModel):
-    """What was found, best first."""
+class ImageRequest(JsonInput):
+    """One image."""
 
-    results: list[Result]
+    path_fields: ClassVar[frozenset[str]] = frozenset({"id"})
 
-
-class Message(BaseModel):
-    """An error: one line for people, a code for programs."""
-
-    message: str
-    code: str
+    id: str = Field(description="Id of the image", examples=[_EXAMPLE_ID])
 
 
-class AnnotatedPicture(RootModel[bytes]):
-    """A JPEG, as bytes."""
+class PatchRequest(ImageRequest):
+    """Changes to an image's metadata, as JSON Merge Patch (RFC 7396) has them."""
+
+    metadata: Metadata = Field(
+        description="An object sets the keys that it names, and removes those that it names null. "
+        "A text replaces all of the metadata, and null removes it",
+        examples=[{"price": 7.5, "tags": None}],
+    )
+
+
+class DeleteManyRequest(JsonInput):
+    """Images to delete: by their ids, or all that match a filter."""
+
+    ids: Annotated[
+        list[str] | None,
+        optional("array", items={"type": "string"}, minItems=1, maxItems=MAX_DELETE_IDS),
+    ] = Field(default=None, min_length=1, max_length=MAX_DELETE_IDS, description="Ids of images")
+    metadata: Annotated[dict[str, Any] | None, optional("object", additionalProperties=True)] = (
+        Field(default=None, description="A filter, as for a search; an empty one is refused")
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "DeleteManyRequest":
+        if (self.ids is None) == (self.metadata is None):
+            raise ValueError("give either ids or metadata, a filter")
+        if self.metadata == {}:
+            raise ValueError("an empty filter would delete every image: name what to delete")
+        return self
+
+
+class RestoreRequest(JsonInput):
+    """The version of the table to go back to: by its number, or the last one before a moment."""
+
+    version: Annotated[int | None, optional("integer", minimum=1)] = Field(
+        default=None, ge=1, le=_LARGEST_VERSION, description="Number of a version"
+    )
+    before: Annotated[str | None, optional("string", format="date-time")] = Field(
+        default=None, description="RFC 3339 time with a zone", examples=["2026-01-31T12:00:00Z"]
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "RestoreRequest":
+        if (self.version is None) == (self.before is None):
+            raise ValueError("give either version or before, a time")
+        return self

@@ -32,31 +32,61 @@ class ApiSettings(BaseSettings):
         description="Comma-separated keys. When set, every route but `/livez` and `/readyz` needs "
         "`Authorization: Bearer KEY`.",
     )
+    api_workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that answer requests; each has the threads and limits below for "
+        "itself.",
+    )
     max_body_bytes: int = Field(
         default=1 << 20, ge=1024, description="Largest request body, in bytes."
     )
     max_in_flight: int = Field(
         default=256,
         ge=1,
-        description="Requests worked on at once; one more is answered 429.",
+        description="Requests that a worker works on at once; one more is answered 429.",
     )
     request_timeout_s: float = Field(
         default=60, gt=0, le=600, description="Time a request may take altogether, in seconds."
     )
     download_threads: int = Field(
-        default=32, ge=1, le=256, description="Pictures downloaded at the same time."
+        default=32,
+        ge=1,
+        le=256,
+        description="Pictures that a worker downloads at the same time; requests with many images "
+        "take at most half of them.",
     )
     decode_threads: int = Field(
-        default=2, ge=1, le=64, description="Pictures decoded, drawn and encoded at the same time."
+        default=2,
+        ge=1,
+        le=64,
+        description="Pictures that a worker decodes, draws and encodes at the same time.",
     )
     pixels_in_flight: int = Field(
         default=200_000_000,
         ge=1_000_000,
-        description="Pixels of decoded pictures held at the same time, at about 4 bytes each.",
+        description="Pixels of decoded pictures that a worker holds at the same time, at about "
+        "4 bytes each.",
     )
     jpeg_quality: int = Field(
         default=90, ge=1, le=95, description="JPEG quality of the annotated picture."
     )
+
+    near_duplicate_similarity: float = Field(
+        default=0.98,
+        ge=0,
+        le=1,
+        description="Cosine similarity from which an add names other images as near-duplicates, "
+        "0.5 to 1; 0 turns that off.",
+    )
+
+    @field_validator("near_duplicate_similarity")
+    @classmethod
+    def _off_or_similar(cls, value: float) -> float:
+        if 0 < value < 0.5:
+            raise ValueError("should be 0.5 to 1, or 0 to turn it off")
+        return value
 
     @field_validator("api_keys", mode="before")
     @classmethod

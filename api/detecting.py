@@ -1,0 +1,44 @@
+"""Detection: from the request to the annotated picture, or to the objects alone."""
+
+from dataclasses import asdict
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from api.backend import Backend
+from api.errors import RequestError
+from api.schemas import DetectRequest
+from images.schemas import LabelledBox
+
+
+async def detect(backend: Backend, request: DetectRequest, floor: float) -> Response:
+    """Find the objects in a picture.
+
+    Args:
+        backend: the rooms.
+        request: with the picture's url.
+        floor: the confidence from which the detector tells of objects at all.
+
+    Raises:
+        RequestError: a lower confidence was asked for.
+        ImageError: the picture cannot be had.
+        ModelUnavailableError: the detector does not answer.
+    """
+    wanted = floor if request.confidence is None else request.confidence
+    if wanted < floor:
+        raise RequestError(f"confidence must be at least {floor:g}, this server's minimum")
+    async with backend.detected(request.url, wanted) as (picture, boxes):
+        if request.format == "json":
+            found = {"detections": [_detection(box) for box in boxes]}
+            return JSONResponse({"width": picture.width, "height": picture.height, **found})
+        jpeg = await backend.pictures.annotated(picture, boxes)
+    return Response(jpeg, media_type="image/jpg")
+
+
+def _detection(box: LabelledBox) -> dict[str, Any]:
+    """A detection as it goes out: to a hundredth of a pixel, and of a percent."""
+    rounded = {
+        "xyxy": [round(side, 2) for side in box.xyxy],
+        "confidence": round(box.confidence, 4),
+    }
+    return {**asdict(box), **rounded}
