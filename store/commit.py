@@ -105,7 +105,7 @@ class Committer:
         ids = frozenset().union(*(put.ids() for put in upserts))
         pixels = {put.image.pixels for put in upserts if put.image.pixels is not None}
         known, rows, twins = await asyncio.gather(
-            self._known(ids), self._rows(patched, registry), self._twins(pixels)
+            self._known(ids), self._rows(patched, registry), self._twins(pixels, len(ids) + 1)
         )
         return Before(registry, frozenset(known), {row.id: row for row in rows}, twins)
 
@@ -115,15 +115,15 @@ class Committer:
     async def _rows(self, ids: Collection[str], registry: Registry) -> list[Row]:
         return to_rows(await self._found("id", ids, stored(registry)), registry) if ids else []
 
-    async def _twins(self, pixels: Collection[str]) -> list[Twin]:
-        """The oldest rows of each of these pixels: two at least, as one may be the upsert's own.
+    async def _twins(self, pixels: Collection[str], count: int) -> list[Twin]:
+        """The oldest rows of each of these pixels, so many that one stays that is not replaced.
 
         A picture such as "not available" may be there a million times.
         """
         found = await self._oldest(pixels, MAX_TWINS)
         if len(found) < MAX_TWINS:
             return found
-        each = [await self._oldest({one}, 2) for one in pixels]
+        each = [await self._oldest({one}, count) for one in pixels]
         return [twin for twins in each for twin in twins]
 
     async def _oldest(self, pixels: Collection[str], count: int) -> list[Twin]:

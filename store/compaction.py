@@ -77,5 +77,11 @@ def compact(dataset: "LanceDataset", *, everything: bool) -> str | None:
     return f"joined {metrics.fragments_removed} fragments to {metrics.fragments_added}"
 
 
+def is_small(dataset: "LanceDataset") -> bool:
+    """Whether what is to be joined now is so little that it takes some tenths of a second."""
+    target = target_rows([_described(each) for each in dataset.get_fragments()])
+    return target is not None and target <= TIERS[1]
+
+
 def _described(fragment: Any) -> Fragment:
     return Fragment(fragment.physical_rows, fragment.num_deletions)

@@ -28,7 +28,9 @@ _MODEL, _PRETRAINED, _DIM = b"image_search:model", b"image_search:pretrained", b
 # it, racing merges of one new id make two rows.
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key:position": b"1"}
 # LanceDB has no exception class for these.
-_CONFLICT = re.compile(r"commit conflict|too many concurrent writers", re.IGNORECASE)
+_CONFLICT = re.compile(
+    r"commit conflict|too many concurrent writers|incompatible transaction", re.IGNORECASE
+)
 
 
 class CommitConflictError(Exception):
@@ -47,7 +49,8 @@ async def connect(settings: StoreSettings) -> "AsyncConnection":
     measured, a merge then makes duplicates and a delete misses rows.
     """
     # Otherwise LanceDB logs a warning on each lost race that is retried here anyway.
-    os.environ.setdefault("LANCEDB_LOG", "error")
+    for name in ("LANCEDB_LOG", "LANCE_LOG"):
+        os.environ.setdefault(name, "error")
     import lancedb  # noqa: PLC0415 - see above
 
     cache_bytes = settings.store_cache_mb << 20

@@ -87,7 +87,7 @@ class Group(Generic[T]):
                 self.deletes.append((operation, caller))
                 self._deleted |= ids
                 return True
-        elif self._deleted.isdisjoint(ids):
+        elif self._deleted.isdisjoint(ids) and not (self.deletes and _looks_around(operation)):
             self.puts.append((operation, caller))
             self._put |= ids
             return True
@@ -103,6 +103,11 @@ class Group(Generic[T]):
             return False
         self.alone = (operation, caller)
         return True
+
+
+def _looks_around(put: Put) -> bool:
+    """Whether the answer depends on other rows, which a delete before it may take away."""
+    return isinstance(put, Upsert) and put.image.pixels is not None
 
 
 def grouped(batch: Iterable[tuple[Operation, T]]) -> list[Group[T]]:

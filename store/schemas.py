@@ -183,7 +183,7 @@ class IndexState:
     Attributes:
         rows: how many images.
         model: what makes the vectors, with their dimension.
-        columns: the metadata keys with their types, such as ``{"shop": "string", "tags": "list of strings"}``.
+        columns: the metadata keys with their types, ``string``, ``list of strings`` and so on.
         fragments: files of rows; many make searches slow, upkeep joins them.
         vector_index: its kind, such as ``IVF_RQ``; None while searches are exact.
         indexed_rows: rows that the vector index holds.

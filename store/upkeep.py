@@ -15,17 +15,19 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from store.compaction import compact
+from store.compaction import compact, is_small
 from store.engine import is_conflict
 from store.folding import fold_in, stale_indexes
 from store.lock import held_if_free, table_lock, write_lock
 from store.metadata import Registry
 from store.recall import estimate_recall
 from store.reports import read_report, write_report
+from store.retention import remove_versions, superfluous
 from store.schemas import UpkeepReport
 from store.settings import StoreSettings
 from store.tables import is_superseded
 from store.vector_index import ensure_scalar_indexes, ensure_vector_index
+from store.versions import list_versions
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -128,6 +130,14 @@ class Upkeep:
             done = await self._in_thread(lambda each: compact(each, everything=everything))
             return [done] if done else []
 
+        async def small_compaction() -> list[str]:
+            # So quick that the writers may wait for it: beside them, it would lose races and leave
+            # the files of its attempts behind.
+            if not await self._in_thread(is_small):
+                return []
+            async with write_lock(self._settings.store_uri, self._table.name):
+                return await compaction()
+
         async def vector_index() -> list[str]:
             rows = await self._table.count_rows()
             done = await ensure_vector_index(self._table, rows, self._vector_rows)
@@ -144,10 +154,13 @@ class Upkeep:
 
         async def cleanup() -> list[str]:
             keep = timedelta(minutes=self._settings.store_keep_versions_minutes)
-            stats: Any = await self._in_thread(lambda each: each.cleanup_old_versions(keep))
-            return [f"removed {stats.old_versions} versions"] if stats.old_versions else []
+            versions = await list_versions(self._table)
+            numbers = superfluous(versions, datetime.now(UTC), keep)
+            if not numbers:
+                return []
+            return [await self._in_thread(lambda each: remove_versions(each, numbers))]
 
-        return [compaction, vector_index, scalar_indexes, new_rows, cleanup]
+        return [small_compaction, compaction, vector_index, scalar_indexes, new_rows, cleanup]
 
     @property
     def _vector_rows(self) -> int:

@@ -49,6 +49,18 @@ def test_adds_at_the_same_time_see_each_other(tmp_path: Path) -> None:
     run(check())
 
 
+def test_a_delete_before_an_add_takes_its_twin_away(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(picture(1, "p"))
+            deleted, added = await asyncio.gather(
+                index.delete([id_of(1)]), index.upsert(picture(2, "p", skip=True))
+            )
+            assert (deleted, added) == (1, Upserted(id_of(2), created=True))
+
+    run(check())
+
+
 def test_a_url_that_is_indexed_is_replaced_whoever_has_its_pixels(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:
@@ -76,6 +88,12 @@ def test_a_picture_that_is_there_too_often_to_look_at_all(
                 index.upsert(picture(0, "everywhere")), index.upsert(picture(21, "once"))
             )
             assert [each.duplicate_of for each in answers] == [id_of(1), id_of(20)]
+            # The oldest ones are replaced by the very commit that asks for them.
+            again = await asyncio.gather(
+                *(index.upsert(picture(n, "other")) for n in (1, 2, 3)),
+                index.upsert(picture(30, "everywhere")),
+            )
+            assert again[-1].duplicate_of == id_of(4)
 
     run(check())
 
