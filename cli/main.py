@@ -3,6 +3,7 @@
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -50,6 +51,52 @@ def demo(leave: bool, output: Path, scenes: int) -> None:
     try:
         run_demo(console, output, scenes=scenes, leave=leave)
     except (ServiceError, requests.RequestException, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        raise click.Abort from None
+
+
+@main.command()
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 1024),
+    default=64,
+    show_default=True,
+    help="The most pictures that the model is given at once.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 10),
+    default=2,
+    show_default=True,
+    help="How often a download is tried again after a fault that may pass.",
+)
+@click.option(
+    "--failures",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="File to list images in that could not be embedded: JSON lines with url and reason.",
+)
+@click.option("--leave-out-failed", is_flag=True, help="Switch over without these images.")
+@click.option("--start-over", is_flag=True, help="Throw away what an earlier run has half made.")
+@click.option("--delete-old", is_flag=True, help="Delete the tables of earlier models at the end.")
+def reembed(**options: Any) -> None:
+    """Move the index to another model, while the service goes on.
+
+    The settings (IMAGE_SEARCH_CLIP_MODEL and so on) name the new model. Every image is fetched
+    again and embedded into a new table, which takes the old one's place once it is complete. Can
+    be interrupted at any time: started again, it goes on where it stopped.
+    """
+    import asyncio  # noqa: PLC0415 - only what a command needs, so that --help answers at once
+
+    from api.settings import SettingsError  # noqa: PLC0415
+    from cli.reembed import ImagesFailedError, ReembedOptions  # noqa: PLC0415
+    from cli.reembed import reembed as run  # noqa: PLC0415
+    from runners.errors import RunnerError  # noqa: PLC0415
+    from store.errors import StoreError  # noqa: PLC0415
+
+    try:
+        asyncio.run(run(Console(soft_wrap=True), ReembedOptions(**options)))
+    except (SettingsError, RunnerError, StoreError, ImagesFailedError, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         raise click.Abort from None

@@ -1,0 +1,88 @@
+"""How far it is: a bar where somebody watches, and the failures in a file."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Task as BarTask
+from rich.text import Text
+
+
+class ReembedProgress:
+    """A bar with rate and time left; quiet where the output is no terminal.
+
+    Args:
+        console: where the bar is drawn.
+        failures: file that takes a JSON line with ``url`` and ``reason`` for each image that could
+            not be embedded; None for none.
+    """
+
+    def __init__(self, console: Console, failures: Path | None) -> None:
+        self._path = failures
+        self._file: IO[str] | None = None
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("embedding", total=None)
+        self._failed = 0
+
+    def begin(self, total: int, done: int) -> None:
+        """A pass begins."""
+        # The rate is of this pass: what was done before took no time of it.
+        self._bar.reset(self._task, total=total, completed=done)
+
+    def advance(self, images: int) -> None:
+        """So many more are done."""
+        self._bar.advance(self._task, images)
+
+    def failed(self, url: str, reason: str) -> None:
+        """One could not be embedded."""
+        self._failed += 1
+        self._bar.update(self._task, advance=1, description=f"embedding, {self._failed} failed")
+        if self._file is not None:
+            self._file.write(json.dumps({"url": url, "reason": reason}) + "\n")
+            self._file.flush()
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            self._file = self._path.open("w", encoding="utf-8")
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+        if self._file is not None:
+            self._file.close()
+
+
+class _Rate(TextColumn):
+    """Images a second."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: BarTask) -> Text:
+        """Draw the rate, once there is one."""
+        return Text(f"{task.speed:.1f}/s" if task.speed else "-/s", style="progress.data.speed")
