@@ -40,7 +40,16 @@ def test_every_setting_says_what_it_means() -> None:
     [
         "GET /heartbeat",
         "POST /post_image_to_index",
+        "POST /post_images_to_index",
         "POST /search_simmilar_images",
+        "GET /images",
+        "GET /images/{id}",
+        "PATCH /images/{id}",
+        "DELETE /images/{id}",
+        "POST /delete_images",
+        "GET /index",
+        "GET /index/versions",
+        "POST /index/restore",
         "POST /run_object_detection",
     ],
 )
