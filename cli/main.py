@@ -95,7 +95,7 @@ def reembed(**options: Any) -> None:
     from store.errors import StoreError  # noqa: PLC0415
 
     try:
-        asyncio.run(run(Console(soft_wrap=True), ReembedOptions(**options)))
+        asyncio.run(run(Console(soft_wrap=True, markup=False, highlight=False), ReembedOptions(**options)))
     except (SettingsError, RunnerError, StoreError, ImagesFailedError, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

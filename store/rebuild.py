@@ -100,12 +100,13 @@ class Rebuild:
 
     Attributes:
         failed: images of the old table that could not be embedded, as of the last comparison.
+        last_reason: why the last of them could not.
     """
 
     def __init__(
         self, tables: Tables, listener: Listener, committed: Callable[[], None] = lambda: None
     ) -> None:
-        self.failed = 0
+        self.failed, self.last_reason = 0, ""
         self._tables, self._old, self._new = tables, tables.old, tables.new
         self._listener, self._committed = listener, committed
         self._awaited: dict[str, CarriedRow] = {}
@@ -170,7 +171,7 @@ class Rebuild:
     async def _take(self, embedded: Embedded) -> None:
         row = self._awaited.pop(embedded.id)
         if embedded.vector is None:
-            self._gave_up[row.id] = row.date
+            self._gave_up[row.id], self.last_reason = row.date, embedded.reason
             self._listener.failed(row.url, embedded.reason)
         else:
             await self._add(row, check_vector(embedded.vector, self._tables.dim))

@@ -243,7 +243,10 @@ class Reembedding:
 async def _may_switch(rebuild: Rebuild, *, leave_out_failed: bool) -> bool:
     left = await rebuild.compare()
     if rebuild.failed and rebuild.failed == left.rows:
-        raise ReembedError("not one of the images could be embedded; nothing was switched")
+        raise ReembedError(
+            "not one of the images could be embedded, and nothing was switched;"
+            f" the last one: {rebuild.last_reason}"
+        )
     return leave_out_failed or not rebuild.failed
 
 

@@ -160,8 +160,10 @@ def test_a_network_that_is_refused_is_said_in_one_line(
     run(table_of(tmp_path / "index", [f"{server.url}1.jpg"]))
     status, said = invoked("--retries", "0")
     assert status == 1
-    error = "Error: not one of the images could be embedded; nothing was switched"
-    assert said.splitlines()[-1] == error
+    assert said.splitlines()[-1] == (
+        "Error: not one of the images could be embedded, and nothing was switched;"
+        " the last one: could not fetch the image: the host could not be reached"
+    )
     assert not server.asked
 
 

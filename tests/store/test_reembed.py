@@ -1,94 +1,17 @@
 """The index moves to another model: nothing is lost, done twice or seen half."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from store.errors import ModelMismatchError, StoreMovedError
 from store.index import ImageIndex
-from store.rebuild import Embedded, Wanted
-from store.reembed import Outcome, Reembedding, ReembedError
-from store.schemas import FloatVector, Hit, ModelIdentity, NewImage, SearchQuery, image_id
+from store.reembed import Outcome, ReembedError
+from store.schemas import NewImage, SearchQuery, image_id
 from store.settings import StoreSettings
+from tests.store.moving import NEW, FakeEmbedder, Heard, everything, moved, new_vector, opened_as
 from tests.store.support import IDENTITY, image, opened, run, url_of
-
-NEW = ModelIdentity("ViT-New", "other", 24)
-THIRD = ModelIdentity("ViT-Third", "another", 8)
-Done = Callable[[Embedded], Awaitable[None]]
-
-
-def new_vector(url: str, dim: int = NEW.dim) -> FloatVector:
-    """What the new model makes of the picture at a URL."""
-    drawn = np.random.default_rng(list(url.encode())).normal(size=dim)
-    return (drawn / np.linalg.norm(drawn)).astype(np.float32)
-
-
-class FakeEmbedder:
-    """Stands in for the network and the model, which this room does not know."""
-
-    def __init__(self, dim: int = NEW.dim, failing: frozenset[str] = frozenset()) -> None:
-        self.urls: list[str] = []
-        self.failing = failing
-        self.before_each: Callable[[str], Awaitable[None]] | None = None
-        self._dim = dim
-
-    async def __call__(self, wanted: AsyncIterator[Wanted], done: Done) -> None:
-        async for each in wanted:
-            if self.before_each:
-                await self.before_each(each.url)
-            self.urls.append(each.url)
-            if each.url in self.failing:
-                await done(Embedded(each.id, None, "it is not there"))
-            else:
-                await done(Embedded(each.id, new_vector(each.url, self._dim)))
-
-
-class Heard:
-    """A listener that keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.total = self.done = 0
-        self.failures: list[tuple[str, str]] = []
-
-    def begin(self, total: int, done: int) -> None:
-        self.total, self.done = total, done
-
-    def advance(self, images: int) -> None:
-        self.done += images
-
-    def failed(self, url: str, reason: str) -> None:
-        self.failures.append((url, reason))
-        self.done += 1
-
-
-async def moved(
-    folder: Path,
-    embed: FakeEmbedder,
-    identity: ModelIdentity = NEW,
-    leave_out_failed: bool = False,
-    heard: Heard | None = None,
-) -> Outcome:
-    """A whole run of the command, but for the models."""
-    async with Reembedding.opened(StoreSettings(store_uri=str(folder))) as work:
-        await work.check_half_made(identity.model, identity.pretrained, start_over=False)
-        return await work.run(identity, embed, heard or Heard(), leave_out_failed=leave_out_failed)
-
-
-@asynccontextmanager
-async def opened_as(folder: Path, identity: ModelIdentity) -> AsyncIterator[ImageIndex]:
-    index = await ImageIndex.open(StoreSettings(store_uri=str(folder)), identity)
-    try:
-        yield index
-    finally:
-        await index.close()
-
-
-async def everything(index: ImageIndex) -> list[Hit]:
-    return await index.search(SearchQuery(limit=1000))
 
 
 def test_everything_but_the_vectors_is_as_it_was(tmp_path: Path) -> None:
