@@ -91,7 +91,7 @@ class Worker:
             say({"upkeep": "ended", "did": [] if report is None else report.did})
             if report is not None and report.result != "ok":
                 say({"wrong": f"upkeep {report.result}"})
-            await asyncio.sleep(float(self._rng.uniform(0, 0.2)))
+            await asyncio.sleep(float(self._rng.uniform(0, 0.05)))
 
     async def client(self, number: int) -> None:
         """Adds, patches and deletes its images, one operation after the other."""
