@@ -46,9 +46,7 @@ def test_an_image_is_read_changed_and_deleted(
     changed = ask(service, "PATCH", path, {"metadata": {"size": 6, "on": None}}).json()
     assert changed == {**image, "metadata": {"kind": "x", "size": 6}}
     assert ask(service, "GET", path).json() == changed
-    assert (
-        ask(service, "PATCH", path, {"metadata": "a text"}).json()["metadata"] == "a text"
-    )
+    assert ask(service, "PATCH", path, {"metadata": "a text"}).json()["metadata"] == "a text"
     assert ask(service, "PATCH", path, {"metadata": None}).json()["metadata"] is None
     conflict = ask(service, "PATCH", path, {"metadata": {"size": "six"}})
     assert (conflict.status_code, conflict.json()["code"]) == (400, "metadata_conflict")
