@@ -3,20 +3,21 @@
 import asyncio
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from store.errors import QueryError
 from store.filters import ALWAYS, compile_filter
 from store.fusion import fuse
 from store.literals import literal
 from store.metadata import Registry
+from store.nearest import Found, filtered, nearest, with_distances
+from store.newest import newest as newest_rows
 from store.rows import check_vector, score_of, selected, to_dicts, to_hit
 from store.schemas import FloatVector, Hit, SearchQuery
 from store.values import is_unicode
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
-    from lancedb.query import AsyncStandardQuery
 
 MAX_LIMIT = 1000
 MAX_OFFSET = 10_000
@@ -24,10 +25,7 @@ MAX_TEXT_CHARS = 10_000
 # How deep each list goes into a fusion. It is the same for all pages of up to a thousand hits, so
 # that paging through them neither repeats nor leaves out an image.
 FUSION_DEPTH = 1000
-# Up to here, rows at the same distance as the last hit are fetched too, and put in order.
-MAX_TIES = 16_384
 
-_Found = dict[str, Any]
 _T = TypeVar("_T")
 
 
@@ -82,14 +80,14 @@ async def search(table: "AsyncTable", query: SearchQuery) -> list[Hit]:
     if query.text is not None:
         found = await _fused(view, query)
     elif query.vector is not None:
-        found = await view.nearest(query.vector, query.offset + query.limit, selected(registry))
+        found = await view.nearest(query.vector, query.offset + query.limit)
         found = _page(_scored(found, query), query)
     else:
         found = await view.newest(query.limit, query.offset)
     return [to_hit(row, registry) for row in found]
 
 
-async def _fused(view: "_View", query: SearchQuery) -> list[_Found]:
+async def _fused(view: "_View", query: SearchQuery) -> list[Found]:
     """Fuses nearest to the picture, nearest to the text's vector and matches of the text.
 
     The score stays the similarity to the picture, or without one to the text's vector, so it need
@@ -107,14 +105,10 @@ async def _fused(view: "_View", query: SearchQuery) -> list[_Found]:
     return _page(_scored(await view.scored(vectors[0], order), query), query)
 
 
-def _scored(found: list[_Found], query: SearchQuery) -> list[_Found]:
+def _scored(found: list[Found], query: SearchQuery) -> list[Found]:
     if query.min_score is None:
         return found
     return [row for row in found if score_of(row["_distance"]) >= query.min_score]
-
-
-def _filtered(query: "AsyncStandardQuery", where: str) -> "AsyncStandardQuery":
-    return query if where == ALWAYS else query.where(where)
 
 
 def _page(ranked: list[_T], query: SearchQuery) -> list[_T]:
@@ -126,60 +120,49 @@ class _View:
 
     def __init__(self, table: "AsyncTable", registry: Registry, where: str) -> None:
         self._table = table
-        self._registry = registry
+        self._columns = selected(registry)
         self._where = where
 
-    async def newest(self, limit: int, offset: int) -> list[_Found]:
-        from lancedb.query import ColumnOrdering  # noqa: PLC0415 - see store.engine
+    async def newest(self, limit: int, offset: int) -> list[Found]:
+        return await newest_rows(self._table, self._columns, limit, offset, self._where)
 
-        order = [
-            ColumnOrdering(column_name="created_at", ascending=False),
-            ColumnOrdering(column_name="id"),
-        ]
-        rows = _filtered(self._table.query(), self._where).order_by(order)
-        # The columns that are ordered by have to be among the selected ones.
-        found = await rows.select(selected(self._registry)).limit(limit).offset(offset).to_arrow()
-        return to_dicts(found)
+    async def nearest(
+        self, vector: FloatVector, count: int, columns: list[str] | None = None
+    ) -> list[Found]:
+        named = self._columns if columns is None else columns
+        return await nearest(self._table, vector, count, named, self._where)
 
-    async def nearest(self, vector: FloatVector, count: int, columns: list[str]) -> list[_Found]:
-        """The nearest rows by distance, then id.
-
-        Of several rows at the last place's distance LanceDB returns any, so more are asked for
-        until it is clear which are the first ones by id.
-        """
-        asked = count + 1
-        while True:
-            found = await self._by_distance(vector, asked, columns, self._where)
-            if len(found) < asked or asked > max(count + 1, MAX_TIES):
-                break
-            if found[-1]["_distance"] > found[count - 1]["_distance"]:
-                break
-            asked *= 2
-        return found[:count]
-
-    async def matching(self, text: str, count: int) -> list[_Found]:
+    async def matching(self, text: str, count: int) -> list[Found]:
         """The rows whose text has any of the words, by BM25, then id."""
         from lancedb.query import MatchQuery  # noqa: PLC0415 - see store.engine
 
         # A MatchQuery takes its text as words: there is no query syntax in it.
         matches = self._table.query().nearest_to_text(MatchQuery(text, "text"))
-        rows = _filtered(matches, self._where)
+        rows = filtered(matches, self._where)
         found = await rows.select(["id", "_score"]).limit(count).to_arrow()
         return sorted(to_dicts(found), key=lambda row: (-row["_score"], row["id"]))
 
-    async def scored(self, vector: FloatVector, ids: list[str]) -> list[_Found]:
+    async def scored(self, vector: FloatVector, ids: list[str]) -> list[Found]:
         """The rows of these ids in this order, with their distance to the vector."""
         if not ids:
             return []
-        where = f"id IN ({', '.join(map(literal, ids))})"
-        found = await self._by_distance(vector, len(ids), selected(self._registry), where)
-        by_id = {row["id"]: row for row in found}
+        rows = self._table.query().where(f"id IN ({', '.join(map(literal, ids))})")
+        found = await rows.select([*self._columns, "vector"]).to_arrow()
+        by_id = {row["id"]: row for row in with_distances(found, vector)}
         return [by_id[each] for each in ids if each in by_id]
 
-    async def _by_distance(
-        self, vector: FloatVector, count: int, columns: list[str], where: str
-    ) -> list[_Found]:
-        nearest = self._table.query().nearest_to(vector).distance_type("cosine")
-        rows = _filtered(nearest, where)
-        found = await rows.select([*columns, "_distance"]).limit(count).to_arrow()
-        return sorted(to_dicts(found), key=lambda row: (row["_distance"], row["id"]))
+
+async def newest(table: "AsyncTable", registry: Registry, limit: int, offset: int) -> list[Found]:
+    """The rows newest first, those of one moment by id, in the `selected` columns."""
+    return await newest_rows(table, selected(registry), limit, offset, ALWAYS)
+
+
+async def near(
+    table: "AsyncTable", vector: FloatVector, min_score: float, limit: int, excluded_id: str
+) -> list[Hit]:
+    """The images at least this similar to a checked vector, nearest first, but for one id."""
+    registry = Registry.from_schema(await table.schema())
+    # One more, instead of a filter: a filter on the id of nearly all rows costs more than the rest.
+    found = await nearest(table, vector, limit + 1, selected(registry), ALWAYS)
+    hits = [to_hit(row, registry) for row in found if row["id"] != excluded_id]
+    return [hit for hit in hits if hit.score is not None and hit.score >= min_score][:limit]

@@ -30,7 +30,7 @@ Search = Callable[[SearchQuery], list[Hit]]
 @pytest.fixture(scope="module")
 def search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Search]:
     with asyncio.Runner() as runner:
-        context = opened(tmp_path_factory.mktemp("search"), store_compact_every=2)
+        context = opened(tmp_path_factory.mktemp("search"), store_upkeep_every=2)
         index = runner.run(context.__aenter__())
         runner.run(_fill(index))
         yield lambda query: runner.run(index.search(query))

@@ -1,0 +1,74 @@
+"""The recall of the vector index, measured on the table itself."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from store.filters import ALWAYS
+from store.nearest import nearest
+from store.schemas import FloatVector
+from store.vector_index import vector_index_of
+
+if TYPE_CHECKING:
+    from lancedb import AsyncTable
+
+SAMPLE = 50
+TOP = 10
+_SEED = 20
+_BATCH_ROWS = 8192
+# Two float32 similarities of one pair differ by as much.
+_TOLERANCE = 1e-5
+
+
+async def estimate_recall(table: "AsyncTable", sample: int = SAMPLE) -> float | None:
+    """Recall@10 of searches by index, against exact search.
+
+    The queries are stored vectors, the same ones for the same table. Each of them finds itself,
+    which is no merit, so it is taken out of both answers. A hit counts that is as near as the
+    tenth exact one, so that equal rows may stand for each other. All queries are compared with the
+    table in one pass over its vectors, a batch in memory at a time.
+
+    Returns:
+        The mean share, 0 to 1; 1.0 without an index, None where the table is too small to tell.
+    """
+    if await vector_index_of(table) is None:
+        return 1.0
+    rows = int(await table.count_rows())
+    if rows <= TOP + 1:
+        return None
+    picked = np.random.default_rng(_SEED).choice(rows, min(sample, rows), replace=False)
+    taken = table.take_offsets(sorted(picked.tolist())).select(["id", "vector"])
+    queries = await taken.to_arrow()
+    ids, vectors = queries["id"].to_pylist(), _matrix(queries["vector"])
+    least = await _tenth_best(table, vectors)
+    shares = [
+        await _share_found(table, *each) for each in zip(ids, vectors, least.tolist(), strict=True)
+    ]
+    return float(np.mean(shares))
+
+
+async def _share_found(
+    table: "AsyncTable", own_id: str, vector: FloatVector, least: float
+) -> float:
+    found = await nearest(table, vector.copy(), TOP + 1, ["id"], ALWAYS)
+    others = [row for row in found if row["id"] != own_id][:TOP]
+    return sum(1 - row["_distance"] >= least - _TOLERANCE for row in others) / TOP
+
+
+async def _tenth_best(table: "AsyncTable", queries: FloatVector) -> FloatVector:
+    """The similarity of each query's tenth nearest row, itself not counted; float32 [queries]."""
+    best = np.full((len(queries), TOP + 1), -np.inf, np.float32)
+    batches = await table.query().select(["vector"]).to_batches(max_batch_length=_BATCH_ROWS)
+    async for batch in batches:
+        scores = queries @ _matrix(batch["vector"]).T
+        best = np.sort(np.concatenate([best, scores], axis=1), axis=1)[:, -(TOP + 1) :]
+    # The nearest is the query itself, and has the similarity one: it is the last.
+    return np.asarray(best[:, 0])
+
+
+def _matrix(column: pa.Array | pa.ChunkedArray) -> FloatVector:
+    """The vectors of a column, float32 [rows, dim], of unit length."""
+    joined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    flat = np.array(joined.flatten().to_numpy(zero_copy_only=False), np.float32)
+    return flat.reshape(len(joined), -1) if len(joined) else flat.reshape(0, 1)
