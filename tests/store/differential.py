@@ -37,7 +37,7 @@ def check(operations: int, steps: int, *, shrink: bool = False) -> Counter[str]:
     """
     counts.clear()
     few = settings(
-        max_examples=10,
+        max_examples=max(10, operations // steps),
         stateful_step_count=steps,
         deadline=None,
         database=None,

@@ -18,7 +18,7 @@ from store.schemas import Hit, StoredImage, image_id
 from store.settings import StoreSettings
 from tests.store.model_table import ModelTable
 from tests.store.model_values import Refused
-from tests.store.strategies import URLS, filters
+from tests.store.strategies import filter_, seeded, url
 from tests.store.support import IDENTITY
 
 # A Rust panic inside of LanceDB leaves its caller waiting for ever.
@@ -26,8 +26,8 @@ OPERATION_TIMEOUT_S = 60
 EVERYTHING = 1000
 
 HANDLES = st.integers(0, 1)
-IDS = st.sampled_from([*map(image_id, URLS), "0" * 32, "", "' OR true --"])
-FILTERS = filters()
+IDS = seeded(url).map(image_id) | st.sampled_from(["0" * 32, "", "' OR true --"])
+FILTERS = seeded(filter_)
 DELETES = st.lists(IDS, max_size=4)
 
 counts: Counter[str] = Counter()

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
+from store.index import ImageIndex
 from store.schemas import NewImage, SearchQuery, image_id
 from tests.store.machine import (
     DELETES,
@@ -19,9 +20,9 @@ from tests.store.machine import (
     outcome,
 )
 from tests.store.model_table import fits, fused_bounds
-from tests.store.strategies import METADATA, PHRASES, POOL, URLS
+from tests.store.strategies import POOL, URLS, filter_, metadata, seeded, several, words
 
-PAGES = st.tuples(st.sampled_from([1, 3, EVERYTHING]), st.sampled_from([0, 0, 2, 50]))
+PAGES = st.tuples(st.sampled_from([EVERYTHING, 3, 1]), st.sampled_from([0, 0, 2, 50]))
 VECTORS = st.sampled_from(POOL)
 
 
@@ -36,9 +37,13 @@ class Reads(Machine):
         if found is not None:
             self._same_image(found)
 
-    @rule(handle=HANDLES, node=FILTERS, page=PAGES)
-    def filter(self, handle: int, node: Any, page: tuple[int, int]) -> None:
-        index, (limit, offset) = self.indexes[handle], page
+    @rule(handle=HANDLES, nodes=seeded(lambda rng: several(rng, filter_, 5, 5)), page=PAGES)
+    def filter(self, handle: int, nodes: list[Any], page: tuple[int, int]) -> None:
+        for node in nodes:
+            self._filter(self.indexes[handle], node, page)
+
+    def _filter(self, index: ImageIndex, node: Any, page: tuple[int, int]) -> None:
+        limit, offset = page
         query = SearchQuery(filter=node, limit=limit, offset=offset)
         self._same(
             "filter",
@@ -68,7 +73,7 @@ class Reads(Machine):
 
     @rule(
         handle=HANDLES,
-        text=PHRASES,
+        text=seeded(words),
         text_vector=VECTORS,
         vector=st.none() | VECTORS,
         node=st.none() | FILTERS,
@@ -114,14 +119,14 @@ class Reads(Machine):
         expected = [own for own, score in self.model.nearest(vector, others) if score >= 0.25]
         assert [self._same_hit(hit) for hit in hits] == expected
 
-    @rule(handle=HANDLES, metadata=METADATA, node=FILTERS)
-    def checks(self, handle: int, metadata: Any, node: Any) -> None:
+    @rule(handle=HANDLES, given=seeded(metadata), node=FILTERS)
+    def checks(self, handle: int, given: Any, node: Any) -> None:
         """What is said beforehand is what the operation itself would say."""
         index = self.indexes[handle]
-        image = NewImage("https://example.org/new", POOL[0], metadata)
+        image = NewImage("https://example.org/new", POOL[0], given)
         self._same(
             "check metadata",
-            lambda: index.check_metadata(metadata),
+            lambda: index.check_metadata(given),
             lambda: nothing(self.model.copy().upsert(image)),
         )
         self._same(

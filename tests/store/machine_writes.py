@@ -2,44 +2,56 @@
 
 import asyncio
 from functools import partial
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from store.index import ImageIndex
-from store.schemas import NewImage
+from store.schemas import NewImage, image_id
 from tests.store.machine import (
     DELETES,
     FILTERS,
     HANDLES,
-    IDS,
     Machine,
     comparable,
     counts,
     exact,
     outcome,
 )
-from tests.store.strategies import METADATA, images
+from tests.store.strategies import image, metadata, obj, seeded, several, url
 
-PATCHES = st.tuples(IDS, METADATA)
+IMAGES = seeded(image)
+
+
+def _patch(rng: Random) -> tuple[str, Any]:
+    changes = metadata(rng) if rng.random() < 0.3 else obj(rng, nulls=0.5)
+    return image_id(url(rng)), changes
+
+
+def _operation(rng: Random) -> Any:
+    drawn = rng.random()
+    if drawn < 0.2:
+        return [image_id(url(rng)) for _ in range(rng.randint(0, 3))]
+    return _patch(rng) if drawn < 0.5 else image(rng)
 
 
 class Writes(Machine):
     """Each rule does the same to the table and to the model."""
 
-    @initialize(batch=st.lists(images(), max_size=20))
+    @initialize(batch=seeded(lambda rng: several(rng, image, 4, 16)))
     def begin(self, batch: list[NewImage]) -> None:
         self.burst(0, batch)
 
-    @rule(handle=HANDLES, image=images())
+    @rule(handle=HANDLES, image=IMAGES)
     def upsert(self, handle: int, image: NewImage) -> None:
         self._same(
             "upsert", lambda: self.indexes[handle].upsert(image), lambda: self.model.upsert(image)
         )
         self._remember()
 
-    @rule(handle=HANDLES, batch=st.lists(images() | PATCHES | DELETES, min_size=2, max_size=12))
+    @rule(handle=HANDLES, batch=seeded(lambda rng: several(rng, _operation, 2, 12)))
     def burst(self, handle: int, batch: list[Any]) -> None:
         """Several at once through one handle: as if one after the other."""
 
@@ -56,7 +68,7 @@ class Writes(Machine):
             assert comparable(answer) == expected, (each, answer)
         self._remember()
 
-    @rule(handle=HANDLES, patch=PATCHES)
+    @rule(handle=HANDLES, patch=seeded(_patch))
     def patch(self, handle: int, patch: tuple[str, Any]) -> None:
         self._same(
             "patch", lambda: self.indexes[handle].patch(*patch), lambda: self._applied(patch)
@@ -93,7 +105,7 @@ class Writes(Machine):
         self.indexes[handle] = self._run(self._open())
         self._remember()
 
-    @rule(handle=HANDLES, image=images(), steps=st.integers(0, 6))
+    @rule(handle=HANDLES, image=IMAGES, steps=st.integers(0, 6))
     def cancelled(self, handle: int, image: NewImage, steps: int) -> None:
         """An add whose caller goes away is done or not; nothing of it is half done."""
         counts["cancelled"] += 1

@@ -1,5 +1,11 @@
-"""Random keys, values, filters and images: everything nasty that a client could send."""
+"""Random keys, values, filters and images: everything nasty that a client could send.
 
+Each is made from one random number, and not drawn piece by piece: hypothesis gives a machine of
+many steps little variety, and repeats its pieces so much that a patch hardly ever met its key.
+"""
+
+from collections.abc import Callable
+from random import Random
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -8,6 +14,7 @@ from store.schemas import NewImage
 from tests.store.support import vector
 
 T = TypeVar("T")
+
 NASTY = [
     "",
     "'",
@@ -62,18 +69,6 @@ LISTS: list[list[str]] = [
 REFUSED = [2**63, -(2**70), float("nan"), float("inf"), "\ud800", [1], ["a", None], ["\udfff"], {}]
 
 WORDS = ["red", "BUS", "Café", "cafe", "tree", "AND", "house"]
-TEXTS = st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join) | st.sampled_from(NASTY)
-PHRASES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
-
-VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "string": st.sampled_from(NASTY + MOMENTS) | st.text(max_size=4),
-    "integer": st.sampled_from(INTEGERS) | st.integers(-(2**63), 2**63 - 1),
-    "float": st.sampled_from(FLOATS) | st.floats(allow_nan=False, allow_infinity=False),
-    "boolean": st.booleans(),
-    "timestamp": st.sampled_from(MOMENTS),
-    "list": st.sampled_from(LISTS) | st.lists(st.sampled_from(NASTY[:-1]), max_size=3),
-}
-ANY_VALUE = st.one_of(*VALUES.values(), st.sampled_from(REFUSED))
 # What a key mostly holds; each name is chosen to break out of something.
 KEYS = {
     "s'hop\"`": "string",
@@ -104,101 +99,148 @@ URLS = [f"https://example.org/{n}.jpg" for n in range(16)] + [
 POOL = [*(vector(n) for n in range(10)), -vector(0)]
 
 
-def _rarely(
-    often: st.SearchStrategy[T], seldom: st.SearchStrategy[T], one_in: int = 25
-) -> st.SearchStrategy[T]:
-    return st.integers(1, one_in).flatmap(lambda n: seldom if n == one_in else often)
+def seeded(make: Callable[[Random], T]) -> st.SearchStrategy[T]:
+    """A strategy of what a function makes of a random generator."""
+    return st.integers(0, 2**64 - 1).map(lambda seed: make(Random(seed)))
 
 
-def values_of(key: str) -> st.SearchStrategy[Any]:
-    return _rarely(VALUES[KEYS[key]] | st.none() if key in KEYS else ANY_VALUE, ANY_VALUE)
+def text(rng: Random, longest: int = 4) -> str:
+    """A few characters of any alphabet, those before the surrogates."""
+    return "".join(chr(rng.randrange(0xD800)) for _ in range(rng.randint(0, longest)))
 
 
-def entries() -> st.SearchStrategy[tuple[str, Any]]:
-    keys = _rarely(st.sampled_from(list(KEYS)), st.sampled_from(BAD_KEYS))
-    return keys.flatmap(lambda key: st.tuples(st.just(key), values_of(key)))
+def value(rng: Random, kind: str) -> Any:
+    """A value of a type."""
+    match kind:
+        case "string":
+            return rng.choice([rng.choice(NASTY), rng.choice(MOMENTS), text(rng)])
+        case "integer":
+            return rng.choice([rng.choice(INTEGERS), rng.randint(-(2**63), 2**63 - 1)])
+        case "float":
+            return rng.choice([rng.choice(FLOATS), rng.uniform(-9, 9), rng.uniform(-1, 1) * 1e308])
+        case "boolean":
+            return rng.random() < 0.5
+        case "timestamp":
+            return rng.choice(MOMENTS)
+    return rng.choice([rng.choice(LISTS), rng.choices(NASTY[:-1], k=rng.randint(0, 3))])
 
 
-OBJECTS = st.lists(entries(), max_size=5).map(dict)
-METADATA = _rarely(st.one_of(OBJECTS, OBJECTS, TEXTS, st.none()), st.sampled_from([5, [], True]))
-
-
-@st.composite
-def images(draw: st.DrawFn) -> NewImage:
-    """Few urls, vectors and pixels, so that images meet each other again."""
-    return NewImage(
-        draw(st.sampled_from(URLS)),
-        draw(st.sampled_from(POOL)),
-        draw(METADATA),
-        draw(st.sampled_from([None, None, "p1", "p2"])),
-        draw(st.booleans()),
+def any_value(rng: Random) -> Any:
+    """A value of any type, or one that no column takes."""
+    return rng.choice(
+        [value(rng, rng.choice([*KEYS.values()])), rng.choice([*REFUSED, None, 0, 7])]
     )
+
+
+def metadata(rng: Random) -> Any:
+    """What an image is added with."""
+    drawn = rng.random()
+    if drawn < 0.2:
+        return words(rng) if drawn < 0.12 else rng.choice(NASTY)
+    if drawn < 0.28:
+        return None if drawn < 0.25 else rng.choice([5, [], True, {}])
+    return obj(rng, nulls=0.1)
+
+
+def obj(rng: Random, nulls: float) -> dict[str, Any]:
+    """Keys with values that mostly are of the key's type, and some without."""
+    chosen = rng.sample(list(KEYS), rng.randint(1, 7))
+    made = {key: None if rng.random() < nulls else value(rng, KEYS[key]) for key in chosen}
+    if rng.random() < 0.15:
+        made[rng.choice(chosen)] = any_value(rng)
+    if rng.random() < 0.05:
+        made[rng.choice(BAD_KEYS)] = 1
+    return made
+
+
+def words(rng: Random) -> str:
+    """One to four words of a few."""
+    return " ".join(rng.choices(WORDS, k=rng.randint(1, 4)))
+
+
+def url(rng: Random) -> str:
+    """Mostly one of few, so that an image is added, changed and deleted many times."""
+    return rng.choice(URLS[:6] if rng.random() < 0.6 else URLS)
+
+
+def image(rng: Random) -> NewImage:
+    """Few vectors and pixels, so that images meet each other again."""
+    pixels = rng.choice([None, None, "p1", "p2"])
+    return NewImage(url(rng), rng.choice(POOL), metadata(rng), pixels, rng.random() < 0.5)
+
+
+def several(rng: Random, make: Callable[[Random], T], least: int, most: int) -> list[T]:
+    """So many of something."""
+    return [make(rng) for _ in range(rng.randint(least, most))]
+
+
+def filter_(rng: Random, keys: list[str] | None = None, depth: int = 3) -> dict[str, Any]:
+    """A filter over some keys, or over all of them, and then some are refused."""
+    drawn = rng.random()
+    if depth == 0 or drawn < 0.6:
+        wrong = keys is None and rng.random() < 0.05
+        return _wrong_entry(rng) if wrong else _entry(rng, rng.choice(keys or list(KEYS)))
+    inner = [filter_(rng, keys, depth - 1) for _ in range(rng.randint(1, 3))]
+    if drawn < 0.7:
+        return {"$and": inner}
+    if drawn < 0.85:
+        return {"$or": inner}
+    return {"$not": inner[0]} if drawn < 0.95 else {k: v for each in inner for k, v in each.items()}
 
 
 _ORDERED = ["$lt", "$lte", "$gt", "$gte"]
 
 
-def _operands(key: str) -> st.SearchStrategy[Any]:
-    kind = KEYS[key]
-    if kind == "integer":
-        return VALUES[kind] | st.integers(-(2**70), 2**70) | st.sampled_from(FLOATS)
-    if kind == "float":
-        return VALUES[kind] | st.integers(-9, 9)
-    if kind == "list":
-        return VALUES[kind] | st.sampled_from(["", "a", "b", "'", "🦊", "x' OR 1=1 --"])
-    return VALUES[kind]
+def _entry(rng: Random, key: str) -> dict[str, Any]:
+    drawn = rng.random()
+    if drawn < 0.03:
+        return {}
+    if drawn < 0.3:
+        return {key: None if drawn < 0.08 else _operand(rng, key)}
+    return {key: _condition(rng, key, 2)}
 
 
-def _operators(key: str, depth: int) -> list[str]:
+def _condition(rng: Random, key: str, depth: int) -> dict[str, Any]:
     names = ["$eq", "$ne", "$in", "$nin", "$exists"] + (["$not"] if depth else [])
     names += _ORDERED if KEYS[key] not in ("boolean", "list") else []
-    return names + (["$contains"] if KEYS[key] in ("string", "list") else [])
+    names += ["$contains"] if KEYS[key] in ("string", "list") else []
+    return {
+        name: _operand_of(rng, key, name, depth) for name in rng.sample(names, rng.randint(1, 2))
+    }
 
 
-@st.composite
-def conditions(draw: st.DrawFn, key: str, depth: int = 2) -> dict[str, Any]:
-    named = st.lists(st.sampled_from(_operators(key, depth)), min_size=1, max_size=2, unique=True)
-    return {name: draw(_operand_of(key, name, depth)) for name in draw(named)}
-
-
-def _operand_of(key: str, name: str, depth: int) -> st.SearchStrategy[Any]:
+def _operand_of(rng: Random, key: str, name: str, depth: int) -> Any:
     if name == "$exists":
-        return st.booleans()
+        return rng.random() < 0.5
     if name == "$not":
-        return conditions(key, depth - 1)
+        return _condition(rng, key, depth - 1)
     if name == "$contains":
-        return st.sampled_from(NASTY) | st.text(max_size=2)
-    with_null = st.none() | _operands(key)
+        return rng.choice([rng.choice(NASTY), text(rng, 2)])
+    if name in _ORDERED:
+        return _operand(rng, key)
     if name in ("$in", "$nin"):
-        return st.lists(with_null, max_size=4)
-    return _operands(key) if name in _ORDERED else with_null
+        return [_or_null(rng, key) for _ in range(rng.randint(0, 4))]
+    return _or_null(rng, key)
 
 
-def _entry(key: str) -> st.SearchStrategy[dict[str, Any]]:
-    operand = st.none() | _operands(key) | conditions(key)
-    return operand.map(lambda each: {key: each})
+def _or_null(rng: Random, key: str) -> Any:
+    return None if rng.random() < 0.15 else _operand(rng, key)
 
 
-def _wrong_entry() -> st.SearchStrategy[dict[str, Any]]:
+def _operand(rng: Random, key: str) -> Any:
+    kind, drawn = KEYS[key], rng.random()
+    if kind == "integer" and drawn < 0.3:
+        return rng.choice([*FLOATS, rng.randint(-(2**70), 2**70)])
+    if kind == "float" and drawn < 0.3:
+        return rng.randint(-9, 9)
+    if kind == "list" and drawn < 0.5:
+        return rng.choice(["", "a", "b", "'", "🦊", "x' OR 1=1 --"])
+    return value(rng, kind)
+
+
+def _wrong_entry(rng: Random) -> dict[str, Any]:
     """Any operator with any value on any key: most of them are refused."""
     names = ["$eq", "$in", "$nin", "$contains", "$exists", "$not", "$regex", *_ORDERED]
-    keys = st.sampled_from([*KEYS, "unknown", "$where", "$not", "$and", ""])
-    conditions = st.dictionaries(st.sampled_from(names), ANY_VALUE | st.none(), max_size=2)
-    return st.dictionaries(keys, ANY_VALUE | conditions, min_size=1, max_size=1)
-
-
-def filters(keys: list[str] | None = None) -> st.SearchStrategy[dict[str, Any]]:
-    """Filters over some keys, or over all of them with a few that are refused."""
-    entries = st.sampled_from(keys or list(KEYS)).flatmap(_entry)
-    leaves = entries | st.just({}) if keys else _rarely(entries, _wrong_entry() | st.just({}))
-    return st.recursive(leaves, _compound, max_leaves=6)
-
-
-def _compound(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    several = st.lists(inner, min_size=1, max_size=3)
-    return st.one_of(
-        several.map(lambda parts: {"$and": parts}),
-        several.map(lambda parts: {"$or": parts}),
-        inner.map(lambda part: {"$not": part}),
-        st.tuples(inner, inner).map(lambda pair: {**pair[0], **pair[1]}),
-    )
+    operand = {rng.choice(names): any_value(rng)}
+    key = rng.choice([*KEYS, *KEYS, "unknown", "$where", "$not", "$and", ""])
+    return {key: rng.choice([operand, any_value(rng)])}

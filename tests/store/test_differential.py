@@ -8,7 +8,7 @@ import pytest
 from tests.store.differential import check
 from tests.store.strategies import POOL
 
-OPERATIONS = 3000
+OPERATIONS = 2000
 
 
 @pytest.mark.timeout(600)
