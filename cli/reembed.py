@@ -95,7 +95,7 @@ def _refuse_if_failed(outcome: Outcome, options: ReembedOptions) -> None:
 
 
 def _done(outcome: Outcome) -> str:
-    without = f", {outcome.failed:,} were left out" if outcome.failed else ""
+    without = f" (left out: {outcome.failed:,})" if outcome.failed else ""
     return (
         f"Done: {outcome.images:,} images are in the index of the new model{without}.\n"
         "Start the service with the settings of this model; one that still runs with the old"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -119,7 +121,7 @@ def test_killed_and_started_again_it_downloads_nothing_twice(
     asked_before = server.asked.copy()
     status, said = invoked("--leave-out-failed")
     assert status == 0
-    assert "58 images are in the index of the new model, 2 were left out" in said
+    assert "58 images are in the index of the new model (left out: 2)" in said
     assert "Kept, to go back to: the table of the model ViT-Test" in said
     assert server.asked - asked_before == {urls[n]: 1 for n in MISSING}
     run(check_index(folder, urls, pictures))
@@ -243,3 +245,16 @@ def test_with_the_model_of_the_index_there_is_nothing_to_do(tmp_path: Path) -> N
     assert (status, said.splitlines()[-1]) == (0, "Tables of earlier models deleted: 1.")
     assert run(tables()) == {"images_2": identity}
     assert invoked()[0] == 0
+
+
+def test_every_option_is_in_the_docs_with_its_default_and_help() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reembed.md").read_text()
+    rows = dict(re.findall(r"^\| `(--[a-z-]+)(?: FILE)?` \| ([^|]*) \|", page, re.MULTILINE))
+    options = [each for each in main.commands["reembed"].params if isinstance(each, click.Option)]
+    assert rows == {each.opts[0]: _default(each) for each in options}
+
+
+def _default(option: click.Option) -> str:
+    if option.is_flag:
+        return "off"
+    return str(option.default) if isinstance(option.default, int) else "-"
