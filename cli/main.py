@@ -94,8 +94,9 @@ def reembed(**options: Any) -> None:
     from runners.errors import RunnerError  # noqa: PLC0415
     from store.errors import StoreError  # noqa: PLC0415
 
+    console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
-        asyncio.run(run(Console(soft_wrap=True, markup=False, highlight=False), ReembedOptions(**options)))
+        asyncio.run(run(console, ReembedOptions(**options)))
     except (SettingsError, RunnerError, StoreError, ImagesFailedError, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

@@ -9,7 +9,8 @@ from rich.filesize import decimal
 from api.settings import Settings
 from cli.progress import ReembedProgress
 from runners.weights import clip_source, identity_of
-from store.reembed import KeptTable, Outcome, Reembedding
+from store.kept import KeptTable
+from store.reembed import Outcome, Reembedding
 from store.schemas import ModelIdentity
 
 

@@ -5,12 +5,10 @@ moment and started again, this goes on where it stopped, for the tables themselv
 came.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -18,7 +16,8 @@ import pyarrow as pa
 from store.attempts import translated, until_committed
 from store.engine import connect, ensure_ready, made_by, table_schema
 from store.errors import StoreError, StoreOpenError
-from store.lock import held_if_free, is_local, table_lock, write_lock
+from store.kept import KeptTable, kept_tables, older_tables
+from store.lock import held_if_free, table_lock, write_lock
 from store.rebuild import Embed, Listener, Rebuild, Tables
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
@@ -34,7 +33,6 @@ from store.tables import (
     next_name,
     schema_of,
     table_names,
-    table_number,
     unmark,
 )
 from store.upkeep import Upkeep
@@ -47,21 +45,6 @@ class ReembedError(StoreError):
     """The index cannot be embedded again as things are."""
 
     code = "reembed"
-
-
-@dataclass(frozen=True)
-class KeptTable:
-    """A table that is not the index any more.
-
-    Attributes:
-        name: of the table.
-        model: what made its vectors.
-        size_bytes: on disk; None on an object store.
-    """
-
-    name: str
-    model: ModelIdentity
-    size_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -172,17 +155,12 @@ class Reembedding:
     async def kept_tables(self) -> list[KeptTable]:
         """The tables that were the index once, newest first."""
         with translated():
-            kept = []
-            for name, schema in (await self._older()).items():
-                if schema is not None:
-                    size = await asyncio.to_thread(_bytes_of, self._uri, name)
-                    kept.append(KeptTable(name, made_by(schema), size))
-            return kept
+            return await kept_tables(self._connection, await self._current())
 
     async def delete_kept(self) -> int:
         """Deletes the tables that were the index once; tells how many."""
         with translated():
-            older = await self._older()
+            older = await older_tables(self._connection, await self._current())
             for name in older:
                 await drop(self._connection, name)
             return len(older)
@@ -212,7 +190,7 @@ class Reembedding:
             new = await self._connection.open_table(name)
         donors = [
             await self._connection.open_table(name)
-            for name, schema in (await self._older()).items()
+            for name, schema in (await older_tables(self._connection, current)).items()
             if schema is not None and made_by(schema) == identity
         ]
         return Tables(self._uri, old, new, identity.dim, donors)
@@ -226,15 +204,6 @@ class Reembedding:
     async def _half_made(self) -> str | None:
         newest = (await table_names(self._connection))[0]
         return None if newest == await self._current() else newest
-
-    async def _older(self) -> dict[str, pa.Schema | None]:
-        """The tables before the index, newest first; None where it cannot be read."""
-        number = table_number(await self._current()) or 0
-        return {
-            name: await schema_of(self._connection, name)
-            for name in await table_names(self._connection)
-            if (table_number(name) or 0) < number
-        }
 
     async def _schema(self, name: str) -> pa.Schema:
         return await (await self._connection.open_table(name)).schema()
@@ -258,10 +227,3 @@ def _new_schema(old: pa.Schema, identity: ModelIdentity) -> pa.Schema:
     more = [field for field in old if field.name not in base.names]
     fields = [building if field.name == "id" else field for field in base]
     return pa.schema([*fields, *more], metadata=base.metadata)
-
-
-def _bytes_of(uri: str, name: str) -> int | None:
-    if not is_local(uri):
-        return None
-    files = (Path(uri) / f"{name}.lance").rglob("*")
-    return sum(file.stat().st_size for file in files if file.is_file())

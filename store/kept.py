@@ -1,0 +1,55 @@
+"""The tables that were the index before a change of the model, kept to go back to."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from store.engine import made_by
+from store.lock import is_local
+from store.schemas import ModelIdentity
+from store.tables import schema_of, table_names, table_number
+
+if TYPE_CHECKING:
+    from lancedb import AsyncConnection
+
+
+@dataclass(frozen=True)
+class KeptTable:
+    """A table that is not the index any more.
+
+    Attributes:
+        name: of the table.
+        model: what made its vectors.
+        size_bytes: on disk; None on an object store.
+    """
+
+    name: str
+    model: ModelIdentity
+    size_bytes: int | None
+
+
+async def older_tables(connection: "AsyncConnection", current: str) -> dict[str, pa.Schema | None]:
+    """The tables before the index by name, newest first; None for one that cannot be read."""
+    number = table_number(current) or 0
+    names = [name for name in await table_names(connection) if (table_number(name) or 0) < number]
+    return {name: await schema_of(connection, name) for name in names}
+
+
+async def kept_tables(connection: "AsyncConnection", current: str) -> list[KeptTable]:
+    """Describes the tables before the index, newest first."""
+    schemas = await older_tables(connection, current)
+    return [
+        KeptTable(name, made_by(schema), await asyncio.to_thread(_size, connection.uri, name))
+        for name, schema in schemas.items()
+        if schema is not None
+    ]
+
+
+def _size(uri: str, name: str) -> int | None:
+    if not is_local(uri):
+        return None
+    files = (Path(uri) / f"{name}.lance").rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())
