@@ -19,12 +19,9 @@ class NearDuplicate(BaseModel):
     score: float = Field(description="Cosine similarity of the two")
 
 
-class AddAnswer(BaseModel):
-    """The image is in the index, durably. What does not apply is left out."""
+class _Added(BaseModel):
+    """What an add may say. BentoML's clients keep only the fields that stand here."""
 
-    message: str = Field(examples=["success"])
-    id: str = Field(description="Made from the url", examples=["0a137b375cc3881a70e186ce2172c8d1"])
-    created: bool = Field(description="false when the url was known and its row was replaced")
     skipped: bool = Field(
         default=True, description="Nothing was written; `id` is the image that is there"
     )
@@ -36,7 +33,15 @@ class AddAnswer(BaseModel):
     )
 
 
-class BatchResult(BaseModel):
+class AddAnswer(_Added):
+    """The image is in the index, durably. What does not apply is left out."""
+
+    message: str = Field(examples=["success"])
+    id: str = Field(description="Made from the url", examples=["0a137b375cc3881a70e186ce2172c8d1"])
+    created: bool = Field(description="false when the url was known and its row was replaced")
+
+
+class BatchResult(_Added):
     """An image as `AddAnswer` has it, or why it was not added."""
 
     url: _Text

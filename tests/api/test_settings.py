@@ -23,6 +23,11 @@ def test_keys_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MAX_IN_FLIGHT", "0"),
         ("MAX_BODY_BYTES", "many"),
         ("REQUEST_TIMEOUT_S", "-1"),
+        ("API_WORKERS", "0"),
+        ("API_WORKERS", "65"),
+        ("NEAR_DUPLICATE_SIMILARITY", "0.4"),
+        ("NEAR_DUPLICATE_SIMILARITY", "1.1"),
+        ("NEAR_DUPLICATE_SIMILARITY", "nan"),
         ("ALLOW_NETWORKS", "10.0.0.0/64"),
         ("MODELS", "big"),
         ("DEVICE", "tpu"),
@@ -38,3 +43,9 @@ def test_a_senseless_value_is_one_line(
         Settings.from_environment()
     assert f"IMAGE_SEARCH_{name}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["0", "0.5", "1"])
+def test_near_duplicates_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("IMAGE_SEARCH_NEAR_DUPLICATE_SIMILARITY", value)
+    assert Settings.from_environment().api.near_duplicate_similarity == float(value)

@@ -12,6 +12,22 @@ from openapi_spec_validator import validate
 from demo.process import ServiceProcess
 from demo.server import PictureServer
 
+POSTS = (
+    "/post_image_to_index",
+    "/post_images_to_index",
+    "/search_simmilar_images",
+    "/search_similar_images",
+    "/run_object_detection",
+    "/delete_images",
+    "/index/restore",
+)
+MOUNTED = {
+    "/images": {"get"},
+    "/images/{id}": {"get", "patch", "delete"},
+    "/index": {"get"},
+    "/index/versions": {"get"},
+}
+
 
 def test_the_synchronous_client(service: ServiceProcess, pictures: PictureServer) -> None:
     url = pictures.url + "12.jpg"
@@ -21,6 +37,13 @@ def test_the_synchronous_client(service: ServiceProcess, pictures: PictureServer
         found = client.search_simmilar_images(url=url, metadata={"from": "client"}, limit=1)
         assert [hit["id"] for hit in found["results"]] == [added["id"]]
         assert client.run_object_detection(url=url).startswith(b"\xff\xd8")
+        copies = [{"url": url + "?copy"}, {"url": "no url"}]
+        results = client.post_images_to_index(images=copies, on_duplicate="skip")["results"]
+        assert results[0]["duplicate_of"] == added["id"]
+        assert results[1].keys() == {"url", "message", "code"}
+        weighted = client.search_simmilar_images(query=[{"id": added["id"], "weight": 2}])
+        assert added["id"] in [hit["id"] for hit in weighted["results"][:3]]
+        assert client.delete_images(ids=[added["id"], "x"])["deleted"] == 1
         with pytest.raises(BentoMLException, match="could not be reached"):
             client.run_object_detection(url="http://127.0.0.2/x.jpg")
 
@@ -40,10 +63,18 @@ def test_the_openapi_document(service: ServiceProcess) -> None:
     validate(document)
     paths = document["paths"]
     assert "/heartbeat" in paths
-    for route in ("post_image_to_index", "search_simmilar_images", "run_object_detection"):
-        operation = paths[f"/{route}"]["post"]
+    for operation in (paths[route]["post"] for route in POSTS):
         assert {"200", "400", "401", "413", "415", "429"} <= operation["responses"].keys()
         assert operation["requestBody"]["content"]["application/json"]["examples"]
+    for route, methods in MOUNTED.items():
+        assert paths[route].keys() == methods
+        for operation in paths[route].values():
+            assert {"200", "400", "401", "429"} <= operation["responses"].keys()
+            assert ("404" in operation["responses"]) == ("{id}" in route)
+            assert operation["description"]
+    parameters = {one["name"]: one for one in paths["/images"]["get"]["parameters"]}
+    assert parameters["limit"]["schema"]["maximum"] == 1000
+    assert set(parameters) == {"limit", "offset"}
     assert "image/jpg" in paths["/run_object_detection"]["post"]["responses"]["200"]["content"]
 
 
