@@ -128,7 +128,7 @@ def value(rng: Random, kind: str) -> Any:
 def any_value(rng: Random) -> Any:
     """A value of any type, or one that no column takes."""
     return rng.choice(
-        [value(rng, rng.choice([*KEYS.values()])), rng.choice([*REFUSED, None, 0, 7])]
+        [value(rng, rng.choice([*KEYS.values()])), rng.choice([*REFUSED, None, 0, 7, 0.5, True, False])]
     )
 
 
