@@ -1,6 +1,7 @@
 """One commit: new columns, then one merge of all its rows; or one delete; or one restore."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,6 @@ from store.versions import restore_version
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
-
-# Rows of equal pixels that are looked at together.
-MAX_TWINS = 1000
 
 
 class Committer:
@@ -118,19 +116,23 @@ class Committer:
     async def _twins(self, pixels: Collection[str], count: int) -> list[Twin]:
         """The oldest rows of each of these pixels, so many that one stays that is not replaced.
 
-        A picture such as "not available" may be there a million times.
+        A picture such as "not available" may be there a million times. It must not crowd out the
+        others: those of which enough was seen are left out and the rest is asked for again.
         """
-        found = await self._oldest(pixels, MAX_TWINS)
-        if len(found) < MAX_TWINS:
-            return found
-        each = [await self._oldest({one}, count) for one in pixels]
-        return [twin for twins in each for twin in twins]
+        twins: list[Twin] = []
+        left = set(pixels)
+        while left:
+            limit = count * len(left)  # if so many come, some pixels have `count` of them
+            found = await self._oldest(left, limit)
+            seen = Counter(twin.pixels for twin in found)
+            enough = left if len(found) < limit else {one for one in left if seen[one] >= count}
+            twins += [twin for twin in found if twin.pixels in enough]
+            left -= enough
+        return twins
 
     async def _oldest(self, pixels: Collection[str], count: int) -> list[Twin]:
         from lancedb.query import ColumnOrdering  # noqa: PLC0415 - see store.engine
 
-        if not pixels:
-            return []
         order = [ColumnOrdering(column_name="created_at"), ColumnOrdering(column_name="id")]
         rows = self._table.query().where(_among("pixels", pixels)).order_by(order).limit(count)
         found = await rows.select(["id", "created_at", "pixels"]).to_arrow()

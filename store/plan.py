@@ -1,5 +1,6 @@
 """What one commit will write: the rows of its puts, applied in order, and an answer for each."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -62,9 +63,12 @@ class Plan:
     clock: Clock
     registry: Registry = field(init=False)
     rows: dict[str, Row] = field(default_factory=dict)
+    _twins: defaultdict[str, list[Twin]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         self.registry = self.before.registry
+        for twin in self.before.twins:
+            self._twins[twin.pixels].append(twin)
 
     def apply(self, put: Put) -> PutAnswer:
         """Applies one put; one that cannot be stored changes nothing and answers with its error."""
@@ -82,9 +86,10 @@ class Plan:
         if image.skip_duplicate and created and duplicate_of is not None:
             return Upserted(duplicate_of, created=False, duplicate_of=duplicate_of, skipped=True)
         values, self.registry = self.registry.place(given)
-        self.rows[own] = Row(
-            own, image.url, image.vector, self.clock.now(), text, image.pixels, values
-        )
+        moment = self.clock.now()
+        self.rows[own] = Row(own, image.url, image.vector, moment, text, image.pixels, values)
+        if image.pixels is not None:
+            self._twins[image.pixels].append(Twin(own, moment, image.pixels))
         return Upserted(own, created, duplicate_of)
 
     def _patch(self, put: Patch) -> StoredImage | None:
@@ -99,10 +104,13 @@ class Plan:
     def _oldest_twin(self, own: str, pixels: str | None) -> str | None:
         if pixels is None:
             return None
-        stored = [twin for twin in self.before.twins if twin.id not in self.rows]
-        planned = [Twin(row.id, row.created_at, row.pixels or "") for row in self.rows.values()]
-        twins = [twin for twin in (*stored, *planned) if twin.pixels == pixels and twin.id != own]
+        twins = [twin for twin in self._twins[pixels] if twin.id != own and self._is_as(twin)]
         return min(twins, key=lambda twin: (twin.created_at, twin.id)).id if twins else None
+
+    def _is_as(self, twin: Twin) -> bool:
+        """Whether no later put has replaced the row."""
+        row = self.rows.get(twin.id)
+        return row is None or (row.pixels, row.created_at) == (twin.pixels, twin.created_at)
 
 
 def _merged(metadata: Any, patch: Any) -> Any:

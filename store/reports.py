@@ -9,10 +9,8 @@ from pathlib import Path
 from store.lock import is_local
 from store.schemas import UpkeepReport
 
-_FILE = "upkeep.json"
 
-
-def write_report(uri: str, report: UpkeepReport) -> None:
+def write_report(uri: str, table: str, report: UpkeepReport) -> None:
     """Keeps a report; on an object store only the process that made it has it.
 
     Raises:
@@ -21,19 +19,23 @@ def write_report(uri: str, report: UpkeepReport) -> None:
     if not is_local(uri):
         return
     document = {**asdict(report), "finished_at": report.finished_at.isoformat()}
-    file = Path(uri) / _FILE
+    file = _file(uri, table)
     new = file.with_suffix(f".{os.getpid()}.new")
     new.write_text(json.dumps(document))
     new.replace(file)
 
 
-def read_report(uri: str) -> UpkeepReport | None:
+def read_report(uri: str, table: str) -> UpkeepReport | None:
     """The report that was kept last, None where there is none."""
     if not is_local(uri):
         return None
     try:
-        document = json.loads((Path(uri) / _FILE).read_text())
+        document = json.loads(_file(uri, table).read_text())
         finished_at = datetime.fromisoformat(document.pop("finished_at"))
         return UpkeepReport(finished_at=finished_at, **document)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # none yet, or another release's
+
+
+def _file(uri: str, table: str) -> Path:
+    return Path(uri) / f"{table}.upkeep.json"

@@ -51,6 +51,7 @@ class Upkeep:
     def __init__(self, table: "AsyncTable", settings: StoreSettings) -> None:
         self._table = table
         self._settings = settings
+        self._place = settings.store_uri, table.name
         self._lock = table_lock(settings.store_uri, f"{table.name}.upkeep")
         self._due = asyncio.Event()
         self._one_round = asyncio.Lock()
@@ -81,13 +82,13 @@ class Upkeep:
                     return None
                 self._commits = 0
                 report = await self._round(everything=everything)
-                await asyncio.to_thread(write_report, self._settings.store_uri, report)
+                await asyncio.to_thread(write_report, *self._place, report)
         self.last = report
         return report
 
     async def latest(self) -> UpkeepReport | None:
         """The last report, whichever process made it."""
-        written = await asyncio.to_thread(read_report, self._settings.store_uri)
+        written = await asyncio.to_thread(read_report, *self._place)
         return written or self.last
 
     async def close(self) -> None:
@@ -135,7 +136,7 @@ class Upkeep:
             # the files of its attempts behind.
             if not await self._in_thread(is_small):
                 return []
-            async with write_lock(self._settings.store_uri, self._table.name):
+            async with write_lock(*self._place):
                 return await compaction()
 
         async def vector_index() -> list[str]:
@@ -173,7 +174,7 @@ class Upkeep:
             except Exception as error:
                 if not is_conflict(error):
                     raise
-        async with write_lock(self._settings.store_uri, self._table.name):
+        async with write_lock(*self._place):
             return await self._unless_superseded(step)
 
     async def _unless_superseded(self, step: _Step) -> list[str]:

@@ -3,9 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
-import store.commit
 from store.schemas import NewImage, Upserted, image_id
 from tests.store.support import opened, run, url_of, vector
 
@@ -74,14 +71,10 @@ def test_a_url_that_is_indexed_is_replaced_whoever_has_its_pixels(tmp_path: Path
     run(check())
 
 
-def test_a_picture_that_is_there_too_often_to_look_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store.commit, "MAX_TWINS", 4)
-
+def test_a_picture_that_is_there_often_does_not_crowd_out_others(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:
-            for n in range(8):
+            for n in range(12):
                 await index.upsert(picture(n, "everywhere"))
             await index.upsert(picture(20, "once"))
             answers = await asyncio.gather(
