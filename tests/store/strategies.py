@@ -127,9 +127,8 @@ def value(rng: Random, kind: str) -> Any:
 
 def any_value(rng: Random) -> Any:
     """A value of any type, or one that no column takes."""
-    return rng.choice(
-        [value(rng, rng.choice([*KEYS.values()])), rng.choice([*REFUSED, None, 0, 7, 0.5, True, False])]
-    )
+    right = value(rng, rng.choice(list(KEYS.values())))
+    return rng.choice([right, rng.choice([*REFUSED, None, 0, 7, 0.5, True, False])])
 
 
 def metadata(rng: Random) -> Any:
