@@ -51,4 +51,4 @@ def recall(found: list[list[int]], exact: Matrix | NDArray[np.int64]) -> float:
 
 def _unit(vectors: NDArray[np.float64] | Matrix) -> Matrix:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / lengths).astype(np.float32)
+    return np.asarray(vectors / lengths, np.float32)

@@ -9,12 +9,11 @@ import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from store.filters import ALWAYS
 from store.literals import literal
 from store.nearest import filtered
 from store.rows import to_dicts
+from store.sampling import sample_rows
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -70,7 +69,6 @@ async def _since(table: "AsyncTable", needed: int, where: str) -> datetime | Non
     place = math.ceil(SAMPLE_ROWS * needed / max(1, matching)) + _MARGIN
     if place >= SAMPLE_ROWS:
         return None
-    offsets = np.linspace(0, rows - 1, SAMPLE_ROWS, dtype=np.int64)
-    sample = await table.take_offsets(offsets.tolist()).select(["created_at"]).to_arrow()
+    sample = await sample_rows(table, rows, SAMPLE_ROWS, ["created_at"])
     moments = sorted((row["created_at"] for row in to_dicts(sample)), reverse=True)
     return moments[place] if place < len(moments) else None

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from store.filters import ALWAYS
 from store.nearest import nearest
+from store.sampling import sample_rows
 from store.schemas import FloatVector
 from store.vector_index import vector_index_of
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 SAMPLE = 50
 TOP = 10
-_SEED = 20
 _BATCH_ROWS = 8192
 # Two float32 similarities of one pair differ by as much.
 _TOLERANCE = 1e-5
@@ -37,9 +37,7 @@ async def estimate_recall(table: "AsyncTable", sample: int = SAMPLE) -> float | 
     rows = int(await table.count_rows())
     if rows <= TOP + 1:
         return None
-    picked = np.random.default_rng(_SEED).choice(rows, min(sample, rows), replace=False)
-    taken = table.take_offsets(sorted(picked.tolist())).select(["id", "vector"])
-    queries = await taken.to_arrow()
+    queries = await sample_rows(table, rows, sample, ["id", "vector"])
     ids, vectors = queries["id"].to_pylist(), _matrix(queries["vector"])
     least = await _tenth_best(table, vectors)
     shares = [
@@ -53,7 +51,7 @@ async def _share_found(
 ) -> float:
     found = await nearest(table, vector.copy(), TOP + 1, ["id"], ALWAYS)
     others = [row for row in found if row["id"] != own_id][:TOP]
-    return sum(1 - row["_distance"] >= least - _TOLERANCE for row in others) / TOP
+    return sum(float(1 - row["_distance"]) >= least - _TOLERANCE for row in others) / TOP
 
 
 async def _tenth_best(table: "AsyncTable", queries: FloatVector) -> FloatVector:

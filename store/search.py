@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from store.cutoff import KEEP_ALL, background, cutoff_score
 from store.errors import QueryError
 from store.filters import ALWAYS, compile_filter
 from store.fusion import fuse
@@ -25,6 +26,8 @@ MAX_TEXT_CHARS = 10_000
 # How deep each list goes into a fusion. It is the same for all pages of up to a thousand hits, so
 # that paging through them neither repeats nor leaves out an image.
 FUSION_DEPTH = 1000
+# From here on only ids are ranked, and the rows of the page fetched after that.
+LATE_OFFSET = 200
 
 _T = TypeVar("_T")
 
@@ -61,8 +64,10 @@ def _check_text(query: SearchQuery) -> None:
         raise QueryError(f"the text must have at most {MAX_TEXT_CHARS} characters")
     if query.text is not None and not is_unicode(query.text):
         raise QueryError("the text is not valid Unicode")
-    if query.min_score is not None and query.vector is None and query.text is None:
+    if query.vector is None and query.text is None and query.min_score is not None:
         raise QueryError("min_score needs a picture or a text to score against")
+    if query.vector is None and query.text is None and query.cutoff:
+        raise QueryError("cutoff needs a picture or a text to score against")
 
 
 async def search(table: "AsyncTable", query: SearchQuery) -> list[Hit]:
@@ -80,11 +85,20 @@ async def search(table: "AsyncTable", query: SearchQuery) -> list[Hit]:
     if query.text is not None:
         found = await _fused(view, query)
     elif query.vector is not None:
-        found = await view.nearest(query.vector, query.offset + query.limit)
-        found = _page(_scored(found, query), query)
+        found = await _by_picture(view, query, query.vector)
     else:
         found = await view.newest(query.limit, query.offset)
     return [to_hit(row, registry) for row in found]
+
+
+async def _by_picture(view: "_View", query: SearchQuery, vector: FloatVector) -> list[Found]:
+    """The nearest to a picture."""
+    least = max(_least(query), await view.cutoff(vector) if query.cutoff else KEEP_ALL)
+    if query.offset < LATE_OFFSET:
+        found = await view.nearest(vector, query.offset + query.limit)
+        return _page(_from(least, found), query)
+    found = await view.nearest(vector, query.offset + query.limit, ["id"])
+    return await view.scored(vector, [row["id"] for row in _page(_from(least, found), query)])
 
 
 async def _fused(view: "_View", query: SearchQuery) -> list[Found]:
@@ -93,22 +107,35 @@ async def _fused(view: "_View", query: SearchQuery) -> list[Found]:
     The score stays the similarity to the picture, or without one to the text's vector, so it need
     not fall from hit to hit.
     """
+    text = query.text or ""
     depth = FUSION_DEPTH * math.ceil((query.offset + query.limit) / FUSION_DEPTH)
     vectors = [vector for vector in (query.vector, query.text_vector) if vector is not None]
     rankings = await asyncio.gather(
         *(view.nearest(vector, depth, ["id"]) for vector in vectors),
-        view.matching(query.text or "", depth),
+        view.matching(text, depth),
     )
     order = fuse([[row["id"] for row in ranking] for ranking in rankings])
-    if query.min_score is None:
+    if query.min_score is None and not query.cutoff:
         return await view.scored(vectors[0], _page(order, query))
-    return _page(_scored(await view.scored(vectors[0], order), query), query)
+    found = _from(_least(query), await view.scored(vectors[0], order))
+    if query.cutoff:
+        cut = await view.cutoff(vectors[0])
+        # A stored text with every word that was asked for is relevant, whatever its picture shows.
+        named = {row["id"] for row in await view.matching(text, depth, every_word=True)}
+        found = [row for row in found if _score(row) >= cut or row["id"] in named]
+    return _page(found, query)
 
 
-def _scored(found: list[Found], query: SearchQuery) -> list[Found]:
-    if query.min_score is None:
-        return found
-    return [row for row in found if score_of(row["_distance"]) >= query.min_score]
+def _least(query: SearchQuery) -> float:
+    return KEEP_ALL if query.min_score is None else query.min_score
+
+
+def _from(least: float, found: list[Found]) -> list[Found]:
+    return found if least == KEEP_ALL else [row for row in found if _score(row) >= least]
+
+
+def _score(row: Found) -> float:
+    return score_of(row["_distance"])
 
 
 def _page(ranked: list[_T], query: SearchQuery) -> list[_T]:
@@ -132,12 +159,21 @@ class _View:
         named = self._columns if columns is None else columns
         return await nearest(self._table, vector, count, named, self._where)
 
-    async def matching(self, text: str, count: int) -> list[Found]:
-        """The rows whose text has any of the words, by BM25, then id."""
-        from lancedb.query import MatchQuery  # noqa: PLC0415 - see store.engine
+    async def cutoff(self, vector: FloatVector) -> float:
+        """The least score of a relevant row; see `store.cutoff`."""
+        best = await self.nearest(vector, 1, ["id"])
+        if not best:
+            return KEEP_ALL
+        scores, rows = await background(self._table, vector)
+        return cutoff_score(_score(best[0]), scores, rows)
+
+    async def matching(self, text: str, count: int, *, every_word: bool = False) -> list[Found]:
+        """The rows whose text has any of the words, or every one, by BM25, then id."""
+        from lancedb.query import FullTextOperator, MatchQuery  # noqa: PLC0415 - see store.engine
 
         # A MatchQuery takes its text as words: there is no query syntax in it.
-        matches = self._table.query().nearest_to_text(MatchQuery(text, "text"))
+        operator = FullTextOperator.AND if every_word else FullTextOperator.OR
+        matches = self._table.query().nearest_to_text(MatchQuery(text, "text", operator=operator))
         rows = filtered(matches, self._where)
         found = await rows.select(["id", "_score"]).limit(count).to_arrow()
         return sorted(to_dicts(found), key=lambda row: (-row["_score"], row["id"]))
