@@ -92,8 +92,9 @@ class Adder:
         async with self._looking:
             if await self._backend.index.get(image_id(image.url)) is None:
                 near = await self._near(image)
-                if near:
-                    skipped = Upserted(near[0].id, created=False, skipped=True)
+                same = await self._same(image)
+                if near or same:
+                    skipped = Upserted(same or near[0].id, False, same, skipped=True)
                     return _answer(skipped, near)
             return await self._written(image)
 
@@ -106,7 +107,12 @@ class Adder:
         except StoreFault as error:  # the image is in the index, and that is what is asked
             logger.warning("near-duplicates were not looked for: %s (%s)", error, error.detail)
             near = []
-        return _answer(added, [hit for hit in near if hit.id != added.duplicate_of])
+        return _answer(added, near)
+
+    async def _same(self, image: NewImage) -> str | None:
+        if image.pixels is None:
+            return None
+        return await self._backend.index.same_pixels(image.pixels, image.url)
 
     async def _near(self, image: NewImage) -> list[Hit]:
         if not self._min_similarity:
@@ -123,9 +129,9 @@ def _answer(added: Upserted, near: list[Hit]) -> dict[str, Any]:
         answer["skipped"] = True
     if added.duplicate_of is not None:
         answer["duplicate_of"] = added.duplicate_of
-    if near:
+    if like := [hit for hit in near if hit.id != added.duplicate_of]:
         answer["near_duplicates"] = [
-            {"id": hit.id, "url": hit.url, "score": hit.score} for hit in near
+            {"id": hit.id, "url": hit.url, "score": hit.score} for hit in like
         ]
     return answer
 

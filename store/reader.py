@@ -114,6 +114,17 @@ class Reader:
         with self._reading():
             return await near(self._table, vector, min_score, limit, image_id(url))
 
+    async def same_pixels(self, pixels: str, url: str) -> str | None:
+        """The id of an image under another url that has these pixels, or None.
+
+        Raises:
+            StoreFault: the read failed, or the index is closed.
+        """
+        with self._reading():
+            where = f"pixels = {literal(pixels)} AND id <> {literal(image_id(url))}"
+            found = await self._table.query().where(where).select(["id"]).limit(1).to_arrow()
+        return str(found["id"][0]) if found.num_rows else None
+
     async def count(self, filter: Mapping[str, Any] | None = None) -> int:
         """How many images there are, or how many match a filter.
 

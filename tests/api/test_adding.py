@@ -43,6 +43,10 @@ class FakeIndex:
         at = np.datetime64("2026-01-01").astype(object)
         return [Hit(image_id(one.url), one.url, 0.99, None, at) for one in near]
 
+    async def same_pixels(self, pixels: str, url: str) -> str | None:
+        same = [one for one in self.written if one.url != url and one.pixels == pixels]
+        return image_id(same[0].url) if same else None
+
 
 class FakeBackend:
     """Embeds a url at once; one with `slow` in it never comes, one with `bad` is no picture."""

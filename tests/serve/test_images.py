@@ -134,6 +134,8 @@ def test_near_duplicates_are_named_and_can_be_skipped(
     assert skipped["skipped"] is True
     near = {one["id"]: one["score"] for one in skipped["near_duplicates"]}
     assert near[original] >= 0.98
+    copy = add(post, pictures.url + "18.jpg?copy", on_duplicate="skip_near")
+    assert (copy["skipped"], copy["id"], copy["duplicate_of"]) == (True, original, original)
     added = add(post, worse)
     assert "duplicate_of" not in added
     assert original in [one["id"] for one in added["near_duplicates"]]
