@@ -76,9 +76,7 @@ class Bench:
         self.memory.peak_mib()
         index = await ImageIndex.open(self.settings, IDENTITY)  # LanceDB takes seconds to import
         lines = [await self._step("load, one commit", self._load())]
-        lines.append(
-            await self._step("upkeep: all indexes, recall", self._keep(index))
-        )
+        lines.append(await self._step("upkeep: all indexes, recall", self._keep(index)))
         self.report.table(
             ("step", "s", "rows/s", "peak memory MiB", "on disk MiB", "search p50 ms meanwhile"),
             lines,
@@ -160,13 +158,15 @@ class Bench:
         calls: list[tuple[str, Callable[[int], Awaitable[Any]]]] = [
             ("filter alone, newest first, keeps 1 %",
              lambda _: index.search(SearchQuery(filter={"percent": 3}))),
-            ("filter alone, keeps 70 rows", lambda _: index.search(SearchQuery(filter={"rare": 5}))),
+            ("filter alone, keeps 70 rows",
+             lambda _: index.search(SearchQuery(filter={"rare": 5}))),
             ("filter alone, keeps 50 %, offset 10000",
              lambda _: index.search(SearchQuery(filter={"half": True}, offset=10_000))),
             ("images(10)", lambda _: index.images(10)),
             ("images(10, half of the way in)", lambda _: index.images(10, self.rows // 2)),
             ("get", lambda n: index.get(image_id(url_of(n * 31)))),
-            ("vectors of 10", lambda n: index.vectors([image_id(url_of(n + m)) for m in range(10)])),
+            ("vectors of 10",
+             lambda n: index.vectors([image_id(url_of(n + m)) for m in range(10)])),
             ("near_duplicates",
              lambda n: index.near_duplicates(self.queries[n], url_of(n), 0.95)),
             ("count", lambda _: index.count()),

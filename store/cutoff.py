@@ -10,9 +10,9 @@ distribution; the upper half may hold relevant rows). Then, in this order:
    chance (the expected maximum of a normal sample). Relevant is what would stand out by the same
    measure and has fallen by no more than 35 % of the way from the best score to the median.
 2. If it does not, perhaps most rows are relevant. The scores then fall in two groups: Otsu's method
-   (IEEE Trans. SMC 9(1), 1979) parts them, and if that explains at least three quarters of their
-   variance (two thirds can be had of any normal distribution), the cut is in the middle of the two
-   means.
+   (IEEE Trans. SMC 9(1), 1979) parts them, and if that explains at least 80 % of their variance
+   (64 % can be had of one normal distribution, 75 % of a uniform one), the cut is in the middle of
+   the two means.
 3. Else no score stands out and there is no fall: nothing is left out. All rows fit alike, or none
    does; relative scores cannot tell these two apart, ``min_score`` can.
 
@@ -40,7 +40,7 @@ SAMPLE_ROWS = 512
 LEAST_ROWS = 8
 CHANCE = 0.3
 LEAST_SHARE = 0.65
-LEAST_EXPLAINED = 0.75
+LEAST_EXPLAINED = 0.8
 # Float32 carries no more: below, scores are equal.
 _EQUAL = 1e-6
 
