@@ -133,10 +133,10 @@ class Bench:
             timed = await each(index.search, asked)
             return timed, self._line(name, timed)
 
-        timed, (name, p50, p99, memory) = await ask("picture, limit 10")
+        timed, first = await ask("picture, limit 10")
         found = [[number_of(hit.url) for hit in hits] for hits in timed.answers]
         self.report.say(f"recall@10 of these searches: {recall(found, exact):.4f}")
-        lines = [(name, p50, p99, memory)]
+        lines = [first]
         for label, count, more in (
             ("picture, limit 100", QUERIES, {"limit": 100}),
             ("picture, limit 1000", 20, {"limit": 1000}),

@@ -1,6 +1,6 @@
 """The rows newest first.
 
-Sorting a million rows for a page of ten takes 0.2 s, 0.4 s with a filter. So only the rows since a
+Sorting a million rows for a page of ten takes 0.2 s, 0.4 s with a filter, measured. So only the rows since a
 moment are sorted, one that a sample of the table's dates puts a little before the page's last row;
 where that was not early enough, all are.
 """
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 # A table of fewer rows is sorted whole.
 MIN_ROWS = 20_000
 SAMPLE_ROWS = 256
+# From here on the order is found first and the page's rows are fetched after it: a sort keeps all
+# that it passes over.
+LATE_OFFSET = 20_000
+_ORDERED_BY = ["created_at", "id"]
 # How many sampled rows more than expected have to be newer than the moment.
 _MARGIN = 2
 
@@ -44,7 +48,10 @@ async def newest(
         found = await _sorted(table, columns, limit, offset, narrowed)
         if len(found) == limit:
             return found
-    return await _sorted(table, columns, limit, offset, where)
+    if offset < LATE_OFFSET:
+        return await _sorted(table, columns, limit, offset, where)
+    order = [row["id"] for row in await _sorted(table, _ORDERED_BY, limit, offset, where)]
+    return await _fetched(table, columns, order)
 
 
 async def _sorted(
@@ -58,6 +65,14 @@ async def _sorted(
     ]
     rows = filtered(table.query(), where).order_by(order).select(columns)
     return to_dicts(await rows.limit(limit).offset(offset).to_arrow())
+
+
+async def _fetched(table: "AsyncTable", columns: list[str], ids: list[str]) -> list[dict[str, Any]]:
+    if not ids:
+        return []
+    rows = table.query().where(f"id IN ({', '.join(map(literal, ids))})").select(columns)
+    by_id = {row["id"]: row for row in to_dicts(await rows.to_arrow())}
+    return [by_id[each] for each in ids if each in by_id]
 
 
 async def _since(table: "AsyncTable", needed: int, where: str) -> datetime | None:

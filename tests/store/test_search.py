@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from store import newest
 from store.errors import InvalidRowError, QueryError
 from store.index import ImageIndex
 from store.schemas import FloatVector, Hit, NewImage, SearchQuery, image_id
@@ -117,6 +118,21 @@ def test_a_filter_alone_lists_the_newest_first(search: Search) -> None:
     assert numbers(hits) == list(range(294, 284, -1))
     assert {hit.score for hit in hits} == {None}
     assert numbers(search(SearchQuery(limit=3))) == [599, 598, 597]
+
+
+def test_lists_of_large_tables_are_those_of_small_ones(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = [
+        SearchQuery(filter=only, limit=20, offset=offset)
+        for only in (None, {"n": {"$lt": 300}}, {"n": {"$in": [3, 590]}})
+        for offset in (0, 15, 290, 595, 700)
+    ]
+    plain = [search(query) for query in queries]
+    monkeypatch.setattr(newest, "MIN_ROWS", 0)
+    monkeypatch.setattr(newest, "LATE_OFFSET", 0)
+    monkeypatch.setattr(newest, "SAMPLE_ROWS", 64)
+    assert [search(query) for query in queries] == plain
 
 
 def fused(*rankings: list[int]) -> list[int]:
