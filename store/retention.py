@@ -32,7 +32,8 @@ def superfluous(versions: Sequence[TableVersion], now: datetime, keep: timedelta
     Returns:
         Their numbers.
     """
-    dropped, step = [], None
+    dropped: list[int] = []
+    step: float | None = None
     for version in versions[1:]:
         age = now - version.created_at
         if age <= RECENT:

@@ -26,7 +26,12 @@ from store.retention import remove_versions, superfluous
 from store.schemas import UpkeepReport
 from store.settings import StoreSettings
 from store.tables import is_superseded
-from store.vector_index import ensure_scalar_indexes, ensure_vector_index
+from store.vector_index import (
+    VectorIndex,
+    ensure_scalar_indexes,
+    ensure_vector_index,
+    vector_index_of,
+)
 from store.versions import list_versions
 
 if TYPE_CHECKING:
@@ -36,6 +41,9 @@ logger = logging.getLogger(__name__)
 
 TRIES = 3
 """Of a step beside the writers, before it is done with the writers waiting."""
+
+DRIFT = 0.05
+"""Share of the rows by which the vector index may change before its recall is measured again."""
 
 _Step = Callable[[], Awaitable[list[str]]]
 
@@ -56,6 +64,7 @@ class Upkeep:
         self._due = asyncio.Event()
         self._one_round = asyncio.Lock()
         self._commits = 0
+        self._measured: VectorIndex | None = None
         self.runs = 0
         self.failures = 0
         self.last: UpkeepReport | None = None
@@ -115,7 +124,7 @@ class Upkeep:
         try:
             for step in self._steps(everything=everything):
                 did += await self._step(step)
-            recall = await self._recall(changed=bool(did))
+            recall = await self._recall()
             self.runs += 1
         except asyncio.CancelledError:
             raise
@@ -181,11 +190,22 @@ class Upkeep:
         await self._table.checkout_latest()
         return [] if is_superseded(await self._table.schema()) else await step()
 
-    async def _recall(self, *, changed: bool) -> float | None:
+    async def _recall(self) -> float | None:
+        """Measured again only for an index that became another: it reads all vectors."""
+        index = await vector_index_of(self._table)
         before = await self.latest()
-        if before is not None and before.recall is not None and not changed:
+        if before is not None and before.recall is not None and self._is_measured(index):
             return before.recall
-        return await estimate_recall(self._table)
+        recall = await estimate_recall(self._table)
+        self._measured = index
+        return recall
+
+    def _is_measured(self, index: VectorIndex | None) -> bool:
+        measured = self._measured
+        if index is None or measured is None:
+            return index is measured
+        drift = abs(index.indexed_rows - measured.indexed_rows)
+        return index.partitions == measured.partitions and drift < DRIFT * measured.indexed_rows
 
     async def _in_thread(self, work: Callable[[Any], Any]) -> Any:
         """Does blocking work on the table's latest version, as pylance sees it."""
