@@ -1,5 +1,6 @@
 """Rules that ask the table and the model the same."""
 
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from tests.store.machine import (
     outcome,
 )
 from tests.store.model_table import fits, fused_bounds
-from tests.store.strategies import POOL, URLS, filter_, metadata, seeded, several, words
+from tests.store.strategies import POOL, URLS, echo, filter_, metadata, seeded, several, words
 
 PAGES = st.tuples(st.sampled_from([EVERYTHING, 3, 1]), st.sampled_from([0, 0, 2, 50]))
 VECTORS = st.sampled_from(POOL)
@@ -37,8 +38,13 @@ class Reads(Machine):
         if found is not None:
             self._same_image(found)
 
-    @rule(handle=HANDLES, nodes=seeded(lambda rng: several(rng, filter_, 5, 5)), page=PAGES)
-    def filter(self, handle: int, nodes: list[Any], page: tuple[int, int]) -> None:
+    @rule(handle=HANDLES, rng=seeded(lambda rng: rng), page=PAGES)
+    def filter(self, handle: int, rng: Random, page: tuple[int, int]) -> None:
+        stored = [
+            each for each in map(self.model.metadata, self.model.rows) if isinstance(each, dict)
+        ]
+        nodes = several(rng, filter_, 5, 5)
+        nodes += [echo(rng, rng.choice(stored)) for _ in range(10 if stored else 0)]
         for node in nodes:
             self._filter(self.indexes[handle], node, page)
 

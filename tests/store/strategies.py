@@ -68,6 +68,13 @@ LISTS: list[list[str]] = [
 ]  # fmt: skip
 REFUSED = [2**63, -(2**70), float("nan"), float("inf"), "\ud800", [1], ["a", None], ["\udfff"], {}]
 
+FAVOURITES: dict[str, list[Any]] = {
+    "string": ["\\", "\\'", "x' OR 1=1 --"],
+    "integer": [0, 7, 2**63 - 1],
+    "float": [0.0, -0.0, 7.0],
+    "timestamp": ["2024-05-01T12:00:00+02:00", "2024-05-01T10:00:00.000001Z"],
+    "list": [["a"], ["x' OR 1=1 --", "🦊"]],
+}
 WORDS = ["red", "BUS", "Café", "cafe", "tree", "AND", "house"]
 # What a key mostly holds; each name is chosen to break out of something.
 KEYS = {
@@ -110,7 +117,9 @@ def text(rng: Random, longest: int = 4) -> str:
 
 
 def value(rng: Random, kind: str) -> Any:
-    """A value of a type."""
+    """A value of a type; half of them are of a few, so that rows and filters meet."""
+    if kind in FAVOURITES and rng.random() < 0.5:
+        return rng.choice(FAVOURITES[kind])
     match kind:
         case "string":
             return rng.choice([rng.choice(NASTY), rng.choice(MOMENTS), text(rng)])
@@ -118,10 +127,8 @@ def value(rng: Random, kind: str) -> Any:
             return rng.choice([rng.choice(INTEGERS), rng.randint(-(2**63), 2**63 - 1)])
         case "float":
             return rng.choice([rng.choice(FLOATS), rng.uniform(-9, 9), rng.uniform(-1, 1) * 1e308])
-        case "boolean":
-            return rng.random() < 0.5
-        case "timestamp":
-            return rng.choice(MOMENTS)
+        case "boolean" | "timestamp":
+            return rng.choice([True, False] if kind == "boolean" else MOMENTS)
     return rng.choice([rng.choice(LISTS), rng.choices(NASTY[:-1], k=rng.randint(0, 3))])
 
 
@@ -185,6 +192,13 @@ def filter_(rng: Random, keys: list[str] | None = None, depth: int = 3) -> dict[
     if drawn < 0.85:
         return {"$or": inner}
     return {"$not": inner[0]} if drawn < 0.95 else {k: v for each in inner for k, v in each.items()}
+
+
+def echo(rng: Random, stored: dict[str, Any]) -> dict[str, Any]:
+    """A filter that compares a key with the very value that a row has."""
+    key = rng.choice(list(stored))
+    name = rng.choice(["$eq", "$ne", "$in", "$nin", "$contains", *_ORDERED])
+    return {key: {name: [stored[key]] if name in ("$in", "$nin") else stored[key]}}
 
 
 _ORDERED = ["$lt", "$lte", "$gt", "$gte"]
