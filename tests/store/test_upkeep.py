@@ -8,7 +8,7 @@ from typing import Any
 import lancedb
 import pytest
 
-import store.upkeep
+import store.chores
 from store.compaction import FEW, TIERS, Fragment, compact, target_rows
 from store.lock import held_if_free, table_lock
 from store.schemas import SearchQuery
@@ -152,7 +152,7 @@ def test_a_failure_is_told_and_tried_again(
         async with opened(tmp_path) as index:
             await index.upsert(image(1))
             with monkeypatch.context() as patch:
-                patch.setattr(store.upkeep, "compact", fails)
+                patch.setattr(store.chores, "compact", fails)
                 report = await index.run_upkeep()
                 assert report is not None
                 assert report.result == "failed: OSError; the log has the details"
@@ -186,10 +186,10 @@ def test_a_step_that_loses_each_race_is_done_with_the_writers_waiting(
     async def check() -> None:
         async with opened(tmp_path) as index:
             await asyncio.gather(*(index.upsert(image(n)) for n in range(3)))
-            monkeypatch.setattr(store.upkeep, "compact", loses)
+            monkeypatch.setattr(store.chores, "compact", loses)
             report = await index.run_upkeep()
             assert report is not None
             assert report.result == "ok"
-            assert held == [False] * store.upkeep.TRIES + [True]
+            assert held == [False] * store.chores.TRIES + [True]
 
     run(check())
