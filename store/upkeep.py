@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-THOROUGH_EVERY_S = 30.0
+THOROUGH_EVERY_S = 4.0
 RECALL_EVERY_S = 600.0
 """Seconds between two thorough rounds, and two measurements of the recall, at the least."""
 

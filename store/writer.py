@@ -10,6 +10,7 @@ power.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,10 @@ ATTEMPTS = 6
 FIRST_PAUSE_S = 0.02
 # A panic inside LanceDB leaves its caller waiting for ever; every other write would wait with it.
 COMMIT_TIMEOUT_S = 300.0
+# Of the time that a commit took, so much passes before the next one begins: callers that come one
+# after another hardly notice, many at once are written in fewer commits, and searches go on.
+REST_SHARE = 0.5
+MOST_REST_S = 0.05
 _T = TypeVar("_T")
 
 logger = logging.getLogger(__name__)
@@ -107,8 +112,11 @@ class Writer:
             while not self._ended:
                 # A caller that was cancelled while it waited has taken its operation back.
                 batch = [each for each in await self._batch() if not each[1].done()]
+                began = time.monotonic()
                 for group in grouped(batch):
                     await self._write(group)
+                # Others have work for the processor too, and meanwhile more gathers for the next.
+                await asyncio.sleep(min(MOST_REST_S, REST_SHARE * (time.monotonic() - began)))
         finally:
             self._refuse_rest()
 
