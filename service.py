@@ -129,12 +129,15 @@ class ImageSearch:
     async def stop(self) -> None:
         """Write what waits."""
         self._measuring.cancel()
-        if self.__is_ready__():
+        if self._has_opened():
             await self._opening.result().close()
         else:
             self._opening.cancel()
 
     def __is_ready__(self) -> bool:
+        return self._has_opened() and self._opening.result().index.healthy
+
+    def _has_opened(self) -> bool:
         return self._opening.done() and self._opening.exception() is None
 
     async def backend(self) -> Backend:

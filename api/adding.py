@@ -139,7 +139,8 @@ def _answer(added: Upserted, near: list[Hit]) -> dict[str, Any]:
 def _checked(element: Any, on_duplicate: str) -> AddRequest:
     if not isinstance(element, dict):
         raise RequestError('an image must be an object such as {"url": "https://..."}')
-    return AddRequest.checked({"on_duplicate": on_duplicate, **element})
+    own = element.get("on_duplicate")
+    return AddRequest.checked({**element, "on_duplicate": on_duplicate if own is None else own})
 
 
 def _url(element: Any) -> str | None:

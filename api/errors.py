@@ -15,6 +15,7 @@ itself and decides the status. Whatever nobody foresaw says only "internal error
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -65,13 +66,13 @@ class BodyTooLargeError(RequestError):
 
 
 class NotJsonError(RequestError):
-    """The body has another content type."""
+    """The body has another content type than these."""
 
     code = "not_json"
     status = 415
 
-    def __init__(self) -> None:
-        super().__init__("the Content-Type must be application/json")
+    def __init__(self, types: Sequence[str]) -> None:
+        super().__init__(f"the Content-Type must be {' or '.join(types)}")
 
 
 class ModelUnavailableError(ApiError):

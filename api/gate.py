@@ -17,6 +17,7 @@ OPEN_PATHS = frozenset({"/livez", "/readyz"})
 LIGHT_PATHS = frozenset({"/heartbeat", "/metrics"})
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 JSON_TYPE = "application/json"
+MERGE_PATCH_TYPE = "application/merge-patch+json"
 RETRY_AFTER_S = 1
 
 
@@ -40,8 +41,8 @@ class Gate:
             await self._app(scope, receive, send)
         elif not self._may_ask(scope):
             await _unauthorized()(scope, receive, send)
-        elif scope["method"] in WITH_BODY and not may_be_json(Headers(scope=scope)):
-            await _not_json()(scope, receive, send)
+        elif scope["method"] in WITH_BODY and not may_be_json(scope):
+            await _not_json(scope["method"])(scope, receive, send)
         elif scope["path"] in LIGHT_PATHS:
             await self._app(scope, receive, send)
         elif self._room <= 0:
@@ -63,14 +64,19 @@ class Gate:
         return scheme.lower() == "bearer" and any(matches)
 
 
-def may_be_json(headers: Headers) -> bool:
+def json_types(method: str) -> list[str]:
+    """The content types that a method takes; PATCH also that of RFC 7396."""
+    return [JSON_TYPE, MERGE_PATCH_TYPE] if method == "PATCH" else [JSON_TYPE]
+
+
+def may_be_json(scope: Scope) -> bool:
     """Whether a body is said to be JSON, or nothing is said of it.
 
     Other types let any web page post here without asking first (CORS), and one of BentoML's own
     would be answered in BentoML's words.
     """
-    media_type = headers.get("content-type", JSON_TYPE).split(";")[0].strip().lower()
-    return media_type == JSON_TYPE
+    media_type = Headers(scope=scope).get("content-type", JSON_TYPE).split(";")[0].strip().lower()
+    return media_type in json_types(scope["method"])
 
 
 def _digest(key: bytes) -> bytes:
@@ -85,8 +91,8 @@ def _unauthorized() -> JSONResponse:
     )
 
 
-def _not_json() -> JSONResponse:
-    problem = problem_of(NotJsonError())
+def _not_json(method: str) -> JSONResponse:
+    problem = problem_of(NotJsonError(json_types(method)))
     return JSONResponse(problem.document(), status_code=problem.status)
 
 

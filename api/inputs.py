@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import bentoml
-from pydantic import ConfigDict, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, from_json
 from starlette.requests import ClientDisconnect, Request
 
 from api.errors import BodyTooLargeError, MissingUrlError, NotJsonError, RequestError
+from api.gate import json_types
 from api.wording import in_words, short
 
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+# Python reads no integer of more than 4300 digits from a text.
+_INTEGER = re.compile(r"-?[0-9]{1,4300}")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ class JsonInput(bentoml.IODescriptor):
     """The fixed message for a missing, null or empty url, where the route needs one."""
     path_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields that stand in the path."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, given: Any) -> Any:
+        return without_nulls(cls, given)
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> Carried:  # noqa: ARG003
@@ -81,9 +88,23 @@ class JsonInput(bentoml.IODescriptor):
         try:
             request: Self = cls.model_validate({**given, **(path or {})})
         except ValidationError as error:
-            details = error.errors(include_url=False, include_context=True)[0]
-            raise RequestError(in_words(details, known)) from None
+            details = error.errors(include_url=False, include_context=True)
+            raise RequestError(in_words(min(details, key=_rank), known)) from None
         return request
+
+
+def without_nulls(model: type[BaseModel], given: Any) -> Any:
+    """What was given to a model, but for nulls where a field may be absent."""
+    if not isinstance(given, dict):
+        return given
+    required = {name for name, field in model.model_fields.items() if field.is_required()}
+    absent = model.model_fields.keys() - required
+    return {name: value for name, value in given.items() if value is not None or name not in absent}
+
+
+def _rank(details: ErrorDetails) -> bool:
+    """Unknown fields come first: what is missing may stand there misspelt."""
+    return details["type"] != "extra_forbidden"
 
 
 def _query(request: Request) -> dict[str, Any]:
@@ -111,7 +132,7 @@ def _parsed(body: bytes, request: Request) -> dict[str, Any]:
     if not body:
         return {}
     if "content-type" not in request.headers:
-        raise NotJsonError
+        raise NotJsonError(json_types(request.method))
     try:
         parsed = from_json(body, allow_inf_nan=False)
     except ValueError as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.gate import json_types
 from api.inputs import JsonInput
 from api.operations import OPERATIONS, Operation
 from api.replies import ANSWERS, Message
@@ -65,7 +66,8 @@ def _described(operation: Operation) -> dict[str, Any]:
     if operation.method in _WITH_BODY:
         examples = {name: {"value": value} for name, value in operation.examples.items()}
         content = {"schema": _body_schema(operation.request), "examples": examples}
-        described["requestBody"] = {"required": True, "content": {_JSON: content}}
+        types = json_types(operation.method.upper())
+        described["requestBody"] = {"required": True, "content": dict.fromkeys(types, content)}
     return described
 
 

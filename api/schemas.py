@@ -2,9 +2,16 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
-from api.inputs import JsonInput
+from api.inputs import JsonInput, without_nulls
 from store.search import MAX_LIMIT, MAX_OFFSET, MAX_TEXT_CHARS
 
 METADATA_SCHEMA = {
@@ -20,7 +27,7 @@ MAX_BATCH_IMAGES = 256
 MAX_DELETE_IDS = 1000
 MAX_TERMS = 16
 MAX_WEIGHT = 100
-_LARGEST_OFFSET = 10**9
+_LARGEST_OFFSET = 10_000_000
 _LARGEST_VERSION = 2**63 - 1
 _EXAMPLE_URL = "https://example.com/shoe.jpg"
 _EXAMPLE_ID = "0a137b375cc3881a70e186ce2172c8d1"
@@ -93,6 +100,11 @@ class Term(BaseModel):
         description="Positive to look near the term, negative to look away from it; not 0",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, given: Any) -> Any:
+        return without_nulls(cls, given)
+
     @model_validator(mode="after")
     def _one_thing(self) -> "Term":
         if sum(given is not None for given in (self.url, self.text, self.id)) != 1:
@@ -143,18 +155,26 @@ class SearchRequest(JsonInput):
         default=None, description="`auto` leaves out what is irrelevant for this very search"
     )
 
+    @field_validator("metadata")
+    @classmethod
+    def _blank_is_absent(cls, metadata: Metadata) -> Metadata:
+        return None if isinstance(metadata, str) and not metadata.strip() else metadata
+
     @model_validator(mode="after")
     def _goes_together(self) -> "SearchRequest":
         named = [name for name in ("url", "id", "query") if getattr(self, name)]
         if len(named) > 1:
             raise ValueError(f"{named[0]} and {named[1]} do not go together: give one of them")
-        if named and named[0] != "url" and isinstance(self.metadata, str) and self.metadata:
+        if named and named[0] != "url" and isinstance(self.metadata, str):
             raise ValueError(
                 f"{named[0]} and a metadata text do not go together: "
                 'give metadata as a filter, or the text as a term of "query"'
             )
         if not (named or self.metadata):
-            raise ValueError("no url and no metadata provided: give a url, a text or a filter")
+            raise ValueError(
+                "no url and no metadata provided: give a url, an id, a query,"
+                " or metadata (a filter or a text)"
+            )
         return self
 
 

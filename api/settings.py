@@ -145,9 +145,11 @@ def _in_words(fault: ErrorDetails) -> str:
 
 def _refuse_unknown(names: Iterable[str]) -> None:
     """A misspelt variable would be ignored: with `API_KEY` for `API_KEYS` everybody may ask."""
-    known = {f"{ENV_PREFIX}{field}".upper() for one in CLASSES for field in one.model_fields}
+    known = {field.upper() for one in CLASSES for field in one.model_fields}
     for name in sorted(names):
-        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+        own = name.upper().removeprefix(ENV_PREFIX)
+        if name.upper().startswith(ENV_PREFIX) and own not in known:
+            # Compared without the prefix, which makes any two names look alike.
+            near = difflib.get_close_matches(own, known, n=1, cutoff=0.8)
+            hint = f"; did you mean {ENV_PREFIX}{near[0]}?" if near else ""
             raise SettingsError(f"{name} is no setting{hint}")

@@ -67,13 +67,15 @@ class FakeBackend:
         return np.full(4, 0.5, np.float32), hashlib.sha256(url.encode()).hexdigest()
 
 
-def many(backend: FakeBackend, images: list[Any], within_s: float = 10, room: int = 4) -> Any:
+def many(
+    backend: FakeBackend, images: list[Any], within_s: float = 10, room: int = 4, **more: Any
+) -> Any:
     def report(error: Exception) -> Problem:
         return problem_of(error)
 
     async def run() -> Any:
         adder = Adder(cast(Backend, backend), 0.98, room)
-        request = AddManyRequest.checked({"images": images})
+        request = AddManyRequest.checked({"images": images, **more})
         return await adder.add_many(request, within_s, report)
 
     return asyncio.run(run())
@@ -114,6 +116,16 @@ def test_near_ones_that_come_at_once_see_each_other() -> None:
     results = many(backend, images)
     assert len(backend.index.written) == 1
     assert sum("skipped" not in one for one in results) == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "written"), [({}, 1), ({"on_duplicate": None}, 1), ({"on_duplicate": "add"}, 2)]
+)
+def test_an_image_that_does_not_say_it_follows_the_request(own: Any, written: int) -> None:
+    backend = FakeBackend()
+    images = [{"url": f"same{n}", **own} for n in range(2)]
+    many(backend, images, on_duplicate="skip_near")
+    assert len(backend.index.written) == written
 
 
 def one(backend: FakeBackend, similarity: float, **request: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from api.gate import Gate
 
 KEYS = frozenset({"first", "zweite-ü"})
+MERGE_PATCH = "application/merge-patch+json"
 PATHS = ("/livez", "/readyz", "/heartbeat", "/metrics", "/docs.json", "/work")
 
 
@@ -20,7 +21,9 @@ def gated(keys: frozenset[str] = frozenset(), room: int = 10) -> Gate:
         await asyncio.sleep(0.05)
         return PlainTextResponse("ok")
 
-    return Gate(Starlette(routes=[Route(path, answer) for path in PATHS]), keys, room)
+    methods = ["GET", "POST", "PATCH"]
+    routes = [Route(path, answer, methods=methods) for path in PATHS]
+    return Gate(Starlette(routes=routes), keys, room)
 
 
 def statuses(gate: Gate, *asked: tuple[str, bytes | None]) -> list[httpx.Response]:
@@ -84,3 +87,28 @@ def test_a_failing_application_gives_its_room_back() -> None:
     for _ in range(3):
         with pytest.raises(RuntimeError):
             statuses(gate, ("/work", None))
+
+
+@pytest.mark.parametrize(
+    ("method", "content_type", "status"),
+    [
+        ("POST", "application/json", 200),
+        ("PATCH", "application/json; charset=utf-8", 200),
+        ("PATCH", MERGE_PATCH, 200),
+        ("PATCH", "Application/Merge-Patch+JSON; charset=utf-8", 200),
+        ("POST", MERGE_PATCH, 415),
+        ("PATCH", "application/json-patch+json", 415),
+        ("PATCH", "text/plain", 415),
+    ],
+)
+def test_content_types(method: str, content_type: str, status: int) -> None:
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app=gated())
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, "/work", headers={"Content-Type": content_type})
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == status
+    if status == 415:
+        named = "application/json" + (f" or {MERGE_PATCH}" if method == "PATCH" else "")
+        assert answer.json()["message"] == f"the Content-Type must be {named}"

@@ -71,7 +71,12 @@ def test_path_and_body_are_one_request() -> None:
         ("GET", "/images?limit=1&limit=1", None, "'limit' was given more than once"),
         ("GET", "/images/x?id=y", None, "id belongs into the path alone"),
         ("PATCH", "/images/x", {"id": "y", "metadata": None}, "id belongs into the path alone"),
+        ("GET", f"/images?offset={10**20}", None, "offset must be less than or equal to 10000000"),
+        ("GET", "/images?offset=10000001", None, "offset must be less than or equal to 10000000"),
+        ("GET", f"/images?offset=-{10**20}", None, "offset must be greater than or equal to 0"),
+        ("GET", f"/images?offset={'9' * 5000}", None, "offset must be an integer"),
         ("PATCH", "/images/x", {}, "metadata is missing"),
+        ("PATCH", "/images/x", {"foo": 1}, "unknown field 'foo'; known fields: metadata"),
         ("PATCH", "/images/x", {"a": 1, "metadata": {}}, "unknown field 'a'; known fields: metad"),
     ],
 )

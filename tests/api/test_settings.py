@@ -1,5 +1,7 @@
 """The settings, read together: one line for what cannot be meant."""
 
+from pathlib import Path
+
 import pytest
 
 from api.settings import Settings, SettingsError
@@ -9,7 +11,7 @@ def test_defaults() -> None:
     settings = Settings.from_environment()
     assert settings.api.api_keys == frozenset()
     assert settings.models.models == "pretrained"
-    assert settings.store.store_uri == "./data/index"
+    assert Path(settings.store.store_uri) == Path("data/index")
 
 
 def test_keys_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +51,20 @@ def test_a_senseless_value_is_one_line(
 def test_near_duplicates_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("IMAGE_SEARCH_NEAR_DUPLICATE_SIMILARITY", value)
     assert Settings.from_environment().api.near_duplicate_similarity == float(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("API_KEY", "; did you mean IMAGE_SEARCH_API_KEYS?"),
+        ("CLIP_MODL", "; did you mean IMAGE_SEARCH_CLIP_MODEL?"),
+        ("STORE_QUEUESIZE", "; did you mean IMAGE_SEARCH_STORE_QUEUE_SIZE?"),
+        ("FOO", ""),
+        ("STORE_FOO", ""),
+    ],
+)
+def test_a_name_that_is_no_setting(monkeypatch: pytest.MonkeyPatch, name: str, hint: str) -> None:
+    monkeypatch.setenv(f"IMAGE_SEARCH_{name}", "x")
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment()
+    assert str(caught.value) == f"IMAGE_SEARCH_{name} is no setting{hint}"

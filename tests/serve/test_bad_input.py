@@ -22,7 +22,7 @@ POSTS: list[tuple[str, Any]] = [
     ("post_images_to_index", {"images": [{"url": "x"}] * 257}),
     ("post_images_to_index", {"images": [{"url": "x"}], "surprise": 1}),
     ("post_images_to_index", {"images": [{"url": "x"}], "on_duplicate": "maybe"}),
-    ("post_image_to_index", {"url": "x", "on_duplicate": None}),
+    ("post_image_to_index", {"url": "x", "on_duplicate": "maybe"}),
     ("search_simmilar_images", {"id": 5}),
     ("search_simmilar_images", {"id": ""}),
     ("search_simmilar_images", {"id": "x" * 10_000}),
