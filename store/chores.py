@@ -5,37 +5,48 @@ goes on, it is done under the lock of the writers, which then wait.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from store.compaction import compact, is_small
-from store.engine import is_conflict
+from store.durable import sync_to_disk
+from store.engine import ensure_ready, is_conflict, open_dataset
 from store.folding import fold_in, stale_indexes
-from store.lock import write_lock
+from store.lock import is_local, write_lock
 from store.metadata import Registry
 from store.recall import estimate_recall
-from store.retention import remove_versions, superfluous
+from store.retention import AT_ONCE, remove_versions, superfluous
+from store.scalar_indexes import ensure_scalar_indexes
 from store.settings import StoreSettings
 from store.tables import is_superseded
-from store.vector_index import (
-    VectorIndex,
-    ensure_scalar_indexes,
-    ensure_vector_index,
-    vector_index_of,
-)
+from store.vector_index import VectorIndex, ensure_vector_index, vector_index_of
 from store.versions import list_versions
 
 if TYPE_CHECKING:
+    from lance import LanceDataset
     from lancedb import AsyncTable
 
 TRIES = 3
 """Of a chore beside the writers, before it is done with the writers waiting."""
 
+LOCKED_S = 120.0
+"""Seconds after which writers are not kept waiting any longer."""
+
+RECALL_EVERY_S = 600.0
+"""Seconds between two measurements of the recall, at the least."""
+
 DRIFT = 0.05
 """Share of the rows by which the vector index may change before its recall is measured again."""
 
+_T = TypeVar("_T")
 _Done = list[str]
+_Chore = Callable[[], Awaitable[_Done]]
 
 
 class Chores:
@@ -50,6 +61,28 @@ class Chores:
         self._table = table
         self._settings = settings
         self._measured: VectorIndex | None = None
+        self._recall_at = -math.inf
+        self.recall: float | None = None
+
+    def all(self, *, thorough: bool, everything: bool) -> list[tuple[str, _Chore]]:
+        """The chores of a round in their order, each with its name.
+
+        Args:
+            thorough: those, too, that take longer.
+            everything: do them however little there is to do.
+        """
+        joining = ("joining fragments", partial(self.join_fragments, everything=everything))
+        if not thorough:
+            return [joining]
+        return [
+            joining,
+            ("the text index", self.keep_text_index),
+            ("the vector index", self.keep_vector_index),
+            ("the scalar indexes", self.keep_scalar_indexes),
+            ("folding in new rows", partial(self.fold_in_new_rows, everything=everything)),
+            ("removing old versions", self.remove_old_versions),
+            ("measuring the recall", partial(self.measure_recall, everything=everything)),
+        ]
 
     async def join_fragments(self, *, everything: bool) -> _Done:
         """Joins small fragments.
@@ -74,7 +107,16 @@ class Chores:
             done = await ensure_vector_index(self._table, rows, least)
             return [done] if done else []
 
-        return await self._beside_writers(build)
+        return await self._beside_writers(build, locked=False)
+
+    async def keep_text_index(self) -> _Done:
+        """Gives the table what every table has; a restored version may lack it."""
+
+        async def ready() -> _Done:
+            await ensure_ready(self._table)
+            return []
+
+        return await self._beside_writers(ready)
 
     async def keep_scalar_indexes(self) -> _Done:
         """Builds the indexes that filters and lookups go by, where they are missing."""
@@ -84,7 +126,7 @@ class Chores:
             rows = int(await self._table.count_rows())
             return await ensure_scalar_indexes(self._table, registry, rows)
 
-        return await self._beside_writers(build)
+        return await self._beside_writers(build, locked=False)
 
     async def fold_in_new_rows(self, *, everything: bool) -> _Done:
         """Takes rows that indexes lack into them."""
@@ -96,26 +138,34 @@ class Chores:
         return await self._beside_writers(fold)
 
     async def remove_old_versions(self) -> _Done:
-        """Removes the versions that need not be kept."""
+        """Removes the versions that need not be kept.
+
+        With the writers waiting, some at a time: what a restore brings back at this moment must not
+        be taken for superfluous. And after the disk has everything: what joining wrote takes the
+        place of files that are deleted here.
+        """
         keep = timedelta(minutes=self._settings.store_keep_versions_minutes)
         numbers = superfluous(await list_versions(self._table), datetime.now(UTC), keep)
-        if not numbers:
-            return []
-        return [await self._in_thread(lambda each: remove_versions(each, numbers))]
+        if numbers and self._settings.store_sync and is_local(self._settings.store_uri):
+            await asyncio.to_thread(sync_to_disk, Path(self._settings.store_uri))
+        removed = 0
+        while numbers:
+            some, numbers = numbers[-AT_ONCE:], numbers[:-AT_ONCE]
+            async with self._writers_waiting():
+                removed += await self._in_thread(partial(remove_versions, numbers=some))
+        return [f"removed {removed} versions"] if removed else []
 
-    async def recall(self, before: float | None) -> float | None:
-        """The recall of the vector index.
+    async def measure_recall(self, *, everything: bool) -> _Done:
+        """Measures the recall of the vector index: `recall` has it.
 
-        Args:
-            before: as it was measured last. It is measured again only for an index that has become
-                another, because that reads every vector.
+        Only now and then, and for an index that has become another: it reads every vector.
         """
         index = await vector_index_of(self._table)
-        if before is not None and self._is_measured(index):
-            return before
-        measured = await estimate_recall(self._table)
-        self._measured = index
-        return measured
+        lately = time.monotonic() - self._recall_at < RECALL_EVERY_S
+        if self.recall is None or not (self._is_measured(index) or (lately and not everything)):
+            self.recall = await estimate_recall(self._table)
+            self._measured, self._recall_at = index, time.monotonic()
+        return []
 
     def _is_measured(self, index: VectorIndex | None) -> bool:
         measured = self._measured
@@ -125,36 +175,32 @@ class Chores:
         return index.partitions == measured.partitions and drift < DRIFT * measured.indexed_rows
 
     async def _beside_writers(
-        self, chore: Callable[[], Awaitable[_Done]], tries: int = TRIES
+        self, chore: _Chore, tries: int = TRIES, *, locked: bool = True
     ) -> _Done:
-        for _ in range(tries):
+        """Does a chore; where it loses each race, with the writers waiting if it is a short one."""
+        for left in reversed(range(tries)):
             try:
                 return await self._unless_superseded(chore)
             except Exception as error:
-                if not is_conflict(error):
+                if not is_conflict(error) or not (left or locked):
                     raise
-        async with write_lock(self._settings.store_uri, self._table.name):
+        async with self._writers_waiting():
             return await self._unless_superseded(chore)
 
-    async def _unless_superseded(self, chore: Callable[[], Awaitable[_Done]]) -> _Done:
+    @contextlib.asynccontextmanager
+    async def _writers_waiting(self) -> AsyncIterator[None]:
+        async with write_lock(self._settings.store_uri, self._table.name):
+            async with asyncio.timeout(LOCKED_S):
+                yield
+
+    async def _unless_superseded(self, chore: _Chore) -> _Done:
         await self._table.checkout_latest()
         return [] if is_superseded(await self._table.schema()) else await chore()
 
-    async def _in_thread(self, work: Callable[[Any], Any]) -> Any:
+    async def _in_thread(self, work: Callable[["LanceDataset"], _T]) -> _T:
         """Does blocking work on the table's latest version, as pylance sees it."""
         uri, options = await self._table.uri(), await self._table.latest_storage_options()
-        cache = self._settings.store_cache_mb << 20
-
-        def opened() -> Any:
-            import lance  # noqa: PLC0415 - heavy, see store.engine
-
-            return work(
-                lance.dataset(
-                    uri,
-                    storage_options=options,
-                    index_cache_size_bytes=cache,
-                    metadata_cache_size_bytes=cache,
-                )
-            )
-
-        return await asyncio.to_thread(opened)
+        cache_bytes = self._settings.store_cache_mb << 20
+        return await asyncio.to_thread(
+            lambda: work(open_dataset(uri, options, cache_bytes=cache_bytes))
+        )

@@ -36,6 +36,11 @@ class Committer:
         self._locked = locked
         self._clock = Clock()
 
+    @property
+    def table(self) -> str:
+        """The table's name."""
+        return str(self._table.name)
+
     async def put(self, puts: Sequence[Put]) -> list[PutAnswer]:
         """Writes all puts at once, in their order: of two of the same id the later one stays.
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from store.rows import to_vectors
+from store.fetching import as_matrix
 from store.sampling import sample_rows
 from store.schemas import FloatVector
 
@@ -48,10 +48,10 @@ _EQUAL = 1e-6
 async def background(table: "AsyncTable", vector: FloatVector) -> tuple[FloatVector, int]:
     """The query's scores against a sample of the table, float32 [up to 512], and all its rows."""
     rows = int(await table.count_rows())
-    sample = to_vectors(await sample_rows(table, rows, SAMPLE_ROWS, ["id", "vector"]))
-    if not sample:
+    sample = await sample_rows(table, rows, SAMPLE_ROWS, ["vector"])
+    if not sample.num_rows:
         return np.empty(0, np.float32), rows
-    return np.stack(list(sample.values())) @ vector, rows
+    return as_matrix(sample["vector"]) @ vector, rows
 
 
 def cutoff_score(best: float, scores: FloatVector, rows: int) -> float:

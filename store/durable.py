@@ -41,25 +41,26 @@ def _syncfs(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "the table could not be written to the disk")
 
 
-def set_aside_torn_manifests(table: Path) -> list[str]:
-    """Renames the newest manifests of a table as long as they are torn.
+def set_aside_torn_manifests(table: Path) -> bool:
+    """Renames the newest manifests of a table, ``.torn`` at their end, as long as they are torn.
 
-    Only for who holds the table's write lock: nobody is writing one at this moment.
+    Lance puts a manifest in its place whole, by a rename, so none that is being written is taken
+    for torn; the table's write lock keeps two processes from doing this at once.
 
     Args:
         table: the table's folder, ``<name>.lance``.
 
     Returns:
-        The names of what was set aside, now with ``.torn`` at their end.
+        Whether a version is left. One that was torn while the table was made leaves none, and
+        nothing is lost by it.
     """
-    torn = []
-    for manifest in _newest_first(table / "_versions"):
+    manifests = _newest_first(table / "_versions")
+    for manifest in manifests:
         if _is_whole(manifest):
-            break
+            return True
         manifest.rename(manifest.with_name(manifest.name + ".torn"))
-        torn.append(manifest.name)
         logger.warning("the table's manifest %s was torn, by a power cut?: set aside", manifest)
-    return torn
+    return len(manifests) <= 1
 
 
 def _newest_first(versions: Path) -> list[Path]:

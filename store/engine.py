@@ -4,6 +4,7 @@ LanceDB takes seconds to import and says of itself that it does not survive a fo
 imported when the first table is opened.
 """
 
+import asyncio
 import os
 import re
 from datetime import timedelta
@@ -20,6 +21,7 @@ from store.settings import StoreSettings
 from store.tables import FIRST_TABLE, current_table, is_superseded, table_names
 
 if TYPE_CHECKING:
+    from lance import LanceDataset
     from lancedb import AsyncConnection, AsyncTable
     from lancedb.index import FTS
 
@@ -27,6 +29,7 @@ _MODEL, _PRETRAINED, _DIM = b"image_search:model", b"image_search:pretrained", b
 # Declares the key that merge_insert matches on, by the same commit that makes the table: without
 # it, racing merges of one new id make two rows.
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key:position": b"1"}
+LOCK_TIMEOUT_S = 120.0
 # LanceDB has no exception class for these.
 _CONFLICT = re.compile(
     r"commit conflict|too many concurrent writers|incompatible transaction", re.IGNORECASE
@@ -40,6 +43,16 @@ class CommitConflictError(Exception):
 def is_conflict(error: Exception) -> bool:
     """Whether a commit was refused because another one came first; nothing of it was written."""
     return isinstance(error, CommitConflictError) or _CONFLICT.search(str(error)) is not None
+
+
+def is_gone(table: str, error: BaseException) -> bool:
+    """Whether a whole table was deleted while it was in use, as `image-search reembed` may."""
+    return re.search(rf"Not found: .*{table}\.lance/_versions,", str(error)) is not None
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether Rust code has panicked; the class for that is none of `Exception`'s."""
+    return type(error).__name__ == "PanicException"
 
 
 async def connect(settings: StoreSettings) -> "AsyncConnection":
@@ -65,12 +78,24 @@ async def connect(settings: StoreSettings) -> "AsyncConnection":
 
 
 async def _mend(connection: "AsyncConnection") -> None:
-    """Sets aside what a power cut tore; a table with a torn manifest cannot even be opened."""
+    """Sets aside what a power cut tore; a table with a torn manifest cannot even be opened.
+
+    Raises:
+        StoreOpenError: somebody holds a table's lock for too long, or no version of it is whole.
+    """
     if not is_local(connection.uri):
         return
     for name in await table_names(connection):
-        async with write_lock(connection.uri, name):
-            set_aside_torn_manifests(Path(connection.uri) / f"{name}.lance")
+        try:
+            async with asyncio.timeout(LOCK_TIMEOUT_S), write_lock(connection.uri, name):
+                whole = set_aside_torn_manifests(Path(connection.uri) / f"{name}.lance")
+        except TimeoutError:
+            raise StoreOpenError(
+                "the index is locked by another process that does not let go of it",
+                detail=f"{name}.write was not free within {LOCK_TIMEOUT_S:g} s",
+            ) from None
+        if not whole:
+            raise StoreOpenError("the index could not be opened", detail=f"{name}: all is torn")
 
 
 async def open_table(connection: "AsyncConnection", identity: ModelIdentity) -> "AsyncTable":
@@ -107,6 +132,32 @@ async def ensure_ready(table: "AsyncTable") -> None:
     await _ensure_text_index(table)
 
 
+def open_dataset(
+    uri: str,
+    options: dict[str, str] | None,
+    *,
+    version: int | None = None,
+    cache_bytes: int = 16 << 20,
+) -> "LanceDataset":
+    """Opens a table with pylance, for what LanceDB has no method for. Blocks.
+
+    Args:
+        uri: of the table.
+        options: of its object store.
+        version: to open; the latest without.
+        cache_bytes: of memory for indexes, and as much again for metadata. Its default is 7 GiB.
+    """
+    import lance  # noqa: PLC0415 - see above
+
+    return lance.dataset(
+        uri,
+        version=version,
+        storage_options=options,
+        index_cache_size_bytes=cache_bytes,
+        metadata_cache_size_bytes=cache_bytes,
+    )
+
+
 async def check_model(settings: StoreSettings, model: str, pretrained: str) -> None:
     """Refuse a table that other weights made, before they are loaded and its `dim` is known.
 
@@ -127,7 +178,8 @@ async def check_model(settings: StoreSettings, model: str, pretrained: str) -> N
         raise
     except Exception as error:
         raise StoreOpenError("the index could not be opened", detail=repr(error)) from error
-    refuse_unless_same(maker, ModelIdentity(model, pretrained, maker.dim))
+    if (maker.model, maker.pretrained) != (model, pretrained):
+        raise _mismatch(maker, f"{model} ({pretrained})")
 
 
 _OPTIONAL = (pa.field("text", pa.string()), pa.field("pixels", pa.string()))
@@ -170,11 +222,15 @@ def refuse_unless_same(maker: ModelIdentity, identity: ModelIdentity) -> None:
         ModelMismatchError: it names both.
     """
     if maker != identity:
-        raise ModelMismatchError(
-            f"the index was made with the model {maker} and cannot be used with {identity}:"
-            " use that model, set IMAGE_SEARCH_STORE_URI to another place,"
-            " or make the index anew with `image-search reembed`"
-        )
+        raise _mismatch(maker, str(identity))
+
+
+def _mismatch(maker: ModelIdentity, model: str) -> ModelMismatchError:
+    return ModelMismatchError(
+        f"the index was made with the model {maker} and cannot be used with {model}:"
+        " use that model, set IMAGE_SEARCH_STORE_URI to another place,"
+        " or make the index anew with `image-search reembed`"
+    )
 
 
 def _text_index() -> "FTS":

@@ -27,7 +27,7 @@ from store.settings import StoreSettings
 from store.state import describe
 from store.upkeep import Upkeep
 from store.values import is_unicode
-from store.versions import list_versions, pick_version
+from store.versions import pick_version, restorable
 from store.writer import Writer
 
 if TYPE_CHECKING:
@@ -72,10 +72,14 @@ class ImageIndex(Reader):
         """
         try:
             connection = await connect(settings)
-            table = await open_table(connection, identity)
-            # Upkeep has a handle of its own: what it does to it, no request sees.
-            kept = await connection.open_table(table.name)
-            return cls(connection, (table, kept), identity, settings)
+            try:
+                table = await open_table(connection, identity)
+                # Upkeep has a handle of its own: what it does to it, no request sees.
+                kept = await connection.open_table(table.name)
+                return cls(connection, (table, kept), identity, settings)
+            except BaseException:
+                connection.close()
+                raise
         except StoreError:
             raise
         except Exception as error:
@@ -144,7 +148,7 @@ class ImageIndex(Reader):
             StoreFault: the read failed, or the index is closed.
         """
         with self._reading():
-            return await list_versions(self._table)
+            return await restorable(self._table)
 
     async def restore(
         self, *, version: int | None = None, before: datetime | None = None
@@ -162,6 +166,7 @@ class ImageIndex(Reader):
         """
         chosen = pick_version(await self.versions(), version=version, before=before)
         await self._writer.write(Restore(chosen.version))
+        self._upkeep.hurry()
         return chosen
 
     async def state(self) -> IndexState:
@@ -185,6 +190,11 @@ class ImageIndex(Reader):
         with self._reading(), _writing():
             return await self._upkeep.run(everything=True)
 
+    @property
+    def healthy(self) -> bool:
+        """Whether writes can go through; if not, only a new process helps."""
+        return self._writer.healthy
+
     def stats(self) -> StoreStats:
         """Counters of this process since the index was opened."""
         return StoreStats(
@@ -197,8 +207,10 @@ class ImageIndex(Reader):
 
     async def close(self) -> None:
         """Writes what waits and closes the table. A second call does nothing more."""
-        await self._writer.close()
-        await self._upkeep.close()
+        try:
+            await self._writer.close()
+        finally:
+            await self._upkeep.close()
         self._closed = True
         self._table.close()
         self._kept.close()

@@ -10,7 +10,7 @@ import pyarrow as pa
 from store.engine import made_by
 from store.lock import is_local
 from store.schemas import ModelIdentity
-from store.tables import schema_of, table_names, table_number
+from store.tables import drop, schema_of, table_names, table_number
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -46,6 +46,19 @@ async def kept_tables(connection: "AsyncConnection", current: str) -> list[KeptT
         for name, schema in schemas.items()
         if schema is not None
     ]
+
+
+async def delete_table(connection: "AsyncConnection", name: str) -> None:
+    """Deletes a table for good, and what upkeep has written beside it."""
+    if is_local(connection.uri):
+        # Before the table: if this is interrupted, the table is what the next run looks for.
+        await asyncio.to_thread(_delete_reports, connection.uri, name)
+    await drop(connection, name)
+
+
+def _delete_reports(uri: str, name: str) -> None:
+    for file in Path(uri).glob(f"{name}.upkeep.*"):
+        file.unlink(missing_ok=True)
 
 
 def _size(uri: str, name: str) -> int | None:

@@ -13,10 +13,9 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 _FOLDER = ".locks"
 
@@ -26,8 +25,24 @@ def is_local(uri: str) -> bool:
     return "://" not in uri
 
 
+class Hold:
+    """A lock that is held, until `release`."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Gives the lock back. A second call does nothing more."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)  # which unlocks it
+
+
 class FileLock:
-    """A lock that one holder at a time has, over all processes of this machine.
+    """A lock that one holder at a time has, over all tasks and processes of this machine.
+
+    Each hold has descriptors of its own, so that one that was given up shares nothing with the
+    next: the kernel's locks belong to a descriptor, and its number is used again.
 
     Args:
         path: of the file to lock; it and its folder are made, and stay.
@@ -35,78 +50,107 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._table = _opened(path)
-        self._door = _opened(path.with_suffix(".door"))
+        self._table = path
+        self._door = path.with_name(f"{path.name}.door")
 
-    def try_acquire(self) -> bool:
-        """Takes the lock if it is free and nobody waits for it."""
-        if not _try_flock(self._door):
-            return False
+    def try_acquire(self) -> Hold | None:
+        """Takes the lock if it is free and nobody waits for it; None if not.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        return self._acquire(fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    async def acquire(self) -> Hold:
+        """Takes the lock, waiting for it behind those who came before.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        if (hold := self.try_acquire()) is not None:
+            return hold
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Hold] = loop.create_future()
+        # A thread of its own, which the end of the process does not wait for.
+        threading.Thread(target=self._wait, args=(loop, answer), daemon=True).start()
+        return await answer
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Holds the lock, once it is free.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        hold = await self.acquire()
         try:
-            return _try_flock(self._table)
+            yield
         finally:
-            fcntl.flock(self._door, fcntl.LOCK_UN)
+            hold.release()
 
-    async def acquire(self) -> None:
-        """Takes the lock, waiting for it behind those who came before."""
-        if self.try_acquire():
-            return
-        waiting = asyncio.create_task(asyncio.to_thread(self._acquire_blocking))
+    @contextlib.contextmanager
+    def held_if_free(self) -> Iterator[bool]:
+        """Holds the lock if it is free; the value says whether.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        hold = self.try_acquire()
         try:
-            await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            # The thread cannot be called back: what it gets is given back.
-            waiting.add_done_callback(lambda _: self.release())
-            raise
-
-    def release(self) -> None:
-        """Gives the lock back."""
-        fcntl.flock(self._table, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        """Gives the lock back for good. A second call does nothing more."""
-        for descriptor in (self._table, self._door):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-
-    async def __aenter__(self) -> Self:
-        await self.acquire()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
-
-    def _acquire_blocking(self) -> None:
-        fcntl.flock(self._door, fcntl.LOCK_EX)
-        try:
-            fcntl.flock(self._table, fcntl.LOCK_EX)
+            yield hold is not None
         finally:
-            fcntl.flock(self._door, fcntl.LOCK_UN)
+            if hold is not None:
+                hold.release()
+
+    def _wait(self, loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[Hold]") -> None:
+        """Takes the lock in a thread, and gives it back where nobody waits for it any more."""
+        try:
+            hold, error = self._acquire(fcntl.LOCK_EX), None
+        except OSError as failed:
+            hold, error = None, failed
+
+        def deliver() -> None:
+            if hold is None:
+                if not answer.done():
+                    answer.set_exception(error or AssertionError("flock waits until it is locked"))
+            elif answer.done():
+                hold.release()
+            else:
+                answer.set_result(hold)
+
+        try:
+            loop.call_soon_threadsafe(deliver)
+        except RuntimeError:  # the loop has ended
+            if hold is not None:
+                hold.release()
+
+    def _acquire(self, operation: int) -> Hold | None:
+        with contextlib.ExitStack() as unless_locked:
+            door, table = _opened(self._door), _opened(self._table)
+            unless_locked.callback(os.close, table)
+            try:
+                fcntl.flock(door, operation)
+                fcntl.flock(table, operation)
+            except BlockingIOError:
+                return None
+            finally:
+                os.close(door)
+            unless_locked.pop_all()
+        return Hold(table)
 
 
 class NoLock:
     """Stands in for a lock where there is none: on an object store."""
 
-    def try_acquire(self) -> bool:
-        """Always lets in."""
-        return True
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Lets everybody in."""
+        yield
 
-    def release(self) -> None:
-        """Nothing to give back."""
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
+    @contextlib.contextmanager
+    def held_if_free(self) -> Iterator[bool]:
+        """Lets everybody in."""
+        yield True
 
 
 TableLock = FileLock | NoLock
@@ -127,37 +171,14 @@ def table_lock(uri: str, name: str) -> TableLock:
 
 @contextlib.asynccontextmanager
 async def write_lock(uri: str, table: str) -> AsyncIterator[None]:
-    """Holds the lock under which every commit to a table is made, for work besides the writer's.
+    """Holds the lock under which every commit to a table is made.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    lock = table_lock(uri, f"{table}.write")
-    try:
-        async with lock:
-            yield
-    finally:
-        lock.close()
-
-
-@contextlib.contextmanager
-def held_if_free(lock: TableLock) -> Iterator[bool]:
-    """Holds a lock if it is free; the value says whether."""
-    free = lock.try_acquire()
-    try:
-        yield free
-    finally:
-        if free:
-            lock.release()
+    async with table_lock(uri, f"{table}.write").held():
+        yield
 
 
 def _opened(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-
-
-def _try_flock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

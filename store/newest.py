@@ -5,10 +5,14 @@ moment are sorted, one that a sample of the table's dates puts a little before t
 where that was not early enough, all are.
 """
 
+import asyncio
 import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
+from store.fetching import fetched
 from store.filters import ALWAYS
 from store.literals import literal
 from store.nearest import filtered
@@ -41,6 +45,13 @@ async def newest(
         offset: how many to leave out first.
         where: an SQL predicate.
     """
+    rows = await _page(table, columns, limit, offset, where)
+    return await asyncio.to_thread(to_dicts, rows)
+
+
+async def _page(
+    table: "AsyncTable", columns: list[str], limit: int, offset: int, where: str
+) -> pa.Table:
     since = await _since(table, offset + limit, where)
     if since is not None:
         recent = f"created_at >= {literal(since)}"
@@ -50,13 +61,13 @@ async def newest(
             return found
     if offset < LATE_OFFSET:
         return await _sorted(table, columns, limit, offset, where)
-    order = [row["id"] for row in await _sorted(table, _ORDERED_BY, limit, offset, where)]
-    return await _fetched(table, columns, order)
+    order = await _sorted(table, _ORDERED_BY, limit, offset, where)
+    return await fetched(table, order["id"].to_pylist(), columns)
 
 
 async def _sorted(
     table: "AsyncTable", columns: list[str], limit: int, offset: int, where: str
-) -> list[dict[str, Any]]:
+) -> pa.Table:
     from lancedb.query import ColumnOrdering  # noqa: PLC0415 - see store.engine
 
     order = [
@@ -64,15 +75,7 @@ async def _sorted(
         ColumnOrdering(column_name="id"),
     ]
     rows = filtered(table.query(), where).order_by(order).select(columns)
-    return to_dicts(await rows.limit(limit).offset(offset).to_arrow())
-
-
-async def _fetched(table: "AsyncTable", columns: list[str], ids: list[str]) -> list[dict[str, Any]]:
-    if not ids:
-        return []
-    rows = table.query().where(f"id IN ({', '.join(map(literal, ids))})").select(columns)
-    by_id = {row["id"]: row for row in to_dicts(await rows.to_arrow())}
-    return [by_id[each] for each in ids if each in by_id]
+    return await rows.limit(limit).offset(offset).to_arrow()
 
 
 async def _since(table: "AsyncTable", needed: int, where: str) -> datetime | None:

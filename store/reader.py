@@ -4,7 +4,15 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from store.errors import FilterError, QueryError, StoreClosedError, StoreError, StoreReadError
+from store.engine import is_gone, is_panic
+from store.errors import (
+    FilterError,
+    QueryError,
+    StoreClosedError,
+    StoreError,
+    StoreMovedError,
+    StoreReadError,
+)
 from store.filters import compile_filter
 from store.literals import literal
 from store.metadata import Registry, split_metadata
@@ -170,15 +178,25 @@ class Reader:
             yield
         except StoreError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if not isinstance(error, Exception) and not is_panic(error):
+                raise
+            if is_gone(self._table.name, error):
+                raise StoreMovedError from error
             raise StoreReadError("the index could not be read", detail=repr(error)) from error
 
 
 def refuse_empty(filter: Any) -> None:
-    """Refuses a filter that every image matches without saying so.
+    """Refuses a filter with an empty part: that matches every image without saying so.
 
     Raises:
-        FilterError: it is empty.
+        FilterError: it has one.
     """
-    if not filter:
-        raise FilterError("the filter is empty: it would match every image")
+    if isinstance(filter, Mapping):
+        if not filter:
+            raise FilterError("the filter has an empty part {}: that would match every image")
+        for part in filter.values():
+            refuse_empty(part)
+    elif isinstance(filter, list):
+        for part in filter:
+            refuse_empty(part)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from store.fetching import as_matrix
 from store.filters import ALWAYS
 from store.nearest import nearest
 from store.sampling import sample_rows
@@ -39,7 +40,7 @@ async def estimate_recall(table: "AsyncTable", sample: int = SAMPLE) -> float | 
     if rows <= TOP + 1:
         return None
     queries = await sample_rows(table, rows, sample, ["id", "vector"])
-    ids, vectors = queries["id"].to_pylist(), _matrix(queries["vector"])
+    ids, vectors = queries["id"].to_pylist(), as_matrix(queries["vector"])
     least = await _tenth_best(table, vectors)
     shares = [
         await _share_found(table, *each) for each in zip(ids, vectors, least.tolist(), strict=True)
@@ -51,8 +52,9 @@ async def _share_found(
     table: "AsyncTable", own_id: str, vector: FloatVector, least: float
 ) -> float:
     found = await nearest(table, vector.copy(), TOP + 1, ["id"], ALWAYS)
-    others = [row for row in found if row["id"] != own_id][:TOP]
-    return sum(float(1 - row["_distance"]) >= least - _TOLERANCE for row in others) / TOP
+    pairs = zip(found["id"].to_pylist(), found["_distance"].to_pylist(), strict=True)
+    others = [distance for each, distance in pairs if each != own_id][:TOP]
+    return sum(1 - distance >= least - _TOLERANCE for distance in others) / TOP
 
 
 async def _tenth_best(table: "AsyncTable", queries: FloatVector) -> FloatVector:
@@ -68,12 +70,5 @@ async def _tenth_best(table: "AsyncTable", queries: FloatVector) -> FloatVector:
 
 def _better(best: FloatVector, queries: FloatVector, column: pa.Array) -> FloatVector:
     """The highest similarities, those of some more rows taken in."""
-    scores = np.concatenate([best, queries @ _matrix(column).T], axis=1)
+    scores = np.concatenate([best, queries @ as_matrix(column).T], axis=1)
     return np.partition(scores, -(TOP + 1), axis=1)[:, -(TOP + 1) :]
-
-
-def _matrix(column: pa.Array | pa.ChunkedArray) -> FloatVector:
-    """The vectors of a column, float32 [rows, dim], of unit length."""
-    joined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    flat = np.array(joined.flatten().to_numpy(zero_copy_only=False), np.float32)
-    return flat.reshape(len(joined), -1) if len(joined) else flat.reshape(0, 1)

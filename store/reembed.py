@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -16,8 +17,8 @@ import pyarrow as pa
 from store.attempts import translated, until_committed
 from store.engine import connect, ensure_ready, made_by, table_schema
 from store.errors import StoreError, StoreOpenError
-from store.kept import KeptTable, kept_tables, older_tables
-from store.lock import held_if_free, table_lock, write_lock
+from store.kept import KeptTable, delete_table, kept_tables, older_tables
+from store.lock import is_local, table_lock, write_lock
 from store.rebuild import Embed, Listener, Rebuild, Tables
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
@@ -26,7 +27,6 @@ from store.tables import (
     MARK_BUILDING,
     MARK_SUPERSEDED,
     current_table,
-    drop,
     is_building,
     is_remains,
     is_superseded,
@@ -80,12 +80,13 @@ class Reembedding:
             StoreOpenError: the index cannot be opened.
         """
         with translated():
+            _refuse_unless_folder(settings.store_uri)
             connection = await connect(settings)
             if await current_table(connection) is None:
-                raise ReembedError("there is no index yet: the service makes one as it starts")
+                raise _no_index(settings.store_uri)
             lock = table_lock(connection.uri, "reembed")
         try:
-            with held_if_free(lock) as free:
+            with lock.held_if_free() as free:
                 if not free:
                     raise ReembedError("another `image-search reembed` is at work on this index")
                 reembedding = cls(connection, settings)
@@ -93,7 +94,6 @@ class Reembedding:
                     await reembedding._tidy()
                 yield reembedding
         finally:
-            lock.close()
             connection.close()
 
     async def model(self) -> ModelIdentity:
@@ -111,7 +111,7 @@ class Reembedding:
             return
         if start_over:
             with translated():
-                await drop(self._connection, name)
+                await delete_table(self._connection, name)
             return
         maker = made_by(await self._schema(name))
         if (maker.model, maker.pretrained) != (model, pretrained):
@@ -162,7 +162,7 @@ class Reembedding:
         with translated():
             older = await older_tables(self._connection, await self._current())
             for name in older:
-                await drop(self._connection, name)
+                await delete_table(self._connection, name)
             return len(older)
 
     async def _tidy(self) -> None:
@@ -170,7 +170,7 @@ class Reembedding:
         current = await self._current()
         for name in await table_names(self._connection):
             if name != current and is_remains(await schema_of(self._connection, name)):
-                await drop(self._connection, name)
+                await delete_table(self._connection, name)
         async with write_lock(self._uri, current):
             table = await self._connection.open_table(current)
             for key, is_marked in ((MARK_BUILDING, is_building), (MARK_SUPERSEDED, is_superseded)):
@@ -207,6 +207,20 @@ class Reembedding:
 
     async def _schema(self, name: str) -> pa.Schema:
         return await (await self._connection.open_table(name)).schema()
+
+
+def _refuse_unless_folder(uri: str) -> None:
+    """Looks before connecting, which would make the folder."""
+    if not is_local(uri) or Path(uri).is_dir():
+        return
+    if Path(uri).exists():
+        raise ReembedError(f"IMAGE_SEARCH_STORE_URI must name a folder, and {uri} is none")
+    raise _no_index(uri)
+
+
+def _no_index(uri: str) -> ReembedError:
+    place = Path(uri).absolute() if is_local(uri) else uri
+    return ReembedError(f"there is no index yet at {place}: the service makes one as it starts")
 
 
 async def _may_switch(rebuild: Rebuild, *, leave_out_failed: bool) -> bool:

@@ -2,11 +2,14 @@
 
 Under load there are some dozen commits a second. To keep each one's version for an hour would cost
 a disk full of half-joined fragments, and seconds to look through them in each round of upkeep. So
-the youngest all stay, and of the older ones the last of each minute, up to the age that is set.
+the youngest all stay, and of the older ones two of each minute: the last, and the one before most
+rows were deleted. A version's age counts from when it was replaced: until then it was the table.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from store.schemas import TableVersion
@@ -18,7 +21,10 @@ RECENT = timedelta(minutes=2)
 """Age up to which every version stays: no request reads for that long."""
 
 STEP = timedelta(minutes=1)
-"""One version stays in each of these."""
+"""Two versions stay in each of these."""
+
+AT_ONCE = 200
+"""Versions that are removed with the writers waiting."""
 
 
 def superfluous(versions: Sequence[TableVersion], now: datetime, keep: timedelta) -> list[int]:
@@ -32,23 +38,37 @@ def superfluous(versions: Sequence[TableVersion], now: datetime, keep: timedelta
     Returns:
         Their numbers.
     """
-    dropped: list[int] = []
-    step: float | None = None
-    for version in versions[1:]:
-        age = now - version.created_at
-        if age <= RECENT:
-            continue
-        previous, step = step, version.created_at.timestamp() // STEP.total_seconds()
-        if age > keep or step == previous:
-            dropped.append(version.version)
-    return dropped
+    old: list[_Replaced] = []
+    for newer, version in pairwise(versions):
+        if now - newer.created_at > RECENT:
+            lost = (version.rows or 0) - (newer.rows or 0)
+            old.append(_Replaced(version.version, newer.created_at, max(0, lost)))
+    kept = set()
+    for _, group in groupby(old, key=lambda each: each.at.timestamp() // STEP.total_seconds()):
+        step = [each for each in group if now - each.at <= keep]
+        kept |= {each.version for each in step[:1]}
+        kept |= {each.version for each in step if each.lost and each.lost == _most_lost(step)}
+    return [each.version for each in old if each.version not in kept]
 
 
-def remove_versions(dataset: "LanceDataset", numbers: Sequence[int]) -> str:
+@dataclass(frozen=True)
+class _Replaced:
+    """A version that is not the newest: when it was replaced, and the rows it had more."""
+
+    version: int
+    at: datetime
+    lost: int
+
+
+def _most_lost(versions: Sequence[_Replaced]) -> int:
+    return max(each.lost for each in versions)
+
+
+def remove_versions(dataset: "LanceDataset", numbers: Sequence[int]) -> int:
     """Removes versions, and the files that no other version needs. Blocks.
 
     Returns:
-        What was done.
+        How many there were.
     """
     stats = dataset.cleanup_old_versions(versions=list(numbers), error_if_tagged_old_versions=False)
-    return f"removed {stats.old_versions} versions"
+    return int(stats.old_versions)

@@ -3,17 +3,23 @@
 import asyncio
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from itertools import compress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from store.cutoff import KEEP_ALL, background, cutoff_score
 from store.errors import QueryError
+from store.fetching import fetched
 from store.filters import ALWAYS, compile_filter
 from store.fusion import fuse
-from store.literals import literal
 from store.metadata import Registry
-from store.nearest import Found, filtered, nearest, with_distances
+from store.nearest import filtered, nearest, with_distances
 from store.newest import newest as newest_rows
-from store.rows import check_vector, score_of, selected, to_dicts, to_hit
+from store.rows import check_vector, selected, to_dicts, to_hit
 from store.schemas import FloatVector, Hit, SearchQuery
 from store.values import is_unicode
 
@@ -29,7 +35,7 @@ FUSION_DEPTH = 1000
 # From here on only ids are ranked, and the rows of the page fetched after that.
 LATE_OFFSET = 200
 
-_T = TypeVar("_T")
+Found = dict[str, Any]
 
 
 def check_query(query: SearchQuery, dim: int) -> SearchQuery:
@@ -87,21 +93,21 @@ async def search(table: "AsyncTable", query: SearchQuery) -> list[Hit]:
     elif query.vector is not None:
         found = await _by_picture(view, query, query.vector)
     else:
-        found = await view.newest(query.limit, query.offset)
-    return [to_hit(row, registry) for row in found]
+        rows = await view.newest(query.limit, query.offset)
+        return await asyncio.to_thread(_hits, rows, registry)
+    return await asyncio.to_thread(_hits_of, found, registry)
 
 
-async def _by_picture(view: "_View", query: SearchQuery, vector: FloatVector) -> list[Found]:
+async def _by_picture(view: "_View", query: SearchQuery, vector: FloatVector) -> pa.Table:
     """The nearest to a picture."""
     least = max(_least(query), await view.cutoff(vector) if query.cutoff else KEEP_ALL)
-    if query.offset < LATE_OFFSET:
-        found = await view.nearest(vector, query.offset + query.limit)
-        return _page(_from(least, found), query)
-    found = await view.nearest(vector, query.offset + query.limit, ["id"])
-    return await view.scored(vector, [row["id"] for row in _page(_from(least, found), query)])
+    is_late = query.offset >= LATE_OFFSET
+    found = await view.nearest(vector, query.offset + query.limit, ["id"] if is_late else None)
+    page = found.filter(pa.array(_scores(found) >= least)).slice(query.offset, query.limit)
+    return await view.scored(vector, page["id"].to_pylist()) if is_late else page
 
 
-async def _fused(view: "_View", query: SearchQuery) -> list[Found]:
+async def _fused(view: "_View", query: SearchQuery) -> pa.Table:
     """Fuses nearest to the picture, nearest to the text's vector and matches of the text.
 
     The score stays the similarity to the picture, or without one to the text's vector, so it need
@@ -114,32 +120,44 @@ async def _fused(view: "_View", query: SearchQuery) -> list[Found]:
         *(view.nearest(vector, depth, ["id"]) for vector in vectors),
         view.matching(text, depth),
     )
-    order = fuse([[row["id"] for row in ranking] for ranking in rankings])
-    if query.min_score is None and not query.cutoff:
-        return await view.scored(vectors[0], _page(order, query))
-    found = _from(_least(query), await view.scored(vectors[0], order))
+    ids = [ranking["id"].to_pylist() for ranking in rankings]
+    order = await asyncio.to_thread(fuse, ids)
+    if query.min_score is not None or query.cutoff:
+        order = await _relevant(view, query, vectors[0], order, depth)
+    return await view.scored(vectors[0], order[query.offset : query.offset + query.limit])
+
+
+async def _relevant(
+    view: "_View", query: SearchQuery, vector: FloatVector, order: list[str], depth: int
+) -> list[str]:
+    """What of a fusion passes the query's ``min_score`` and ``cutoff``."""
+    found = await view.scored(vector, order, ["id"])
+    order, scores = found["id"].to_pylist(), _scores(found)
+    kept = scores >= _least(query)
     if query.cutoff:
-        cut = await view.cutoff(vectors[0])
         # A stored text with every word that was asked for is relevant, whatever its picture shows.
-        named = {row["id"] for row in await view.matching(text, depth, every_word=True)}
-        found = [row for row in found if _score(row) >= cut or row["id"] in named]
-    return _page(found, query)
+        matches = await view.matching(query.text or "", depth, every_word=True)
+        named = set(matches["id"].to_pylist())
+        kept &= (scores >= await view.cutoff(vector)) | [each in named for each in order]
+    return list(compress(order, kept.tolist()))
 
 
 def _least(query: SearchQuery) -> float:
     return KEEP_ALL if query.min_score is None else query.min_score
 
 
-def _from(least: float, found: list[Found]) -> list[Found]:
-    return found if least == KEEP_ALL else [row for row in found if _score(row) >= least]
+def _scores(found: pa.Table) -> NDArray[np.float64]:
+    """What `score_of` makes of each row's distance, float64 [rows]."""
+    distances = found["_distance"].to_numpy().astype(np.float64)
+    return np.asarray(np.clip(1 - distances, -1, 1).round(6))
 
 
-def _score(row: Found) -> float:
-    return score_of(row["_distance"])
+def _hits_of(found: pa.Table, registry: Registry) -> list[Hit]:
+    return _hits(to_dicts(found), registry)
 
 
-def _page(ranked: list[_T], query: SearchQuery) -> list[_T]:
-    return ranked[query.offset : query.offset + query.limit]
+def _hits(rows: list[Found], registry: Registry) -> list[Hit]:
+    return [to_hit(row, registry) for row in rows]
 
 
 class _View:
@@ -155,19 +173,21 @@ class _View:
 
     async def nearest(
         self, vector: FloatVector, count: int, columns: list[str] | None = None
-    ) -> list[Found]:
+    ) -> pa.Table:
         named = self._columns if columns is None else columns
         return await nearest(self._table, vector, count, named, self._where)
 
     async def cutoff(self, vector: FloatVector) -> float:
         """The least score of a relevant row; see `store.cutoff`."""
-        best = await self.nearest(vector, 1, ["id"])
-        if not best:
+        best = await nearest(
+            self._table, vector, 1, ["id"], self._where, any_of_equals=True
+        )
+        if not best.num_rows:
             return KEEP_ALL
         scores, rows = await background(self._table, vector)
-        return cutoff_score(_score(best[0]), scores, rows)
+        return cutoff_score(float(_scores(best)[0]), scores, rows)
 
-    async def matching(self, text: str, count: int, *, every_word: bool = False) -> list[Found]:
+    async def matching(self, text: str, count: int, *, every_word: bool = False) -> pa.Table:
         """The rows whose text has any of the words, or every one, by BM25, then id."""
         from lancedb.query import FullTextOperator, MatchQuery  # noqa: PLC0415 - see store.engine
 
@@ -176,7 +196,46 @@ class _View:
         matches = self._table.query().nearest_to_text(MatchQuery(text, "text", operator=operator))
         rows = filtered(matches, self._where)
         found = await rows.select(["id", "_score"]).limit(count).to_arrow()
-        return sorted(to_dicts(found), key=lambda row: (-row["_score"], row["id"]))
+        return found.sort_by([("_score", "descending"), ("id", "ascending")])
+
+    async def scored(
+        self, vector: FloatVector, ids: list[str], columns: list[str] | None = None
+    ) -> pa.Table:
+        """The rows of these ids in this order, with their distance to the vector."""
+        named = self._columns if columns is None else columns
+        found = await fetched(self._table, ids, [*named, "vector"])
+        return await asyncio.to_thread(with_distances, found, vector)
+
+
+async def newest(self, limit: int, offset: int) -> list[Found]:
+        return await newest_rows(self._table, self._columns, limit, offset, self._where)
+
+    async def nearest(
+        self, vector: FloatVector, count: int, columns: list[str] | None = None
+    ) -> pa.Table:
+        named = self._columns if columns is None else columns
+        return await nearest(self._table, vector, count, named, self._where)
+
+    async def cutoff(self, vector: FloatVector) -> float:
+        """The least score of a relevant row; see `store.cutoff`."""
+        best = await nearest(
+            self._table, vector, 1, ["id"], self._where, any_of_equals=True
+        )
+        if not best.num_rows:
+            return KEEP_ALL
+        scores, rows = await background(self._table, vector)
+        return cutoff_score(float(_scores(best)[0]), scores, rows)
+
+    async def matching(self, text: str, count: int, *, every_word: bool = False) -> pa.Table:
+        """The rows whose text has any of the words, or every one, by BM25, then id."""
+        from lancedb.query import FullTextOperator, MatchQuery  # noqa: PLC0415 - see store.engine
+
+        # A MatchQuery takes its text as words: there is no query syntax in it.
+        operator = FullTextOperator.AND if every_word else FullTextOperator.OR
+        matches = self._table.query().nearest_to_text(MatchQuery(text, "text", operator=operator))
+        rows = filtered(matches, self._where)
+        found = await rows.select(["id", "_score"]).limit(count).to_arrow()
+        return found.sort_by([("_score", "descending"), ("id", "ascending")])
 
     async def scored(self, vector: FloatVector, ids: list[str]) -> list[Found]:
         """The rows of these ids in this order, with their distance to the vector."""
@@ -199,6 +258,9 @@ async def near(
     """The images at least this similar to a checked vector, nearest first, but for one id."""
     registry = Registry.from_schema(await table.schema())
     # One more, instead of a filter: a filter on the id of nearly all rows costs more than the rest.
-    found = await nearest(table, vector, limit + 1, selected(registry), ALWAYS)
-    hits = [to_hit(row, registry) for row in found if row["id"] != excluded_id]
+    found = await nearest(
+        table, vector, limit + 1, selected(registry), ALWAYS, any_of_equals=True
+    )
+    rows = found.filter(pc.field("id") != excluded_id)
+    hits = await asyncio.to_thread(_hits_of, rows, registry)
     return [hit for hit in hits if hit.score is not None and hit.score >= min_score][:limit]

@@ -19,7 +19,7 @@ class StoreSettings(BaseSettings):
     store_max_commit_rows: int = Field(
         default=256,
         ge=1,
-        le=10_000,
+        le=1000,
         description="how many waiting adds and deletes one commit takes at most",
     )
     store_queue_size: int = Field(
@@ -66,5 +66,7 @@ class StoreSettings(BaseSettings):
 
     @field_validator("store_uri")
     @classmethod
-    def _expand_home(cls, value: str) -> str:
-        return str(Path(value).expanduser()) if value.startswith("~") else value
+    def _as_folder(cls, value: str) -> str:
+        """A folder's path, however it was written; an object store's URI as it is."""
+        path = value.removeprefix("file://")
+        return value if "://" in path else str(Path(path).expanduser())

@@ -82,6 +82,8 @@ def current_name(schemas: Schemas) -> str | None:
         StoreOpenError: the table that is the index, or each there is, cannot be read.
     """
     names = newest_first(schemas)
+    if names == [FIRST_TABLE] and schemas[FIRST_TABLE] is None:
+        return None  # the first table's making broke off, or goes on at this moment
     if names and all(schemas[name] is None for name in names):
         raise _unreadable(names[0])
     for position, name in enumerate(names):

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from store.chores import Chores
-from store.lock import held_if_free, table_lock
+from store.lock import table_lock
 from store.reports import read_report, write_report
 from store.schemas import UpkeepReport
 from store.settings import StoreSettings
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 THOROUGH_EVERY_S = 4.0
-RECALL_EVERY_S = 600.0
-"""Seconds between two thorough rounds, and two measurements of the recall, at the least."""
+"""Seconds between two thorough rounds, at the least."""
+
+CHORE_S = 3600.0
+"""Seconds after which a chore is given up: a panic in Lance leaves its caller waiting for ever."""
+
+CLOSE_S = 30.0
 
 
 class Upkeep:
@@ -45,7 +49,7 @@ class Upkeep:
         self._due = asyncio.Event()
         self._one_round = asyncio.Lock()
         self._commits = 0
-        self._thorough_at = self._recall_at = -math.inf
+        self._thorough_at = -math.inf
         self.runs = 0
         self.failures = 0
         self.last: UpkeepReport | None = None
@@ -67,7 +71,7 @@ class Upkeep:
             How it went; None if another process is at it.
         """
         async with self._one_round:
-            with held_if_free(self._lock) as free:
+            with self._lock.held_if_free() as free:
                 if not free:
                     return None
                 self._commits = 0
@@ -81,11 +85,18 @@ class Upkeep:
         written = await asyncio.to_thread(read_report, *self._place)
         return written or self.last
 
+    def hurry(self) -> None:
+        """Asks for a thorough round at once: the table has become another."""
+        self._thorough_at = -math.inf
+        self._due.set()
+
     async def close(self) -> None:
-        """Ends the task, at the next step of a round."""
+        """Ends the task, at the next step of a round, and waits for a round that goes on."""
         self._task.cancel()
         await asyncio.wait([self._task])
-        self._lock.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S), self._one_round:
+                pass
 
     async def _run(self) -> None:
         while True:
@@ -100,36 +111,27 @@ class Upkeep:
 
     async def _round(self, *, everything: bool) -> UpkeepReport:
         began = time.monotonic()
-        before = await self.latest()
         did: list[str] = []
-        result, recall = "ok", before.recall if before else None
-        try:
-            did += await self._chores.join_fragments(everything=everything)
-            if everything or began - self._thorough_at >= THOROUGH_EVERY_S:
-                did += await self._thorough(everything=everything)
-                recall = await self._recall(recall, everything=everything)
-            self.runs += 1
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # a panic in Lance is no Exception
-            logger.exception("upkeep of the index failed")
-            self.failures += 1
-            # Lance's own words may name paths: they are in the log.
-            result = f"failed: {type(error).__name__}; the log has the details"
+        failed: list[str] = []
+        thorough = everything or began - self._thorough_at >= THOROUGH_EVERY_S
+        for name, chore in self._chores.all(thorough=thorough, everything=everything):
+            try:
+                async with asyncio.timeout(CHORE_S):
+                    did += await chore()
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # a panic in Lance is no Exception
+                logger.exception("upkeep of the index: %s failed", name)
+                # Lance's own words may name paths: they are in the log.
+                failed.append(f"{name} ({type(error).__name__})")
+        if thorough:
+            self._thorough_at = time.monotonic()
+        return await self._report(began, did, failed)
+
+    async def _report(self, began: float, did: list[str], failed: list[str]) -> UpkeepReport:
+        self.runs += not failed
+        self.failures += bool(failed)
+        before = await self.latest()
+        recall = self._chores.recall or (before.recall if before else None)
+        result = f"failed: {', '.join(failed)}; the log has the details" if failed else "ok"
         return UpkeepReport(datetime.now(UTC), time.monotonic() - began, result, did, recall)
-
-    async def _thorough(self, *, everything: bool) -> list[str]:
-        did = await self._chores.keep_vector_index()
-        did += await self._chores.keep_scalar_indexes()
-        did += await self._chores.fold_in_new_rows(everything=everything)
-        did += await self._chores.remove_old_versions()
-        self._thorough_at = time.monotonic()
-        return did
-
-    async def _recall(self, before: float | None, *, everything: bool) -> float | None:
-        measured_lately = time.monotonic() - self._recall_at < RECALL_EVERY_S
-        if before is not None and measured_lately and not everything:
-            return before
-        recall = await self._chores.recall(before)
-        self._recall_at = time.monotonic()
-        return recall

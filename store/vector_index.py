@@ -28,6 +28,8 @@ SAMPLE_RATE = 256
 # Rows added later go into the partitions there are. They grow with the table, and the time of a
 # search with them, until it has become this many times as large; then they are made anew.
 RETRAIN_GROWTH = 2
+# Of pylance's own caches, beside LanceDB's; its default bounds are 6 GiB and 1 GiB.
+_CACHE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,13 @@ async def _partitions(table: "AsyncTable", name: str) -> int:
 
         # Else the statistics hold all centroids, and Lance warns that they do.
         os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")
-        dataset = lance.dataset(uri, version=version, storage_options=options)
+        dataset = lance.dataset(
+            uri,
+            version=version,
+            storage_options=options,
+            index_cache_size_bytes=_CACHE_BYTES,
+            metadata_cache_size_bytes=_CACHE_BYTES,
+        )
         return dataset.stats.index_stats(name)
 
     said = await asyncio.to_thread(read)

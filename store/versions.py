@@ -1,13 +1,15 @@
 """The versions of a table: which there are, and going back to one."""
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from store.engine import open_dataset
 from store.errors import VersionError
 from store.schemas import TableVersion
-from store.tables import is_building
+from store.tables import is_building, is_superseded
 from store.values import format_timestamp
 
 if TYPE_CHECKING:
@@ -15,8 +17,15 @@ if TYPE_CHECKING:
 
 
 async def list_versions(table: "AsyncTable") -> list[TableVersion]:
-    """The versions that can be restored, newest first."""
+    """All versions of a table, newest first."""
     return [_version(each) for each in reversed(await table.list_versions())]
+
+
+async def restorable(table: "AsyncTable") -> list[TableVersion]:
+    """The versions that can be restored, newest first: not those of before it was complete."""
+    versions = await list_versions(table)
+    uri, options = await table.uri(), await table.latest_storage_options()
+    return await asyncio.to_thread(_finished, versions, uri, options)
 
 
 async def restore_version(table: "AsyncTable", version: int) -> None:
@@ -58,15 +67,27 @@ def pick_version(
 
 
 def _restore(uri: str, options: dict[str, str] | None, version: int) -> None:
-    import lance  # noqa: PLC0415 - heavy, see store.engine
-
     try:
-        past: Any = lance.dataset(uri, version=version, storage_options=options)
+        past = open_dataset(uri, options, version=version)
     except ValueError as error:
         raise VersionError(f"there is no version {version} (any more)", repr(error)) from error
-    if is_building(past.schema):
-        raise VersionError(f"version {version} is of a table that was not finished")
+    if is_building(past.schema) or is_superseded(past.schema):
+        raise VersionError(f"version {version} is of a table that was not in use")
     past.restore()
+
+
+def _finished(
+    versions: list[TableVersion], uri: str, options: dict[str, str] | None
+) -> list[TableVersion]:
+    """Those up to the first that was marked as being built: all after that were, too."""
+
+    def unfinished(version: TableVersion) -> bool:
+        try:
+            return is_building(open_dataset(uri, options, version=version.version).schema)
+        except ValueError:  # removed at this moment, as one of the oldest
+            return True
+
+    return versions[: bisect_left(versions, True, key=unfinished)]
 
 
 def _version(listed: dict[str, Any]) -> TableVersion:

@@ -11,14 +11,14 @@ power.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from store.commit import Committer
 from store.durable import sync_to_disk
-from store.engine import is_conflict
-from store.errors import StoreClosedError, StoreError, StoreWriteError
+from store.engine import is_conflict, is_gone, is_panic
+from store.errors import StoreClosedError, StoreError, StoreMovedError, StoreWriteError
 from store.lock import TableLock
 from store.operations import DeleteMatching, Group, Operation, grouped
 from store.settings import StoreSettings
@@ -28,8 +28,9 @@ ATTEMPTS = 6
 FIRST_PAUSE_S = 0.02
 # A panic inside LanceDB leaves its caller waiting for ever; every other write would wait with it.
 COMMIT_TIMEOUT_S = 300.0
-# Of the time that a commit took, so much passes before the next one begins: callers that come one
-# after another hardly notice, many at once are written in fewer commits, and searches go on.
+# Of the time that a commit took, so much passes before the next one begins. A commit of one row
+# takes some 8 ms: before the same caller's next picture is fetched and embedded, its rest is over.
+# Many callers at once are written in fewer commits, and searches keep a share of the processor.
 REST_SHARE = 0.5
 MOST_REST_S = 0.05
 _T = TypeVar("_T")
@@ -68,7 +69,7 @@ class Writer:
         self._max_rows = settings.store_max_commit_rows
         size = settings.store_queue_size
         self._queue: asyncio.Queue[tuple[Operation, _Answer] | None] = asyncio.Queue(size)
-        self._closing = self._ended = False
+        self._closing = self._ended = self._hung = False
         self._task = asyncio.create_task(self._run(), name="store-writer")
         self.commits = 0
         self.conflicts = 0
@@ -91,30 +92,41 @@ class Writer:
             StoreWriteError: the commit failed.
             StoreClosedError: the writer was closed before.
         """
-        if self._closing:
-            raise StoreClosedError("the index is closed")
+        self._refuse_if_ended()
         answer: _Answer = asyncio.get_running_loop().create_future()
         await self._queue.put((operation, answer))
-        if self._task.done():  # the queue was full until the writer had ended
-            raise StoreClosedError("the index is closed")
+        self._refuse_if_ended(waited=True)
         return await answer
 
     async def close(self) -> None:
         """Writes what waits, then ends the task."""
-        if not self._closing:
+        if not (self._closing or self._task.done()):
             self._closing = True
             await self._queue.put(None)
         await asyncio.wait([self._task])
-        self._lock.close()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether operations can go through; not after a commit that never ended."""
+        return not self._task.done()
+
+    def _refuse_if_ended(self, *, waited: bool = False) -> None:
+        # A caller who waited for a place in the queue was there before the writer was closed.
+        if self._task.done() or (self._closing and not waited):
+            self._refuse_rest()
+            raise StoreClosedError("the index is closed")
 
     async def _run(self) -> None:
         try:
-            while not self._ended:
+            while not (self._ended or self._hung):
                 # A caller that was cancelled while it waited has taken its operation back.
                 batch = [each for each in await self._batch() if not each[1].done()]
                 began = time.monotonic()
                 for group in grouped(batch):
-                    await self._write(group)
+                    if self._hung:
+                        _refuse(group.callers())
+                    else:
+                        await self._write(group)
                 # Others have work for the processor too, and meanwhile more gathers for the next.
                 await asyncio.sleep(min(MOST_REST_S, REST_SHARE * (time.monotonic() - began)))
         finally:
@@ -134,27 +146,39 @@ class Writer:
 
     async def _write(self, group: Group[_Answer]) -> None:
         try:
-            async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                results = await self._written(group)
-        except asyncio.CancelledError:
-            raise
+            results = await self._written(group)
         except StoreError as error:
             results = [(answer, error) for answer in group.callers()]
         except BaseException as error:
+            if not isinstance(error, Exception) and not is_panic(error):
+                raise
             logger.exception("a commit failed")
-            fault = StoreWriteError("the index could not be written", detail=repr(error))
+            fault = _fault(error, self._committer.table)
             results = [(answer, fault) for answer in group.callers()]
         for answer, result in results:
             _deliver(answer, result)
 
     async def _written(self, group: Group[_Answer]) -> list[_Result]:
-        async with self._lock:
-            results = [*await self._put(group), *await self._delete(group)]
-            results += await self._alone(group)
+        async with self._lock.held():
+            results = await self._in_time(group)
         if self._folder is not None:
             await asyncio.to_thread(sync_to_disk, self._folder)
         self._committed()
         return results
+
+    async def _in_time(self, group: Group[_Answer]) -> list[_Result]:
+        """Writes a group; if that does not end, the writer does.
+
+        LanceDB may go on with a commit whose caller has gone, so nothing may follow it.
+        """
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                results = [*await self._put(group), *await self._delete(group)]
+                return results + await self._alone(group)
+        except TimeoutError as error:
+            logger.critical("a commit did not end: this process writes no more")
+            self._hung = True
+            raise StoreWriteError("the index could not be written", detail=repr(error)) from error
 
     async def _put(self, group: Group[_Answer]) -> list[_Result]:
         if not group.puts:
@@ -204,7 +228,18 @@ class Writer:
         while not self._queue.empty():
             waiting = self._queue.get_nowait()
             if waiting is not None:
-                _deliver(waiting[1], StoreClosedError("the index is closed"))
+                _refuse([waiting[1]])
+
+
+def _refuse(answers: Iterable[_Answer]) -> None:
+    for answer in answers:
+        _deliver(answer, StoreClosedError("the index is closed"))
+
+
+def _fault(error: BaseException, table: str) -> StoreError:
+    if is_gone(table, error):
+        return StoreMovedError()
+    return StoreWriteError("the index could not be written", detail=repr(error))
 
 
 def _deliver(answer: _Answer, result: Any) -> None:

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,15 @@ from store.engine import connect, made_by
 from store.index import ImageIndex
 from store.lock import table_lock
 from store.reembed import Reembedding
-from store.schemas import FloatVector, ModelIdentity, NewImage, SearchQuery, image_id
+from store.reports import write_report
+from store.schemas import (
+    FloatVector,
+    ModelIdentity,
+    NewImage,
+    SearchQuery,
+    UpkeepReport,
+    image_id,
+)
 from store.settings import StoreSettings
 from store.tables import schema_of, table_names
 from tests.cli.servers import CountingServer
@@ -173,10 +183,32 @@ def test_a_network_that_is_refused_is_said_in_one_line(
 class TestRefused:
     """Before any model is loaded."""
 
-    def test_without_an_index(self) -> None:
+    def test_without_an_index(self, tmp_path: Path) -> None:
+        folder = tmp_path / "index"
+        said = f"Error: there is no index yet at {folder}: the service makes one as it starts\n"
+        assert invoked() == (1, said)
+        assert not folder.exists()
+        folder.mkdir()
+        assert invoked() == (1, said)
+        assert not list(folder.iterdir())
+
+    def test_a_file_in_place_of_the_index(self, tmp_path: Path) -> None:
+        file = tmp_path / "index"
+        file.write_text("no index")
+        assert invoked() == (
+            1,
+            f"Error: IMAGE_SEARCH_STORE_URI must name a folder, and {file} is none\n",
+        )
+
+    def test_an_index_that_cannot_be_read_with_its_cause(self, tmp_path: Path) -> None:
+        run(table_of(tmp_path / "index", ["https://example.org/x"]))
+        # The folder of the locks is a file: whoever runs this, nothing can be locked.
+        shutil.rmtree(tmp_path / "index" / ".locks")
+        (tmp_path / "index" / ".locks").touch()
         status, said = invoked()
         assert (status, said.count("\n")) == (1, 1)
-        assert "there is no index yet" in said
+        assert said.startswith("Error: the index could not be read or written (")
+        assert ".locks" in said
 
     def test_a_misspelt_setting(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("IMAGE_SEARCH_CLIP_MODL", "x")
@@ -198,14 +230,12 @@ class TestRefused:
     def test_a_second_one_at_the_same_time(self, tmp_path: Path) -> None:
         run(table_of(tmp_path / "index", ["https://example.org/x"]))
         lock = table_lock(str(tmp_path / "index"), "reembed")
-        assert lock.try_acquire()
-        try:
+        with lock.held_if_free() as free:
+            assert free
             assert invoked() == (
                 1,
                 "Error: another `image-search reembed` is at work on this index\n",
             )
-        finally:
-            lock.close()
 
 
 @pytest.mark.usefixtures("_clean_environment")
@@ -241,7 +271,12 @@ def test_with_the_model_of_the_index_there_is_nothing_to_do(tmp_path: Path) -> N
     assert status == 0
     assert said.startswith(f"Nothing to do: the index is of the model {identity}.\nKept")
     assert run(tables()) == {"images_2": identity, "images": IDENTITY}
+    for table in ("images", "images_2"):
+        write_report(str(folder), table, UpkeepReport(datetime.now(UTC), 0.1, "ok", [], None))
     status, said = invoked("--delete-old")
+    assert {one.name for one in folder.iterdir()} == {
+        ".locks", "images_2.lance", "images_2.upkeep.json"
+    }  # fmt: skip
     assert (status, said.splitlines()[-1]) == (0, "Tables of earlier models deleted: 1.")
     assert run(tables()) == {"images_2": identity}
     assert invoked()[0] == 0

@@ -8,7 +8,7 @@ import pytest
 
 import store.writer
 from store.durable import set_aside_torn_manifests, sync_to_disk
-from store.errors import StoreWriteError
+from store.errors import StoreOpenError, StoreWriteError
 from tests.store.support import image, opened, run
 
 
@@ -37,8 +37,33 @@ def test_whole_manifests_stay(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:
             await index.upsert(image(1))
-        assert set_aside_torn_manifests(tmp_path / "images.lance") == []
-        assert set_aside_torn_manifests(tmp_path / "none.lance") == []
+        before = sorted((tmp_path / "images.lance" / "_versions").iterdir())
+        assert set_aside_torn_manifests(tmp_path / "images.lance")
+        assert sorted((tmp_path / "images.lance" / "_versions").iterdir()) == before
+        assert set_aside_torn_manifests(tmp_path / "none.lance")
+
+    run(check())
+
+
+def test_a_table_of_which_nothing_is_whole_is_not_made_anew(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1))
+        for manifest in (tmp_path / "images.lance" / "_versions").glob("*.manifest"):
+            manifest.write_bytes(b"")
+        with pytest.raises(StoreOpenError):
+            async with opened(tmp_path):
+                pass
+
+    run(check())
+
+
+def test_a_table_whose_making_broke_off_is_made_again(tmp_path: Path) -> None:
+    async def check() -> None:
+        (tmp_path / "images.lance" / "data").mkdir(parents=True)
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1))
+            assert await index.count() == 1
 
     run(check())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from store.lock import FileLock, held_if_free, table_lock, write_lock
+from store.lock import FileLock, table_lock, write_lock
 from tests.store.support import run
 
 HOLD = """
@@ -16,7 +16,7 @@ from pathlib import Path
 from store.lock import FileLock
 
 async def main():
-    async with FileLock(Path(sys.argv[1])):
+    async with FileLock(Path(sys.argv[1])).held():
         print("held", flush=True)
         await asyncio.sleep(1000)
 
@@ -36,32 +36,31 @@ def test_a_crash_of_the_holder_frees_it(tmp_path: Path) -> None:
     async def check() -> None:
         holder = held_by_another_process(tmp_path / "lock")
         lock = FileLock(tmp_path / "lock")
-        assert not lock.try_acquire()
+        assert lock.try_acquire() is None
         waiting = asyncio.create_task(lock.acquire())
         await asyncio.sleep(0.1)
         assert not waiting.done()
         holder.kill()
-        await waiting
+        (await waiting).release()
         holder.communicate()
-        lock.close()
 
     run(check())
 
 
 def test_who_waits_comes_before_who_had_it(tmp_path: Path) -> None:
     async def check() -> None:
-        greedy, patient = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
+        lock = FileLock(tmp_path / "lock")
         order: list[str] = []
 
         async def wait() -> None:
-            async with patient:
+            async with lock.held():
                 order.append("patient")
 
-        await greedy.acquire()
+        hold = await lock.acquire()
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(0.1)
-        greedy.release()
-        async with greedy:
+        hold.release()
+        async with lock.held():
             order.append("greedy")
         await waiting
         assert order == ["patient", "greedy"]
@@ -72,34 +71,38 @@ def test_who_waits_comes_before_who_had_it(tmp_path: Path) -> None:
 def test_many_holders_never_hold_it_together(tmp_path: Path) -> None:
     async def check() -> None:
         inside = 0
+        lock = FileLock(tmp_path / "lock")
 
         async def work() -> None:
             nonlocal inside
-            lock = FileLock(tmp_path / "lock")
             for _ in range(5):
-                async with lock:
+                async with lock.held():
                     inside += 1
                     assert inside == 1
                     await asyncio.sleep(0.001)
                     inside -= 1
-            lock.close()
 
         await asyncio.gather(*(work() for _ in range(5)))
 
     run(check())
 
 
-def test_one_who_gives_up_waiting_does_not_keep_it(tmp_path: Path) -> None:
+def test_one_who_gives_up_waiting_shares_nothing_with_the_next(tmp_path: Path) -> None:
     async def check() -> None:
-        holder, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
-        await holder.acquire()
-        waiting = asyncio.create_task(other.acquire())
-        await asyncio.sleep(0.05)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        holder.release()
-        async with asyncio.timeout(20), FileLock(tmp_path / "lock"):
+        lock = FileLock(tmp_path / "lock")
+        hold = await lock.acquire()
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await lock.acquire()
+        hold.release()
+        hold.release()  # a second time gives nothing back that is another's
+        async with asyncio.timeout(20):
+            again = await lock.acquire()
+        await asyncio.sleep(0.2)  # those who gave up have had and left it by now
+        assert lock.try_acquire() is None
+        again.release()
+        async with asyncio.timeout(20), lock.held():
             pass
 
     run(check())
@@ -107,14 +110,32 @@ def test_one_who_gives_up_waiting_does_not_keep_it(tmp_path: Path) -> None:
 
 def test_held_if_free_gives_back_only_what_it_got(tmp_path: Path) -> None:
     one, other = table_lock(str(tmp_path), "t.write"), table_lock(str(tmp_path), "t.write")
-    with held_if_free(one) as first:
+    with one.held_if_free() as first:
         assert first
-        with held_if_free(other) as second:
+        with other.held_if_free() as second:
             assert not second
-        with held_if_free(other) as third:
+        with other.held_if_free() as third:
             assert not third
-    with held_if_free(other) as last:
+    with other.held_if_free() as last:
         assert last
+
+
+def test_who_waits_to_write_does_not_bar_upkeep(tmp_path: Path) -> None:
+    async def check() -> None:
+        write, upkeep = (table_lock(str(tmp_path), f"t.{name}") for name in ("write", "upkeep"))
+        async with write.held():
+            waiting = asyncio.create_task(_held_once(tmp_path))
+            await asyncio.sleep(0.1)
+            with upkeep.held_if_free() as free:
+                assert free
+        await waiting
+
+    run(check())
+
+
+async def _held_once(folder: Path) -> None:
+    async with write_lock(str(folder), "t"):
+        pass
 
 
 def test_an_object_store_has_no_lock() -> None:

@@ -1,5 +1,6 @@
 """Opening: what is made, what is refused, what an import costs."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ from store.errors import (
     InvalidRowError,
     ModelMismatchError,
     StoreClosedError,
+    StoreMovedError,
     StoreOpenError,
 )
 from store.index import ImageIndex
@@ -119,3 +121,15 @@ def test_rows_that_cannot_be_searched_are_refused(tmp_path: Path, bad: NewImage)
 def test_importing_the_store_does_not_import_lancedb() -> None:
     code = "import sys, store.index; sys.exit('lancedb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_table_that_was_deleted_under_it_says_so(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1))
+            shutil.rmtree(tmp_path / "images.lance")
+            for asked in (index.count(), index.images(3), index.upsert(image(2))):
+                with pytest.raises(StoreMovedError):
+                    await asked
+
+    run(check())

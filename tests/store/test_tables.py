@@ -69,7 +69,7 @@ def test_the_index_is_one_table(schemas: dict[str, pa.Schema | None], current: s
 @pytest.mark.parametrize(
     "schemas",
     [
-        {"images": None},
+        {"images": None, "images_2": None},
         {"images": schema(superseded="images_2"), "images_2": None},
     ],
 )

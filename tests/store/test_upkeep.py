@@ -5,12 +5,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import lance
 import lancedb
 import pytest
 
 import store.chores
+import store.upkeep
 from store.compaction import FEW, TIERS, Fragment, compact, target_rows
-from store.lock import held_if_free, table_lock
+from store.lock import table_lock, write_lock
+from store.retention import remove_versions
 from store.schemas import SearchQuery
 from tests.store.support import image, opened, run, vector
 
@@ -133,11 +136,10 @@ def test_only_one_process_does_it_at_a_time(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:
             lock = table_lock(str(tmp_path), "images.upkeep")
-            with held_if_free(lock) as free:
+            with lock.held_if_free() as free:
                 assert free
                 assert await index.run_upkeep() is None
             assert await index.run_upkeep() is not None
-            lock.close()
 
     run(check())
 
@@ -155,7 +157,9 @@ def test_a_failure_is_told_and_tried_again(
                 patch.setattr(store.chores, "compact", fails)
                 report = await index.run_upkeep()
                 assert report is not None
-                assert report.result == "failed: OSError; the log has the details"
+                assert (
+                    report.result == "failed: joining fragments (OSError); the log has the details"
+                )
                 assert (await index.state()).upkeep == report
             again = await index.run_upkeep()
             assert again is not None
@@ -168,6 +172,56 @@ def test_a_failure_is_told_and_tried_again(
     assert "disk full" in caplog.text
 
 
+def test_a_chore_that_fails_or_hangs_keeps_no_other_from_being_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs(*_: Any) -> str:
+        await asyncio.sleep(1000)
+        return "never"
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1))
+            monkeypatch.setattr(store.chores, "ensure_vector_index", hangs)
+            monkeypatch.setattr(store.upkeep, "CHORE_S", 0.5)
+            monkeypatch.setattr(store.chores, "superfluous", lambda *_: [1])
+            report = await index.run_upkeep()
+            assert report is not None
+            assert report.result.startswith("failed: the vector index (TimeoutError);")
+            assert "removed 1 versions" in report.did
+
+    run(check())
+
+
+def test_a_restore_during_the_cleanup_keeps_its_files(tmp_path: Path) -> None:
+    """Both at once, many times: whichever comes first, what was restored can be read."""
+
+    async def check() -> None:
+        async with opened(tmp_path, store_upkeep_every=1000) as index:
+            for turn in range(6):
+                await index.upsert(image(turn, {"n": turn}))
+                wanted = (await index.versions())[0].version
+                await index.delete_matching({"n": {"$gte": 0}})
+                for n in range(3):
+                    await index.upsert(image(100 + n))
+                uri = str(tmp_path / "images.lance")
+                lock = write_lock(str(tmp_path), "images")
+                await asyncio.gather(
+                    index.restore(version=wanted),
+                    remove_under(lock, uri, [wanted]),
+                    return_exceptions=True,  # where it was removed first, there is none to restore
+                )
+                assert len(await index.search(SearchQuery(vector=vector(1), limit=100))) == (
+                    await index.count()
+                )
+
+    async def remove_under(lock: Any, uri: str, numbers: list[int]) -> None:
+        async with lock:
+            await asyncio.to_thread(lambda: remove_versions(lance.dataset(uri), numbers))
+
+    run(check())
+
+
 def test_a_step_that_loses_each_race_is_done_with_the_writers_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,9 +230,8 @@ def test_a_step_that_loses_each_race_is_done_with_the_writers_waiting(
 
     def loses(dataset: Any, *, everything: bool) -> str | None:
         lock = table_lock(str(tmp_path), "images.write")
-        with held_if_free(lock) as free:
+        with lock.held_if_free() as free:
             held.append(not free)
-        lock.close()
         if not held[-1]:
             raise RuntimeError("Retryable commit conflict for version 7")
         return real(dataset, everything=everything)

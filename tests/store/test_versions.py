@@ -7,12 +7,11 @@ from typing import Any
 import lance
 import pytest
 
-from store.engine import connect
-from store.errors import VersionError
+from store.errors import FilterError, VersionError
 from store.schemas import SearchQuery, TableVersion, image_id
 from store.settings import StoreSettings
-from store.tables import MARK_BUILDING, mark
-from store.versions import pick_version
+from store.tables import MARK_BUILDING, MARK_SUPERSEDED, mark, unmark
+from store.versions import pick_version, restore_version
 from tests.store.support import image, opened, run, url_of, vector
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -70,15 +69,44 @@ def test_back_before_the_columns_and_the_text_index(tmp_path: Path) -> None:
     run(check())
 
 
-def test_a_version_of_a_table_that_was_not_finished_is_refused(tmp_path: Path) -> None:
+def test_versions_of_before_the_table_was_complete_are_not_told(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:
+            table = index._table
+            await mark(table, MARK_BUILDING, "x")
             await index.upsert(image(1))
-            connection = await connect(StoreSettings(store_uri=str(tmp_path)))
-            await mark(await connection.open_table("images"), MARK_BUILDING, "x")
-            unfinished = (await index.versions())[0].version
-            with pytest.raises(VersionError, match="not finished"):
+            unfinished = int(await table.version())
+            await unmark(table, MARK_BUILDING)
+            finished = int(await table.version())
+            await index.upsert(image(2))
+            assert [each.version for each in await index.versions()] == [finished + 1, finished]
+            with pytest.raises(VersionError, match=f"no version {unfinished}"):
                 await index.restore(version=unfinished)
+            with pytest.raises(VersionError, match="not in use"):
+                await restore_version(table, unfinished)
+            await mark(table, MARK_SUPERSEDED, "")
+            await unmark(table, MARK_SUPERSEDED)
+            with pytest.raises(VersionError, match="not in use"):
+                await index.restore(version=finished + 2)
+            await index.upsert(image(3))
+
+    run(check())
+
+
+def test_a_folder_by_its_uri_is_a_folder(tmp_path: Path) -> None:
+    assert StoreSettings(store_uri=f"file://{tmp_path}").store_uri == str(tmp_path)
+    assert StoreSettings(store_uri="s3://bucket/index").store_uri == "s3://bucket/index"
+    assert "~" not in StoreSettings(store_uri="~/index").store_uri
+
+
+@pytest.mark.parametrize("part", [{}, {"$and": [{}]}, {"$or": [{}, {"n": 1}]}, {"$not": {}}])
+def test_a_filter_with_an_empty_part_deletes_nothing(tmp_path: Path, part: dict[str, Any]) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1, {"n": 1}))
+            with pytest.raises(FilterError, match="empty"):
+                await index.delete_matching(part)
+            assert await index.count() == 1
 
     run(check())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import store.writer
 from store.errors import StoreClosedError, StoreError, StoreWriteError
 from store.lock import NoLock
 from store.operations import Delete, Put, Upsert
@@ -18,6 +19,8 @@ from tests.store.support import image, opened, run, url_of
 
 class FakeCommitter:
     """Holds rows in a set; each commit first raises the next of the failures."""
+
+    table = "images"
 
     def __init__(self, *failures: BaseException | None) -> None:
         self.failures = list(failures)
@@ -190,6 +193,25 @@ def test_a_panic_in_the_engine_fails_its_callers_and_the_writer_goes_on() -> Non
         with pytest.raises(StoreWriteError):
             await writer.write(add(1))
         assert (await writer.write(add(2))).created
+        await writer.close()
+
+    run(check())
+
+
+def test_a_commit_that_never_ends_is_the_writers_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store.writer, "COMMIT_TIMEOUT_S", 0.05)
+
+    async def check() -> None:
+        committer = FakeCommitter()
+        committer.gate.clear()
+        writer = writer_of(committer, store_queue_size=2, store_max_commit_rows=1)
+        adds = [asyncio.create_task(writer.write(add(n))) for n in range(6)]
+        answers = await asyncio.gather(*adds, return_exceptions=True)
+        assert isinstance(answers[0], StoreWriteError)
+        assert all(isinstance(answer, StoreClosedError) for answer in answers[1:])
+        assert not writer.healthy
+        with pytest.raises(StoreClosedError):
+            await writer.write(add(7))
         await writer.close()
 
     run(check())
