@@ -152,7 +152,8 @@ class SearchRequest(JsonInput):
         default=None, ge=-1, le=1, description="Leave out what is less similar than this"
     )
     cutoff: Annotated[Literal["auto"] | None, optional("string", enum=["auto", None])] = Field(
-        default=None, description="`auto` leaves out what is irrelevant for this very search"
+        default=None,
+        description="`auto` leaves out what falls off from the best results of this search",
     )
 
     @field_validator("metadata")
@@ -245,13 +246,15 @@ class DeleteManyRequest(JsonInput):
 
 
 class RestoreRequest(JsonInput):
-    """The version of the table to go back to: by its number, or the last one before a moment."""
+    """The version of the table to go back to: by its number, or the last kept one at a moment."""
 
     version: Annotated[int | None, optional("integer", minimum=1)] = Field(
         default=None, ge=1, le=_LARGEST_VERSION, description="Number of a version"
     )
     before: Annotated[str | None, optional("string", format="date-time")] = Field(
-        default=None, description="RFC 3339 time with a zone", examples=["2026-01-31T12:00:00Z"]
+        default=None,
+        description="RFC 3339 time with a zone: the last kept version at or before it",
+        examples=["2026-01-31T12:00:00Z"],
     )
 
     @model_validator(mode="after")
