@@ -13,8 +13,8 @@ distribution; the upper half may hold relevant rows). Then, in this order:
    (IEEE Trans. SMC 9(1), 1979) parts them, and if that explains at least 80 % of their variance
    (64 % can be had of one normal distribution, 75 % of a uniform one), the cut is in the middle of
    the two means.
-3. Else no score stands out and there is no fall: nothing is left out. All rows fit alike, or none
-   does; relative scores cannot tell these two apart, ``min_score`` can.
+3. Else no score stands out: all rows fit alike, or none does; relative scores cannot tell these two
+   apart, ``min_score`` can. Only what scores less than half as much as the best is left out.
 
 The numbers are those of the best mean F1, of the rules and numbers tried, over the demo models'
 captions, shapes and pictures in tables of 10 to 1500 scenes, and over drawn scores in the ranges of
@@ -41,6 +41,7 @@ LEAST_ROWS = 8
 CHANCE = 0.3
 LEAST_SHARE = 0.65
 LEAST_EXPLAINED = 0.8
+LEAST_OF_BEST = 0.5
 # Float32 carries no more: below, scores are equal.
 _EQUAL = 1e-6
 
@@ -69,7 +70,8 @@ def cutoff_score(best: float, scores: FloatVector, rows: int) -> float:
     unusual = median + chance * (median - low)
     if best >= unusual and best - median > _EQUAL:
         return max(unusual, median + LEAST_SHARE * (best - median))
-    return _middle(scores)
+    middle = _middle(scores)
+    return LEAST_OF_BEST * best if middle == KEEP_ALL and best > 0 else middle
 
 
 def _middle(scores: FloatVector) -> float:

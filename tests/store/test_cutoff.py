@@ -55,7 +55,7 @@ def test_few_or_many_relevant_rows_are_told_from_the_rest(
 )
 def test_without_a_fall_nothing_is_left_out(scores: NDArray[np.float64]) -> None:
     best = float(scores.max(initial=0.3))
-    assert cutoff_score(best, scores.astype(np.float32), len(scores)) == KEEP_ALL
+    assert cutoff_score(best, scores.astype(np.float32), len(scores)) <= scores.min(initial=0.3)
 
 
 def test_a_shape_is_cut_from_the_scenes_that_lack_it(tmp_path: Path) -> None:
@@ -98,3 +98,9 @@ def test_a_shape_is_cut_from_the_scenes_that_lack_it(tmp_path: Path) -> None:
         assert np.mean(found) > 3 * np.mean(flat)
 
     asyncio.run(check())
+
+
+def test_where_nothing_stands_out_half_of_the_best_is_the_least() -> None:
+    scores = np.linspace(-0.1, 0.5, 100).astype(np.float32)
+    assert cutoff_score(0.5, scores, 100) == pytest.approx(0.25)
+    assert cutoff_score(-0.2, scores - 0.7, 100) == KEEP_ALL
