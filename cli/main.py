@@ -97,7 +97,12 @@ def reembed(**options: Any) -> None:
     console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
         asyncio.run(run(console, ReembedOptions(**options)))
-    except (SettingsError, RunnerError, StoreError, ImagesFailedError, OSError) as error:
+    except (StoreError, RunnerError) as error:
+        # Unlike the service's clients, who sits at a terminal may see what only its log has.
+        # An OSError names its file in its text only, not in its `repr`, which is the detail.
+        cause = str(error.__cause__) if isinstance(error.__cause__, OSError) else error.detail
+        raise click.ClickException(f"{error} ({cause})" if cause else str(error)) from error
+    except (SettingsError, ImagesFailedError, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         raise click.Abort from None
