@@ -26,16 +26,14 @@ from store.vector_index import partitions_for
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
-    from lancedb.query import AsyncStandardQuery
+    from lancedb.query import AsyncStandardQuery, AsyncVectorQuery
 
 # Up to here, rows at the same distance as the last hit are fetched too, and put in order.
-MAX_TIES = 32_768
+MAX_TIES = 16_384
 ALL_PARTITIONS = 1_000_000
 # Candidates per hit at the full depth; measured: two give a recall of 0.997 at four bits.
 _CANDIDATES = 2
 _LEAST_ASKED = 16
-# How many times as many rows are asked for when there are ties.
-_WIDER = 4
 
 
 @dataclass(frozen=True)
@@ -61,13 +59,7 @@ DEPTHS = (
 
 
 async def nearest(
-    table: "AsyncTable",
-    vector: FloatVector,
-    count: int,
-    columns: list[str],
-    where: str,
-    *,
-    any_of_equals: bool = False,
+    table: "AsyncTable", vector: FloatVector, count: int, columns: list[str], where: str
 ) -> pa.Table:
     """The nearest rows by cosine distance, then id.
 
@@ -77,18 +69,26 @@ async def nearest(
         count: how many rows at most.
         columns: to return, the id among them; ``_distance`` comes with them.
         where: an SQL predicate; applied before the ranking.
-        any_of_equals: which rows stand in for several at the last place's distance does not
-            matter, which saves asking for all of them.
     """
-    asked = max(_LEAST_ASKED, _power_of_two(count + 1))
-    found = await _ask(table, vector, asked, columns, where)
-    if any_of_equals or _is_settled(found, asked, count):
+    asking = _Asking(table, vector, where)
+    asked = _enough(count)
+    found = await asking.ask(asked, columns)
+    if _is_settled(found, asked, count):
         return await asyncio.to_thread(_first, found, count)
     while not _is_settled(found, asked, count):
-        asked = min(MAX_TIES, asked * _WIDER)
-        found = await _ask(table, vector, asked, ["id"], where)
+        # As many as come from the same candidates, then as many as from the next more.
+        asked = next(depth.rows for depth in DEPTHS if depth.rows > asked)
+        found = await asking.ask(asked, ["id"])
     first = await asyncio.to_thread(_first, found, count)
     return first if columns == ["id"] else await _with_columns(table, first, columns)
+
+
+async def any_nearest(
+    table: "AsyncTable", vector: FloatVector, count: int, columns: list[str], where: str
+) -> pa.Table:
+    """The same with any of the rows at the last place's distance, which saves asking for all."""
+    found = await _Asking(table, vector, where).ask(_enough(count), columns)
+    return await asyncio.to_thread(_first, found, count)
 
 
 def filtered(query: "AsyncStandardQuery", where: str) -> "AsyncStandardQuery":
@@ -129,56 +129,65 @@ async def _with_columns(table: "AsyncTable", first: pa.Table, columns: list[str]
     return rows.append_column("_distance", kept["_distance"])
 
 
-async def _ask(
-    table: "AsyncTable", vector: FloatVector, asked: int, columns: list[str], where: str
-) -> pa.Table:
-    depth = next((each for each in DEPTHS if asked <= each.rows), DEPTHS[-1])
-    probes = await _probes(table, vector, depth, where)
-    found = await _from_partitions(table, vector, asked, columns, where, depth, probes)
-    # The nearest partitions may have been emptied by deletes.
-    if len(found) < asked and probes < ALL_PARTITIONS and len(found) < await table.count_rows():
-        return await _from_partitions(table, vector, asked, columns, where, depth, ALL_PARTITIONS)
-    return found
+@dataclass(frozen=True, eq=False)
+class _Asking:
+    table: "AsyncTable"
+    vector: FloatVector
+    where: str
+
+    async def ask(self, asked: int, columns: list[str]) -> pa.Table:
+        depth = next((each for each in DEPTHS if asked <= each.rows), DEPTHS[-1])
+        probes = await self._probes(depth)
+        found = await self._look_into(probes, depth, asked, columns)
+        if len(found) == asked or probes >= ALL_PARTITIONS:
+            return found
+        if self.where == ALWAYS and len(found) >= await self.table.count_rows():
+            return found
+        # The partitions that were looked into hold too few, as after deletes.
+        return await self._look_into(ALL_PARTITIONS, depth, asked, columns)
+
+    async def _look_into(
+        self, probes: int, depth: Depth, asked: int, columns: list[str]
+    ) -> pa.Table:
+        refine = max(_CANDIDATES, _CANDIDATES * depth.rows // asked)
+        # Where there is no index, these two mean nothing.
+        query = self._nearest().refine_factor(refine).nprobes(probes).limit(asked)
+        rows = filtered(query, self.where).select([*columns, "_distance"])
+        return await rows.to_arrow()
+
+    async def _probes(self, depth: Depth) -> int:
+        """How many partitions to look into: as many times more as a filter leaves fewer rows.
+
+        What counts is its share of the rows near the vector: of pictures of cats, "shoes" leaves
+        none, and its nearest matches lie as far off as any, in any partition. LanceDB's own way,
+        ``maximum_nprobes(0)``, takes no less time than all partitions (measured with 0.40).
+        Leaving the index aside for a rare filter is no way: LanceDB then reads every vector of
+        the table, two seconds at a million rows, unless a scalar index knows the whole filter.
+        """
+        if self.where == ALWAYS:
+            return depth.partitions
+        rows = int(await self.table.count_rows())
+        # Below this share, all partitions are needed.
+        least = depth.partitions / partitions_for(rows)
+        if least >= 1:
+            return ALL_PARTITIONS
+        share = int(await self.table.count_rows(self.where)) / rows
+        if share > least:
+            share = min(share, await self._share_nearby(depth))
+        return math.ceil(depth.partitions / share) if share > least else ALL_PARTITIONS
+
+    async def _share_nearby(self, depth: Depth) -> float:
+        """The share of the nearest rows that the filter lets through."""
+        query = self._nearest().nprobes(depth.partitions).limit(depth.rows)
+        left = query.where(self.where).postfilter().select(["id", "_distance"])
+        return len(await left.to_arrow()) / depth.rows
+
+    def _nearest(self) -> "AsyncVectorQuery":
+        return self.table.query().nearest_to(self.vector).distance_type("cosine")
 
 
-async def _from_partitions(
-    table: "AsyncTable", vector: FloatVector, asked: int, columns: list[str], where: str,
-    depth: Depth, probes: int,
-) -> pa.Table:  # fmt: skip
-    refine = max(_CANDIDATES, _CANDIDATES * depth.rows // asked)
-    query = table.query().nearest_to(vector).distance_type("cosine")
-    # Where there is no index, these two mean nothing.
-    query = query.refine_factor(refine).nprobes(probes).limit(asked)
-    return await filtered(query, where).select([*columns, "_distance"]).to_arrow()
-
-
-async def _probes(table: "AsyncTable", vector: FloatVector, depth: Depth, where: str) -> int:
-    """How many partitions to look into: with a filter as many more as it leaves fewer rows.
-
-    What counts is its share of the rows near the vector: of pictures of cats, the filter "shoes"
-    leaves none, and its nearest matches lie as far off as any, in any partition. LanceDB's own way,
-    ``maximum_nprobes(0)``, is no cheaper than all partitions (measured, 0.40). Leaving the index
-    aside for a rare filter is no way: LanceDB then reads every vector of the table, two seconds at
-    a million rows, unless a scalar index knows the whole filter.
-    """
-    if where == ALWAYS:
-        return depth.partitions
-    rows = int(await table.count_rows())
-    # A share below this one asks for all partitions.
-    least = depth.partitions / partitions_for(rows)
-    if least >= 1:
-        return ALL_PARTITIONS
-    share = int(await table.count_rows(where)) / rows
-    if share > least:
-        share = min(share, await _share_near(table, vector, depth, where))
-    return math.ceil(depth.partitions / share) if share > least else ALL_PARTITIONS
-
-
-async def _share_near(table: "AsyncTable", vector: FloatVector, depth: Depth, where: str) -> float:
-    """The share of the nearest rows that a filter lets through."""
-    query = table.query().nearest_to(vector).distance_type("cosine").nprobes(depth.partitions)
-    left = query.limit(depth.rows).where(where).postfilter().select(["id", "_distance"])
-    return len(await left.to_arrow()) / depth.rows
+def _enough(count: int) -> int:
+    return max(_LEAST_ASKED, _power_of_two(count + 1))
 
 
 def _power_of_two(least: int) -> int:

@@ -54,7 +54,7 @@ async def _share_found(
     found = await nearest(table, vector.copy(), TOP + 1, ["id"], ALWAYS)
     pairs = zip(found["id"].to_pylist(), found["_distance"].to_pylist(), strict=True)
     others = [distance for each, distance in pairs if each != own_id][:TOP]
-    return sum(1 - distance >= least - _TOLERANCE for distance in others) / TOP
+    return sum(1.0 for distance in others if 1 - distance >= least - _TOLERANCE) / TOP
 
 
 async def _tenth_best(table: "AsyncTable", queries: FloatVector) -> FloatVector:

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from store.cutoff import KEEP_ALL, background, cutoff_score
+from store.cutoff import KEEP_ALL
 from store.errors import QueryError
-from store.fetching import fetched
 from store.filters import ALWAYS, compile_filter
 from store.fusion import fuse
 from store.metadata import Registry
-from store.nearest import filtered, nearest, with_distances
+from store.nearest import any_nearest
 from store.newest import newest as newest_rows
 from store.rows import check_vector, selected, to_dicts, to_hit
 from store.schemas import FloatVector, Hit, SearchQuery
 from store.values import is_unicode
+from store.view import View, scores_of
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -83,7 +82,7 @@ async def search(table: "AsyncTable", query: SearchQuery) -> list[Hit]:
         FilterError: the filter is not in the language or does not fit the columns.
     """
     registry = Registry.from_schema(await table.schema())
-    view = _View(
+    view = View(
         table,
         registry,
         compile_filter({} if query.filter is None else query.filter, registry.by_key),
@@ -98,16 +97,16 @@ async def search(table: "AsyncTable", query: SearchQuery) -> list[Hit]:
     return await asyncio.to_thread(_hits_of, found, registry)
 
 
-async def _by_picture(view: "_View", query: SearchQuery, vector: FloatVector) -> pa.Table:
+async def _by_picture(view: View, query: SearchQuery, vector: FloatVector) -> pa.Table:
     """The nearest to a picture."""
     least = max(_least(query), await view.cutoff(vector) if query.cutoff else KEEP_ALL)
     is_late = query.offset >= LATE_OFFSET
     found = await view.nearest(vector, query.offset + query.limit, ["id"] if is_late else None)
-    page = found.filter(pa.array(_scores(found) >= least)).slice(query.offset, query.limit)
+    page = found.filter(pa.array(scores_of(found) >= least)).slice(query.offset, query.limit)
     return await view.scored(vector, page["id"].to_pylist()) if is_late else page
 
 
-async def _fused(view: "_View", query: SearchQuery) -> pa.Table:
+async def _fused(view: View, query: SearchQuery) -> pa.Table:
     """Fuses nearest to the picture, nearest to the text's vector and matches of the text.
 
     The score stays the similarity to the picture, or without one to the text's vector, so it need
@@ -128,28 +127,24 @@ async def _fused(view: "_View", query: SearchQuery) -> pa.Table:
 
 
 async def _relevant(
-    view: "_View", query: SearchQuery, vector: FloatVector, order: list[str], depth: int
+    view: View, query: SearchQuery, vector: FloatVector, order: list[str], depth: int
 ) -> list[str]:
     """What of a fusion passes the query's ``min_score`` and ``cutoff``."""
     found = await view.scored(vector, order, ["id"])
-    order, scores = found["id"].to_pylist(), _scores(found)
+    order, scores = found["id"].to_pylist(), scores_of(found)
     kept = scores >= _least(query)
     if query.cutoff:
         # A stored text with every word that was asked for is relevant, whatever its picture shows.
-        matches = await view.matching(query.text or "", depth, every_word=True)
+        least, matches = await asyncio.gather(
+            view.cutoff(vector), view.matching(query.text or "", depth, every_word=True)
+        )
         named = set(matches["id"].to_pylist())
-        kept &= (scores >= await view.cutoff(vector)) | [each in named for each in order]
+        kept &= (scores >= least) | np.array([each in named for each in order], np.bool_)
     return list(compress(order, kept.tolist()))
 
 
 def _least(query: SearchQuery) -> float:
     return KEEP_ALL if query.min_score is None else query.min_score
-
-
-def _scores(found: pa.Table) -> NDArray[np.float64]:
-    """What `score_of` makes of each row's distance, float64 [rows]."""
-    distances = found["_distance"].to_numpy().astype(np.float64)
-    return np.asarray(np.clip(1 - distances, -1, 1).round(6))
 
 
 def _hits_of(found: pa.Table, registry: Registry) -> list[Hit]:
@@ -158,93 +153,6 @@ def _hits_of(found: pa.Table, registry: Registry) -> list[Hit]:
 
 def _hits(rows: list[Found], registry: Registry) -> list[Hit]:
     return [to_hit(row, registry) for row in rows]
-
-
-class _View:
-    """The rows of the table that a filter lets through."""
-
-    def __init__(self, table: "AsyncTable", registry: Registry, where: str) -> None:
-        self._table = table
-        self._columns = selected(registry)
-        self._where = where
-
-    async def newest(self, limit: int, offset: int) -> list[Found]:
-        return await newest_rows(self._table, self._columns, limit, offset, self._where)
-
-    async def nearest(
-        self, vector: FloatVector, count: int, columns: list[str] | None = None
-    ) -> pa.Table:
-        named = self._columns if columns is None else columns
-        return await nearest(self._table, vector, count, named, self._where)
-
-    async def cutoff(self, vector: FloatVector) -> float:
-        """The least score of a relevant row; see `store.cutoff`."""
-        best = await nearest(
-            self._table, vector, 1, ["id"], self._where, any_of_equals=True
-        )
-        if not best.num_rows:
-            return KEEP_ALL
-        scores, rows = await background(self._table, vector)
-        return cutoff_score(float(_scores(best)[0]), scores, rows)
-
-    async def matching(self, text: str, count: int, *, every_word: bool = False) -> pa.Table:
-        """The rows whose text has any of the words, or every one, by BM25, then id."""
-        from lancedb.query import FullTextOperator, MatchQuery  # noqa: PLC0415 - see store.engine
-
-        # A MatchQuery takes its text as words: there is no query syntax in it.
-        operator = FullTextOperator.AND if every_word else FullTextOperator.OR
-        matches = self._table.query().nearest_to_text(MatchQuery(text, "text", operator=operator))
-        rows = filtered(matches, self._where)
-        found = await rows.select(["id", "_score"]).limit(count).to_arrow()
-        return found.sort_by([("_score", "descending"), ("id", "ascending")])
-
-    async def scored(
-        self, vector: FloatVector, ids: list[str], columns: list[str] | None = None
-    ) -> pa.Table:
-        """The rows of these ids in this order, with their distance to the vector."""
-        named = self._columns if columns is None else columns
-        found = await fetched(self._table, ids, [*named, "vector"])
-        return await asyncio.to_thread(with_distances, found, vector)
-
-
-async def newest(self, limit: int, offset: int) -> list[Found]:
-        return await newest_rows(self._table, self._columns, limit, offset, self._where)
-
-    async def nearest(
-        self, vector: FloatVector, count: int, columns: list[str] | None = None
-    ) -> pa.Table:
-        named = self._columns if columns is None else columns
-        return await nearest(self._table, vector, count, named, self._where)
-
-    async def cutoff(self, vector: FloatVector) -> float:
-        """The least score of a relevant row; see `store.cutoff`."""
-        best = await nearest(
-            self._table, vector, 1, ["id"], self._where, any_of_equals=True
-        )
-        if not best.num_rows:
-            return KEEP_ALL
-        scores, rows = await background(self._table, vector)
-        return cutoff_score(float(_scores(best)[0]), scores, rows)
-
-    async def matching(self, text: str, count: int, *, every_word: bool = False) -> pa.Table:
-        """The rows whose text has any of the words, or every one, by BM25, then id."""
-        from lancedb.query import FullTextOperator, MatchQuery  # noqa: PLC0415 - see store.engine
-
-        # A MatchQuery takes its text as words: there is no query syntax in it.
-        operator = FullTextOperator.AND if every_word else FullTextOperator.OR
-        matches = self._table.query().nearest_to_text(MatchQuery(text, "text", operator=operator))
-        rows = filtered(matches, self._where)
-        found = await rows.select(["id", "_score"]).limit(count).to_arrow()
-        return found.sort_by([("_score", "descending"), ("id", "ascending")])
-
-    async def scored(self, vector: FloatVector, ids: list[str]) -> list[Found]:
-        """The rows of these ids in this order, with their distance to the vector."""
-        if not ids:
-            return []
-        rows = self._table.query().where(f"id IN ({', '.join(map(literal, ids))})")
-        found = await rows.select([*self._columns, "vector"]).to_arrow()
-        by_id = {row["id"]: row for row in with_distances(found, vector)}
-        return [by_id[each] for each in ids if each in by_id]
 
 
 async def newest(table: "AsyncTable", registry: Registry, limit: int, offset: int) -> list[Found]:
@@ -258,9 +166,7 @@ async def near(
     """The images at least this similar to a checked vector, nearest first, but for one id."""
     registry = Registry.from_schema(await table.schema())
     # One more, instead of a filter: a filter on the id of nearly all rows costs more than the rest.
-    found = await nearest(
-        table, vector, limit + 1, selected(registry), ALWAYS, any_of_equals=True
-    )
+    found = await any_nearest(table, vector, limit + 1, selected(registry), ALWAYS)
     rows = found.filter(pc.field("id") != excluded_id)
     hits = await asyncio.to_thread(_hits_of, rows, registry)
     return [hit for hit in hits if hit.score is not None and hit.score >= min_score][:limit]
