@@ -36,7 +36,10 @@ def test_a_missing_url_has_its_fixed_answer(
     assert (answer.status_code, answer.json()) == (400, {"message": message})
 
 
-@pytest.mark.parametrize("body", [{}, {"url": None}, {"url": "", "metadata": ""}, {"metadata": {}}])
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"url": None}, {"url": "", "metadata": ""}, {"metadata": {}}, {"metadata": " \n"}],
+)
 def test_a_search_for_nothing_is_refused(post: Post, body: dict[str, object]) -> None:
     answer = post("search_simmilar_images", body)
     assert answer.status_code == 400

@@ -57,6 +57,22 @@ def test_an_image_is_read_changed_and_deleted(
         assert (gone.status_code, gone.json()["code"]) == (404, "not_found")
 
 
+def test_a_merge_patch_may_have_its_own_type(
+    service: ServiceProcess, post: Post, pictures: PictureServer
+) -> None:
+    path = f"images/{add(post, pictures.url + '14.jpg?typed', metadata={'kind': 'x'})['id']}"
+    answer = requests.patch(
+        f"{service.url}/{path}",
+        data=b'{"metadata": {"kind": "y"}}',
+        headers={"Content-Type": "application/merge-patch+json"},
+        timeout=30,
+    )
+    assert (answer.status_code, answer.json()["metadata"]) == (200, {"kind": "y"})
+    patch = ask(service, "GET", "docs.json").json()["paths"]["/images/{id}"]["patch"]
+    assert "application/merge-patch+json" in patch["requestBody"]["content"]
+    assert ask(service, "DELETE", path).json()["deleted"] == 1
+
+
 def test_the_list_is_newest_first(
     service: ServiceProcess, post: Post, pictures: PictureServer
 ) -> None:
