@@ -3,20 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import lance
 import numpy as np
 import pytest
 
+from store import vector_index
 from store.engine import connect, is_conflict, open_table
 from store.index import ImageIndex
 from store.metadata import Registry
 from store.recall import estimate_recall
+from store.scalar_indexes import ensure_scalar_indexes
 from store.schemas import NewImage, SearchQuery, image_id
 from store.settings import StoreSettings
 from store.vector_index import (
-    ensure_scalar_indexes,
     ensure_vector_index,
     is_outgrown,
     partitions_for,
@@ -152,6 +155,66 @@ def test_the_vector_index_is_built_once_and_finds_what_exact_search_finds(tmp_pa
             assert hit.id == new.id
 
     run(check())
+
+
+def test_a_filter_that_keeps_nothing_nearby_finds_the_nearest_of_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half the rows lie around one point, half around another one: asked at the other half's."""
+    monkeypatch.setattr(vector_index, "PARTITION_ROWS", 8)
+    rows = 1600
+    vectors = np.stack([vector(n) + vector(-n % 2 + rows) for n in range(rows)])
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+    async def check() -> None:
+        async with opened(tmp_path) as index, handle(tmp_path) as table:
+            images = [NewImage(url_of(n), vectors[n], {"odd": n % 2 == 1}) for n in range(rows)]
+            await asyncio.gather(*map(index.upsert, images))
+            await table.checkout_latest()
+            assert "200 partitions" in str(await ensure_vector_index(table, rows, rows))
+            found_of = []
+            for asked in range(0, 60, 2):
+                query = SearchQuery(vector=vectors[asked], filter={"odd": True})
+                order = np.argsort(-(vectors[1::2] @ vectors[asked]))[: query.limit]
+                found = {hit.url for hit in await index.search(query)}
+                assert len(found) == query.limit
+                found_of.append(len(found & {url_of(2 * int(n) + 1) for n in order}))
+                [hit] = await index.search(replace(query, filter={"odd": False}, limit=1))
+                assert hit.url == url_of(asked)
+            assert np.mean(found_of) / 10 >= 0.98
+            # Nothing is left of the partitions next to the query.
+            await index.delete([image_id(url_of(n)) for n in range(0, rows, 2)])
+            hits = await index.search(SearchQuery(vector=vectors[0], limit=50))
+            assert len(hits) == 50
+            assert await index.search(SearchQuery(vector=vectors[0], filter={"odd": False})) == []
+
+    run(check())
+
+
+def test_reading_the_partitions_bounds_the_caches_that_it_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds: list[int] = []
+    dataset = lance.dataset
+
+    def noted(uri: str, **options: Any) -> Any:
+        bounds.extend(options[f"{kind}_cache_size_bytes"] for kind in ("index", "metadata"))
+        return dataset(uri, **options)
+
+    monkeypatch.setattr(lance, "dataset", noted)
+
+    async def check() -> None:
+        async with opened(tmp_path) as index, handle(tmp_path) as table:
+            await asyncio.gather(*(index.upsert(image(n)) for n in range(ROWS)))
+            await table.checkout_latest()
+            await ensure_vector_index(table, ROWS, ROWS)
+            found = await vector_index_of(table)
+            assert found is not None
+            assert found.partitions == 1
+
+    run(check())
+    assert len(bounds) == 2
+    assert max(bounds) <= 2**24
 
 
 def test_searches_go_on_while_rows_change_and_indexes_are_made_anew(tmp_path: Path) -> None:
