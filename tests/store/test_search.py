@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from store import newest
+from store import nearest, newest
+from store import search as search_module
 from store.errors import InvalidRowError, QueryError
 from store.index import ImageIndex
 from store.schemas import FloatVector, Hit, NewImage, SearchQuery, image_id
@@ -100,6 +101,51 @@ def test_equal_rows_come_in_one_order_however_they_are_paged(search: Search) -> 
     assert [hit.id for hit in whole] == sorted(hit.id for hit in whole)
     pages = [search(replace(query, limit=7, offset=offset)) for offset in range(0, 40, 7)]
     assert [hit.id for page in pages for hit in page][:40] == [hit.id for hit in whole]
+
+
+async def _asks(monkeypatch: pytest.MonkeyPatch, index: ImageIndex, query: SearchQuery) -> Any:
+    """The hits, what LanceDB was asked for, and the rows that became Python objects."""
+    asked, made = [], []
+    ask, to_dicts = nearest._Asking.ask, search_module.to_dicts
+
+    async def noted(self: Any, count: int, columns: list[str]) -> Any:
+        asked.append((count, columns == ["id"]))
+        return await ask(self, count, columns)
+
+    def counted(found: Any) -> Any:
+        made.append(len(found))
+        return to_dicts(found)
+
+    monkeypatch.setattr(nearest._Asking, "ask", noted)
+    monkeypatch.setattr(search_module, "to_dicts", counted)
+    return await index.search(query), asked, made
+
+
+def test_of_many_equal_rows_only_the_page_is_read_whole(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One picture under many urls: ties are settled by ids and distances alone."""
+    rows = 1200
+
+    async def check() -> None:
+        async with opened(tmp_path_factory.mktemp("equal")) as index:
+            images = [NewImage(url_of(n), vector(1), {"n": n}) for n in range(rows)]
+            await asyncio.gather(*map(index.upsert, images))
+            query = SearchQuery(vector=vector(1), limit=10, offset=40)
+            hits, asked, made = await _asks(monkeypatch, index, query)
+            ids = sorted(image_id(url_of(n)) for n in range(rows))
+            assert [hit.id for hit in hits] == ids[40:50]
+            assert [hit.score for hit in hits] == [1.0] * 10
+            assert all(hit.metadata["n"] == numbers([hit])[0] for hit in hits)
+            assert asked == [(64, False), (256, True), (1024, True), (16_384, True)]
+            assert made == [10]
+            asked.clear()
+            near = await index.near_duplicates(vector(1), url_of(3), 0.9, 10)
+            assert len(near) == 10
+            assert image_id(url_of(3)) not in {hit.id for hit in near}
+            assert asked == [(16, False)]
+
+    asyncio.run(check())
 
 
 def test_min_score_cuts_off(search: Search) -> None:
