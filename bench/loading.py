@@ -32,9 +32,13 @@ def number_of(url: str) -> int:
 
 
 def metadata_of(number: int) -> dict[str, Any]:
-    """Values of which filters keep a half, a hundredth, and `RARE_ROWS` rows of each 100,000."""
+    """Values of which filters keep a half, a hundredth, and `RARE_ROWS` rows of each 100,000.
+
+    Unlike the half, all of a kind lie around centres of their own, see `bench.vectors.Clusters`.
+    """
     return {
         "half": number * 2_654_435_761 % 1000 < 500,
+        "kind": number % 2,
         "percent": number * 40_503 % 100,
         "rare": number % (100_000 // RARE_ROWS + 1),
         "shop": f"shop {number % 40}",

@@ -1,6 +1,6 @@
 """Recall@10, p50 and p99 of searches by index, against exact search and faiss.
 
-`python -m bench.recall [--rows 100000] [--queries 200] [--json FILE]`; some minutes, most of them
+`python -m bench.recall [--rows N] [--queries N] [--partition-rows N] [--json FILE]`; some minutes, most of them
 faiss's build of HNSW. Recall is against an exact search of the same vectors by numpy. faiss
 searches the same vectors with the same queries and filters, in this process and from memory:
 exactly, and with HNSW (32 links, an effort of 40 to build, its default, and of 64 to search). One
@@ -24,13 +24,15 @@ from bench.loading import RARE_ROWS, load, metadata_of, number_of
 from bench.report import Report, cores
 from bench.timing import Timed, each, each_now
 from bench.vectors import DIM, SPREAD, Clusters, Matrix, recall
+from store import vector_index
 from store.engine import connect, open_table
 from store.index import ImageIndex
 from store.metadata import Registry
 from store.recall import estimate_recall
+from store.scalar_indexes import ensure_scalar_indexes
 from store.schemas import Hit, ModelIdentity, SearchQuery
 from store.settings import StoreSettings
-from store.vector_index import ensure_scalar_indexes, ensure_vector_index
+from store.vector_index import ensure_vector_index
 
 IDENTITY = ModelIdentity("bench", "seeded", DIM)
 REQUIRED = 0.98
@@ -44,11 +46,15 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Case:
-    """A line of the table: which store is asked, with which filter."""
+    """A line of the table: which store is asked, with which filter.
+
+    Far: the queries are those near which the filter keeps nothing.
+    """
 
     name: str
     filter: dict[str, Any] | None
     tail: bool = False
+    far: bool = False
 
 
 CASES = (
@@ -56,6 +62,7 @@ CASES = (
     Case("filter keeps 50 %", {"half": True}),
     Case("filter keeps 1 %", {"percent": 3}),
     Case(f"filter keeps {RARE_ROWS} rows", {"rare": 5}),
+    Case("filter keeps 50 %, none near", {"kind": 0}, far=True),
     Case("20 % unindexed tail", None, tail=True),
 )
 
@@ -134,7 +141,7 @@ def kept_by(case: Case, rows: int) -> NDArray[np.int64] | None:
 
 async def measure(report: Report, folder: Path, rows: int, queries_count: int) -> bool:
     """Prints the tables; whether every recall is as required."""
-    clusters = Clusters(max(1, rows // 100))
+    clusters = Clusters(rows // 100)
     vectors = clusters.rows(rows)
     queries = clusters.rows(queries_count, stream=1)
     whole, tailed = (_settings(folder / name) for name in ("whole", "tailed"))
@@ -152,9 +159,10 @@ async def measure(report: Report, folder: Path, rows: int, queries_count: int) -
     lines = []
     for case in CASES:
         kept = kept_by(case, rows)
-        timed = await ask(tailed if case.tail else whole, queries, case)
-        exact = exact_among(vectors, queries, kept)
-        flat, graph = peer.search(queries, kept, exact.shape[1])
+        asked = queries[1::2] if case.far else queries
+        timed = await ask(tailed if case.tail else whole, asked, case)
+        exact = exact_among(vectors, asked, kept)
+        flat, graph = peer.search(asked, kept, exact.shape[1])
         found = [[number_of(hit.url) for hit in hits] for hits in timed.answers]
         lines.append(
             (case.name, rows if kept is None else len(kept), recall(found, exact),
@@ -182,8 +190,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the recall of searches by index.")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument(
+        "--partition-rows",
+        type=int,
+        default=vector_index.PARTITION_ROWS,
+        help="400 gives 100,000 rows the partitions of a million",
+    )
     parser.add_argument("--json", type=Path, help="write the tables to this file, too")
     arguments = parser.parse_args()
+    vector_index.PARTITION_ROWS = arguments.partition_rows
     report = Report("Recall of the vector index")
     with tempfile.TemporaryDirectory(prefix="bench-recall-") as folder:
         passed = asyncio.run(measure(report, Path(folder), arguments.rows, arguments.queries))

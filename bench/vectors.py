@@ -16,8 +16,10 @@ SPREAD = 1.0
 class Clusters:
     """Points around random centres; the same seed gives the same points.
 
+    Points of an even number lie around other centres than those of an odd one.
+
     Args:
-        clusters: how many centres.
+        clusters: how many centres; two at least.
         spread: length of the noise around a centre, whose own length is one.
         seed: of the centres and all that is drawn.
     """
@@ -25,7 +27,7 @@ class Clusters:
     def __init__(self, clusters: int, spread: float = SPREAD, seed: int = 7) -> None:
         self._seed = seed
         self._spread = spread
-        self._centres = _unit(np.random.default_rng(seed).normal(size=(clusters, DIM)))
+        self._centres = _unit(np.random.default_rng(seed).normal(size=(max(2, clusters), DIM)))
 
     def batches(self, rows: int, stream: int = 0) -> Iterator[Matrix]:
         """Yields float32 [up to BATCH_ROWS, DIM] of unit length, `rows` in all."""
@@ -39,7 +41,9 @@ class Clusters:
 
     def _draw(self, rng: np.random.Generator, rows: int) -> Matrix:
         noise = rng.standard_normal((rows, DIM), dtype=np.float32)
-        centres = self._centres[rng.integers(len(self._centres), size=rows)]
+        # BATCH_ROWS is even, so each batch begins with an even number.
+        numbers = 2 * rng.integers(len(self._centres) // 2, size=rows) + np.arange(rows) % 2
+        centres = self._centres[numbers]
         return _unit(centres + noise * np.float32(self._spread / np.sqrt(DIM)))
 
 

@@ -12,12 +12,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from store.scalar_indexes import ensure_scalar_indexes
-
 if TYPE_CHECKING:
     from lancedb import AsyncTable
-
-__all__ = ["VectorIndex", "ensure_scalar_indexes", "ensure_vector_index", "vector_index_of"]
 
 NAME = "vector_idx"
 BITS = 4
