@@ -1,8 +1,8 @@
 """Recall@10, p50 and p99 of searches by index, against exact search and faiss.
 
-`python -m bench.recall [--rows N] [--queries N] [--partition-rows N] [--json FILE]`; some minutes, most of them
-faiss's build of HNSW. Recall is against an exact search of the same vectors by numpy. faiss
-searches the same vectors with the same queries and filters, in this process and from memory:
+`python -m bench.recall [--rows N] [--queries N] [--partition-rows N] [--json FILE]`; some minutes,
+most of them faiss's build of HNSW. Recall is against an exact search of the same vectors by numpy.
+faiss searches the same vectors with the same queries and filters, in this process and from memory:
 exactly, and with HNSW (32 links, an effort of 40 to build, its default, and of 64 to search). One
 query at a time. Exits with status 1 where the index finds less than 0.98.
 """
