@@ -12,6 +12,7 @@ from store import nearest, newest
 from store import search as search_module
 from store.errors import InvalidRowError, QueryError
 from store.index import ImageIndex
+from store.rows import to_dicts
 from store.schemas import FloatVector, Hit, NewImage, SearchQuery, image_id
 from store.search import FUSION_DEPTH, MAX_OFFSET
 from tests.store.support import DIM, opened, url_of, vector
@@ -106,7 +107,7 @@ def test_equal_rows_come_in_one_order_however_they_are_paged(search: Search) -> 
 async def _asks(monkeypatch: pytest.MonkeyPatch, index: ImageIndex, query: SearchQuery) -> Any:
     """The hits, what LanceDB was asked for, and the rows that became Python objects."""
     asked, made = [], []
-    ask, to_dicts = nearest._Asking.ask, search_module.to_dicts
+    ask = nearest._Asking.ask
 
     async def noted(self: Any, count: int, columns: list[str]) -> Any:
         asked.append((count, columns == ["id"]))
