@@ -1,1 +1,12 @@
-"""The table of images in LanceDB: no torch, no BentoML."""
+"""The table of images in LanceDB: no torch, no BentoML.
+
+- The front door: `index`, whose reading half is `reader`; `schemas`, `errors`, `settings`.
+- Metadata: `metadata` (keys to columns), `values` (types), `rows` (to Arrow and back).
+- Filters: `filters`, `predicates`, `literals`.
+- Searching: `search`, `view`, `nearest`, `newest`, `fusion`, `cutoff`, `fetching`, `sampling`.
+- Writing: `writer` (group commit), `operations`, `plan`, `commit`, `lock`, `durable`.
+- Upkeep: `upkeep` (when), `chores` (what), `compaction`, `vector_index`, `scalar_indexes`,
+  `folding`, `retention`, `recall`, `reports`; `state` describes the table.
+- The table itself: `engine` (LanceDB), `tables` (which one), `versions` (going back).
+- Another model: `reembed`, `rebuild`, `differences`, `carrying`, `switching`, `kept`, `attempts`.
+"""

@@ -67,8 +67,9 @@ async def connect(settings: StoreSettings) -> "AsyncConnection":
     import lancedb  # noqa: PLC0415 - see above
 
     cache_bytes = settings.store_cache_mb << 20
+    # Of the metadata each commit leaves some in the cache, which no later read wants.
     session = lancedb.Session(
-        index_cache_size_bytes=cache_bytes, metadata_cache_size_bytes=cache_bytes
+        index_cache_size_bytes=cache_bytes, metadata_cache_size_bytes=cache_bytes // 4
     )
     connection = await lancedb.connect_async(
         settings.store_uri, read_consistency_interval=timedelta(0), session=session

@@ -87,6 +87,7 @@ def test_the_list_is_newest_first(
 
 def test_many_are_added_and_a_bad_one_fails_alone(post: Post, pictures: PictureServer) -> None:
     url = pictures.url + "15.jpg?many"
+    add(post, url, metadata={"nth": 0})  # so that the key's column is there, and of integers
     images = [
         {"url": url, "metadata": {"nth": 1}},
         {"url": pictures.url + "missing"},
