@@ -7,7 +7,7 @@ the model workers alone, and LanceDB comes in when the API worker opens its tabl
 import asyncio
 import sys
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 from starlette.applications import Starlette
@@ -18,7 +18,6 @@ from starlette.routing import Route
 from api import image_routes, index_routes
 from api.adding import Adder
 from api.answers import answered, reported
-from api.backend import Backend
 from api.detecting import detect
 from api.encoding import listed
 from api.gate import Gate
@@ -49,6 +48,9 @@ from api.searching import query_of, result_of
 from api.settings import Settings, SettingsError
 from runners.clip import ClipEmbedder
 from runners.yolo import YoloDetector
+
+if TYPE_CHECKING:
+    from api.backend import Backend
 
 try:
     settings = Settings.from_environment()
@@ -116,7 +118,9 @@ class ImageSearch:
         self._opening = asyncio.create_task(self._open())
         self._measuring = asyncio.create_task(self._measure())
 
-    async def _open(self) -> Backend:
+    async def _open(self) -> "Backend":
+        from api.backend import Backend  # noqa: PLC0415 - Arrow, OpenCV: not for the supervisor
+
         backend = await Backend.open(self.embedder, self.detector, settings)
         api = settings.api
         self._adder = Adder(backend, api.near_duplicate_similarity, (api.download_threads + 1) // 2)
@@ -140,7 +144,7 @@ class ImageSearch:
     def _has_opened(self) -> bool:
         return self._opening.done() and self._opening.exception() is None
 
-    async def backend(self) -> Backend:
+    async def backend(self) -> "Backend":
         """The rooms, once they are ready."""
         return await asyncio.shield(self._opening)
 

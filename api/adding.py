@@ -4,13 +4,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from api.backend import Backend
 from api.errors import DeadlineError, Problem, RequestError
 from api.schemas import AddManyRequest, AddRequest
 from store.errors import StoreFault
 from store.schemas import Hit, NewImage, Upserted, image_id
+
+if TYPE_CHECKING:
+    from api.backend import Backend  # heavy: only in a worker
 
 logger = logging.getLogger("bentoml.image_search")
 Report = Callable[[Exception], Problem]
@@ -26,7 +28,7 @@ class Adder:
             requests together: what is left of the downloads is for the others.
     """
 
-    def __init__(self, backend: Backend, min_similarity: float, batch_in_flight: int) -> None:
+    def __init__(self, backend: "Backend", min_similarity: float, batch_in_flight: int) -> None:
         self._backend = backend
         self._min_similarity = min_similarity
         self._batch_slots = asyncio.Semaphore(batch_in_flight)

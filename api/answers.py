@@ -4,13 +4,15 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from starlette.responses import JSONResponse, Response
 
-from api.backend import Backend
 from api.errors import Problem, RequestError, problem_of
 from api.inputs import JsonInput
+
+if TYPE_CHECKING:
+    from api.backend import Backend  # heavy: only in a worker
 
 logger = logging.getLogger("bentoml.image_search")
 """Below BentoML's logger, so that its handlers, levels and trace ids apply."""
@@ -21,7 +23,7 @@ class Framed(Protocol):
 
     request_timeout_s: float
 
-    async def backend(self) -> Backend:
+    async def backend(self) -> "Backend":
         """The rooms, once they are ready."""
         ...
 

@@ -1,17 +1,19 @@
 """Detection: from the request to the annotated picture, or to the objects alone."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from api.backend import Backend
 from api.errors import RequestError
 from api.schemas import DetectRequest
 from images.schemas import LabelledBox
 
+if TYPE_CHECKING:
+    from api.backend import Backend  # heavy: only in a worker
 
-async def detect(backend: Backend, request: DetectRequest, floor: float) -> Response:
+
+async def detect(backend: "Backend", request: DetectRequest, floor: float) -> Response:
     """Find the objects in a picture.
 
     Args:

@@ -8,11 +8,13 @@ import asyncio
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from store.errors import StoreError
-from store.index import ImageIndex
 from store.schemas import IndexState, StoreStats
+
+if TYPE_CHECKING:
+    from store.index import ImageIndex
 
 logger = logging.getLogger("bentoml.image_search")
 REFRESH_S = 15.0
@@ -68,7 +70,7 @@ class Measures:
         """Count an answer that was an error."""
         self._errors.labels(route=route, code=code).inc()
 
-    async def keep(self, index: ImageIndex) -> None:
+    async def keep(self, index: "ImageIndex") -> None:
         """Look at the index now and then, until cancelled; no request waits for it."""
         while True:
             try:

@@ -16,7 +16,6 @@ from api.settings import ENV_PREFIX, Settings, SettingsError
 from runners.errors import RunnerError
 from runners.preflight import ensure_weights
 from runners.weights import clip_source, identity_of, sha256_of, yolo_source
-from store.engine import check_model
 from store.errors import StoreError
 
 
@@ -72,6 +71,8 @@ def check() -> None:
         RunnerError: weights are missing, unknown or cannot be downloaded.
         StoreError: the table cannot be opened, or belongs to another model.
     """
+    from store.engine import check_model  # noqa: PLC0415 - Arrow: only here, in the child
+
     settings = Settings.from_environment()
     ensure_weights(settings.models)
     clip = clip_source(settings.models)

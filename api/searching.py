@@ -1,22 +1,24 @@
 """From a search request to the store's query: what is cheap to check comes first."""
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from api.backend import Backend
 from api.errors import RequestError, UnknownIdError
 from api.schemas import SearchRequest, Term
 from api.terms import OpposedTermsError, combined
 from store.errors import shown
 from store.schemas import Hit, SearchQuery
 
+if TYPE_CHECKING:
+    from api.backend import Backend  # heavy: only in a worker
+
 Vector = NDArray[np.float32]
 
 
-async def query_of(backend: Backend, request: SearchRequest) -> SearchQuery:
+async def query_of(backend: "Backend", request: SearchRequest) -> SearchQuery:
     """Check the filter and the ids, then fetch and embed.
 
     Raises:
@@ -49,7 +51,7 @@ async def _nothing() -> None:
     """Where a search has no picture, or no text."""
 
 
-async def _vector(backend: Backend, request: SearchRequest) -> Vector | None:
+async def _vector(backend: "Backend", request: SearchRequest) -> Vector | None:
     if request.url:
         return await backend.embed_picture(request.url)
     if request.id is not None:
@@ -59,7 +61,7 @@ async def _vector(backend: Backend, request: SearchRequest) -> Vector | None:
     return None
 
 
-async def _combined(backend: Backend, terms: list[Term]) -> Vector:
+async def _combined(backend: "Backend", terms: list[Term]) -> Vector:
     stored = await _stored(backend, {term.id for term in terms if term.id is not None})
     vectors = await asyncio.gather(*(_embedded(backend, term, stored) for term in terms))
     try:
@@ -68,7 +70,7 @@ async def _combined(backend: Backend, terms: list[Term]) -> Vector:
         raise RequestError(str(error)) from None
 
 
-async def _embedded(backend: Backend, term: Term, stored: dict[str, Vector]) -> Vector:
+async def _embedded(backend: "Backend", term: Term, stored: dict[str, Vector]) -> Vector:
     if term.url is not None:
         return await backend.embed_picture(term.url)
     if term.text is not None:
@@ -76,7 +78,7 @@ async def _embedded(backend: Backend, term: Term, stored: dict[str, Vector]) -> 
     return stored[term.id or ""]
 
 
-async def _stored(backend: Backend, ids: set[str]) -> dict[str, Vector]:
+async def _stored(backend: "Backend", ids: set[str]) -> dict[str, Vector]:
     found = await backend.index.vectors(ids) if ids else {}
     for unknown in sorted(ids - found.keys()):
         raise UnknownIdError(f"no image has the id {shown(unknown)}")

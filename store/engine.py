@@ -69,7 +69,7 @@ async def connect(settings: StoreSettings) -> "AsyncConnection":
     cache_bytes = settings.store_cache_mb << 20
     # Of the metadata each commit leaves some in the cache, which no later read wants.
     session = lancedb.Session(
-        index_cache_size_bytes=cache_bytes, metadata_cache_size_bytes=cache_bytes // 4
+        index_cache_size_bytes=cache_bytes, metadata_cache_size_bytes=cache_bytes // 16
     )
     connection = await lancedb.connect_async(
         settings.store_uri, read_consistency_interval=timedelta(0), session=session

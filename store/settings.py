@@ -61,7 +61,7 @@ class StoreSettings(BaseSettings):
         default=256,
         ge=16,
         le=1_000_000,
-        description="MiB of memory for LanceDB's index cache, and a quarter of it for its metadata",
+        description="MiB of memory for LanceDB's index cache; a sixteenth more is for its metadata",
     )
 
     @field_validator("store_uri")
