@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from store.engine import is_conflict
 from store.errors import StoreError, StoreWriteError
 
-_ATTEMPTS = 6
-_FIRST_PAUSE_S = 0.05
+ATTEMPTS = 6
+# Doubled each time: 20 ms to 0.3 s are waited.
+_FIRST_PAUSE_S = 0.02
+_T = TypeVar("_T")
 
 
 @contextmanager
@@ -23,18 +26,34 @@ def translated() -> Iterator[None]:
         raise StoreWriteError(message, detail=repr(error)) from error
 
 
+async def retried(
+    commit: Callable[[], Awaitable[_T]], lost: Callable[[], None] = lambda: None
+) -> _T:
+    """Commits, and again where another commit was faster.
+
+    Args:
+        commit: makes the commit.
+        lost: is told of each race that was lost.
+
+    Raises:
+        Exception: whatever LanceDB raised that is no conflict, or the sixth one that is.
+    """
+    for failed in range(ATTEMPTS - 1):
+        try:
+            return await commit()
+        except Exception as error:
+            if not is_conflict(error):
+                raise
+        lost()
+        await asyncio.sleep(_FIRST_PAUSE_S * 2**failed)
+    return await commit()
+
+
 async def until_committed(write: Callable[[], Awaitable[None]]) -> None:
-    """Commits, and again where another commit was faster: after 50 ms to 0.8 s.
+    """Commits, and again where another commit was faster.
 
     Raises:
         StoreWriteError: whatever LanceDB raised that is no conflict, or the sixth one that is.
     """
     with translated():
-        for failed in range(_ATTEMPTS - 1):
-            try:
-                return await write()
-            except Exception as error:
-                if not is_conflict(error):
-                    raise
-            await asyncio.sleep(_FIRST_PAUSE_S * 2**failed)
-        return await write()
+        await retried(write)

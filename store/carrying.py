@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from store.literals import literal
+from store.literals import among
 from store.metadata import Registry
+from store.rows import as_matrix
 from store.schemas import FloatVector
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ async def read_rows(table: "AsyncTable", ids: Collection[str]) -> list[CarriedRo
     if not ids:
         return []
     names = [name for name in (await table.schema()).names if name != "vector"]
-    found = await table.query().where(among(ids)).select(names).to_arrow()
+    found = await table.query().where(among("id", ids)).select(names).to_arrow()
     bare = pa.Table.from_arrays(found.columns, names=found.column_names)
     own = zip(bare["id"].to_pylist(), bare["url"].to_pylist(), _dates(bare), strict=True)
     return [CarriedRow(*each, bare.slice(row, 1)) for row, each in enumerate(own)]
@@ -52,10 +53,9 @@ async def read_vectors(
     """The dates (microseconds) and vectors of those of these rows that a table has."""
     if not ids:
         return {}
-    found = await table.query().where(among(ids)).select(["id", "created_at", "vector"]).to_arrow()
-    flat = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    vectors = np.array(flat, np.float32).reshape(found.num_rows, -1)
-    dated = zip(_dates(found), vectors, strict=True)
+    rows = table.query().where(among("id", ids))
+    found = await rows.select(["id", "created_at", "vector"]).to_arrow()
+    dated = zip(_dates(found), as_matrix(found["vector"]), strict=True)
     return dict(zip(found["id"].to_pylist(), dated, strict=True))
 
 
@@ -91,11 +91,6 @@ async def align_columns(new: "AsyncTable", old: "AsyncTable") -> None:
         await new.drop_columns(stale)
     if missing := [column.field() for column in wanted if column not in there]:
         await new.add_columns(missing)
-
-
-def among(ids: Collection[str]) -> str:
-    """The predicate of the rows of these ids."""
-    return f"id IN ({', '.join(map(literal, ids))})"
 
 
 def slices(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from store.engine import CommitConflictError, ensure_ready
 from store.errors import StoreMovedError
 from store.filters import compile_filter
-from store.literals import literal
+from store.literals import among
 from store.metadata import Registry
 from store.operations import Patch, Put, Upsert
 from store.plan import Before, Clock, Plan, PutAnswer, Twin
@@ -68,7 +68,7 @@ class Committer:
         await self._latest_schema()
         known = await self._known(ids)
         if known:
-            await self._table.delete(_among("id", known))
+            await self._table.delete(among("id", known))
         return known
 
     async def delete_matching(self, filter: Mapping[str, Any]) -> int:
@@ -139,14 +139,14 @@ class Committer:
         from lancedb.query import ColumnOrdering  # noqa: PLC0415 - see store.engine
 
         order = [ColumnOrdering(column_name="created_at"), ColumnOrdering(column_name="id")]
-        rows = self._table.query().where(_among("pixels", pixels)).order_by(order).limit(count)
+        rows = self._table.query().where(among("pixels", pixels)).order_by(order).limit(count)
         found = await rows.select(["id", "created_at", "pixels"]).to_arrow()
         return [Twin(**row) for row in to_dicts(found)]
 
     async def _found(self, column: str, values: Collection[str], columns: list[str]) -> Any:
         if not values:
             return pa.table({name: [] for name in columns})
-        return await self._table.query().where(_among(column, values)).select(columns).to_arrow()
+        return await self._table.query().where(among(column, values)).select(columns).to_arrow()
 
     async def _add_columns(self, before: Registry, after: Registry) -> None:
         added = after.columns[len(before.columns) :]
@@ -177,7 +177,3 @@ class Committer:
 def _check_unchanged(schema: pa.Schema, registry: Registry, cause: Exception | None = None) -> None:
     if Registry.from_schema(schema).columns != registry.columns:
         raise CommitConflictError("another process added columns first") from cause
-
-
-def _among(column: str, values: Iterable[str]) -> str:
-    return f"{column} IN ({', '.join(map(literal, values))})"

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from store.fetching import as_matrix
+from store.rows import as_matrix
 from store.sampling import sample_rows
 from store.schemas import FloatVector
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from store.engine import made_by
 from store.lock import is_local
 from store.schemas import ModelIdentity
+from store.state import size_of
 from store.tables import drop, schema_of, table_names, table_number
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ async def kept_tables(connection: "AsyncConnection", current: str) -> list[KeptT
     """Describes the tables before the index, newest first."""
     schemas = await older_tables(connection, current)
     return [
-        KeptTable(name, made_by(schema), await asyncio.to_thread(_size, connection.uri, name))
+        KeptTable(name, made_by(schema), await size_of(f"{connection.uri}/{name}.lance"))
         for name, schema in schemas.items()
         if schema is not None
     ]
@@ -59,10 +60,3 @@ async def delete_table(connection: "AsyncConnection", name: str) -> None:
 def _delete_reports(uri: str, name: str) -> None:
     for file in Path(uri).glob(f"{name}.upkeep.*"):
         file.unlink(missing_ok=True)
-
-
-def _size(uri: str, name: str) -> int | None:
-    if not is_local(uri):
-        return None
-    files = (Path(uri) / f"{name}.lance").rglob("*")
-    return sum(file.stat().st_size for file in files if file.is_file())

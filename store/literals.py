@@ -1,5 +1,6 @@
 """Values as SQL literals: the only place where a client's value becomes part of a predicate."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from store.values import INT64_MIN, ColumnValue
@@ -24,6 +25,11 @@ def literal(value: ColumnValue) -> str:
         case list():
             return f"make_array({', '.join(literal(element) for element in value)})"
     return "'" + value.replace("'", "''") + "'"
+
+
+def among(column: str, values: Iterable[str]) -> str:
+    """The predicate of the rows whose text in a column is one of these; there has to be one."""
+    return f"{column} IN ({', '.join(map(literal, values))})"
 
 
 def _integer(value: int) -> str:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from store.fetching import as_matrix, fetched
+from store.fetching import fetched
 from store.filters import ALWAYS
+from store.rows import as_matrix
 from store.schemas import FloatVector
 from store.vector_index import partitions_for
 

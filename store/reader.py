@@ -14,7 +14,7 @@ from store.errors import (
     StoreReadError,
 )
 from store.filters import compile_filter
-from store.literals import literal
+from store.literals import among, literal
 from store.metadata import Registry, split_metadata
 from store.rows import check_vector, selected, to_dicts, to_image, to_vectors
 from store.schemas import (
@@ -81,11 +81,11 @@ class Reader:
         Raises:
             StoreFault: the read failed, or the index is closed.
         """
-        wanted = [literal(each) for each in ids if is_unicode(each)]
+        wanted = [each for each in ids if is_unicode(each)]
         if not wanted:
             return {}
         with self._reading():
-            rows = self._table.query().where(f"id IN ({', '.join(wanted)})")
+            rows = self._table.query().where(among("id", wanted))
             return to_vectors(await rows.select(["id", "vector"]).to_arrow())
 
     async def search(self, query: SearchQuery) -> list[Hit]:

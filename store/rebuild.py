@@ -17,7 +17,6 @@ from store.carrying import (
     SLICE_ROWS,
     CarriedRow,
     align_columns,
-    among,
     have_same_columns,
     lay_out,
     read_rows,
@@ -25,6 +24,7 @@ from store.carrying import (
     slices,
 )
 from store.differences import Differences, differences, fingerprints
+from store.literals import among
 from store.lock import write_lock
 from store.rows import check_vector
 from store.schemas import FloatVector
@@ -216,7 +216,7 @@ class Rebuild:
 
     async def _delete(self, ids: Sequence[str]) -> None:
         async def delete() -> None:
-            await self._new.delete(among(ids))
+            await self._new.delete(among("id", ids))
 
         await self._commit(delete)
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from store.fetching import as_matrix
 from store.filters import ALWAYS
 from store.nearest import nearest
+from store.rows import as_matrix
 from store.sampling import sample_rows
 from store.schemas import FloatVector
 from store.vector_index import vector_index_of

@@ -117,6 +117,7 @@ def to_image(row: Mapping[str, Any], registry: Registry) -> StoredImage:
 def to_rows(found: pa.Table, registry: Registry) -> list[Row]:
     """Reads whole rows, to write them again: the `stored` columns."""
     names = [column.name for column in registry.columns]
+    vectors = as_matrix(found["vector"])
     return [
         Row(
             row["id"],
@@ -127,20 +128,20 @@ def to_rows(found: pa.Table, registry: Registry) -> list[Row]:
             row["pixels"],
             {name: row[name] for name in names if row[name] is not None},
         )
-        for row, vector in zip(to_dicts(found.drop_columns("vector")), _matrix(found), strict=True)
+        for row, vector in zip(to_dicts(found.drop_columns("vector")), vectors, strict=True)
     ]
 
 
 def to_vectors(found: pa.Table) -> dict[str, FloatVector]:
     """Reads the vectors, float32 [dim], of a result with the columns id and vector."""
-    return dict(zip(found["id"].to_pylist(), _matrix(found), strict=True))
+    return dict(zip(found["id"].to_pylist(), as_matrix(found["vector"]), strict=True))
 
 
-def _matrix(found: pa.Table) -> list[FloatVector]:
-    if found.num_rows == 0:
-        return []
-    flat = found["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return list(np.array(flat, np.float32).reshape(found.num_rows, -1))
+def as_matrix(column: pa.Array | pa.ChunkedArray) -> FloatVector:
+    """The vectors of a column, float32 [rows, dim]."""
+    joined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    flat = np.array(joined.flatten().to_numpy(zero_copy_only=False), np.float32)
+    return flat.reshape(len(joined), -1) if len(joined) else flat.reshape(0, 1)
 
 
 def image_of(row: Row, registry: Registry) -> StoredImage:

@@ -35,7 +35,7 @@ async def describe(
         vector_index=None if index is None else index.kind,
         indexed_rows=indexed,
         unindexed_rows=max(0, rows - indexed),
-        size_bytes=await _size(await table.uri()),
+        size_bytes=await size_of(await table.uri()),
         version=int(await table.version()),
         upkeep=upkeep,
     )
@@ -48,7 +48,8 @@ def _columns(registry: Registry) -> dict[str, str]:
     }
 
 
-async def _size(uri: str) -> int | None:
+async def size_of(uri: str) -> int | None:
+    """Bytes of a table's folder; None on an object store."""
     return await asyncio.to_thread(_bytes_in, Path(uri)) if is_local(uri) else None
 
 

@@ -132,6 +132,8 @@ class Upkeep:
         self.runs += not failed
         self.failures += bool(failed)
         before = await self.latest()
-        recall = self._chores.recall or (before.recall if before else None)
+        recall = self._chores.recall
+        if recall is None and before is not None:
+            recall = before.recall
         result = f"failed: {', '.join(failed)}; the log has the details" if failed else "ok"
         return UpkeepReport(datetime.now(UTC), time.monotonic() - began, result, did, recall)

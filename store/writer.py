@@ -15,17 +15,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from store.attempts import retried
 from store.commit import Committer
 from store.durable import sync_to_disk
-from store.engine import is_conflict, is_gone, is_panic
+from store.engine import is_gone, is_panic
 from store.errors import StoreClosedError, StoreError, StoreMovedError, StoreWriteError
 from store.lock import TableLock
 from store.operations import DeleteMatching, Group, Operation, grouped
 from store.settings import StoreSettings
 
-# Another process that writes to the same table makes a commit fail; 20 ms to 0.6 s are waited.
-ATTEMPTS = 6
-FIRST_PAUSE_S = 0.02
 # A panic inside LanceDB leaves its caller waiting for ever; every other write would wait with it.
 COMMIT_TIMEOUT_S = 300.0
 # Of the time that a commit took, so much passes before the next one begins. A commit of one row
@@ -209,20 +207,12 @@ class Writer:
         return [(answer, await self._commit(lambda: self._committer.restore(version)))]
 
     async def _commit(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        result = await self._retried(attempt)
+        result = await retried(attempt, self._lost)
         self.commits += 1
         return result
 
-    async def _retried(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        for failed in range(ATTEMPTS - 1):
-            try:
-                return await attempt()
-            except Exception as error:
-                if not is_conflict(error):
-                    raise
-            self.conflicts += 1
-            await asyncio.sleep(FIRST_PAUSE_S * 2**failed)
-        return await attempt()
+    def _lost(self) -> None:
+        self.conflicts += 1
 
     def _refuse_rest(self) -> None:
         while not self._queue.empty():

@@ -97,7 +97,7 @@ class ModelTable:
         return len(gone)
 
     def delete_matching(self, node: Any) -> int:
-        if not node:
+        if _has_empty_part(node):
             raise Refused(FilterError)
         return self.delete(self.matching(node))
 
@@ -163,3 +163,9 @@ def fits(order: list[str], bounds: Mapping[str, tuple[float, float]]) -> bool:
             return False
         highest_left = max(highest_left, low)
     return True
+
+
+def _has_empty_part(node: Any) -> bool:
+    if isinstance(node, dict):
+        return not node or any(map(_has_empty_part, node.values()))
+    return isinstance(node, list) and any(map(_has_empty_part, node))

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 import store.writer
+from store.attempts import ATTEMPTS
 from store.errors import StoreClosedError, StoreError, StoreWriteError
 from store.lock import NoLock
 from store.operations import Delete, Put, Upsert
 from store.plan import PutAnswer
 from store.schemas import SearchQuery, Upserted, image_id
 from store.settings import StoreSettings
-from store.writer import ATTEMPTS, Writer
+from store.writer import Writer
 from tests.store.support import image, opened, run, url_of
 
 
