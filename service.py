@@ -24,6 +24,7 @@ from api.gate import Gate
 from api.inputs import JsonInput
 from api.measures import Measures
 from api.memory import return_freed_memory
+from api.models import answering
 from api.mounted import JsonRefusals
 from api.openapi import DOCS_PAGE, document
 from api.paths import AskedPaths, hide_unknown_paths
@@ -46,6 +47,7 @@ from api.schemas import (
 )
 from api.searching import query_of, result_of
 from api.settings import Settings, SettingsError
+from api.supervisor import keep_sockets_until_the_end
 from runners.clip import ClipEmbedder
 from runners.yolo import YoloDetector
 
@@ -111,6 +113,7 @@ class ImageSearch:
     def check() -> None:
         """Before any worker starts: end the start in one line where something is missing."""
         prepare(settings)
+        keep_sockets_until_the_end()
 
     @bentoml.on_startup
     async def start(self) -> None:
@@ -138,8 +141,10 @@ class ImageSearch:
         else:
             self._opening.cancel()
 
-    def __is_ready__(self) -> bool:
-        return self._has_opened() and self._opening.result().index.healthy
+    async def __is_ready__(self) -> bool:
+        if not (self._has_opened() and self._opening.result().index.healthy):
+            return False
+        return await answering(self.embedder, self.detector)
 
     def _has_opened(self) -> bool:
         return self._opening.done() and self._opening.exception() is None

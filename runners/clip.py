@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import bentoml
 import numpy as np
 
-from runners.batching import cap_batch_wait
-from runners.serving import SERVICE_OPTIONS, batched, load_or_end, one_each, unbatched
+from runners.serving import SERVICE_OPTIONS, batched, begin_worker, load_or_end, one_each, unbatched
 from runners.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ class ClipEmbedder:
     """Embeds pictures and texts; one model in one process, ready once it is warm."""
 
     def __init__(self) -> None:
-        cap_batch_wait()
+        begin_worker()
         self._model = load_or_end(self._load)
         _log.info("CLIP is ready: %s", self._model.info.identity)
 

@@ -10,7 +10,12 @@ from typing import Any, NoReturn, TypeVar, cast
 import bentoml
 from bentoml._internal.context import server_context
 
+from runners.batching import cap_batch_wait
+from runners.draining import outlive_callers
 from runners.errors import RunnerError
+
+MODEL_SERVICES = frozenset({"ClipEmbedder", "YoloDetector"})
+"""The names of the services in this room."""
 
 MAX_BATCH_SIZE = 64
 """The API sends at most as many calls at once, so that one batch takes all that wait."""
@@ -61,6 +66,13 @@ def one_each(results: _Results, items: int) -> _Results:
     if len(results) != items:
         raise RuntimeError(f"{len(results)} results for {items} items")
     return results
+
+
+def begin_worker() -> None:
+    """What a model worker does first, from the `__init__` of its service."""
+    cap_batch_wait()
+    if server_context.worker_index is not None:  # else it is a test's or a script's process
+        outlive_callers(MODEL_SERVICES)
 
 
 def load_or_end(load: Callable[[], _T]) -> _T:

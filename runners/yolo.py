@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 import bentoml
 import numpy as np
 
-from runners.batching import cap_batch_wait
 from runners.schemas import pack_detections
-from runners.serving import SERVICE_OPTIONS, batched, load_or_end, one_each, unbatched
+from runners.serving import SERVICE_OPTIONS, batched, begin_worker, load_or_end, one_each, unbatched
 from runners.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ class YoloDetector:
     """Finds objects in pictures; one model in one process, ready once it is warm."""
 
     def __init__(self) -> None:
-        cap_batch_wait()
+        begin_worker()
         self._model = load_or_end(self._load)
         _log.info("YOLO is ready: %s", self._model.info.weights)
 
