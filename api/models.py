@@ -27,7 +27,12 @@ _PAUSES_S = (0.0, 0.0, 0.05, 0.5)
 """Before each attempt. A model service closes a connection that idled for 5 s at the very moment
 when a burst may be using it again; its calls can be repeated without harm."""
 
+ANSWER_S = 30.0
+"""What a model may take for a call, its waiting batches included. The supervisor keeps the socket
+of a model worker that died, so that calls wait in it until the next one is ready, or for ever if
+one hangs."""
 
+_READY_S = 2.0
 _DESCRIBE_AGAIN_S = 1.0
 
 
@@ -44,21 +49,42 @@ class ModelCall:
         # attribute only some time after the API service started.
         self._method = functools.partial(client.to_async.call, method)
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._calls: set[asyncio.Task[Any]] = set()
 
     async def one(self, item: NDArray[np.uint8] | str) -> Any:
         """Send a batch of one and return its one result.
 
+        A caller that is cancelled goes at once, but its place is free only when the model has
+        answered: the model service computes what it was sent, and clients that come and go must not
+        pile up work there.
+
         Raises:
-            ModelUnavailableError: the service is gone or failed.
+            ModelUnavailableError: the service is gone, failed or does not answer.
         """
         batch = item[None] if isinstance(item, np.ndarray) else [item]
-        async with self._slots:
-            results = await self._repeated(batch)
+        await self._slots.acquire()
+        call = asyncio.create_task(self._repeated(batch))
+        self._calls.add(call)  # the event loop keeps no task alive
+        call.add_done_callback(self._ended)
+        results = await asyncio.shield(call)
         if len(results) != 1:
             raise ModelUnavailableError("the model service gave no result; try again")
         return results[0]
 
+    def _ended(self, call: asyncio.Task[Any]) -> None:
+        self._slots.release()
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # where nobody waits any more, nobody misses it
+
     async def _repeated(self, batch: Any) -> Any:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await self._attempts(batch)
+        except TimeoutError as error:
+            raise ModelUnavailableError("the model service does not answer; try again") from error
+
+    async def _attempts(self, batch: Any) -> Any:
         for pause_s in _PAUSES_S:
             await asyncio.sleep(pause_s)
             try:
@@ -95,6 +121,22 @@ class Models:
             encode_text=ModelCall(embedder, "encode_texts"),
             detect=ModelCall(detector, "detect"),
         )
+
+
+async def answering(*clients: Any) -> bool:
+    """Whether these model services answer now; for the readiness of the API.
+
+    BentoML's own look at them (`ServiceAppFactory.readyz`, 1.4.39) waits for seconds where a worker
+    is gone, and then answers 500.
+
+    Args:
+        clients: BentoML's clients of model services.
+    """
+    try:
+        async with asyncio.timeout(_READY_S):
+            return all(await asyncio.gather(*(client.is_ready() for client in clients)))
+    except (TimeoutError, aiohttp.ClientError, bentoml.exceptions.BentoMLException):
+        return False
 
 
 async def _described(client: Any, from_dict: Callable[[Mapping[str, Any]], T]) -> T:

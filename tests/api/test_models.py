@@ -91,6 +91,43 @@ def test_calls_at_once_are_bounded() -> None:
     assert most == MAX_IN_FLIGHT
 
 
+def test_a_model_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.models.ANSWER_S", 0.05)
+
+    async def silent(method: str, batch: Any) -> Any:
+        await asyncio.Event().wait()
+
+    with pytest.raises(ModelUnavailableError, match="does not answer"):
+        asyncio.run(ModelCall(FakeClient(silent), "detect").one("x"))
+
+
+def test_callers_that_leave_pile_up_no_work() -> None:
+    """What was sent is computed: until then its place is taken, whoever waits for it."""
+
+    async def leave() -> tuple[int, int, str]:
+        release = asyncio.Event()
+
+        async def slow(method: str, batch: Any) -> Any:
+            await release.wait()
+            return batch
+
+        client = FakeClient(slow)
+        call = ModelCall(client, "encode_texts")
+        callers = [asyncio.create_task(call.one(str(number))) for number in range(300)]
+        await asyncio.sleep(0.01)
+        for caller in callers:
+            caller.cancel()
+        await asyncio.gather(*callers, return_exceptions=True)
+        after_leaving = client.calls
+        waiting = asyncio.create_task(call.one("one more"))
+        await asyncio.sleep(0.01)
+        meanwhile = client.calls
+        release.set()
+        return after_leaving, meanwhile, await waiting
+
+    assert asyncio.run(leave()) == (MAX_IN_FLIGHT, MAX_IN_FLIGHT, "one more")
+
+
 def test_connecting_waits_for_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.models._DESCRIBE_AGAIN_S", 0.01)
     clip = {
