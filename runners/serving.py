@@ -1,5 +1,7 @@
 """How both model services are served."""
 
+import faulthandler
+import functools
 import os
 import signal
 import sys
@@ -20,12 +22,17 @@ MODEL_SERVICES = frozenset({"ClipEmbedder", "YoloDetector"})
 MAX_BATCH_SIZE = 64
 """The API sends at most as many calls at once, so that one batch takes all that wait."""
 
+_STDERR = 2
 _SUPERVISOR = os.getppid()
 _SUPERVISOR_STOPS_S = 1.0
 
 MAX_LATENCY_MS = 60_000
 """BentoML answers 503 to calls that it expects to take longer, so this is no batching window; the
 number of waiting calls is bounded by the API instead."""
+
+HUNG_S = 600.0
+"""A batch that takes longer will not end: the largest models need a minute or two for 64 pictures
+on two cores."""
 
 SERVICE_OPTIONS: dict[str, Any] = {
     # One batch at a time: a second thread would only share the same cores or GPU.
@@ -47,7 +54,25 @@ _Results = TypeVar("_Results", bound=Sized)
 def batched(method: _Function) -> _Function:
     """Serve a method of one parameter, whose first axis is the batch."""
     api = bentoml.api(batchable=True, max_batch_size=MAX_BATCH_SIZE, max_latency_ms=MAX_LATENCY_MS)
-    return cast(_Function, api(method))
+    return cast(_Function, api(ends_if_hung(method)))
+
+
+def ends_if_hung(method: _Function) -> _Function:
+    """End this process, with the traces of all threads, when a call of the method does not end.
+
+    A GPU or a lock that hangs keeps the one thread that computes, while the worker still says that
+    it is well. The supervisor starts another one.
+    """
+
+    @functools.wraps(method)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        faulthandler.dump_traceback_later(HUNG_S, exit=True, file=_STDERR)
+        try:
+            return method(*args, **kwargs)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    return cast(_Function, watched)
 
 
 def unbatched(method: _Function) -> _Function:

@@ -56,6 +56,20 @@ def test_importing_the_services_brings_no_model_library() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+def test_a_worker_whose_model_hangs_ends_itself() -> None:
+    code = (
+        "import threading, runners.serving as serving\n"
+        "serving.HUNG_S = 0.2\n"
+        "serving.ends_if_hung(lambda: None)()\n"
+        "serving.ends_if_hung(threading.Event().wait)()"
+    )
+    hung = subprocess.run(
+        [sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True
+    )
+    assert hung.returncode == 1
+    assert "Timeout" in hung.stderr
+
+
 @pytest.mark.usefixtures("_demo")
 def test_the_embedder_answers_for_the_model() -> None:
     service = instance(ClipEmbedder)
