@@ -46,6 +46,7 @@ from api.schemas import (
     SearchRequest,
 )
 from api.searching import query_of, result_of
+from api.sending import Paced
 from api.settings import Settings, SettingsError
 from api.supervisor import keep_sockets_until_the_end
 from runners.clip import ClipEmbedder
@@ -221,6 +222,7 @@ def _bento_service() -> Any:
 
 
 for middleware, options in (
+    (Paced, {"within_s": settings.api.request_timeout_s}),
     (JsonRefusals, {}),
     (AskedPaths, {}),
     (Gate, {"api_keys": settings.api.api_keys, "max_in_flight": settings.api.max_in_flight}),
