@@ -44,15 +44,6 @@ _FORBIDDEN_V6 = {
 _NAT64 = IPv6Network("64:ff9b::/96")
 _ISATAP_IDENTIFIERS = (0x00005EFE, 0x02005EFE)
 
-_WEB_PORTS = (80, 443)
-# Services that listen above 1023 and that a plain HTTP request could reach or disturb.
-_SERVICE_PORTS = frozenset(
-    {
-        *(1433, 1521, 2049, 2181, 2375, 2376, 2379, 2380, 3306, 3389, 5432, 5672, 5900, 5984),
-        *(5985, 5986, 6379, 6443, 8086, 8500, 9042, 9092, 9200, 9300, 10250, 11211, 15672, 27017),
-    }
-)
-
 
 @dataclass(frozen=True)
 class AllowList:
@@ -83,20 +74,17 @@ class AllowList:
         return any(address in network for network in self.networks)
 
 
-def forbidden_reason(address: Address, port: int, allow: AllowList) -> str | None:
+def forbidden_reason(address: Address, allow: AllowList) -> str | None:
     """Say why nothing may be fetched from here, or None where it may.
 
     An IPv6 address that carries an IPv4 one is judged by both.
 
     Args:
         address: Where the connection would go.
-        port: The port there.
-        allow: What is allowed all the same; it lifts the rule of the ports too.
+        allow: What is allowed all the same.
     """
     address = _as_dialled(address)
-    if allow.has_address(address):
-        return None
-    return _port_reason(port) or _address_reason(address, allow)
+    return None if allow.has_address(address) else _address_reason(address, allow)
 
 
 def _as_dialled(address: Address) -> Address:
@@ -104,12 +92,6 @@ def _as_dialled(address: Address) -> Address:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
-
-
-def _port_reason(port: int) -> str | None:
-    if port in _WEB_PORTS or (port >= 1024 and port not in _SERVICE_PORTS):
-        return None
-    return f"port {port} is not one that serves pictures"
 
 
 def _address_reason(address: Address, allow: AllowList) -> str | None:

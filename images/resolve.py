@@ -13,12 +13,13 @@ Resolver = Callable[[str], Sequence[str]]
 """Takes a host as a URL names it, returns its addresses as text; raises OSError for none."""
 
 # A lookup cannot be interrupted, so each one that hangs keeps its thread until the system's
-# resolver gives up. More than these many never hang at once.
-_MAX_LOOKUPS = 128
+# resolver gives up: 10 seconds for each name server by default, while its download has long ended.
+# With the default settings, downloads of names that hang start about 16 of them a second.
+_MAX_LOOKUPS = 512
 
 
 def system_resolver(host: str) -> list[str]:
-    """Ask the system. This also reads 127.1, 0x7f.1 and 2130706433 as addresses.
+    """Ask the system.
 
     Raises:
         OSError: the name is unknown, or no name server answers.
@@ -26,6 +27,20 @@ def system_resolver(host: str) -> list[str]:
     """
     answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+
+def _literal(host: str) -> Sequence[str]:
+    """The address that a host spells itself; reads 127.1, 0x7f.1 and 2130706433 as ones, too.
+
+    Empty for a name. Asks nobody, so that it needs no thread.
+    """
+    try:
+        answers = socket.getaddrinfo(
+            host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )
+    except (OSError, UnicodeError):
+        return ()
+    return [str(answer[4][0]) for answer in answers]
 
 
 @dataclass(frozen=True)
@@ -48,11 +63,15 @@ class BoundedResolver:
             UnreachableError: it has none, or they were not known in time.
             FetchTimeoutError: there was no time left to begin with.
         """
+        literal = _literal(host)
+        if literal:
+            return literal
         if not self._free.acquire(timeout=budget.remaining_s()):
             raise UnreachableError(f"{host}: too many name lookups hang")
         inbox = self._start(host)
         try:
-            answer = inbox.get(timeout=budget.remaining_s())
+            with budget.interruptible(lambda: inbox.put(_Answer())):
+                answer = inbox.get(timeout=budget.remaining_s())
         except queue.Empty:
             raise UnreachableError(f"{host}: the name lookup took too long") from None
         if not answer.addresses:

@@ -1,32 +1,46 @@
 """What may be fetched and decoded, and how much of it."""
 
 import re
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_PREFIX = "IMAGE_SEARCH_"
 AllowedEntry = IPv4Network | IPv6Network | str
+_PORTS = re.compile(r"(?P<first>[0-9]{1,5})(\s*-\s*(?P<last>[0-9]{1,5}))?")
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+_MAPPED = IPv6Network("::ffff:0:0/96")
 _LAST_LABEL_IS_NUMERIC = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 
 
 def _parse_entry(entry: str) -> AllowedEntry:
     """Read one entry of the allow-list: a network, a single address or a host name."""
     name = entry.lower().rstrip(".")
-    try:
-        return ip_network(entry)
-    except ValueError:
-        # What ends in a number is meant as an address (127.1, 10.0.0.0/33): as a name it would
-        # never match anything, and whoever wrote it would not learn why.
-        if _HOST_NAME.fullmatch(name) and not _LAST_LABEL_IS_NUMERIC.fullmatch(name):
-            return name
+    if "%" not in entry:  # an address with a zone is another one on each machine
+        with suppress(ValueError):
+            return _as_dialled(ip_network(entry))
+    # What ends in a number is meant as an address (127.1, 10.0.0.0/33): as a name it would never
+    # match anything, and whoever wrote it would not learn why.
+    if _HOST_NAME.fullmatch(name) and not _LAST_LABEL_IS_NUMERIC.fullmatch(name):
+        return name
     raise ValueError(
         f"{entry!r} is neither a network (10.0.0.0/8, fd00::/8), "
-        "nor an address, nor a host name (cdn.internal)"
+        "nor an address, nor a host name (cdn.internal, xn--bcher-kva.internal)"
     )
+
+
+def _as_dialled(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """The network whose addresses a connection to one of these would go to.
+
+    ::ffff:10.0.0.0/104 is 10.0.0.0/8 to the kernel, and so it is to whoever judges an address.
+    """
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        inner = int(network.network_address) & 0xFFFFFFFF
+        return IPv4Network((inner, network.prefixlen - 96))
+    return network
 
 
 def _parse_allow_list(value: object) -> object:
@@ -35,6 +49,37 @@ def _parse_allow_list(value: object) -> object:
         return value
     entries = (entry.strip() for entry in value.split(","))
     return tuple(_parse_entry(entry) for entry in entries if entry)
+
+
+def parse_ports(text: str) -> tuple[bool, tuple[range, ...]]:
+    """Read a list of ports.
+
+    Returns:
+        Whether `web` is among them, and the others.
+
+    Raises:
+        ValueError: names the entry that means nothing.
+    """
+    entries = [entry.strip() for entry in text.lower().split(",") if entry.strip()]
+    if not entries:
+        raise ValueError("names no port; 'web' is the rule for all that serve pictures")
+    ranges = tuple(_port_range(entry) for entry in entries if entry != "web")
+    return "web" in entries, ranges
+
+
+def _port_range(entry: str) -> range:
+    match = _PORTS.fullmatch(entry)
+    if match:
+        first = int(match["first"])
+        last = int(match["last"] or first)
+        if 1 <= first <= last <= 65535:
+            return range(first, last + 1)
+    raise ValueError(f"{entry!r} is neither a port (80), nor a range (8000-8999), nor 'web'")
+
+
+def _check_ports(text: str) -> str:
+    parse_ports(text)
+    return text
 
 
 class FetchSettings(BaseSettings):
@@ -49,11 +94,23 @@ class FetchSettings(BaseSettings):
         description="Networks (CIDRs) and host names, comma-separated, that may be fetched from "
         "although they are private",
     )
+    fetch_ports: Annotated[str, AfterValidator(_check_ports)] = Field(
+        default="web",
+        description="Ports and ranges, comma-separated, that may be fetched from; `web` is 80, 443 "
+        "and those above 1023 where no well-known service listens that serves no pictures",
+    )
     fetch_timeout_s: float = Field(
         default=10.0,
         gt=0,
         le=300,
         description="Seconds one download may take: name lookup, redirects and body together",
+    )
+    connect_timeout_s: float = Field(
+        default=2.0,
+        gt=0,
+        le=30,
+        description="Seconds that name lookup and connection may take; after that time a host that "
+        "cannot be reached is answered, whatever the reason",
     )
     max_image_bytes: int = Field(
         default=20 * 2**20, ge=1, le=2**30, description="Largest file that is downloaded, in bytes"

@@ -6,6 +6,8 @@ and against text that two parsers could read differently.
 """
 
 import re
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util.url import Url, parse_url
@@ -13,25 +15,48 @@ from urllib3.util.url import Url, parse_url
 from images.errors import UrlError
 
 MAX_URL_CHARS = 8192
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _WEB_URL = re.compile(r"https?://(?P<authority>[^/?#]*)", re.IGNORECASE)
 # Whitespace, control characters, halves of surrogate pairs, and the backslash that browsers read
 # as a slash and others as a part of the name.
 _FORBIDDEN_CHARS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff\\]")
+_IPV6_LITERAL = re.compile(r"\[(?P<address>[0-9a-f:.]+)\]")
+_HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
+_MAX_NAME_CHARS = 254
 
 
-def check_url(url: str) -> str:
-    """Return the URL if it is one that may be fetched.
+class Origin(NamedTuple):
+    """Where a request goes; the host as the URL names it, in ASCII and small letters."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """What the `Host` header says. The dot at a name's end is for the name lookup alone."""
+        host = f"[{self.host}]" if ":" in self.host else self.host.rstrip(".")
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class WebUrl:
+    """A URL that may be asked for: what is asked, and of whom."""
+
+    text: str
+    origin: Origin
+    target: str
+
+
+def check_url(url: str) -> WebUrl:
+    """Read a URL if it is one that may be fetched.
 
     Raises:
         UrlError: it is malformed, too long, carries credentials or is not http(s).
     """
     if len(url) > MAX_URL_CHARS:
         raise UrlError(f"the URL is longer than {MAX_URL_CHARS} characters")
-    if _FORBIDDEN_CHARS.search(url):
-        raise UrlError(
-            "the URL contains whitespace, a control character or a backslash; write it "
-            "percent-encoded"
-        )
+    check_chars(url)
     match = _WEB_URL.match(url)
     if match is None:
         raise UrlError("the URL must start with http:// or https://")
@@ -39,21 +64,42 @@ def check_url(url: str) -> str:
         raise UrlError("the URL must not contain a user name or password")
     if "%" in match["authority"]:
         raise UrlError("the host name of the URL must not be percent-encoded")
-    _check_host(url)
-    return url
+    return _read(url)
 
 
-def _check_host(url: str) -> None:
-    parsed = _parse(url)
-    if not parsed.host:
-        raise UrlError("the URL has no host name")
-    if parsed.port == 0:
-        raise UrlError("the URL's port must be between 1 and 65535")
+def check_chars(text: str) -> None:
+    """Refuse what two parsers could read differently.
+
+    Raises:
+        UrlError: the text, a URL or a part of one, contains such a character.
+    """
+    if _FORBIDDEN_CHARS.search(text):
+        raise UrlError(
+            "the URL contains whitespace, a control character or a backslash; write it "
+            "percent-encoded"
+        )
 
 
-def _parse(url: str) -> Url:
-    """Read the URL with the parser that requests itself will read it with."""
+def _read(url: str) -> WebUrl:
     try:
-        return parse_url(url)
+        parsed = parse_url(url)
     except LocationParseError as error:
         raise UrlError("the URL has an invalid host name or port", str(error)) from None
+    if parsed.port == 0:
+        raise UrlError("the URL's port must be between 1 and 65535")
+    scheme = str(parsed.scheme)
+    origin = Origin(scheme, _host(parsed), parsed.port or _DEFAULT_PORTS[scheme])
+    return WebUrl(url, origin, parsed.request_uri)
+
+
+def _host(parsed: Url) -> str:
+    """The host's name or address, an IPv6 one without its brackets."""
+    host = parsed.host or ""
+    if not host:
+        raise UrlError("the URL has no host name")
+    literal = _IPV6_LITERAL.fullmatch(host)
+    if literal:
+        return literal["address"]
+    if not _HOST_NAME.fullmatch(host) or len(host) > _MAX_NAME_CHARS:
+        raise UrlError("the URL has an invalid host name")
+    return host

@@ -30,6 +30,7 @@ class Server:
         self.port = port
         self.url = f"{scheme}://{host}:{port}"
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.connections = 0
         self.server_names: list[str | None] = []
 
 
@@ -41,6 +42,10 @@ def http_server(
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            server.connections += 1
+            super().setup()
 
         def do_GET(self) -> None:  # http.server's name
             server.requests.append((self.path, dict(self.headers.items())))

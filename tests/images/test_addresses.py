@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from images.addresses import AllowList, forbidden_reason
+from images.settings import FetchSettings
 
 NOTHING = AllowList()
 
@@ -99,18 +100,18 @@ PUBLIC = [
 
 @pytest.mark.parametrize("text", FORBIDDEN)
 def test_a_private_or_special_address_is_forbidden(text: str) -> None:
-    assert forbidden_reason(ip_address(text), 443, NOTHING)
+    assert forbidden_reason(ip_address(text), NOTHING)
 
 
 @pytest.mark.parametrize("text", PUBLIC)
 def test_a_public_address_is_not(text: str) -> None:
-    assert forbidden_reason(ip_address(text), 443, NOTHING) is None
+    assert forbidden_reason(ip_address(text), NOTHING) is None
 
 
 @settings(deadline=None)
 @given(st.ip_addresses(v=4))
 def test_no_ipv4_address_is_let_through_that_python_calls_private(address: IPv4Address) -> None:
-    if forbidden_reason(address, 80, NOTHING) is None:
+    if forbidden_reason(address, NOTHING) is None:
         assert address.is_global
         assert not address.is_multicast
 
@@ -118,7 +119,7 @@ def test_no_ipv4_address_is_let_through_that_python_calls_private(address: IPv4A
 @settings(deadline=None)
 @given(st.ip_addresses(v=6) | st.ip_addresses(v=6, network="2000::/3"))
 def test_no_ipv6_address_is_let_through_that_python_calls_private(address: IPv6Address) -> None:
-    if forbidden_reason(address, 80, NOTHING) is None:
+    if forbidden_reason(address, NOTHING) is None:
         dialled = address.ipv4_mapped or address  # older Pythons call every mapped one private
         assert dialled.is_global
         assert not dialled.is_multicast
@@ -144,8 +145,8 @@ FORMS: dict[str, Callable[[IPv4Address], IPv4Address | IPv6Address]] = {
 def test_a_forbidden_ipv4_address_is_forbidden_in_every_disguise(
     form: str, inner: IPv4Address
 ) -> None:
-    if forbidden_reason(inner, 80, NOTHING):
-        assert forbidden_reason(FORMS[form](inner), 80, NOTHING)
+    if forbidden_reason(inner, NOTHING):
+        assert forbidden_reason(FORMS[form](inner), NOTHING)
 
 
 @settings(deadline=None)
@@ -155,9 +156,9 @@ def test_an_allowed_address_allows_no_other(
 ) -> None:
     allow = AllowList.from_entries([ip_network(allowed)])
     if isinstance(allowed, IPv4Address) or allowed.ipv4_mapped is None:
-        assert forbidden_reason(allowed, 22, allow) is None
+        assert forbidden_reason(allowed, allow) is None
     if other != allowed:
-        assert forbidden_reason(other, 80, allow) == forbidden_reason(other, 80, NOTHING)
+        assert forbidden_reason(other, allow) == forbidden_reason(other, NOTHING)
 
 
 @pytest.mark.parametrize(
@@ -177,21 +178,7 @@ def test_an_allowed_address_allows_no_other(
 )
 def test_an_allowed_network_is_allowed_and_nothing_wider(text: str, allowed: bool) -> None:
     allow = AllowList.from_entries([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
-    assert (forbidden_reason(ip_address(text), 80, allow) is None) == allowed
-
-
-@pytest.mark.parametrize("port", [1, 22, 25, 79, 81, 111, 445, 1023, 3306, 6379, 9200, 11211])
-def test_a_port_of_another_service_is_forbidden_unless_its_network_is_allowed(port: int) -> None:
-    address = ip_address("8.8.8.8")
-    assert forbidden_reason(address, port, NOTHING)
-    assert (
-        forbidden_reason(address, port, AllowList.from_entries([ip_network("8.8.8.0/24")])) is None
-    )
-
-
-@pytest.mark.parametrize("port", [80, 443, 1024, 8000, 8080, 8443, 9000, 65535])
-def test_a_port_where_pictures_may_be_is_not(port: int) -> None:
-    assert forbidden_reason(ip_address("8.8.8.8"), port, NOTHING) is None
+    assert (forbidden_reason(ip_address(text), allow) is None) == allowed
 
 
 def test_a_name_is_allowed_exactly() -> None:
@@ -200,3 +187,25 @@ def test_a_name_is_allowed_exactly() -> None:
     assert allow.has_name("CDN.Internal.")
     for other in ("internal", "a.cdn.internal", "cdn.internal.example.com", "xcdn.internal", ""):
         assert not allow.has_name(other)
+
+
+@pytest.mark.parametrize(
+    ("network", "allowed", "forbidden"),
+    [
+        ("0.0.0.0/0", ["10.0.0.1", "::ffff:10.0.0.1"], ["fd00::1", "::10.0.0.1", "2002:a00:1::"]),
+        ("::/0", ["fd00::1", "::1"], ["10.0.0.1", "::ffff:10.0.0.1"]),
+        ("::ffff:10.0.0.0/104", ["10.1.2.3", "::ffff:10.1.2.3"], ["127.0.0.1", "::10.1.2.3"]),
+        ("::ffff:127.0.0.1", ["127.0.0.1", "::ffff:7f00:1"], ["127.0.0.2", "::1"]),
+        ("64:ff9b::/96", ["64:ff9b::10.0.0.1"], ["10.0.0.1"]),
+        ("169.254.169.254", ["169.254.169.254"], ["169.254.169.253", "169.254.170.2"]),
+    ],
+)
+def test_a_network_of_the_setting_allows_what_it_names(
+    network: str, allowed: list[str], forbidden: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMAGE_SEARCH_ALLOW_NETWORKS", network)
+    allow = AllowList.from_entries(FetchSettings().allow_networks)
+    for text in allowed:
+        assert forbidden_reason(ip_address(text), allow) is None, text
+    for text in forbidden:
+        assert forbidden_reason(ip_address(text), allow), text

@@ -15,7 +15,7 @@ from images.errors import (
     UrlError,
 )
 from tests.images.conftest import MakeFetcher
-from tests.images.servers import Answer, Canary, http_server
+from tests.images.servers import Answer, Canary, http_server, raw_server
 
 BODY = bytes(range(256)) * 700
 
@@ -212,6 +212,17 @@ def test_a_bad_url_is_refused_in_one_line(url: str, make_fetcher: MakeFetcher) -
         "http://[::1",
         "http://exam\\ple.com/",
         "javascript:alert(1)",
+        "data:image/png;base64,AAAA",
+        "//user@example.com/",
+        "https:///a.png",
+        "http://example.com:0/",
+        "http://exam%70le.com/",
+        "/a\x01b",
+        "/a\x7fb",
+        "/a\tb",
+        "/a\\b",
+        "http://b\u00fc cher.test/".encode().decode("latin-1"),
+        "/" + "a" * 8192,
     ],
 )
 def test_a_redirect_to_a_bad_url_is_refused(location: str, make_fetcher: MakeFetcher) -> None:
@@ -220,6 +231,58 @@ def test_a_redirect_to_a_bad_url_is_refused(location: str, make_fetcher: MakeFet
         pytest.raises(UrlError, match="the server redirects"),
     ):
         make_fetcher().fetch(server.url)
+
+
+@pytest.mark.parametrize(
+    "locations",
+    [["/one", "/two"], ["/one", "http://127.0.0.2/"], ["/one", ""]],
+)
+def test_a_redirect_to_several_urls_is_refused(
+    locations: list[str], make_fetcher: MakeFetcher
+) -> None:
+    lines = "".join(f"Location: {location}\r\n" for location in locations)
+    answer = f"HTTP/1.1 302 Found\r\n{lines}Content-Length: 0\r\n\r\n".encode()
+    with (
+        raw_server(lambda connection: connection.sendall(answer)) as host,
+        pytest.raises(BadAnswerError, match="several"),
+    ):
+        make_fetcher().fetch(f"http://{host}/")
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("two", "/one/two"),
+        ("./two", "/one/two"),
+        ("../two", "/two"),
+        ("/../../two", "/two"),
+        ("/two#part", "/two"),
+        ("?x=1", "/one/start?x=1"),
+        ("//{host}/two", "/two"),
+        ("HTTP://{host}/two", "/two"),
+        ("  /two ", "/two"),
+        ("/\u00c5.png", "/%C3%85.png"),
+        ("/%c3%a9", "/%C3%A9"),
+        ("/a b?c d", "/a%20b?c%20d"),
+    ],
+)
+def test_a_redirect_is_read_relative_to_its_url(
+    location: str, path: str, make_fetcher: MakeFetcher
+) -> None:
+    def answer(asked: str) -> Answer:
+        target = location.format(host=server.url.removeprefix("http://"))
+        written = target.encode().decode("latin-1")
+        return (302, {"Location": written}, b"") if asked == "/one/start" else (200, {}, BODY)
+
+    with http_server(answer) as server:
+        assert make_fetcher().fetch(f"{server.url}/one/start") == BODY
+    assert [asked for asked, _ in server.requests] == ["/one/start", path]
+
+
+@pytest.mark.parametrize("host", ["a..test", "exam!ple.test", "a" * 64 + ".test", "a." * 127 + "a"])
+def test_a_host_that_is_no_name_is_refused(host: str, make_fetcher: MakeFetcher) -> None:
+    with pytest.raises(UrlError, match="invalid host name"):
+        make_fetcher().fetch(f"http://{host}/")
 
 
 def test_every_fetch_error_has_its_own_code() -> None:

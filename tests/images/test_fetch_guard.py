@@ -83,16 +83,21 @@ def test_the_judged_address_is_the_one_connected_to(
         assert resolve.asked == ["rebinding.test"]
         with pytest.raises(UnreachableError):
             fetcher.fetch(f"http://rebinding.test:{canary.port}/")
-        # A connection that was fine does not outlive its download: the name is judged anew.
+        # The connection that was made to a judged address still serves; a new one is not made.
+        assert fetcher.fetch(f"http://rebinding.test:{server.port}/") == BODY
+        assert server.connections == 1
+        fetcher.close_idle(0)
         with pytest.raises(UnreachableError):
             fetcher.fetch(f"http://rebinding.test:{server.port}/")
-    assert len(server.requests) == 1
+    assert len(server.requests) == 2
 
 
-def test_a_name_is_judged_anew_on_a_redirect_to_itself(make_fetcher: MakeFetcher) -> None:
+def test_a_name_is_judged_anew_for_a_new_connection_on_a_redirect_to_itself(
+    make_fetcher: MakeFetcher,
+) -> None:
     resolve = FakeResolver([ALLOWED], [FORBIDDEN])
     with (
-        http_server(lambda _: (302, {"Location": "/again"}, b"")) as server,
+        http_server(lambda _: (302, {"Location": "/again"}, b"unread")) as server,
         pytest.raises(UnreachableError),
     ):
         make_fetcher(resolve=resolve).fetch(f"http://rebinding.test:{server.port}/")
@@ -164,6 +169,7 @@ def test_a_blocked_host_looks_like_an_unreachable_one(
     fetcher = make_fetcher()
     cases = {
         "blocked": (fetcher, f"http://{canary.host}/"),
+        "blocked name": (make_fetcher(resolve=FakeResolver(["10.0.0.1"])), "http://in.test/"),
         "blocked port": (make_fetcher(allow_networks=""), "http://8.8.8.8:22/"),
         "closed": (fetcher, f"http://{ALLOWED}:{closed_port}/"),
         "unknown": (make_fetcher(resolve=unknown), "http://unknown.test/"),

@@ -16,6 +16,7 @@ from images.errors import (
     BadAnswerError,
     FetchError,
     FetchTimeoutError,
+    HttpStatusError,
     TooLargeError,
     UnreachableError,
 )
@@ -69,6 +70,19 @@ def test_the_deadline_covers_all_redirects_together(make_fetcher: MakeFetcher) -
     assert 1 < len(server.requests) < 20
 
 
+def test_a_redirect_when_the_time_is_over_is_a_timeout(make_fetcher: MakeFetcher) -> None:
+    def redirect(_path: str) -> tuple[int, dict[str, str], bytes]:
+        return 302, {"Location": other.url}, b""
+
+    with http_server(lambda _: (200, {}, b"body")) as other, http_server(redirect) as server:
+        download = make_fetcher(fetch_timeout_s=0.3).begin(server.url)
+        assert download.hop() is None
+        download._budget._left_s = 0.0
+        with pytest.raises(FetchTimeoutError):
+            download.hop()
+    assert other.requests == []
+
+
 def test_a_hanging_name_lookup_ends_at_the_deadline(make_fetcher: MakeFetcher) -> None:
     release = threading.Event()
 
@@ -114,7 +128,6 @@ def endless(start: bytes, piece: bytes) -> Callable[[socket.socket], None]:
         (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"5\r\nxxxxx\r\n"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1;" + b"x" * 50 + b"\r\nx\r\n"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", b"T: x\r\n"),
-        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     ],
 )
 def test_an_endless_answer_ends_at_the_size_limit(
@@ -132,6 +145,10 @@ def test_an_endless_answer_ends_at_the_size_limit(
         (OK + b"X: ", b"y"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x"),
+        (OK, b"X: " + b"y" * 5000 + b"\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+        (b"HTTP/1.1 103 Early Hints\r\n", b"X: y\r\n"),
     ],
 )
 def test_endless_headers_are_refused(start: bytes, piece: bytes, make_fetcher: MakeFetcher) -> None:
@@ -139,9 +156,10 @@ def test_endless_headers_are_refused(start: bytes, piece: bytes, make_fetcher: M
         make_fetcher(fetch_timeout_s=50).fetch(f"http://{host}/")
 
 
-def test_a_longer_content_length_is_refused_unread(make_fetcher: MakeFetcher) -> None:
+@pytest.mark.parametrize("length", ["100001", "99999999999999999999999999"])
+def test_a_longer_content_length_is_refused_unread(length: str, make_fetcher: MakeFetcher) -> None:
     # The body never comes: whoever waits for it runs into the deadline instead.
-    announce = OK + b"Content-Length: 100001\r\n\r\n"
+    announce = OK + f"Content-Length: {length}\r\n\r\n".encode()
     with (
         raw_server(lambda connection: drip(connection, announce, b"")) as host,
         pytest.raises(TooLargeError, match="100,000 bytes"),
@@ -159,6 +177,25 @@ def test_a_longer_content_length_is_refused_unread(make_fetcher: MakeFetcher) ->
         OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: identity\r\n\r\nx",
+        OK + b"Content-Length: -1\r\n\r\nx",
+        OK + b"Content-Length: +1\r\n\r\nx",
+        OK + b"Content-Length: 1_0\r\n\r\n0123456789",
+        OK + b"Content-Length: 1, 1\r\n\r\nx",
+        OK + b"Content-Length: \r\n\r\nx",
+        OK + b"Content-Length: 0x1\r\n\r\nx",
+        OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\nx",
+        b"HTTP/2 200\r\nContent-Length: 1\r\n\r\nx",
+        b"HTTP/3.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18),
+        b"ICY 200 OK\r\n\r\nx",
+        b"HTTP/1.1 99 Odd\r\n\r\nx",
+        b"HTTP/1.1 1000 Odd\r\n\r\nx",
+        b"HTTP/1.1 -200 OK\r\n\r\nx",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
         OK + b"\r\n",
         b"",
         b"\r\n\r\n",
@@ -177,6 +214,51 @@ def test_a_broken_answer_is_refused_in_one_line(answer: bytes, make_fetcher: Mak
         make_fetcher().fetch(f"http://{host}/")
     assert "\n" not in str(caught.value)
     assert ALLOWED not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"Content-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK + b"Content-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 102 P\r\n\r\nHTTP/1.1 100 C\r\n\r\n" + OK + b"Content-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.0 200 OK\r\n\r\nhello",
+        OK + b"\r\nhello",
+        OK + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: CHUNKED\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\nZ: y\r\n\r\n",
+        OK + b"Refresh: 0; url=http://127.0.0.2/\r\nContent-Length: 5\r\n\r\nhello",
+        OK + b"Location: http://127.0.0.2/\r\nContent-Length: 5\r\n\r\nhello",
+        OK + b"Content-Range: bytes 0-4/9\r\nContent-Length: 5\r\n\r\nhello",
+        OK + b"Content-Type: text/html\r\nX-\xff: \xff\r\nContent-Length: 5\r\n\r\nhello",
+        OK + b"X: a\r\n b\r\nContent-Length: 5\r\n\r\nhello",
+    ],
+)
+def test_an_odd_answer_that_is_clear_is_taken(answer: bytes, make_fetcher: MakeFetcher) -> None:
+    with raw_server(lambda connection: connection.sendall(answer)) as host:
+        assert make_fetcher().fetch(f"http://{host}/") == b"hello"
+
+
+@pytest.mark.parametrize("status", [101, 204, 206, 300, 304, 305, 418, 599, 999])
+def test_no_body_is_taken_from_another_status(status: int, make_fetcher: MakeFetcher) -> None:
+    answer = f"HTTP/1.1 {status} Odd\r\nLocation: /x\r\nContent-Length: 5\r\n\r\nhello".encode()
+    with (
+        raw_server(lambda connection: connection.sendall(answer)) as host,
+        pytest.raises(HttpStatusError, match=f"answered {status} "),
+    ):
+        make_fetcher().fetch(f"http://{host}/")
+
+
+def test_chunks_of_one_byte_each_are_refused_before_they_cost_much(
+    make_fetcher: MakeFetcher,
+) -> None:
+    start = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+    with (
+        raw_server(endless(start, b"1\r\nx\r\n")) as host,
+        pytest.raises(BadAnswerError, match="small chunks"),
+    ):
+        make_fetcher(fetch_timeout_s=50).fetch(f"http://{host}/")
 
 
 def test_a_lying_content_length_gives_no_more_than_it_says(make_fetcher: MakeFetcher) -> None:

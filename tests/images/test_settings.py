@@ -40,6 +40,8 @@ def test_the_allow_list_is_split_into_networks_and_names(monkeypatch: pytest.Mon
         "a..b",
         "-x",
         "two words",
+        "fe80::1%eth0",
+        "b\u00fccher.test",
     ],
 )
 def test_an_entry_that_means_nothing_ends_the_start(
@@ -59,6 +61,8 @@ def test_an_entry_that_means_nothing_ends_the_start(
     [
         ("FETCH_TIMEOUT_S", "0"),
         ("FETCH_TIMEOUT_S", "nan"),
+        ("CONNECT_TIMEOUT_S", "0"),
+        ("CONNECT_TIMEOUT_S", "inf"),
         ("MAX_IMAGE_BYTES", "0"),
         ("MAX_REDIRECTS", "-1"),
         ("MAX_IMAGE_PIXELS", "0"),
