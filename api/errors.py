@@ -9,6 +9,7 @@ itself and decides the status. Whatever nobody foresaw says only "internal error
     |-- UnknownIdError      a search by an image that is not there
     |-- BodyTooLargeError   413
     `-- NotJsonError        415
+    HostBusyError           more downloads wait for a host than it serves
     ModelUnavailableError   a model service is gone or answers with a fault
     DeadlineError           the request took longer than it may
     NotReadyError           asked before the models were loaded and the table was open
@@ -73,6 +74,17 @@ class NotJsonError(RequestError):
 
     def __init__(self, types: Sequence[str]) -> None:
         super().__init__(f"the Content-Type must be {' or '.join(types)}")
+
+
+class HostBusyError(ApiError):
+    """More downloads wait for a host already than it serves in a reasonable time."""
+
+    code = "host_busy"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "too many images of this host are waiting for it to answer; try again later"
+        )
 
 
 class ModelUnavailableError(ApiError):

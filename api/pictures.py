@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from api.budget import PixelBudget
+from api.downloads import Downloads
 from api.settings import Settings
 from images.decode import count_pixels, decode
 from images.digest import pixel_digest
@@ -32,12 +33,12 @@ class Pictures:
     """Brings pictures in as the models want them."""
 
     def __init__(self, settings: Settings) -> None:
-        self._fetcher = Fetcher(settings.fetch)
+        self._downloads = Downloads(
+            Fetcher(settings.fetch), settings.api.download_threads, settings.api.downloads_per_host
+        )
         self._limits = settings.decode
         self._quality = settings.api.jpeg_quality
-        self._files = asyncio.Semaphore(settings.api.download_threads)
         self._pixels = PixelBudget(settings.api.pixels_in_flight)
-        self._downloads = ThreadPoolExecutor(settings.api.download_threads, "download")
         self._work = ThreadPoolExecutor(settings.api.decode_threads, "decode")
 
     async def for_clip(self, url: str, clip: ClipInfo) -> NDArray[np.uint8]:
@@ -86,7 +87,7 @@ class Pictures:
 
     def close(self) -> None:
         """Take no more work; what runs may end."""
-        self._downloads.shutdown(wait=False, cancel_futures=True)
+        self._downloads.close()
         self._work.shutdown(wait=False, cancel_futures=True)
 
     @asynccontextmanager
@@ -100,8 +101,7 @@ class Pictures:
             return picture, prepare(picture)
 
         async with AsyncExitStack() as held:
-            async with self._files:
-                data = await _run(self._downloads, lambda: self._fetcher.fetch(url))
+            async with self._downloads.fetched(url) as data:
                 pixels = await _run(self._work, lambda: count_pixels(data, self._limits))
                 await held.enter_async_context(self._pixels.held(pixels))
                 decoded = await _run(self._work, work)

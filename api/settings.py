@@ -57,6 +57,13 @@ class ApiSettings(BaseSettings):
         description="Pictures that a worker downloads at the same time; requests with many images "
         "take at most half of them.",
     )
+    downloads_per_host: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Of these, at most so many from one host; 0 is half of them, and more than "
+        "half they never are.",
+    )
     decode_threads: int = Field(
         default=2,
         ge=1,
