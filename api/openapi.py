@@ -4,7 +4,6 @@ BentoML knows neither mounted routes nor the shape of our errors, and of a schem
 parts; the page at `/` reads `/docs.json`, where this document stands in for its own.
 """
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,15 +13,27 @@ from api.inputs import JsonInput
 from api.operations import OPERATIONS, Operation
 from api.replies import ANSWERS, Message
 
-DOCS_PAGE = Path(__file__).with_name("docs.html")
 _JSON = "application/json"
 _REFERENCE = "#/components/schemas/{model}"
 _TAGS = ["Service APIs"]
 _REFUSALS = {
     "401": "No valid API key, where keys are set",
     "413": "The request body is too large",
-    "415": "The request body is not application/json",
+    "415": "The request body is not application/json, or is compressed",
     "429": "Too many requests at once; see Retry-After",
+}
+_DESCRIPTION = (
+    "Search images by picture, by metadata or by text, and find the objects in them. "
+    "Whatever goes wrong is answered with a `message` and, mostly, a `code`."
+)
+_TAG_TEXTS = {"Service APIs": "Images and the index", "Infrastructure": "For who operates it"}
+_TEXT = {"type": "string"}
+_EVERYWHERE = {
+    "X-Request-ID": {"description": "The request's own, or one made for it", "schema": _TEXT}
+}
+_HEADERS = {
+    "401": {"WWW-Authenticate": {"description": "Bearer", "schema": _TEXT}},
+    "429": {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}},
 }
 _WITH_BODY = frozenset({"post", "patch"})
 _NO_BODY = frozenset({"413", "415"})
@@ -36,16 +47,36 @@ def document(bentoml_document: dict[str, Any]) -> dict[str, Any]:
     Args:
         bentoml_document: `Service.openapi_spec.asdict()`.
     """
-    info = {**bentoml_document["info"], "title": "Image search engine"}
-    info.pop("contact", None)
+    info = {"title": "Image search engine", "version": "1", "description": _DESCRIPTION}
     paths = {"/heartbeat": _heartbeat(), **bentoml_document["paths"]}
+    for path in ("/healthz", "/metrics"):
+        paths[path]["get"]["responses"]["401"] = _answer(_REFUSALS["401"], Message)
+    paths["/readyz"]["get"]["responses"]["503"] = {"description": "Not ready, or not any more"}
     for operation in OPERATIONS:
         at_path = paths.setdefault(operation.path, {})
         known = at_path.get(operation.method, _mounted(operation))
         at_path[operation.method] = {**known, **_described(operation)}
+    _name_headers(paths)
     schemas = {**bentoml_document["components"]["schemas"], **_schemas()}
-    own = {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
-    return {**bentoml_document, **own}
+    return {
+        **bentoml_document,
+        "openapi": "3.1.0",
+        "info": info,
+        "tags": [{"name": name, "description": text} for name, text in _TAG_TEXTS.items()],
+        "paths": paths,
+        "security": [{}, {"key": []}],
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _name_headers(paths: dict[str, Any]) -> None:
+    for at_path in paths.values():
+        for operation in at_path.values():
+            for status, response in operation["responses"].items():
+                response["headers"] = {**_EVERYWHERE, **_HEADERS.get(status, {})}
 
 
 def _mounted(operation: Operation) -> dict[str, Any]:

@@ -12,11 +12,13 @@ from pydantic import (
 )
 
 from api.inputs import JsonInput, without_nulls
+from images.urls import MAX_URL_CHARS
+from store.metadata import MAX_METADATA_CHARS
 from store.search import MAX_LIMIT, MAX_OFFSET, MAX_TEXT_CHARS
 
 METADATA_SCHEMA = {
     "oneOf": [
-        {"type": "string", "description": "free text"},
+        {"type": "string", "maxLength": MAX_METADATA_CHARS, "description": "free text"},
         {"type": "object", "additionalProperties": True, "description": "typed columns"},
         {"type": "null"},
     ],
@@ -27,6 +29,10 @@ MAX_BATCH_IMAGES = 256
 MAX_DELETE_IDS = 1000
 MAX_TERMS = 16
 MAX_WEIGHT = 100
+MAX_ID_CHARS = 256
+_MAX_TIME_CHARS = 64
+# The length of a url is checked where it is fetched, in the words for any url that cannot be.
+_URL_LENGTH: dict[str, Any] = {"maxLength": MAX_URL_CHARS}
 _LARGEST_OFFSET = 10_000_000
 _LARGEST_VERSION = 2**63 - 1
 _EXAMPLE_URL = "https://example.com/shoe.jpg"
@@ -50,7 +56,11 @@ class AddRequest(JsonInput):
 
     url_missing: ClassVar[str | None] = "No url provided"
 
-    url: str = Field(description="http or https address of the picture", examples=[_EXAMPLE_URL])
+    url: str = Field(
+        description="http or https address of the picture",
+        examples=[_EXAMPLE_URL],
+        json_schema_extra=_URL_LENGTH,
+    )
     metadata: Metadata = Field(
         default=None,
         description="An object of typed columns, or a free text",
@@ -84,14 +94,14 @@ class Term(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    url: Annotated[str | None, optional("string")] = Field(
+    url: Annotated[str | None, optional("string", **_URL_LENGTH)] = Field(
         default=None, min_length=1, description="Address of a picture"
     )
     text: Annotated[str | None, optional("string", maxLength=MAX_TEXT_CHARS)] = Field(
         default=None, min_length=1, max_length=MAX_TEXT_CHARS, description="A description"
     )
-    id: Annotated[str | None, optional("string")] = Field(
-        default=None, min_length=1, description="An indexed image"
+    id: Annotated[str | None, optional("string", maxLength=MAX_ID_CHARS)] = Field(
+        default=None, min_length=1, max_length=MAX_ID_CHARS, description="An indexed image"
     )
     weight: float = Field(
         default=1,
@@ -121,7 +131,7 @@ class SearchRequest(JsonInput):
     these, `metadata` can only be a filter.
     """
 
-    url: Annotated[str | None, optional("string")] = Field(
+    url: Annotated[str | None, optional("string", **_URL_LENGTH)] = Field(
         default=None, description="Picture to search by", examples=[_EXAMPLE_URL]
     )
     metadata: Metadata = Field(
@@ -129,8 +139,11 @@ class SearchRequest(JsonInput):
         description="An object filters; a string is a text to search by",
         examples=[{"shop": "A", "price": {"$lt": 10}}],
     )
-    id: Annotated[str | None, optional("string")] = Field(
-        default=None, min_length=1, description="Indexed image to search by; it comes first itself"
+    id: Annotated[str | None, optional("string", maxLength=MAX_ID_CHARS)] = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_ID_CHARS,
+        description="Indexed image to search by; it comes first itself",
     )
     query: Annotated[
         list[Term] | None,
@@ -184,7 +197,11 @@ class DetectRequest(JsonInput):
 
     url_missing: ClassVar[str | None] = "url not provided error"
 
-    url: str = Field(description="http or https address of the picture", examples=[_EXAMPLE_URL])
+    url: str = Field(
+        description="http or https address of the picture",
+        examples=[_EXAMPLE_URL],
+        json_schema_extra=_URL_LENGTH,
+    )
     confidence: Annotated[float | None, optional("number", minimum=0, maximum=1)] = Field(
         default=None, ge=0, le=1, description="Leave out what the detector is less sure of"
     )
@@ -229,8 +246,13 @@ class DeleteManyRequest(JsonInput):
     """Images to delete: by their ids, or all that match a filter."""
 
     ids: Annotated[
-        list[str] | None,
-        optional("array", items={"type": "string"}, minItems=1, maxItems=MAX_DELETE_IDS),
+        list[Annotated[str, Field(max_length=MAX_ID_CHARS)]] | None,
+        optional(
+            "array",
+            items={"type": "string", "maxLength": MAX_ID_CHARS},
+            minItems=1,
+            maxItems=MAX_DELETE_IDS,
+        ),
     ] = Field(default=None, min_length=1, max_length=MAX_DELETE_IDS, description="Ids of images")
     metadata: Annotated[dict[str, Any] | None, optional("object", additionalProperties=True)] = (
         Field(default=None, description="A filter, as for a search; an empty one is refused")
@@ -251,8 +273,11 @@ class RestoreRequest(JsonInput):
     version: Annotated[int | None, optional("integer", minimum=1)] = Field(
         default=None, ge=1, le=_LARGEST_VERSION, description="Number of a version"
     )
-    before: Annotated[str | None, optional("string", format="date-time")] = Field(
+    before: Annotated[
+        str | None, optional("string", format="date-time", maxLength=_MAX_TIME_CHARS)
+    ] = Field(
         default=None,
+        max_length=_MAX_TIME_CHARS,
         description="RFC 3339 time with a zone: the last kept version at or before it",
         examples=["2026-01-31T12:00:00Z"],
     )
