@@ -20,14 +20,14 @@ from api.adding import Adder
 from api.answers import answered, reported
 from api.detecting import detect
 from api.encoding import listed
-from api.gate import Gate
-from api.inputs import JsonInput
+from api.front import put_in_front
+from api.headers import DOCS_PAGE
 from api.measures import Measures
 from api.memory import return_freed_memory
 from api.models import answering
 from api.mounted import JsonRefusals
-from api.openapi import DOCS_PAGE, document
-from api.paths import AskedPaths, hide_unknown_paths
+from api.openapi import document
+from api.paths import AskedPaths
 from api.preflight import prepare
 from api.replies import (
     AddAnswer,
@@ -59,7 +59,6 @@ try:
     settings = Settings.from_environment()
 except SettingsError as error:
     sys.exit(f"image-search cannot start: {error}")
-JsonInput.max_body_bytes = settings.api.max_body_bytes
 
 # Of the time for a request: the rest is for telling which of its images are done.
 BATCH_SHARE = 0.9
@@ -101,10 +100,6 @@ class ImageSearch:
 
     def __init__(self) -> None:
         return_freed_memory()
-        apis = [api.route for api in _bento_service().apis.values()]
-        hide_unknown_paths(
-            [*apis, *(page.path for page in pages.routes if isinstance(page, Route))]
-        )
         pages.state.service = self
         self.request_timeout_s = settings.api.request_timeout_s
         self._measures = Measures()
@@ -225,6 +220,13 @@ for middleware, options in (
     (Paced, {"within_s": settings.api.request_timeout_s}),
     (JsonRefusals, {}),
     (AskedPaths, {}),
-    (Gate, {"api_keys": settings.api.api_keys, "max_in_flight": settings.api.max_in_flight}),
 ):
     _bento_service().add_asgi_middleware(middleware, **options)
+put_in_front(
+    _bento_service(),
+    settings.api,
+    [
+        *(api.route for api in _bento_service().apis.values()),
+        *(page.path for page in pages.routes if isinstance(page, Route)),
+    ],
+)

@@ -8,7 +8,8 @@ itself and decides the status. Whatever nobody foresaw says only "internal error
     |-- NotFoundError       404
     |-- UnknownIdError      a search by an image that is not there
     |-- BodyTooLargeError   413
-    `-- NotJsonError        415
+    |-- NotJsonError        415
+    `-- EncodedBodyError    415
     HostBusyError           more downloads wait for a host than it serves
     ModelUnavailableError   a model service is gone or answers with a fault
     DeadlineError           the request took longer than it may
@@ -74,6 +75,16 @@ class NotJsonError(RequestError):
 
     def __init__(self, types: Sequence[str]) -> None:
         super().__init__(f"the Content-Type must be {' or '.join(types)}")
+
+
+class EncodedBodyError(RequestError):
+    """The body is compressed: a small one could become any size."""
+
+    code = "encoded_body"
+    status = 415
+
+    def __init__(self) -> None:
+        super().__init__("the body must not be compressed: leave Content-Encoding out")
 
 
 class HostBusyError(ApiError):

@@ -1,67 +1,157 @@
-"""What is decided before a route runs: who may ask (401), in what type (415), is there room (429)?
+"""What is decided before a route runs: who may ask (401), in what form (415), is there room (429)?
 
-An ASGI middleware of the API service. `/livez` and `/readyz` always pass, so that a supervisor
-sees a busy or locked service as alive; `/heartbeat` passes when the service is full.
+Part of the front (`api.front`). `/livez` and `/readyz` always pass, so that a supervisor sees a
+busy or locked service as alive; `/heartbeat` and `/metrics` pass when the service is full.
 """
 
 import hashlib
 import hmac
+import logging
+from collections import Counter
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.errors import NotJsonError, problem_of
+from api.attended import attend
+from api.bodies import Bodies, ClientGoneError, answer_unread
+from api.errors import EncodedBodyError, NotJsonError, RequestError, problem_of
 
+logger = logging.getLogger("bentoml.image_search")
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 LIGHT_PATHS = frozenset({"/heartbeat", "/metrics"})
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 JSON_TYPE = "application/json"
 MERGE_PATCH_TYPE = "application/merge-patch+json"
 RETRY_AFTER_S = 1
+# Parsed JSON takes up to seven times as much.
+MAX_WORKING_BYTES = 64 << 20
+_GUESSED_CHARS = 16
+
+ENDED: Counter[str] = Counter()
+"""Requests of this process that never came to a route's answer, by reason: the code of the answer
+that they got, or `client_gone`. For the metrics to read."""
+
+
+class Refusal:
+    """An answer that is counted, to a request whose body is not read.
+
+    Args:
+        code: what it is counted as.
+        answer: the answer, which can go out any number of times.
+    """
+
+    def __init__(self, code: str, answer: JSONResponse) -> None:
+        self._code = code
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count and answer."""
+        ENDED[self._code] += 1
+        await answer_unread(self._answer, scope, receive, send)
+
+
+# Made once: a full service refuses many times as many requests as it answers.
+UNAUTHORIZED = Refusal(
+    "unauthorized",
+    JSONResponse(
+        {"message": "a valid API key is needed: Authorization: Bearer KEY", "code": "unauthorized"},
+        status_code=401,
+        headers={"WWW-Authenticate": "Bearer"},
+    ),
+)
+OVERLOADED = Refusal(
+    "overloaded",
+    JSONResponse(
+        {"message": "too many requests at once; try again", "code": "overloaded"},
+        status_code=429,
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    ),
+)
 
 
 class Gate:
-    """Checks the key, then counts the requests in flight.
+    """Checks the key, reads the body, then counts the requests in flight.
 
     Args:
         app: the application behind the gate.
         api_keys: accepted bearer tokens; none means that everybody may ask.
         max_in_flight: requests worked on at once.
+        bodies: reads the bodies.
     """
 
-    def __init__(self, app: ASGIApp, api_keys: frozenset[str], max_in_flight: int) -> None:
+    def __init__(
+        self, app: ASGIApp, api_keys: frozenset[str], max_in_flight: int, bodies: Bodies
+    ) -> None:
         self._app = app
         self._key_digests = [_digest(key.encode()) for key in api_keys]
+        if any(len(key) < _GUESSED_CHARS for key in api_keys):
+            logger.warning("an API key is shorter than %d characters: guessable", _GUESSED_CHARS)
         self._room = max_in_flight
+        self._bytes = MAX_WORKING_BYTES
+        self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it here."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
-        elif not self._may_ask(scope):
-            await _unauthorized()(scope, receive, send)
-        elif scope["method"] in WITH_BODY and not may_be_json(scope):
-            await _not_json(scope["method"])(scope, receive, send)
+        elif scope["type"] != "http":  # no route is a WebSocket
+            await send({"type": "websocket.close", "code": 1008})
+        elif (refusal := self._refusal(scope)) is not None:
+            await refusal(scope, receive, send)
         elif scope["path"] in LIGHT_PATHS:
             await self._app(scope, receive, send)
-        elif self._room <= 0:
-            await _overloaded()(scope, receive, send)
         else:
-            self._room -= 1
             try:
-                await self._app(scope, receive, send)
-            finally:
-                self._room += 1
+                await self._work(scope, receive, send)
+            except ClientGoneError:
+                ENDED["client_gone"] += 1
+
+    def _refusal(self, scope: Scope) -> Refusal | None:
+        """What its headers alone are refused for."""
+        if not self._may_ask(scope):
+            return UNAUTHORIZED
+        if scope["method"] in WITH_BODY:
+            if not may_be_json(scope):
+                return _refusal_of(NotJsonError(json_types(scope["method"])))
+            if Headers(scope=scope).get("content-encoding", "identity").lower() != "identity":
+                return _refusal_of(EncodedBodyError())
+        if scope["path"] not in LIGHT_PATHS and self._is_full():
+            return OVERLOADED
+        return None
+
+    async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        if scope["method"] in WITH_BODY:
+            try:
+                body = await self._bodies.read(scope, receive)
+            except RequestError as error:
+                await _refusal_of(error)(scope, receive, send)
+                return
+        if self._is_full():  # it was not when the body began to come
+            await OVERLOADED(scope, receive, send)
+            return
+        self._room -= 1
+        self._bytes -= len(body)
+        try:
+            await attend(self._app, body, scope, receive, send)
+        finally:
+            self._room += 1
+            self._bytes += len(body)
+
+    def _is_full(self) -> bool:
+        return self._room <= 0 or self._bytes <= 0
 
     def _may_ask(self, scope: Scope) -> bool:
         if not self._key_digests:
             return True
-        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-        given = _digest(key.strip().encode("latin-1"))
+        given = Headers(scope=scope).getlist("authorization")
+        scheme, _, key = given[0].partition(" ") if given else ("", "", "")
+        digest = _digest(key.strip().encode("latin-1"))
         # All are compared, and digests of one length: the time tells nothing about a key.
-        matches = [hmac.compare_digest(given, known) for known in self._key_digests]
-        return scheme.lower() == "bearer" and any(matches)
+        matches = [hmac.compare_digest(digest, known) for known in self._key_digests]
+        # Of two headers another server could have read the other one.
+        return len(given) == 1 and scheme.lower() == "bearer" and any(matches)
 
 
 def json_types(method: str) -> list[str]:
@@ -75,30 +165,15 @@ def may_be_json(scope: Scope) -> bool:
     Other types let any web page post here without asking first (CORS), and one of BentoML's own
     would be answered in BentoML's words.
     """
-    media_type = Headers(scope=scope).get("content-type", JSON_TYPE).split(";")[0].strip().lower()
-    return media_type in json_types(scope["method"])
+    given = Headers(scope=scope).getlist("content-type") or [JSON_TYPE]
+    media_type = given[0].split(";")[0].strip().lower()
+    return len(given) == 1 and media_type in json_types(scope["method"])
 
 
 def _digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-def _unauthorized() -> JSONResponse:
-    return JSONResponse(
-        {"message": "a valid API key is needed: Authorization: Bearer KEY", "code": "unauthorized"},
-        status_code=401,
-        headers={"WWW-Authenticate": "Bearer"},
-    )
-
-
-def _not_json(method: str) -> JSONResponse:
-    problem = problem_of(NotJsonError(json_types(method)))
-    return JSONResponse(problem.document(), status_code=problem.status)
-
-
-def _overloaded() -> JSONResponse:
-    return JSONResponse(
-        {"message": "too many requests at once; try again", "code": "overloaded"},
-        status_code=429,
-        headers={"Retry-After": str(RETRY_AFTER_S)},
-    )
+def _refusal_of(error: RequestError) -> Refusal:
+    problem = problem_of(error)
+    return Refusal(problem.code, JSONResponse(problem.document(), problem.status))

@@ -5,7 +5,6 @@ status 500; its hook for another reading is `IODescriptor.from_http_request`. A
 mounted route without a body reads its address with `from_address`.
 """
 
-import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +12,15 @@ from typing import Any, ClassVar, Self
 
 import bentoml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import ErrorDetails, from_json
-from starlette.requests import ClientDisconnect, Request
+from pydantic_core import ErrorDetails
+from starlette.requests import Request
 
-from api.errors import BodyTooLargeError, MissingUrlError, NotJsonError, RequestError
+from api.errors import MissingUrlError, NotJsonError, RequestError
 from api.gate import json_types
+from api.json_text import json_object
 from api.wording import in_words, short
 
+_MAX_QUERY_CHARS = 8192
 # Python reads no integer of more than 4300 digits from a text.
 _INTEGER = re.compile(r"-?[0-9]{1,4300}")
 
@@ -44,8 +45,6 @@ class JsonInput(bentoml.IODescriptor):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    max_body_bytes: ClassVar[int] = 1 << 20
-    body_timeout_s: ClassVar[float] = 30
     url_missing: ClassVar[str | None] = None
     """The fixed message for a missing, null or empty url, where the route needs one."""
     path_fields: ClassVar[frozenset[str]] = frozenset()
@@ -109,6 +108,8 @@ def _rank(details: ErrorDetails) -> bool:
 
 def _query(request: Request) -> dict[str, Any]:
     """The parameters of the address; what looks like an integer is one."""
+    if len(request.url.query) > _MAX_QUERY_CHARS:
+        raise RequestError(f"the query is longer than {_MAX_QUERY_CHARS} characters")
     given: dict[str, Any] = {}
     for name, text in request.query_params.multi_items():
         if name in given:
@@ -118,39 +119,9 @@ def _query(request: Request) -> dict[str, Any]:
 
 
 async def _json_object(request: Request) -> dict[str, Any]:
-    try:
-        async with asyncio.timeout(JsonInput.body_timeout_s):
-            body = await _read_body(request, JsonInput.max_body_bytes)
-    except TimeoutError:
-        raise RequestError("the request body came too slowly") from None
-    except ClientDisconnect:
-        raise RequestError("the client went away") from None
-    return _parsed(body, request)
-
-
-def _parsed(body: bytes, request: Request) -> dict[str, Any]:
+    body = await request.body()  # which the gate has read
     if not body:
         return {}
     if "content-type" not in request.headers:
         raise NotJsonError(json_types(request.method))
-    try:
-        parsed = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise RequestError(f"the body is not valid JSON: {error}") from None
-    if not isinstance(parsed, dict):
-        raise RequestError('the body must be a JSON object such as {"url": "https://..."}')
-    return parsed
-
-
-async def _read_body(request: Request, max_bytes: int) -> bytes:
-    """The body, counted while it comes in: a header may lie."""
-    too_large = BodyTooLargeError(f"the request body is larger than {max_bytes} bytes")
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > max_bytes:
-        raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise too_large
-    return bytes(body)
+    return json_object(body)

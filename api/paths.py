@@ -1,18 +1,15 @@
 """A repair of BentoML's middlewares: what a stranger puts into a path must not stay here.
 
-They stand outside this project's gate, count each path as a metric of its own and log it decoded:
-made-up paths would fill memory and `/metrics` for ever, and one with a line break forges a line of
-the log. So every path that leads nowhere becomes the same path before they see it, and one that
-holds an id becomes its template until they have passed it on (BentoML 1.4.39,
-`bentoml._internal.server.http`).
+They count each path as a metric of its own and log it decoded: made-up paths would fill memory and
+`/metrics` for ever, and one with a line break forges a line of the log. So every path that leads
+nowhere becomes the same path before they see it, and one that holds an id becomes its template
+until they have passed it on (BentoML 1.4.39, `bentoml._internal.server.http`).
 """
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from bentoml._internal import server
-from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,24 +18,25 @@ _SYSTEM = ("/", "/docs.json", "/schema.json", "/livez", "/readyz", "/healthz", "
 _STATIC = Path(server.__file__).parent / "static_content"
 _ASKED = "image_search.asked"
 
-_measure = RunnerTrafficMetricsMiddleware.__call__
 
-
-def hide_unknown_paths(routes: Iterable[str]) -> None:
-    """Let this process's metrics and logs see only paths that exist.
+class ShownPaths:
+    """Middleware: outside of BentoML's, which are to see only paths that exist.
 
     Args:
+        app: BentoML's application, with `AskedPaths` inside.
         routes: of this project's own, such as `/heartbeat` and `/images/{id}`.
     """
-    files = (f"/static_content/{file.name}" for file in _STATIC.iterdir())
-    shown = Shown([*_SYSTEM, *files, *routes])
 
-    async def measure(middleware: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[str]) -> None:
+        self._app = app
+        files = (f"/static_content/{file.name}" for file in _STATIC.iterdir())
+        self._shown = Shown([*_SYSTEM, *files, *routes])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on under the name of its path."""
         if scope["type"] == "http":
-            scope = _under(scope, shown.name(scope["path"]))
-        await _measure(middleware, scope, receive, send)
-
-    RunnerTrafficMetricsMiddleware.__call__ = measure
+            scope = _under(scope, self._shown.name(scope["path"]))
+        await self._app(scope, receive, send)
 
 
 class Shown:

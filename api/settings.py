@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Self, TypeVar
@@ -16,6 +17,9 @@ from store.settings import StoreSettings
 
 ENV_PREFIX = "IMAGE_SEARCH_"
 S = TypeVar("S", bound=BaseSettings)
+# A browser sends it as RFC 6454 serializes it, and it is compared as a text.
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
+_NO_HEADER = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
 
 
 class SettingsError(Exception):
@@ -31,6 +35,11 @@ class ApiSettings(BaseSettings):
         default=frozenset(),
         description="Comma-separated keys. When set, every route but `/livez` and `/readyz` needs "
         "`Authorization: Bearer KEY`.",
+    )
+    cors_origins: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(),
+        description="Comma-separated origins, such as `https://shop.example`, whose web pages may "
+        "call the API from a browser; `*` for all.",
     )
     api_workers: int = Field(
         default=1,
@@ -95,15 +104,33 @@ class ApiSettings(BaseSettings):
             raise ValueError("should be 0.5 to 1, or 0 to turn it off")
         return value
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod
-    def _split_keys(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         if isinstance(value, str):
-            keys = frozenset(key.strip() for key in value.split(",") if key.strip())
-            if value and not keys:
-                raise ValueError("holds no key; leave it out to let everybody ask")
-            return keys
+            parts = frozenset(part.strip() for part in value.split(",") if part.strip())
+            if value and not parts:
+                raise ValueError("holds nothing between its commas; leave it out")
+            return parts
         return value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _can_be_sent(cls, keys: frozenset[str]) -> frozenset[str]:
+        if any(_NO_HEADER.search(key) for key in keys):
+            raise ValueError("a key must not hold spaces or control characters")
+        return keys
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: frozenset[str]) -> frozenset[str]:
+        for origin in origins - {"*"}:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin: scheme and host in lower case, and a port if it is "
+                    "not the usual one, as in https://shop.example"
+                )
+        return origins
 
 
 CLASSES = (ApiSettings, FetchSettings, DecodeSettings, ModelSettings, StoreSettings)

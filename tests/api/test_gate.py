@@ -1,6 +1,7 @@
 """The gate: keys and room, in front of a small application."""
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -9,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from api.gate import Gate
+from api.bodies import Bodies
+from api.gate import ENDED, Gate
 
 KEYS = frozenset({"first", "zweite-ü"})
 MERGE_PATCH = "application/merge-patch+json"
@@ -23,7 +25,7 @@ def gated(keys: frozenset[str] = frozenset(), room: int = 10) -> Gate:
 
     methods = ["GET", "POST", "PATCH"]
     routes = [Route(path, answer, methods=methods) for path in PATHS]
-    return Gate(Starlette(routes=routes), keys, room)
+    return Gate(Starlette(routes=routes), keys, room, Bodies(1000))
 
 
 def statuses(gate: Gate, *asked: tuple[str, bytes | None]) -> list[httpx.Response]:
@@ -71,22 +73,37 @@ def test_probes_need_no_key(path: str) -> None:
 
 
 def test_a_full_service_says_when_to_come_back() -> None:
-    gate = gated(room=2)
+    gate, refused = gated(room=2), ENDED["overloaded"]
     answers = statuses(gate, *[("/work", None)] * 5, ("/heartbeat", None), ("/livez", None))
     assert [one.status_code for one in answers] == [200, 200, 429, 429, 429, 200, 200]
     assert answers[2].headers["Retry-After"] == "1"
     assert "too many requests" in answers[2].json()["message"]
+    assert ENDED["overloaded"] == refused + 3
     assert statuses(gate, ("/work", None))[0].status_code == 200
+
+
+def test_a_full_service_tells_a_stranger_nothing() -> None:
+    answers = statuses(gated(KEYS, room=0), ("/work", None), ("/work", b"Bearer first"))
+    assert [one.status_code for one in answers] == [401, 429]
 
 
 def test_a_failing_application_gives_its_room_back() -> None:
     async def fails(scope: object, receive: object, send: object) -> None:
         raise RuntimeError("broken")
 
-    gate = Gate(fails, frozenset(), 1)
+    gate = Gate(fails, frozenset(), 1, Bodies(1000))
     for _ in range(3):
         with pytest.raises(RuntimeError):
             statuses(gate, ("/work", None))
+
+
+def sent(method: str, path: str = "/work", **more: Any) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app=gated(more.pop("keys", frozenset())))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, **more)
+
+    return asyncio.run(ask())
 
 
 @pytest.mark.parametrize(
@@ -102,13 +119,32 @@ def test_a_failing_application_gives_its_room_back() -> None:
     ],
 )
 def test_content_types(method: str, content_type: str, status: int) -> None:
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(app=gated())
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.request(method, "/work", headers={"Content-Type": content_type})
-
-    answer = asyncio.run(ask())
+    answer = sent(method, headers={"Content-Type": content_type})
     assert answer.status_code == status
     if status == 415:
         named = "application/json" + (f" or {MERGE_PATCH}" if method == "PATCH" else "")
         assert answer.json()["message"] == f"the Content-Type must be {named}"
+
+
+def test_two_content_types_are_none() -> None:
+    twice = [("Content-Type", "application/json")] * 2
+    assert sent("POST", headers=twice).status_code == 415
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "x", ""])
+def test_compressed_bodies_are_refused(encoding: str) -> None:
+    answer = sent("POST", headers={"Content-Encoding": encoding}, json={})
+    assert (answer.status_code, answer.json()["code"]) == (415, "encoded_body")
+    assert sent("POST", headers={"Content-Encoding": "identity"}, json={}).status_code == 200
+
+
+def test_two_keys_at_once_are_none() -> None:
+    twice = [("Authorization", "Bearer first")] * 2
+    assert sent("GET", headers=twice, keys=KEYS).status_code == 401
+    assert sent("GET", headers=twice[:1], keys=KEYS).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "DELETE", "TRACE", "POST", "PUT"])
+@pytest.mark.parametrize("path", ["/work", "/", "/nowhere", "/livez/", "/LIVEZ", "//livez"])
+def test_every_method_and_path_needs_a_key(method: str, path: str) -> None:
+    assert sent(method, f"http://test{path}", keys=KEYS).status_code == 401

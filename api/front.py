@@ -1,0 +1,65 @@
+"""The front of the service: what a request passes before BentoML sees it.
+
+BentoML puts a service's own middlewares inside of its metrics, its tracing and its access log
+(1.4.39, `_bentoml_impl/server/app.py:207-291`). A refusal in there costs several times what the
+decision does, and at ten times the load most answers are refusals. So the front stands around the
+whole application, where the worker takes it (`_bentoml_impl/worker/service.py:205`, `to_asgi`).
+
+From the outside in: the request's id, safe headers, CORS, the gate, and paths as they are shown.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from _bentoml_sdk import Service
+from bentoml._internal.server.http.traffic import TimeoutMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from api.bodies import Bodies
+from api.gate import Gate
+from api.headers import SafeHeaders
+from api.paths import ShownPaths
+from api.request_id import HEADER, RequestIds
+from api.settings import ApiSettings
+
+_METHODS = ("GET", "POST", "PATCH", "DELETE")
+_PREFLIGHT_S = 600
+
+
+def put_in_front(service: Any, settings: ApiSettings, routes: Iterable[str]) -> None:
+    """Let the service's workers serve its application behind the front.
+
+    Args:
+        service: the BentoML service.
+        settings: who may ask, and how much.
+        routes: of this project's own, as for `ShownPaths`.
+    """
+    to_asgi = Service.to_asgi
+
+    def guarded(asked: Any, is_main: bool = True) -> Any:
+        app: Any = to_asgi(asked, is_main)
+        if asked is not service:
+            return app
+        # Every route has its own deadline. This one runs a request in a task of its own, which
+        # goes on when the request is cancelled, and keeps a timer for each until its time is over.
+        app.user_middleware = [one for one in app.user_middleware if one.cls != TimeoutMiddleware]
+        return front(app, settings, routes)
+
+    Service.to_asgi = guarded
+
+
+def front(app: ASGIApp, settings: ApiSettings, routes: Iterable[str]) -> ASGIApp:
+    """The front around an application."""
+    bodies = Bodies(settings.max_body_bytes)
+    gate: ASGIApp = Gate(ShownPaths(app, routes), settings.api_keys, settings.max_in_flight, bodies)
+    if settings.cors_origins:
+        gate = CORSMiddleware(
+            gate,
+            allow_origins=sorted(settings.cors_origins),
+            allow_methods=_METHODS,
+            allow_headers=["Authorization", "Content-Type", HEADER],
+            expose_headers=["Retry-After", HEADER],
+            max_age=_PREFLIGHT_S,
+        )
+    return RequestIds(SafeHeaders(gate))
