@@ -38,7 +38,9 @@ def json_object(body: bytes) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise RequestError('the body must be a JSON object such as {"url": "https://..."}')
     # A second parse: only the standard library's tells of keys and numbers while it goes.
-    json.loads(text, object_pairs_hook=_check_keys, parse_float=_check_float, parse_int=len)
+    json.loads(
+        text, object_pairs_hook=_check_keys, parse_float=_check_number, parse_int=_check_number
+    )
     return parsed
 
 
@@ -78,6 +80,6 @@ def _check_keys(pairs: list[tuple[str, Any]]) -> None:
         raise RequestError(f"the key {short(key)} is given twice in one object")
 
 
-def _check_float(text: str) -> None:
+def _check_number(text: str) -> None:
     if not math.isfinite(float(text)):
         raise RequestError(f"the number {short_place(text)} is too large")

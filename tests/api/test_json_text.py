@@ -54,6 +54,7 @@ TOO_MANY = f"the body holds more than {MAX_VALUES} values"
         (b'{"a": 1e999}', "the number 1e999 is too large"),
         (b'{"a": [-1e400]}', "the number -1e400 is too large"),
         (b'{"a": ' + b"9" * 400 + b".5}", "the number 9999"),
+        (b'{"a": ' + b"9" * 400 + b"}", "the number 9999"),
         (b'{"a": ' + b"9" * 5000 + b"}", "the body is not valid JSON: number out of range"),
         (b'{"a": 01}', "the body is not valid JSON: "),
         (b"{'a': 1}", "the body is not valid JSON: "),

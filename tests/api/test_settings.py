@@ -26,6 +26,16 @@ def test_keys_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MAX_BODY_BYTES", "many"),
         ("REQUEST_TIMEOUT_S", "-1"),
         ("API_WORKERS", "0"),
+        ("API_KEYS", ",, ,"),
+        ("API_KEYS", "a-good-key,a bad key"),
+        ("API_KEYS", "tab\there"),
+        ("CORS_ORIGINS", "shop.example"),
+        ("CORS_ORIGINS", "https://shop.example/"),
+        ("CORS_ORIGINS", "https://Shop.example"),
+        ("CORS_ORIGINS", "https://*.example"),
+        ("CORS_ORIGINS", "https://a@shop.example"),
+        ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "*, ftp://shop.example"),
         ("API_WORKERS", "65"),
         ("NEAR_DUPLICATE_SIMILARITY", "0.4"),
         ("NEAR_DUPLICATE_SIMILARITY", "1.1"),
@@ -45,6 +55,19 @@ def test_a_senseless_value_is_one_line(
         Settings.from_environment()
     assert f"IMAGE_SEARCH_{name}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_bad_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_SEARCH_API_KEYS", "a secret key")
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment()
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("origin", ["https://shop.example", "http://127.0.0.1:8080", "*"])
+def test_origins(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    monkeypatch.setenv("IMAGE_SEARCH_CORS_ORIGINS", f"{origin}, https://other.example")
+    assert Settings.from_environment().api.cors_origins == {origin, "https://other.example"}
 
 
 @pytest.mark.parametrize("value", ["0", "0.5", "1"])
