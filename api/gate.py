@@ -93,10 +93,10 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it here."""
-        if scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS:
-            await self._app(scope, receive, send)
-        elif scope["type"] != "http":  # no route is a WebSocket
+        if scope["type"] == "websocket":  # no route is one
             await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
         elif (refusal := self._refusal(scope)) is not None:
             await refusal(scope, receive, send)
         elif scope["path"] in LIGHT_PATHS:

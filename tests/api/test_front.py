@@ -123,7 +123,8 @@ def test_origins_that_are_not(origin: str) -> None:
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_there_are_no_websockets() -> None:
+@pytest.mark.parametrize("path", ["/work", "/livez"])
+def test_there_are_no_websockets(path: str) -> None:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -135,7 +136,7 @@ def test_there_are_no_websockets() -> None:
     async def never(*_: Any) -> None:
         raise AssertionError("it came through")
 
-    scope = {"type": "websocket", "path": "/work", "headers": []}
+    scope = {"type": "websocket", "path": path, "headers": []}
 
     async def connect() -> None:
         await front(never, ApiSettings(), [])(scope, receive, send)
