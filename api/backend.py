@@ -8,11 +8,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Image
 
 from api.models import Models
 from api.pictures import Pictures
 from api.settings import Settings
+from images.held import HeldPicture
 from images.schemas import LabelledBox
 from runners.schemas import unpack_detections
 from runners.serving import end_service
@@ -90,7 +90,7 @@ class Backend:
     @asynccontextmanager
     async def detected(
         self, url: str, min_confidence: float
-    ) -> AsyncIterator[tuple[Image, list[LabelledBox]]]:
+    ) -> AsyncIterator[tuple[HeldPicture, list[LabelledBox]]]:
         """The picture at a URL, and the objects in it, surest first, in its own pixels.
 
         Raises:
@@ -105,6 +105,6 @@ class Backend:
             yield picture, [box for box in boxes if box.confidence >= min_confidence]
 
     async def close(self) -> None:
-        """Write what waits, and let go of the table and the threads."""
+        """Write what waits, and let go of the table, the threads and the decoders."""
         self.pictures.close()
         await self.index.close()

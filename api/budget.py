@@ -1,36 +1,62 @@
-"""How many pixels of decoded pictures are held at once."""
+"""How much memory pictures take at once, from their decoding to the end of their use."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class PixelBudget:
-    """Lets pictures in, first come, first served, while there is room for their pixels.
+class Room:
+    """Part of a budget that is held.
+
+    Attributes:
+        held_bytes: how much of it.
+    """
+
+    def __init__(self, budget: "MemoryBudget", held_bytes: int) -> None:
+        self._budget = budget
+        self.held_bytes = held_bytes
+
+    def shrink(self, wanted_bytes: int) -> None:
+        """Give back what is more than so much."""
+        spare = max(0, self.held_bytes - wanted_bytes)
+        self.held_bytes -= spare
+        self._budget.give_back(spare)
+
+
+class MemoryBudget:
+    """Lets pictures in, first come, first served, while there is room for them.
 
     Counting pictures would not do: a photograph of 50 megapixels takes as much memory as a
     thousand thumbnails, of which many should be in flight for batches to form.
 
     Args:
-        pixels: room in all; a larger picture comes in alone.
+        size_bytes: room in all; a larger picture comes in alone.
+
+    Attributes:
+        free_bytes: what is left of it.
     """
 
-    def __init__(self, pixels: int) -> None:
-        self._all = self._free = pixels
+    def __init__(self, size_bytes: int) -> None:
+        self._all = self.free_bytes = size_bytes
         self._line = asyncio.Lock()
         self._returned = asyncio.Event()
 
     @asynccontextmanager
-    async def held(self, pixels: int) -> AsyncIterator[None]:
+    async def held(self, wanted_bytes: int) -> AsyncIterator[Room]:
         """Wait for room, and hold it until the block ends."""
-        wanted = min(pixels, self._all)
+        wanted = min(wanted_bytes, self._all)
         async with self._line:  # a large one is not overtaken for ever by small ones
-            while self._free < wanted:
+            while self.free_bytes < wanted:
                 self._returned.clear()
                 await self._returned.wait()
-            self._free -= wanted
+            self.free_bytes -= wanted
+        room = Room(self, wanted)
         try:
-            yield
+            yield room
         finally:
-            self._free += wanted
-            self._returned.set()
+            room.shrink(0)
+
+    def give_back(self, spare_bytes: int) -> None:
+        """Make room for the next; `Room` calls this."""
+        self.free_bytes += spare_bytes
+        self._returned.set()

@@ -31,8 +31,9 @@ async def detect(backend: "Backend", request: DetectRequest, floor: float) -> Re
         raise RequestError(f"confidence must be at least {floor:g}, this server's minimum")
     async with backend.detected(request.url, wanted) as (picture, boxes):
         if request.format == "json":
+            width, height = picture.size
             found = {"detections": [_detection(box) for box in boxes]}
-            return JSONResponse({"width": picture.width, "height": picture.height, **found})
+            return JSONResponse({"width": width, "height": height, **found})
         jpeg = await backend.pictures.annotated(picture, boxes)
     return Response(jpeg, media_type="image/jpg")
 

@@ -1,45 +1,49 @@
-"""From a URL to pixels and back to a JPEG, off the event loop.
+"""From a URL to pixels and back to a JPEG: downloads, the memory for pictures, and decoders.
 
 Downloads wait for the network, so many run at once; decoding, drawing and encoding need a core
-each (Pillow frees the interpreter lock), so only a few do. Memory is bounded twice: by the number
-of files between download and decoding, and by the pixels of the pictures that are decoded.
+each, and a process each (`images.decoders`), so only a few do. Memory is bounded twice: by the
+number of files between download and decoding, and by what the pictures take from there on.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Image
 
-from api.budget import PixelBudget
+from api.budget import MemoryBudget
 from api.downloads import Downloads
 from api.settings import Settings
-from images.decode import count_pixels, decode
-from images.digest import pixel_digest
-from images.draw import draw_boxes, encode_jpeg
+from images.decoders import Decoders
 from images.fetch import Fetcher
-from images.prepare import Letterboxed, clip_pixels, letterbox
-from images.schemas import LabelledBox
+from images.held import HeldPicture
+from images.room import ORDINARY_BYTES, MoreRoomError
+from images.schemas import ClipTask, LabelledBox, Letterboxed, LetterboxTask
 from runners.schemas import ClipInfo, YoloInfo
 
 T = TypeVar("T")
+_ForClip = tuple[NDArray[np.uint8], str | None]
 
 
 class Pictures:
-    """Brings pictures in as the models want them."""
+    """Brings pictures in as the models want them.
+
+    Attributes:
+        decoders: the processes that decode, and how busy they are.
+        memory: what pictures may take at once, and how much is left.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._downloads = Downloads(
-            Fetcher(settings.fetch), settings.api.download_threads, settings.api.downloads_per_host
+        api = settings.api
+        self.memory = MemoryBudget(api.decode_memory_bytes)
+        self.decoders = Decoders(
+            settings.decode.limits, api.decode_processes, settings.decode.decode_timeout_s
         )
-        self._limits = settings.decode
-        self._quality = settings.api.jpeg_quality
-        self._pixels = PixelBudget(settings.api.pixels_in_flight)
-        self._work = ThreadPoolExecutor(settings.api.decode_threads, "decode")
+        self._downloads = Downloads(
+            Fetcher(settings.fetch), api.download_threads, api.downloads_per_host
+        )
+        self._quality = api.jpeg_quality
 
     async def for_clip(self, url: str, clip: ClipInfo) -> NDArray[np.uint8]:
         """Fetch and prepare a picture for the embedder: uint8 [size, size, 3].
@@ -47,8 +51,8 @@ class Pictures:
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
-        async with self._decoded(url, lambda picture: _for_clip(picture, clip)) as (_, pixels):
-            return pixels
+        pixels, _ = await self._for_clip(url, clip, digest=False)
+        return pixels
 
     async def for_index(self, url: str, clip: ClipInfo) -> tuple[NDArray[np.uint8], str]:
         """The same, and the digest of the whole picture's pixels.
@@ -56,15 +60,13 @@ class Pictures:
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
-
-        def prepare(picture: Image) -> tuple[NDArray[np.uint8], str]:
-            return _for_clip(picture, clip), pixel_digest(picture)
-
-        async with self._decoded(url, prepare) as (_, prepared):
-            return prepared
+        pixels, digest = await self._for_clip(url, clip, digest=True)
+        return pixels, digest or ""
 
     @asynccontextmanager
-    async def for_yolo(self, url: str, yolo: YoloInfo) -> AsyncIterator[tuple[Image, Letterboxed]]:
+    async def for_yolo(
+        self, url: str, yolo: YoloInfo
+    ) -> AsyncIterator[tuple[HeldPicture, Letterboxed]]:
         """Fetch and prepare a picture for the detector; the picture itself is for drawing.
 
         Its pixels are held until the block ends.
@@ -72,47 +74,71 @@ class Pictures:
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
+        task = LetterboxTask(yolo.image_size, yolo.stride)
+        with HeldPicture() as picture:
 
-        def prepare(picture: Image) -> Letterboxed:
-            return letterbox(picture, yolo.image_size, yolo.stride)
+            async def decode(data: bytes, room_bytes: int) -> tuple[Letterboxed, int]:
+                return await self.decoders.letterbox(data, task, room_bytes, picture)
 
-        async with self._decoded(url, prepare) as pictures:
-            yield pictures
+            async with self._decoded(url, decode) as boxed:
+                yield picture, boxed
 
-    async def annotated(self, picture: Image, boxes: Sequence[LabelledBox]) -> bytes:
-        """Draw the boxes into a copy of the picture and return it as a JPEG."""
-        return await _run(
-            self._work, lambda: encode_jpeg(draw_boxes(picture, boxes), self._quality)
-        )
+    async def annotated(self, picture: HeldPicture, boxes: Sequence[LabelledBox]) -> bytes:
+        """Draw the boxes into a copy of the picture and return it as a JPEG.
+
+        Raises:
+            ImageError: it cannot be drawn.
+        """
+        return await self.decoders.draw(picture, boxes, self._quality)
 
     def close(self) -> None:
-        """Take no more work; what runs may end."""
+        """Take no more work."""
         self._downloads.close()
-        self._work.shutdown(wait=False, cancel_futures=True)
+        self.decoders.close()
+
+    async def _for_clip(self, url: str, clip: ClipInfo, *, digest: bool) -> _ForClip:
+        task = ClipTask(
+            clip.image_size, clip.interpolation, clip.resize_mode, clip.fill_color, digest
+        )
+
+        async def decode(data: bytes, room_bytes: int) -> tuple[_ForClip, int]:
+            return await self.decoders.clip(data, task, room_bytes), 0
+
+        async with self._decoded(url, decode) as prepared:
+            return prepared
 
     @asynccontextmanager
     async def _decoded(
-        self, url: str, prepare: Callable[[Image], T]
-    ) -> AsyncIterator[tuple[Image, T]]:
-        """The picture at a URL and what a model needs of it, while there is room for its pixels."""
+        self, url: str, decode: Callable[[bytes, int], Awaitable[tuple[T, int]]]
+    ) -> AsyncIterator[T]:
+        """What is made of the picture at a URL, while there is room for its pixels.
 
-        def work() -> tuple[Image, T]:
-            picture = decode(data, self._limits)
-            return picture, prepare(picture)
+        An ordinary picture is decoded at once, in a room of one size. Only a larger one is sent
+        to a decoder twice: the first tells what it needs, and it waits until there is so much.
 
+        Args:
+            url: of the picture.
+            decode: takes the file and the memory it may take; returns the result, and the memory
+                that is in use from then on.
+        """
         async with AsyncExitStack() as held:
             async with self._downloads.fetched(url) as data:
-                pixels = await _run(self._work, lambda: count_pixels(data, self._limits))
-                await held.enter_async_context(self._pixels.held(pixels))
-                decoded = await _run(self._work, work)
-            yield decoded
+                try:
+                    result = await self._in_room(held, data, ORDINARY_BYTES, decode)
+                except MoreRoomError as more:
+                    result = await self._in_room(held, data, more.needed_bytes, decode)
+            yield result
 
-
-def _for_clip(picture: Image, clip: ClipInfo) -> NDArray[np.uint8]:
-    return clip_pixels(
-        picture, clip.image_size, clip.interpolation, clip.resize_mode, clip.fill_color
-    )
-
-
-async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(pool, work)
+    async def _in_room(
+        self,
+        held: AsyncExitStack,
+        data: bytes,
+        room_bytes: int,
+        decode: Callable[[bytes, int], Awaitable[tuple[T, int]]],
+    ) -> T:
+        async with AsyncExitStack() as trying:
+            room = await trying.enter_async_context(self.memory.held(room_bytes))
+            result, used_bytes = await decode(data, room_bytes)
+            room.shrink(used_bytes)
+            held.push_async_exit(trying.pop_all())
+        return result

@@ -73,17 +73,18 @@ class ApiSettings(BaseSettings):
         description="Of these, at most so many from one host; 0 is half of them, and more than "
         "half they never are.",
     )
-    decode_threads: int = Field(
+    decode_processes: int = Field(
         default=2,
         ge=1,
         le=64,
-        description="Pictures that a worker decodes, draws and encodes at the same time.",
+        description="Processes in which a worker decodes, draws and encodes pictures, one at a "
+        "time each.",
     )
-    pixels_in_flight: int = Field(
-        default=200_000_000,
-        ge=1_000_000,
-        description="Pixels of decoded pictures that a worker holds at the same time, at about "
-        "4 bytes each.",
+    decode_memory_bytes: int = Field(
+        default=1 << 30,
+        ge=128 << 20,
+        description="Memory that a worker's pictures take at the same time, in bytes: 12 to 32 "
+        "per pixel, by format.",
     )
     jpeg_quality: int = Field(
         default=90, ge=1, le=95, description="JPEG quality of the annotated picture."

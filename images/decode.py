@@ -7,20 +7,51 @@ decompression bombs is an error, and its `MAX_IMAGE_PIXELS` is our setting.
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
 
-from images.errors import BrokenImageError, ImageLimitError, NotAnImageError
-from images.settings import DecodeSettings
+from images.errors import BrokenImageError, ImageLimitError, ImageMemoryError, NotAnImageError
+from images.parts import check_frames, check_parts
+from images.schemas import DecodeLimits
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
+
+class _JpegFile(JpegImagePlugin.JpegImageFile):
+    """A JPEG of which only the first picture counts, and whose EXIF is read with the others'.
+
+    Pillow's own factory goes on to read an index of further pictures (MPO), and its reader takes
+    the resolution out of EXIF, of whatever size, while it opens the file.
+    """
+
+    def _read_dpi_from_exif(self) -> None:
+        """Nobody asks for the resolution."""
+
+
+_READERS: dict[str, Callable[..., ImageFile.ImageFile]] = {
+    "JPEG": _JpegFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+}
+FORMATS = tuple(_READERS)
+
 _ORIENTATION_TAG = 0x0112
-_START_OF_SCAN = b"\xff\xda"
-_MAX_SCANS = 100
+_MAX_EXIF_LENGTH = 1 << 16
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -30,13 +61,42 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_UNMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
+_TO_8_BITS = ((np.arange(1 << 16) * 255 + 32767) // 65535).astype(np.uint8)
 
-Image.init()  # registers the readers
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+# A picture is decoded in one thread, as many pictures are decoded beside each other.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
-def decode(data: bytes, settings: DecodeSettings) -> Image.Image:
-    """Decode an image file.
+def decode(data: bytes, limits: DecodeLimits) -> Image.Image:
+    """Decode an image file: `open_header`, then `decode_pixels`.
+
+    Raises:
+        NotAnImageError, BrokenImageError, ImageLimitError: as these two do.
+    """
+    return decode_pixels(open_header(data, limits))
+
+
+def open_header(data: bytes, limits: DecodeLimits) -> ImageFile.ImageFile:
+    """Read an image file's header, and check it against every limit.
+
+    Raises:
+        NotAnImageError: the bytes are of no format in `FORMATS`.
+        BrokenImageError: they are, but they are damaged or cut off.
+        ImageLimitError: the picture has more pixels, is a longer strip, or has more frames or
+            parts than is accepted.
+    """
+    with _translated():
+        picture = _opened(data, limits)
+        _check_size(picture.width, picture.height, limits)
+        if picture.format in {"WEBP", "AVIF"}:  # a GIF's property goes through all frames
+            check_frames(getattr(picture, "n_frames", 1), limits)
+    return picture
+
+
+def decode_pixels(picture: ImageFile.ImageFile) -> Image.Image:
+    """Decode what `open_header` returned.
 
     Of an animation it is the first frame. The conversion to RGB is Pillow's own, which drops an
     alpha channel rather than blending it: so does the preprocessing the CLIP models come with.
@@ -45,106 +105,101 @@ def decode(data: bytes, settings: DecodeSettings) -> Image.Image:
         The picture in mode RGB, turned upright by its EXIF orientation, without any metadata.
 
     Raises:
-        NotAnImageError: the bytes are of no format in `FORMATS`.
-        BrokenImageError: they are, but they are damaged or cut off.
-        ImageLimitError: the picture has more pixels, or is a longer strip, than is accepted.
+        BrokenImageError: the file is damaged or cut off.
+        ImageMemoryError: it needs more memory than this process has.
     """
-    with _translated(settings), _opened(data, settings) as picture:
-        _check_size(picture.width, picture.height, settings)
-        _check_scans(picture, data)
+    with _translated():
         picture.load()
-        upright = _upright(_to_rgb(picture), _orientation(picture))
+        turn = _UPRIGHT.get(_orientation(picture))
+        upright = to_rgb(picture)
+        if turn is not None:
+            upright = upright.transpose(turn)
     upright.info.clear()
     return upright
 
 
-def count_pixels(data: bytes, settings: DecodeSettings) -> int:
-    """Width times height of an image file, from its header alone.
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """A picture of any mode in mode RGB; the picture itself where it is in that mode."""
+    if picture.mode == "RGB":
+        return picture
+    if picture.mode in _UNMULTIPLIED:
+        picture = picture.convert(_UNMULTIPLIED[picture.mode])
+    elif picture.mode.startswith("I"):
+        # Grey of 16 bits. Pillow's own conversion cuts every value above 255 to white.
+        grey = np.asarray(picture)
+        if picture.mode == "I":
+            grey = grey.clip(0, 65535)
+        picture = Image.fromarray(_TO_8_BITS[grey])
+    return picture.convert("RGB")
 
-    Raises:
-        NotAnImageError, BrokenImageError, ImageLimitError: as `decode` would.
-    """
-    with _translated(settings), _opened(data, settings) as picture:
-        _check_size(picture.width, picture.height, settings)
-        return picture.width * picture.height
 
-
-def _opened(data: bytes, settings: DecodeSettings) -> Image.Image:
+def _opened(data: bytes, limits: DecodeLimits) -> ImageFile.ImageFile:
     """Read the header, by the first reader that knows the file's signature.
 
     This is `Image.open` with a list of formats, but for one thing: ultralytics replaces that
     function, in any process that imports it, by one that installs a package whenever a file is
     not recognized (ultralytics/utils/patches.py).
     """
-    Image.MAX_IMAGE_PIXELS = settings.max_image_pixels
-    for name in FORMATS:
-        factory, accept = Image.OPEN[name]
+    Image.MAX_IMAGE_PIXELS = limits.max_image_pixels
+    for name, reader in _READERS.items():
+        _, accept = Image.OPEN[name]
         # The check of a reader that was not compiled in answers with a text.
-        if accept is None or accept(data[:16]) is True:
-            return factory(BytesIO(data), "")
+        if accept is not None and accept(data[:16]) is True:
+            check_parts(name, data, limits)
+            try:
+                return reader(BytesIO(data), "")
+            except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+                raise _too_many_pixels(limits, str(error)) from error
     raise NotAnImageError(
         f"the file is not an image of a supported format ({', '.join(FORMATS)})",
         f"starts with {data[:16]!r}",
     )
 
 
-def _check_size(width: int, height: int, settings: DecodeSettings) -> None:
-    if width * height > settings.max_image_pixels:
+def _too_many_pixels(limits: DecodeLimits, detail: str) -> ImageLimitError:
+    return ImageLimitError(
+        f"the image has more than {limits.max_image_pixels:,} pixels, which is the most that is "
+        "accepted",
+        detail,
+    )
+
+
+def _check_size(width: int, height: int, limits: DecodeLimits) -> None:
+    if width * height > limits.max_image_pixels:
         raise ImageLimitError(
             f"the image has {width} x {height} pixels, at most "
-            f"{settings.max_image_pixels:,} in all are accepted"
+            f"{limits.max_image_pixels:,} in all are accepted"
         )
-    if max(width, height) > settings.max_aspect_ratio * min(width, height):
+    if max(width, height) > limits.max_aspect_ratio * min(width, height):
         raise ImageLimitError(
             f"the image has {width} x {height} pixels, its long side may be at most "
-            f"{settings.max_aspect_ratio:g} times its short side"
+            f"{limits.max_aspect_ratio:g} times its short side"
         )
-
-
-def _check_scans(picture: Image.Image, data: bytes) -> None:
-    """Refuse a progressive JPEG that paints itself over and over.
-
-    Each scan goes over the whole picture, and one of 75 bytes is enough for that: a file of 20 MB
-    could take hours. Ordinary encoders make about ten. Inside the pixels' data the marker cannot
-    occur, because JPEG stuffs a zero behind each FF there.
-    """
-    if picture.format == "JPEG" and data.count(_START_OF_SCAN) > _MAX_SCANS:
-        raise ImageLimitError(f"the JPEG has more than {_MAX_SCANS} scans")
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16"):
-        # Pillow's own conversion cuts every value above 255 to white.
-        grey = np.asarray(picture).astype(np.uint32)
-        picture = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
-    return picture.convert("RGB")
 
 
 def _orientation(picture: Image.Image) -> int:
-    """Return the EXIF orientation; 1, upright, where EXIF is absent or cannot be read."""
+    """Return the EXIF orientation; 1, upright, where EXIF is absent or cannot be read.
+
+    EXIF is cut at the length that fits into a JPEG's segment: its entries may overlap, so that
+    what Pillow reads and keeps of it grows with the square of its length.
+    """
+    for name in ("exif", "Raw profile type exif"):
+        if name in picture.info:
+            picture.info[name] = picture.info[name][:_MAX_EXIF_LENGTH]
     try:
-        orientation = picture.getexif().get(_ORIENTATION_TAG)
+        orientation: Any = picture.getexif().get(_ORIENTATION_TAG)
     except Exception:  # EXIF is a format of its own and fails in as many ways
         return 1
     return orientation if isinstance(orientation, int) else 1
 
 
-def _upright(picture: Image.Image, orientation: int) -> Image.Image:
-    turn = _UPRIGHT.get(orientation)
-    return picture if turn is None else picture.transpose(turn)
-
-
 @contextmanager
-def _translated(settings: DecodeSettings) -> Iterator[None]:
+def _translated() -> Iterator[None]:
     """Turn what Pillow raises for hostile or broken files into this room's errors."""
     try:
         yield
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ImageLimitError(
-            f"the image has more than {settings.max_image_pixels:,} pixels", str(error)
-        ) from error
     except MemoryError as error:
-        raise ImageLimitError("the image needs more memory than there is") from error
+        raise ImageMemoryError from error
     except _BROKEN as error:
         raise BrokenImageError(
             "the image file is damaged or cut off", f"{type(error).__name__}: {error}"

@@ -12,7 +12,9 @@ ImageError
 ├── TooLargeError           more bytes than are accepted
 ├── NotAnImageError         the bytes are of no known image format
 ├── BrokenImageError        an image by its header, but damaged or cut off
-└── ImageLimitError         more pixels, or a longer strip, than is accepted
+├── ImageLimitError         more pixels, a longer strip, or more frames than is accepted
+│   └── ImageMemoryError    more memory than its pixels account for
+└── DecoderError            the process that decoded it crashed, or hung and was ended
 
 `str(error)` is one line for the client. It says nothing that came from the server and nothing
 about the network here; what the log should hold besides stands in `detail`.
@@ -134,6 +136,22 @@ class BrokenImageError(ImageError):
 
 
 class ImageLimitError(ImageError):
-    """The picture's width and height are beyond what is accepted."""
+    """The picture's width and height, frames or parts are beyond what is accepted."""
 
     code = "image_dimensions"
+
+
+class ImageMemoryError(ImageLimitError):
+    """Its reader asked for more memory than a picture of its size may take."""
+
+    def __init__(self, message: str = "", detail: str = "") -> None:
+        super().__init__(message or "the image needs more memory than it may take", detail)
+
+
+class DecoderError(ImageError):
+    """The process that worked on the picture is no more.
+
+    One picture in a million finds a fault in a decoder; it is answered with this, and no other is.
+    """
+
+    code = "image_decoder_failed"

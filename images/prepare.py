@@ -5,12 +5,12 @@ floats, and what the models were therefore trained or validated with: `open_clip
 open_clip 3.3, and `LetterBox` with `scale_boxes` of ultralytics 8.4.
 """
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from images.schemas import Letterboxed
 
 _INTERPOLATIONS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -20,7 +20,7 @@ _INTERPOLATIONS = {
 }
 _PADDING = (114, 114, 114)
 
-# Pictures are prepared in as many threads as there are cores for it; threads of OpenCV's own in
+# Pictures are prepared in as many processes as there are cores for it; threads of OpenCV's own in
 # each of them would only get into each other's way.
 cv2.setNumThreads(1)
 
@@ -85,58 +85,25 @@ def _centred(picture: Image.Image, size: int, fill_color: int) -> Image.Image:
     return picture.crop((left, top, left + size, top + size))
 
 
-@dataclass(frozen=True, eq=False)
-class Letterboxed:
-    """A picture scaled into the model's input and padded, and the way back.
-
-    Attributes:
-        pixels: uint8 [height, width, 3], RGB; both sides are multiples of the model's stride.
-        gain: Model pixels per original pixel, in x and y.
-        pad: Padding at the left and at the top, in model pixels.
-        original_size: Width and height of the original, in pixels.
-    """
-
-    pixels: NDArray[np.uint8]
-    gain: tuple[float, float]
-    pad: tuple[int, int]
-    original_size: tuple[int, int]
-
-    def to_original(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Move boxes from model pixels to pixels of the original, cut at its edges.
-
-        Args:
-            xyxy: float32 [n, 4]; is left as it is.
-
-        Returns:
-            float32 [n, 4].
-        """
-        pad, gain, edges = (
-            np.array(pair * 2, np.float32) for pair in (self.pad, self.gain, self.original_size)
-        )
-        boxes: NDArray[np.float32] = ((xyxy - pad) / gain).clip(0, edges)
-        return boxes
-
-
-def letterbox(picture: Image.Image, size: int, stride: int) -> Letterboxed:
+def letterbox(pixels: NDArray[np.uint8], size: int, stride: int) -> Letterboxed:
     """Scale a picture to fit a square of `size`, then pad it to the least multiple of `stride`.
 
     Args:
-        picture: In mode RGB.
+        pixels: uint8 [height, width, 3], RGB; is left as it is.
         size: Longest side of the model's input, in pixels.
         stride: What both sides must be a multiple of.
     """
-    width, height = picture.size
+    height, width = pixels.shape[:2]
     inner = _fitting(width, height, min(size / height, size / width))
-    pixels = np.asarray(picture)
-    if inner != picture.size:
+    if inner != (width, height):
         pixels = cv2.resize(pixels, inner, interpolation=cv2.INTER_LINEAR)
     pad_x, pad_y = (size - inner[0]) % stride, (size - inner[1]) % stride
     left, top = pad_x // 2, pad_y // 2
-    pixels = cv2.copyMakeBorder(
+    boxed = cv2.copyMakeBorder(
         pixels, top, pad_y - top, left, pad_x - left, cv2.BORDER_CONSTANT, value=_PADDING
     )
-    gain, pad = _geometry(pixels.shape[1], pixels.shape[0], width, height)
-    return Letterboxed(pixels, gain, pad, (width, height))
+    gain, pad = _geometry(boxed.shape[1], boxed.shape[0], width, height)
+    return Letterboxed(boxed, gain, pad, (width, height))
 
 
 def _fitting(width: int, height: int, scale: float) -> tuple[int, int]:

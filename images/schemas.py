@@ -1,6 +1,41 @@
-"""What crosses this room's border besides bytes, pictures and arrays."""
+"""What crosses this room's border besides bytes and arrays. Pillow and OpenCV stay out of it."""
 
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What a picture may be; `DecodeSettings` says what each limit is for."""
+
+    max_image_pixels: int
+    max_aspect_ratio: float
+    max_image_frames: int
+
+
+@dataclass(frozen=True)
+class ClipTask:
+    """How a picture is prepared for the embedder; as `images.prepare.clip_pixels` takes it.
+
+    Attributes:
+        digest: Whether the digest of the whole picture's pixels is wanted, too.
+    """
+
+    image_size: int
+    interpolation: str
+    resize_mode: str
+    fill_color: int
+    digest: bool
+
+
+@dataclass(frozen=True)
+class LetterboxTask:
+    """How a picture is prepared for the detector; as `images.prepare.letterbox` takes it."""
+
+    image_size: int
+    stride: int
 
 
 @dataclass(frozen=True)
@@ -18,3 +53,35 @@ class LabelledBox:
     confidence: float
     class_id: int
     class_name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Letterboxed:
+    """A picture scaled into the model's input and padded, and the way back.
+
+    Attributes:
+        pixels: uint8 [height, width, 3], RGB; both sides are multiples of the model's stride.
+        gain: Model pixels per original pixel, in x and y.
+        pad: Padding at the left and at the top, in model pixels.
+        original_size: Width and height of the original, in pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    gain: tuple[float, float]
+    pad: tuple[int, int]
+    original_size: tuple[int, int]
+
+    def to_original(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Move boxes from model pixels to pixels of the original, cut at its edges.
+
+        Args:
+            xyxy: float32 [n, 4]; is left as it is.
+
+        Returns:
+            float32 [n, 4].
+        """
+        pad, gain, edges = (
+            np.array(pair * 2, np.float32) for pair in (self.pad, self.gain, self.original_size)
+        )
+        boxes: NDArray[np.float32] = ((xyxy - pad) / gain).clip(0, edges)
+        return boxes

@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from images.schemas import DecodeLimits
+
 ENV_PREFIX = "IMAGE_SEARCH_"
 AllowedEntry = IPv4Network | IPv6Network | str
 _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(\s*-\s*(?P<last>[0-9]{1,5}))?")
@@ -139,3 +141,20 @@ class DecodeSettings(BaseSettings):
         le=1000,
         description="Largest ratio of a picture's long side to its short side",
     )
+    max_image_frames: int = Field(
+        default=10_000,
+        ge=1,
+        description="Most frames of an animation that is accepted; only its first is decoded",
+    )
+    decode_timeout_s: float = Field(
+        default=15.0,
+        gt=0,
+        le=300,
+        description="Seconds that decoding, or drawing, one picture may take before its process "
+        "is ended",
+    )
+
+    @property
+    def limits(self) -> DecodeLimits:
+        """The same for the processes that decode, which do without pydantic."""
+        return DecodeLimits(self.max_image_pixels, self.max_aspect_ratio, self.max_image_frames)

@@ -1,26 +1,26 @@
-"""The pixel budget: never exceeded, nobody overtaken, nothing lost when a request is cancelled."""
+"""The budget: never exceeded, nobody overtaken, nothing lost when a request is cancelled."""
 
 import asyncio
 
-from api.budget import PixelBudget
+from api.budget import MemoryBudget
 
 
 def test_the_budget_is_kept_and_large_pictures_get_in() -> None:
     held = most = 0
     order: list[int] = []
 
-    async def use(budget: PixelBudget, pixels: int) -> None:
+    async def use(budget: MemoryBudget, wanted: int) -> None:
         nonlocal held, most
-        async with budget.held(pixels):
-            order.append(pixels)
-            held += min(pixels, 100)
+        async with budget.held(wanted):
+            order.append(wanted)
+            held += min(wanted, 100)
             most = max(most, held)
             await asyncio.sleep(0.001)
-            held -= min(pixels, 100)
+            held -= min(wanted, 100)
 
     async def storm() -> None:
-        budget = PixelBudget(100)
-        await asyncio.gather(*[use(budget, pixels) for pixels in [30] * 20 + [90, 500] + [1] * 20])
+        budget = MemoryBudget(100)
+        await asyncio.gather(*[use(budget, wanted) for wanted in [30] * 20 + [90, 500] + [1] * 20])
 
     asyncio.run(storm())
     assert most <= 100
@@ -29,7 +29,7 @@ def test_the_budget_is_kept_and_large_pictures_get_in() -> None:
 
 def test_a_cancelled_wait_takes_nothing() -> None:
     async def run() -> None:
-        budget = PixelBudget(10)
+        budget = MemoryBudget(10)
         async with budget.held(10):
             waiting = [asyncio.create_task(_hold(budget)) for _ in range(3)]
             await asyncio.sleep(0.01)
@@ -42,6 +42,20 @@ def test_a_cancelled_wait_takes_nothing() -> None:
     asyncio.run(run())
 
 
-async def _hold(budget: PixelBudget) -> None:
+async def _hold(budget: MemoryBudget) -> None:
     async with budget.held(5):
         await asyncio.sleep(10)
+
+
+def test_what_is_shrunk_is_free_again_and_given_back_once() -> None:
+    async def run() -> None:
+        budget = MemoryBudget(10)
+        async with budget.held(10) as room:
+            room.shrink(4)
+            async with asyncio.timeout(1), budget.held(6):
+                assert budget.free_bytes == 0
+            room.shrink(7)
+            assert budget.free_bytes == 6
+        assert budget.free_bytes == 10
+
+    asyncio.run(run())

@@ -159,7 +159,7 @@ def embed(pictures: list[bytes]) -> tuple[FloatVector, ModelIdentity]:
     model = ClipModel.load(ModelSettings(models="demo", device="cpu", threads=1))
     info = model.info
     prepare: Any = (info.image_size, info.interpolation, info.resize_mode, info.fill_color)
-    decoded = [decode(each, DecodeSettings()) for each in pictures]
+    decoded = [decode(each, DecodeSettings().limits) for each in pictures]
     vectors = model.encode_images(np.stack([clip_pixels(each, *prepare) for each in decoded]))
     return vectors, ModelIdentity(info.model, info.pretrained, info.dim)
 

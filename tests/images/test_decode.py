@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from images.decode import FORMATS, count_pixels, decode
+from images.decode import FORMATS, decode, open_header
 from images.errors import BrokenImageError, ImageError, ImageLimitError, NotAnImageError
+from images.schemas import DecodeLimits
 from images.settings import DecodeSettings
 
-LIMITS = DecodeSettings()
+LIMITS = DecodeSettings().limits
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (40, 24)) -> Image.Image:
@@ -38,7 +39,7 @@ def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def outcome(data: bytes, limits: DecodeSettings = LIMITS) -> Image.Image | ImageError:
+def outcome(data: bytes, limits: DecodeLimits = LIMITS) -> Image.Image | ImageError:
     try:
         return decode(data, limits)
     except ImageError as error:
@@ -199,14 +200,14 @@ BOMB = png(12000, 12000, pixels=zlib.compress(b"small"))
 @pytest.mark.parametrize("megapixels", [1, 50, 72, 100, 143])
 def test_a_bomb_is_refused_by_its_header(megapixels: int) -> None:
     """Its pixels are not even there: whoever decodes them finds a broken file instead."""
-    limits = DecodeSettings(max_image_pixels=megapixels * 1_000_000)
+    limits = DecodeSettings(max_image_pixels=megapixels * 1_000_000).limits
     with pytest.raises(ImageLimitError, match=f"{megapixels},000,000"):
         decode(BOMB, limits)
 
 
 def test_that_bomb_is_only_refused_for_its_size() -> None:
     with pytest.raises(BrokenImageError):
-        decode(BOMB, DecodeSettings(max_image_pixels=200_000_000))
+        decode(BOMB, DecodeSettings(max_image_pixels=200_000_000).limits)
 
 
 def test_a_jpeg_that_paints_itself_over_and_over_is_refused() -> None:
@@ -219,9 +220,9 @@ def test_a_jpeg_that_paints_itself_over_and_over_is_refused() -> None:
 
 def test_pixels_are_counted_from_the_header() -> None:
     data = encoded(picture(size=(40, 24)), "PNG")
-    assert count_pixels(data, LIMITS) == 40 * 24
+    assert open_header(data, LIMITS).size == (40, 24)
     with pytest.raises(ImageLimitError):
-        count_pixels(data, DecodeSettings(max_image_pixels=40 * 24 - 1))
+        open_header(data, DecodeSettings(max_image_pixels=40 * 24 - 1).limits)
 
 
 def test_an_unknown_file_installs_nothing() -> None:
@@ -235,9 +236,9 @@ def test_an_unknown_file_installs_nothing() -> None:
 
 def test_the_pixel_limit_is_exact() -> None:
     data = encoded(picture(size=(40, 25)), "PNG")
-    assert decode(data, DecodeSettings(max_image_pixels=1000)).size == (40, 25)
+    assert decode(data, DecodeSettings(max_image_pixels=1000).limits).size == (40, 25)
     with pytest.raises(ImageLimitError, match="40 x 25"):
-        decode(data, DecodeSettings(max_image_pixels=999))
+        decode(data, DecodeSettings(max_image_pixels=999).limits)
 
 
 @pytest.mark.parametrize("turn", [lambda size: size, lambda size: size[::-1]])
@@ -266,7 +267,7 @@ def test_a_damaged_file_gives_a_picture_or_an_error_of_this_room(
     data = bytearray(SAMPLES[file_format])
     for place, value in edits:
         data[int(place * (len(data) - 1))] = value
-    result = outcome(bytes(data), DecodeSettings(max_image_pixels=100_000))
+    result = outcome(bytes(data), DecodeSettings(max_image_pixels=100_000).limits)
     if isinstance(result, Image.Image):
         assert result.mode == "RGB"
         assert result.width * result.height <= 100_000

@@ -13,7 +13,7 @@ from images.decode import decode
 from images.digest import pixel_digest
 from images.settings import DecodeSettings
 
-LIMITS = DecodeSettings()
+LIMITS = DecodeSettings().limits
 ORIENTATION = 0x0112
 
 

@@ -105,7 +105,7 @@ def reference_letterbox(picture: Image.Image, size: int, stride: int) -> np.ndar
 
 def check_letterbox(source: tuple[int, int], size: int, stride: int) -> None:
     picture = noise(source)
-    boxed = letterbox(picture, size, stride)
+    boxed = letterbox(np.asarray(picture), size, stride)
     assert np.array_equal(boxed.pixels, reference_letterbox(picture, size, stride))
     assert boxed.pixels.flags.c_contiguous
     assert boxed.pixels.dtype == np.uint8
@@ -136,7 +136,7 @@ def test_letterboxing_is_that_of_ultralytics_for_any_size(
 
 def test_both_sides_are_multiples_of_the_stride() -> None:
     for source in SIZES:
-        height, width = letterbox(noise(source), 640, 32).pixels.shape[:2]
+        height, width = letterbox(np.asarray(noise(source)), 640, 32).pixels.shape[:2]
         assert max(height, width) == 640
         assert height % 32 == width % 32 == 0
 
@@ -144,12 +144,12 @@ def test_both_sides_are_multiples_of_the_stride() -> None:
 def test_a_box_in_the_picture_is_found_again() -> None:
     pixels = np.zeros((300, 500, 3), np.uint8)
     pixels[60:120, 100:400] = 255
-    boxed = letterbox(Image.fromarray(pixels), 640, 32)
+    boxed = letterbox(pixels, 640, 32)
     left, top, width, height = cv2.boundingRect((boxed.pixels[:, :, 0] > 200).astype(np.uint8))
     found = np.array([[left, top, left + width, top + height]], np.float32)
     assert np.abs(boxed.to_original(found) - [100, 60, 400, 120]).max() < 1.5
 
 
 def test_no_boxes_stay_no_boxes() -> None:
-    boxes = letterbox(noise((50, 60)), 64, 32).to_original(np.empty((0, 4), np.float32))
+    boxes = letterbox(np.asarray(noise((50, 60))), 64, 32).to_original(np.empty((0, 4), np.float32))
     assert boxes.shape == (0, 4)

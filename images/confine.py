@@ -1,0 +1,53 @@
+"""What a process gives up before it reads what strangers made.
+
+Linux only, as the service is: prctl(2), setrlimit(2).
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_MAX_OPEN_FILES = 32
+_NICENESS = 5
+_SLACK_BYTES = 48 << 20
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def confine(parent: int, max_file_bytes: int) -> None:
+    """Bind this process to its parent, and take away what decoding does not need.
+
+    Args:
+        parent: the process that started this one; this one ends with it, also when it hangs.
+        max_file_bytes: length of the longest file that is written, in memory as they are.
+    """
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before it was watched
+        sys.exit(0)
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # Both also reach a whole group of processes; this one is needed until its parent has drained.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_OPEN_FILES, _MAX_OPEN_FILES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
+    os.nice(_NICENESS)  # the event loop of the API goes first
+
+
+def limit_memory(room_bytes: int) -> None:
+    """Let this process grow by so much, and a little, from here: malloc fails beyond it.
+
+    The limit is on addresses (RLIMIT_AS), the only one that Linux keeps for malloc and mmap alike.
+    """
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    wanted = pages * resource.getpagesize() + room_bytes + _SLACK_BYTES
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (_least(wanted, most), most))
+
+
+def _least(wanted: int, most: int) -> int:
+    return wanted if most == resource.RLIM_INFINITY else min(wanted, most)

@@ -1,0 +1,254 @@
+"""The processes that decode, and what they are asked for: as many pictures at once as there are.
+
+A picture that its process does not survive is answered with an error; the process is replaced and
+the others never notice.
+"""
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from images.decoder import Bytes, Decoder, DecoderGoneError, NotTakenError
+from images.errors import (
+    BrokenImageError,
+    DecoderError,
+    ImageError,
+    ImageLimitError,
+    ImageMemoryError,
+    NotAnImageError,
+)
+from images.held import HeldPicture
+from images.room import MoreRoomError, needed_bytes
+from images.schemas import ClipTask, DecodeLimits, LabelledBox, Letterboxed, LetterboxTask
+from images.wire import Head
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+Reason = Literal["crash", "timeout", "memory"]
+Pixels = NDArray[np.uint8]
+
+_ATTEMPTS = 3
+_START_AGAIN_S = 1.0
+_JPEG_BYTES_PER_PIXEL, _JPEG_HEADER_BYTES = 4, 1 << 16
+_MAX_TEXT_CHARS = 1000
+_TOLD: dict[str, type[ImageError]] = {
+    one.__name__: one for one in (BrokenImageError, ImageLimitError, NotAnImageError)
+}
+
+
+class Decoders:
+    """A fixed number of processes, each with one picture at a time.
+
+    Args:
+        limits: what a picture may be.
+        processes: how many there are.
+        timeout_s: how long one may take for a picture before it is ended.
+
+    Attributes:
+        busy: processes that work on a picture.
+        waiting: pictures that wait for a process.
+        restarts: processes that were replaced, by reason.
+    """
+
+    def __init__(self, limits: DecodeLimits, processes: int, timeout_s: float) -> None:
+        self.busy = self.waiting = 0
+        self.restarts: Counter[Reason] = Counter()
+        self._limits, self._timeout_s = limits, timeout_s
+        self._all = {Decoder(limits) for _ in range(processes)}
+        self._unready = list(self._all)
+        self._idle: asyncio.Queue[Decoder] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes there are."""
+        return [decoder.pid for decoder in self._all]
+
+    async def clip(self, data: bytes, task: ClipTask, room_bytes: int) -> tuple[Pixels, str | None]:
+        """Decode a file, and prepare it for the embedder.
+
+        Args:
+            data: the file.
+            task: how it is prepared.
+            room_bytes: memory that it may take.
+
+        Returns:
+            uint8 [size, size, 3], RGB; and the digest of the whole picture, if it was asked for.
+
+        Raises:
+            MoreRoomError: it needs more memory than that.
+            ImageError: it is no acceptable picture.
+        """
+        side = task.image_size
+        request = {"task": "clip", "room_bytes": room_bytes, "with": asdict(task)}
+        head, body = await self._asked(request, data, None, 3 * side * side)
+        return body.reshape(side, side, 3), head["digest"]
+
+    async def letterbox(
+        self, data: bytes, task: LetterboxTask, room_bytes: int, held: HeldPicture
+    ) -> tuple[Letterboxed, int]:
+        """Decode a file, prepare it for the detector, and keep it for `draw`.
+
+        Args:
+            data: the file.
+            task: how it is prepared.
+            room_bytes: memory that it may take.
+            held: gets the picture.
+
+        Returns:
+            What the detector takes, and the memory that it takes at most until it is drawn.
+
+        Raises:
+            MoreRoomError: it needs more memory than that.
+            ImageError: it is no acceptable picture.
+        """
+        most_side = -(-task.image_size // task.stride) * task.stride
+        request = {"task": "letterbox", "room_bytes": room_bytes, "with": asdict(task)}
+        head, body = await self._asked(request, data, held.fd, 3 * most_side * most_side)
+        held.size = (head["original_size"][0], head["original_size"][1])
+        boxed = Letterboxed(
+            body.reshape(head["shape"]), tuple(head["gain"]), tuple(head["pad"]), held.size
+        )
+        return boxed, head["needed_bytes"]
+
+    async def draw(self, held: HeldPicture, boxes: Sequence[LabelledBox], quality: int) -> bytes:
+        """Draw boxes into a copy of a kept picture, and return it as a JPEG file.
+
+        Raises:
+            ImageError: it cannot be drawn, or is too long for a JPEG file.
+        """
+        pixels = held.size[0] * held.size[1]
+        told = {"size": held.size, "boxes": [asdict(box) for box in boxes], "quality": quality}
+        room_bytes = needed_bytes("JPEG", pixels, 0)
+        request = {"task": "draw", "room_bytes": room_bytes, "with": told}
+        most_bytes = _JPEG_BYTES_PER_PIXEL * pixels + _JPEG_HEADER_BYTES
+        _, body = await self._asked(request, b"", held.fd, most_bytes)
+        return body.tobytes()
+
+    def close(self) -> None:
+        """End all processes, and with them what they work on."""
+        for task in self._tasks:
+            task.cancel()
+        for decoder in self._all:
+            decoder.kill()
+
+    async def _asked(
+        self, request: Head, data: bytes, fd: int | None, most_bytes: int
+    ) -> tuple[Head, Bytes]:
+        """Have a request answered by the next process that is free.
+
+        Whoever asks may go away; the process is then let finish, as it cannot be interrupted.
+        """
+        for _ in range(_ATTEMPTS):
+            decoder = await self._next()
+            own_fd = None if fd is None else os.dup(fd)  # the asker may close it meanwhile
+            work = self._started(self._worked(decoder, request, data, own_fd, most_bytes))
+            with suppress(NotTakenError):
+                head, body = await asyncio.shield(work)
+                _raise_told(head)
+                return head, body
+        raise DecoderError("the image could not be decoded; try again", "no process stays alive")
+
+    async def _next(self) -> Decoder:
+        while self._unready:
+            self._started(self._join(self._unready.pop()))
+        self.waiting += 1
+        try:
+            return await self._idle.get()
+        finally:
+            self.waiting -= 1
+
+    async def _worked(
+        self, decoder: Decoder, request: Head, data: bytes, fd: int | None, most_bytes: int
+    ) -> tuple[Head, Bytes]:
+        self.busy += 1
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                head, body = await decoder.ask(request, data, fd, most_bytes)
+        except DecoderGoneError as error:
+            ended = await self._replace(decoder, "crash", str(error))
+            if isinstance(error, NotTakenError):
+                raise
+            raise DecoderError(
+                "the image could not be decoded: its decoder crashed", ended
+            ) from error
+        except TimeoutError as error:
+            ended = await self._replace(decoder, "timeout", f"more than {self._timeout_s:g} s")
+            raise DecoderError(
+                f"the image could not be decoded within {self._timeout_s:g} seconds", ended
+            ) from error
+        finally:
+            self.busy -= 1
+            if fd is not None:
+                os.close(fd)
+        if head.get("error") == ImageMemoryError.__name__:
+            await self._replace(decoder, "memory", str(head.get("detail")))
+        else:
+            self._idle.put_nowait(decoder)
+        return head, body
+
+    async def _replace(self, decoder: Decoder, reason: Reason, why: str) -> str:
+        """End a process, and start another in its place."""
+        self.restarts[reason] += 1
+        self._all.discard(decoder)
+        ended = f"{why}; {await decoder.end()}"
+        logger.warning("a decoder is replaced (%s): %s", reason, ended)
+        self._started(self._join(None))
+        return ended
+
+    async def _join(self, decoder: Decoder | None) -> None:
+        """Let a process, or a new one, work once it is ready; try again until one is."""
+        while True:
+            try:
+                decoder = decoder or Decoder(self._limits)
+                self._all.add(decoder)
+                await decoder.ready()
+            except (OSError, DecoderGoneError) as error:  # a time limit is an OSError, too
+                logger.error("a decoder cannot be started: %r", error)  # noqa: TRY400 - each time
+                if decoder is not None:
+                    self._all.discard(decoder)
+                    await decoder.end()
+                    decoder = None
+                await asyncio.sleep(_START_AGAIN_S)
+            else:
+                self._idle.put_nowait(decoder)
+                return
+
+    def _started(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Run something to its end, also when nobody waits for it any more."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked has been told, or is gone
+
+
+def _raise_told(head: Head) -> None:
+    """Raise what a process tells of, in words that are known to be a line."""
+    if "needed_bytes" in head and "shape" not in head:
+        raise MoreRoomError(int(head["needed_bytes"]))
+    if "error" not in head:
+        return
+    message, detail = (
+        " ".join(str(head.get(name, "")).split())[:_MAX_TEXT_CHARS]
+        for name in ("message", "detail")
+    )
+    if head["error"] == ImageMemoryError.__name__:
+        raise ImageMemoryError(detail=detail)
+    if head["error"] in _TOLD:
+        raise _TOLD[head["error"]](message, detail)
+    logger.error("a decoder failed: %s", detail)
+    raise DecoderError("the image could not be decoded", detail)

@@ -1,0 +1,33 @@
+"""A decoded picture that is kept until boxes are drawn into it, outside of every process."""
+
+import os
+from types import TracebackType
+from typing import Self
+
+
+class HeldPicture:
+    """Pixels in memory that only this descriptor keeps: uint8 [height, width, 3], RGB.
+
+    The process that decodes writes them, any other reads them back, and where either of them
+    crashes they are still there. Nothing of it is mapped into the API's own process.
+
+    Attributes:
+        fd: the descriptor (memfd_create(2)).
+        size: width and height in pixels; (0, 0) before the picture is decoded.
+    """
+
+    def __init__(self) -> None:
+        self.fd = os.memfd_create("picture", os.MFD_CLOEXEC)
+        self.size = (0, 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        """Give the memory back."""
+        os.close(self.fd)

@@ -1,0 +1,127 @@
+"""How many parts a file is made of, counted before any reader goes through them.
+
+Pillow reads segments, chunks and blocks in Python, at some microseconds each, and keeps many of
+them: twenty megabytes of empty ones would take a core for minutes, or a gigabyte. Nothing is
+judged here but numbers; what is broken is left to the reader to refuse.
+"""
+
+import re
+from struct import unpack_from
+
+from images.errors import ImageLimitError
+from images.schemas import DecodeLimits
+
+_LEAST_MAX_PARTS = 100_000
+_BYTES_PER_PART = 128
+_MAX_SCANS = 100
+_MAX_EXIF_SEGMENTS = 100
+
+# As libjpeg looks for the next marker: over stuffed zeros, fill bytes and restart markers.
+_JPEG_MARKER = re.compile(rb"\xff+([^\xff\x00\x01\xd0-\xd8])")
+_APP1, _END_OF_IMAGE, _START_OF_SCAN = 0xE1, 0xD9, 0xDA
+
+_GIF_EXTENSION, _GIF_FRAME, _GIF_END = b"!", b",", b";"
+
+
+def check_parts(file_format: str, data: bytes, limits: DecodeLimits) -> None:
+    """Refuse a file of too many parts, animation frames or JPEG scans.
+
+    WebP and AVIF are taken apart by their C libraries, and tell the number of frames themselves.
+
+    Raises:
+        ImageLimitError: there are more than any encoder makes.
+    """
+    try:
+        if file_format == "JPEG":
+            _check_jpeg(data)
+        elif file_format == "PNG":
+            _check_png(data, limits)
+        elif file_format == "GIF":
+            _check_gif(data, limits)
+    except (IndexError, ValueError):
+        return  # cut off: the reader says so in its own way
+
+
+def check_frames(frames: int, limits: DecodeLimits) -> None:
+    """Refuse an animation of too many frames.
+
+    Raises:
+        ImageLimitError: there are more than are accepted.
+    """
+    if frames > limits.max_image_frames:
+        raise ImageLimitError(
+            f"the animation has more than {limits.max_image_frames:,} frames", f"{frames} frames"
+        )
+
+
+def _max_parts(data: bytes) -> int:
+    return _LEAST_MAX_PARTS + len(data) // _BYTES_PER_PART
+
+
+def _too_many(name: str) -> ImageLimitError:
+    return ImageLimitError(f"the {name} is made of more parts than is accepted")
+
+
+def _check_jpeg(data: bytes) -> None:
+    """Walk from marker to marker, to the end of the first picture.
+
+    A progressive JPEG can paint itself over and over: each scan goes over the whole picture, and
+    one of 75 bytes is enough for that. Ordinary encoders make about ten. What follows the first
+    picture (a second one, the film of a moving photograph) is not looked at.
+    """
+    place, scans, exif = 2, 0, 0
+    for _ in range(_max_parts(data)):
+        marker = _JPEG_MARKER.search(data, place)
+        if marker is None or marker[1][0] == _END_OF_IMAGE:
+            return
+        place, kind = marker.end(), marker[1][0]
+        scans += kind == _START_OF_SCAN
+        exif += kind == _APP1 and data.startswith(b"Exif\0", place + 2)
+        if scans > _MAX_SCANS:
+            raise ImageLimitError(f"the JPEG has more than {_MAX_SCANS} scans")
+        if exif > _MAX_EXIF_SEGMENTS:  # Pillow joins them one by one
+            raise _too_many("JPEG")
+        place += (data[place] << 8) + data[place + 1]
+    raise _too_many("JPEG")
+
+
+def _check_png(data: bytes, limits: DecodeLimits) -> None:
+    place, frames = 8, 0
+    for _ in range(_max_parts(data)):
+        if place + 12 > len(data):
+            return
+        length, kind = unpack_from(">I4s", data, place)
+        frames += kind == b"fcTL"
+        promised = unpack_from(">I", data, place + 8)[0] if kind == b"acTL" else 0
+        check_frames(max(frames, promised), limits)
+        place += 12 + length
+    raise _too_many("PNG")
+
+
+def _check_gif(data: bytes, limits: DecodeLimits) -> None:
+    frames, parts = 0, _max_parts(data)
+    place = 13 + _colours_bytes(data[10])
+    while parts > 0:
+        parts -= 1
+        kind = data[place : place + 1]
+        place += 1
+        if kind in {b"", _GIF_END}:
+            return
+        if kind == _GIF_FRAME:
+            frames += 1
+            check_frames(frames, limits)
+            place += 10 + _colours_bytes(data[place + 8])
+        elif kind == _GIF_EXTENSION:
+            place += 1
+        else:
+            continue  # a stray byte, which Pillow skips as well
+        while parts > 0 and data[place]:
+            place += data[place] + 1
+            parts -= 1
+        place += 1
+    raise _too_many("GIF")
+
+
+def _colours_bytes(flags: int) -> int:
+    """The length of the table of colours that a screen's or a frame's flags tell of."""
+    return 3 << ((flags & 7) + 1) if flags & 128 else 0

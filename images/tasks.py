@@ -1,0 +1,104 @@
+"""What a process that decodes does: one request after the other, each to its reply."""
+
+import mmap
+import os
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from images.confine import limit_memory
+from images.decode import decode_pixels, open_header
+from images.digest import pixel_digest
+from images.draw import draw_boxes, encode_jpeg
+from images.errors import ImageError, ImageMemoryError
+from images.prepare import clip_pixels, letterbox
+from images.room import MoreRoomError, needed_bytes
+from images.schemas import ClipTask, DecodeLimits, LabelledBox, LetterboxTask
+from images.wire import Body, Head
+
+Reply = tuple[Head, Body]
+_MAX_DETAIL_CHARS = 1000
+
+
+class Tasks:
+    """Answers requests.
+
+    Args:
+        limits: what a picture may be.
+    """
+
+    def __init__(self, limits: DecodeLimits) -> None:
+        self._limits = limits
+        self._tasks: dict[str, Callable[[Head, bytes, int], Reply]] = {
+            "clip": self._clip,
+            "letterbox": self._letterbox,
+            "draw": self._draw,
+        }
+
+    def answer(self, request: Head, data: bytes, fd: int) -> Reply:
+        """Do what a request asks for; whatever goes wrong is told, and nothing is raised."""
+        try:
+            limit_memory(request["room_bytes"])
+            return self._tasks[request["task"]](request, data, fd)
+        except MoreRoomError as more:
+            return {"needed_bytes": more.needed_bytes}, b""
+        except ImageError as error:
+            return _told(type(error).__name__, str(error), error.detail)
+        except MemoryError:
+            return _told(ImageMemoryError.__name__)
+        except Exception as error:  # a fault of ours: told of, and logged, where there is a log
+            return _told("", detail=f"{type(error).__name__}: {error}")
+
+    def _clip(self, request: Head, data: bytes, _: int) -> Reply:
+        task = ClipTask(**request["with"])
+        picture, _room = self._decoded(request, data)
+        pixels = clip_pixels(
+            picture, task.image_size, task.interpolation, task.resize_mode, task.fill_color
+        )
+        return {"digest": pixel_digest(picture) if task.digest else None}, pixels.data.cast("B")
+
+    def _letterbox(self, request: Head, data: bytes, fd: int) -> Reply:
+        task = LetterboxTask(**request["with"])
+        picture, needed = self._decoded(request, data)
+        pixels = np.asarray(picture)
+        del picture
+        _write(fd, pixels)
+        boxed = letterbox(pixels, task.image_size, task.stride)
+        reply = {
+            "shape": boxed.pixels.shape,
+            "gain": boxed.gain,
+            "pad": boxed.pad,
+            "original_size": boxed.original_size,
+            "needed_bytes": needed,
+        }
+        return reply, boxed.pixels.data.cast("B")
+
+    def _draw(self, request: Head, _: bytes, fd: int) -> Reply:
+        width, height = request["with"]["size"]
+        with mmap.mmap(fd, 3 * width * height, access=mmap.ACCESS_READ) as pixels:
+            rows = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+            picture = Image.fromarray(rows)
+            del rows  # else the map cannot be closed
+        boxes = [LabelledBox(**box) for box in request["with"]["boxes"]]
+        return {}, encode_jpeg(draw_boxes(picture, boxes), request["with"]["quality"])
+
+    def _decoded(self, request: Head, data: bytes) -> tuple[Image.Image, int]:
+        """The picture, and what it is reckoned to need."""
+        header = open_header(data, self._limits)
+        needed = needed_bytes(header.format or "", header.width * header.height, len(data))
+        if needed > request["room_bytes"]:
+            raise MoreRoomError(needed)
+        return decode_pixels(header), needed
+
+
+def _write(fd: int, pixels: NDArray[np.uint8]) -> None:
+    """Write all rows; one call of write(2) takes 2 GB at most."""
+    left = pixels.data.cast("B")
+    while left:
+        left = left[os.write(fd, left) :]
+
+
+def _told(error: str, message: str = "", detail: str = "") -> Reply:
+    return {"error": error, "message": message, "detail": detail[:_MAX_DETAIL_CHARS]}, b""
