@@ -4,9 +4,7 @@ Two of Pillow's process-wide switches are set here and nowhere else: its warning
 decompression bombs is an error, and its `MAX_IMAGE_PIXELS` is our setting.
 """
 
-import struct
 import warnings
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -24,7 +22,13 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from images.errors import BrokenImageError, ImageLimitError, ImageMemoryError, NotAnImageError
+from images.errors import (
+    BrokenImageError,
+    ImageError,
+    ImageLimitError,
+    ImageMemoryError,
+    NotAnImageError,
+)
 from images.parts import check_frames, check_parts
 from images.schemas import DecodeLimits
 
@@ -195,27 +199,18 @@ def _orientation(picture: Image.Image) -> int:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn what Pillow raises for hostile or broken files into this room's errors."""
+    """Turn what Pillow raises for hostile or broken files into this room's errors.
+
+    That can be anything: OSError and SyntaxError by design, and whatever its code runs into where
+    a file is not what its header promises (struct.error, zlib.error, AssertionError, ...).
+    """
     try:
         yield
+    except ImageError:
+        raise
     except MemoryError as error:
         raise ImageMemoryError from error
-    except _BROKEN as error:
+    except Exception as error:
         raise BrokenImageError(
             "the image file is damaged or cut off", f"{type(error).__name__}: {error}"
         ) from error
-
-
-# What Pillow's readers let through for files that are not what their headers promise.
-_BROKEN = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    RuntimeError,
-)

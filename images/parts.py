@@ -77,6 +77,8 @@ def _check_jpeg(data: bytes) -> None:
         place, kind = marker.end(), marker[1][0]
         scans += kind == _START_OF_SCAN
         exif += kind == _APP1 and data.startswith(b"Exif\0", place + 2)
+        if kind == _START_OF_SCAN and data.count(b"\xff\xda", place) < _MAX_SCANS:
+            return  # so it is with nearly all, and libjpeg goes through the rest itself
         if scans > _MAX_SCANS:
             raise ImageLimitError(f"the JPEG has more than {_MAX_SCANS} scans")
         if exif > _MAX_EXIF_SEGMENTS:  # Pillow joins them one by one

@@ -1,0 +1,85 @@
+"""Small image files of every format, in every mode and kind that Pillow writes."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+def picture(mode: str = "RGB", size: tuple[int, int] = (40, 24)) -> Image.Image:
+    """A gradient with an odd corner, so that every turn of it looks different."""
+    width, height = size
+    y, x = np.mgrid[0:height, 0:width]
+    planes = [x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)]
+    rgb = np.stack(planes, axis=2).astype(np.uint8)
+    rgb[: height // 3, : width // 4] = (255, 0, 0)
+    image = Image.fromarray(rgb)
+    if mode.endswith("A"):
+        image.putalpha(Image.fromarray((x * 255 // width).astype(np.uint8)))
+    if mode == "I;16":
+        return Image.fromarray((x * 65535 // (width - 1)).astype(np.uint16))
+    return image.convert(mode)
+
+
+def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
+    """The file that Pillow makes of an image."""
+    file = BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+CASES = [
+    *[("PNG", mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")],
+    *[("JPEG", mode) for mode in ("L", "RGB", "CMYK")],
+    *[("GIF", mode) for mode in ("1", "L", "P", "RGB")],
+    *[("WEBP", mode) for mode in ("RGB", "RGBA")],
+    *[("BMP", mode) for mode in ("1", "L", "P", "RGB", "RGBA")],
+    *[("AVIF", mode) for mode in ("RGB", "RGBA")],
+]
+"""A format, and a mode that it has."""
+
+
+def all_files() -> list[bytes]:
+    """One file of every kind."""
+    return [
+        *(encoded(picture(mode), file_format) for file_format, mode in CASES),
+        *_animations(),
+        *_special(),
+    ]
+
+
+def _animations() -> Iterator[bytes]:
+    frames = [Image.new("RGB", (24, 16), colour) for colour in ("red", "lime", "blue")]
+    for file_format in ("GIF", "WEBP", "PNG", "AVIF"):
+        yield encoded(
+            frames[0], file_format, save_all=True, append_images=frames[1:], duration=50, loop=0
+        )
+
+
+def _special() -> Iterator[bytes]:
+    """Scans, interlacing, palettes with alpha, run lengths, metadata, second pictures."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a text"
+    told = {"exif": exif, "icc_profile": b"profile" * 9}
+    for file_format in ("JPEG", "PNG", "WEBP", "AVIF"):
+        yield encoded(picture(), file_format, **told)
+    yield encoded(picture(), "JPEG", progressive=True, comment=b"a comment", **told)
+    yield encoded(picture(), "JPEG", subsampling=0, optimize=True, restart_marker_blocks=1)
+    yield encoded(picture(), "MPO", save_all=True, append_images=[picture()])
+    yield encoded(picture("P"), "PNG", transparency=0)
+    yield encoded(picture("P"), "GIF", transparency=0, interlace=1, comment=b"a comment")
+    yield encoded(picture(), "WEBP", lossless=True)
+    yield encoded(picture(), "AVIF", subsampling="4:4:4", speed=10)
+    yield run_lengths()
+
+
+def run_lengths() -> bytes:
+    """A BMP of 8 bits per pixel, packed in runs: Pillow reads it, but does not write it."""
+    whole = encoded(picture("P"), "BMP")
+    header, rows = bytearray(whole[:1078]), whole[1078:]
+    runs = b"".join(bytes((1, index)) for index in rows) + b"\x00\x01"
+    header[30:34] = (1).to_bytes(4, "little")
+    header[34:38] = len(runs).to_bytes(4, "little")
+    return bytes(header) + runs
