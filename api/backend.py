@@ -57,7 +57,9 @@ class Backend:
                 logger.error("%s; trying again (%s)", error, error.detail)  # noqa: TRY400 - each time
                 await asyncio.sleep(RETRY_S)
             else:
-                return cls(models, index, Pictures(settings))
+                pictures = Pictures(settings)
+                await pictures.decoders.ready()
+                return cls(models, index, pictures)
 
     async def embed_picture(self, url: str) -> NDArray[np.float32]:
         """The embedding of the picture at a URL: float32 [dim], unit length.

@@ -8,6 +8,8 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
@@ -38,16 +40,18 @@ def confine(parent: int, max_file_bytes: int) -> None:
     os.nice(_NICENESS)  # the event loop of the API goes first
 
 
-def limit_memory(room_bytes: int) -> None:
+@contextmanager
+def limited_memory(room_bytes: int) -> Iterator[None]:
     """Let this process grow by so much, and a little, from here: malloc fails beyond it.
 
     The limit is on addresses (RLIMIT_AS), the only one that Linux keeps for malloc and mmap alike.
     """
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     wanted = pages * resource.getpagesize() + room_bytes + _SLACK_BYTES
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_least(wanted, most), most))
-
-
-def _least(wanted: int, most: int) -> int:
-    return wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    before, most = resource.getrlimit(resource.RLIMIT_AS)
+    unlimited = most == resource.RLIM_INFINITY
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if unlimited else min(wanted, most), most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (before, most))

@@ -143,6 +143,8 @@ class Decoder:
         while left:
             try:
                 count = await asyncio.get_running_loop().sock_recv_into(self._socket, left)
+            except ConnectionResetError as error:  # the request lay there unread when it ended
+                raise NotTakenError("it ended before it read the request") from error
             except OSError as error:
                 raise DecoderGoneError(f"its reply broke off: {error}") from error
             if count == 0:

@@ -64,7 +64,7 @@ class Decoders:
         self.restarts: Counter[Reason] = Counter()
         self._limits, self._timeout_s = limits, timeout_s
         self._all = {Decoder(limits) for _ in range(processes)}
-        self._unready = list(self._all)
+        self._starting: list[asyncio.Task[None]] | None = None
         self._idle: asyncio.Queue[Decoder] = asyncio.Queue()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -72,6 +72,12 @@ class Decoders:
     def pids(self) -> list[int]:
         """The processes there are."""
         return [decoder.pid for decoder in self._all]
+
+    async def ready(self) -> None:
+        """Wait until all processes work; whoever comes before waits for the first of them."""
+        if self._starting is None:
+            self._starting = [self._started(self._join(decoder)) for decoder in self._all]
+        await asyncio.gather(*self._starting)
 
     async def clip(self, data: bytes, task: ClipTask, room_bytes: int) -> tuple[Pixels, str | None]:
         """Decode a file, and prepare it for the embedder.
@@ -159,8 +165,8 @@ class Decoders:
         raise DecoderError("the image could not be decoded; try again", "no process stays alive")
 
     async def _next(self) -> Decoder:
-        while self._unready:
-            self._started(self._join(self._unready.pop()))
+        if self._starting is None:
+            self._started(self.ready())
         self.waiting += 1
         try:
             return await self._idle.get()

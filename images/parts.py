@@ -6,19 +6,21 @@ judged here but numbers; what is broken is left to the reader to refuse.
 """
 
 import re
-from struct import unpack_from
+import struct
 
 from images.errors import ImageLimitError
 from images.schemas import DecodeLimits
 
 _LEAST_MAX_PARTS = 100_000
 _BYTES_PER_PART = 128
-_MAX_SCANS = 100
+_MAX_SCANS, _ALLOWED_SCANS = 100, 20
+_MAX_SCANNED_PIXELS = 1_000_000_000
 _MAX_EXIF_SEGMENTS = 100
 
 # As libjpeg looks for the next marker: over stuffed zeros, fill bytes and restart markers.
 _JPEG_MARKER = re.compile(rb"\xff+([^\xff\x00\x01\xd0-\xd8])")
 _APP1, _END_OF_IMAGE, _START_OF_SCAN = 0xE1, 0xD9, 0xDA
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 _GIF_EXTENSION, _GIF_FRAME, _GIF_END = b"!", b",", b";"
 
@@ -38,7 +40,7 @@ def check_parts(file_format: str, data: bytes, limits: DecodeLimits) -> None:
             _check_png(data, limits)
         elif file_format == "GIF":
             _check_gif(data, limits)
-    except (IndexError, ValueError):
+    except (IndexError, struct.error):
         return  # cut off: the reader says so in its own way
 
 
@@ -69,22 +71,30 @@ def _check_jpeg(data: bytes) -> None:
     one of 75 bytes is enough for that. Ordinary encoders make about ten. What follows the first
     picture (a second one, the film of a moving photograph) is not looked at.
     """
-    place, scans, exif = 2, 0, 0
+    place, scans, exif, most_scans = 2, 0, 0, _MAX_SCANS
     for _ in range(_max_parts(data)):
         marker = _JPEG_MARKER.search(data, place)
         if marker is None or marker[1][0] == _END_OF_IMAGE:
             return
         place, kind = marker.end(), marker[1][0]
+        if kind in _START_OF_FRAME:
+            most_scans = min(most_scans, _most_scans(*struct.unpack_from(">HH", data, place + 3)))
+        if kind == _START_OF_SCAN and data.count(b"\xff\xda", place) < most_scans:
+            return  # so it is with nearly all, and libjpeg goes through the rest itself
         scans += kind == _START_OF_SCAN
         exif += kind == _APP1 and data.startswith(b"Exif\0", place + 2)
-        if kind == _START_OF_SCAN and data.count(b"\xff\xda", place) < _MAX_SCANS:
-            return  # so it is with nearly all, and libjpeg goes through the rest itself
-        if scans > _MAX_SCANS:
-            raise ImageLimitError(f"the JPEG has more than {_MAX_SCANS} scans")
+        if scans > most_scans:
+            raise ImageLimitError(f"the JPEG has more than {most_scans} scans")
         if exif > _MAX_EXIF_SEGMENTS:  # Pillow joins them one by one
             raise _too_many("JPEG")
         place += (data[place] << 8) + data[place + 1]
     raise _too_many("JPEG")
+
+
+def _most_scans(height: int, width: int) -> int:
+    """How many scans a JPEG of a size may have: fewer where each takes longer."""
+    affordable = _MAX_SCANNED_PIXELS // max(1, height * width)
+    return min(_MAX_SCANS, max(_ALLOWED_SCANS, affordable))
 
 
 def _check_png(data: bytes, limits: DecodeLimits) -> None:
@@ -92,9 +102,9 @@ def _check_png(data: bytes, limits: DecodeLimits) -> None:
     for _ in range(_max_parts(data)):
         if place + 12 > len(data):
             return
-        length, kind = unpack_from(">I4s", data, place)
+        length, kind = struct.unpack_from(">I4s", data, place)
         frames += kind == b"fcTL"
-        promised = unpack_from(">I", data, place + 8)[0] if kind == b"acTL" else 0
+        promised = struct.unpack_from(">I", data, place + 8)[0] if kind == b"acTL" else 0
         check_frames(max(frames, promised), limits)
         place += 12 + length
     raise _too_many("PNG")

@@ -147,7 +147,7 @@ class DecodeSettings(BaseSettings):
         description="Most frames of an animation that is accepted; only its first is decoded",
     )
     decode_timeout_s: float = Field(
-        default=15.0,
+        default=20.0,
         gt=0,
         le=300,
         description="Seconds that decoding, or drawing, one picture may take before its process "

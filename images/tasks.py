@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from images.confine import limit_memory
-from images.decode import decode_pixels, open_header
+from images.confine import limited_memory
+from images.decode import decode_pixels, open_header, webp_size
 from images.digest import pixel_digest
 from images.draw import draw_boxes, encode_jpeg
 from images.errors import ImageError, ImageMemoryError
@@ -40,8 +40,8 @@ class Tasks:
     def answer(self, request: Head, data: bytes, fd: int) -> Reply:
         """Do what a request asks for; whatever goes wrong is told, and nothing is raised."""
         try:
-            limit_memory(request["room_bytes"])
-            return self._tasks[request["task"]](request, data, fd)
+            with limited_memory(request["room_bytes"]):
+                return self._tasks[request["task"]](request, data, fd)
         except MoreRoomError as more:
             return {"needed_bytes": more.needed_bytes}, b""
         except ImageError as error:
@@ -86,11 +86,18 @@ class Tasks:
 
     def _decoded(self, request: Head, data: bytes) -> tuple[Image.Image, int]:
         """The picture, and what it is reckoned to need."""
+        if size := webp_size(data, self._limits):
+            _room_for("WEBP", size, data, request)
         header = open_header(data, self._limits)
-        needed = needed_bytes(header.format or "", header.width * header.height, len(data))
-        if needed > request["room_bytes"]:
-            raise MoreRoomError(needed)
+        needed = _room_for(header.format or "", header.size, data, request)
         return decode_pixels(header), needed
+
+
+def _room_for(file_format: str, size: tuple[int, int], data: bytes, request: Head) -> int:
+    needed = needed_bytes(file_format, size[0] * size[1], len(data))
+    if needed > request["room_bytes"]:
+        raise MoreRoomError(needed)
+    return needed
 
 
 def _write(fd: int, pixels: NDArray[np.uint8]) -> None:
