@@ -20,6 +20,7 @@ _MAX_EXIF_SEGMENTS = 100
 # As libjpeg looks for the next marker: over stuffed zeros, fill bytes and restart markers.
 _JPEG_MARKER = re.compile(rb"\xff+([^\xff\x00\x01\xd0-\xd8])")
 _APP1, _END_OF_IMAGE, _START_OF_SCAN = 0xE1, 0xD9, 0xDA
+_SCAN = b"\xff\xda"
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 _GIF_EXTENSION, _GIF_FRAME, _GIF_END = b"!", b",", b";"
@@ -79,9 +80,9 @@ def _check_jpeg(data: bytes) -> None:
         place, kind = marker.end(), marker[1][0]
         if kind in _START_OF_FRAME:
             most_scans = min(most_scans, _most_scans(*struct.unpack_from(">HH", data, place + 3)))
-        if kind == _START_OF_SCAN and data.count(b"\xff\xda", place) < most_scans:
-            return  # so it is with nearly all, and libjpeg goes through the rest itself
         scans += kind == _START_OF_SCAN
+        if scans == 1 and kind == _START_OF_SCAN and data.count(_SCAN, place) < most_scans:
+            return  # so it is with nearly all, and libjpeg goes through the rest itself
         exif += kind == _APP1 and data.startswith(b"Exif\0", place + 2)
         if scans > most_scans:
             raise ImageLimitError(f"the JPEG has more than {most_scans} scans")

@@ -79,7 +79,9 @@ def run_lengths() -> bytes:
     """A BMP of 8 bits per pixel, packed in runs: Pillow reads it, but does not write it."""
     whole = encoded(picture("P"), "BMP")
     header, rows = bytearray(whole[:1078]), whole[1078:]
-    runs = b"".join(bytes((1, index)) for index in rows) + b"\x00\x01"
+    packed = [bytes((1, index)) for index in rows]
+    lines = [b"".join(packed[start : start + 40]) for start in range(0, len(packed), 40)]
+    runs = b"\x00\x00".join(lines) + b"\x00\x01"
     header[30:34] = (1).to_bytes(4, "little")
     header[34:38] = len(runs).to_bytes(4, "little")
     return bytes(header) + runs

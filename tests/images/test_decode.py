@@ -1,8 +1,9 @@
+import re
+import resource
 import struct
 import zlib
 from collections.abc import Callable
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,33 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from images.decode import FORMATS, decode, open_header
+from images.decode import FORMATS, decode, open_header, to_rgb
 from images.errors import BrokenImageError, ImageError, ImageLimitError, NotAnImageError
 from images.schemas import DecodeLimits
 from images.settings import DecodeSettings
+from tests.images.samples import CASES, encoded, picture, run_lengths
 
 LIMITS = DecodeSettings().limits
-
-
-def picture(mode: str = "RGB", size: tuple[int, int] = (40, 24)) -> Image.Image:
-    """A gradient with an odd corner, so that every turn of it looks different."""
-    width, height = size
-    y, x = np.mgrid[0:height, 0:width]
-    planes = [x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)]
-    rgb = np.stack(planes, axis=2).astype(np.uint8)
-    rgb[: height // 3, : width // 4] = (255, 0, 0)
-    image = Image.fromarray(rgb)
-    if mode.endswith("A"):
-        image.putalpha(Image.fromarray((x * 255 // width).astype(np.uint8)))
-    if mode == "I;16":
-        return Image.fromarray((x * 65535 // (width - 1)).astype(np.uint16))
-    return image.convert(mode)
-
-
-def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
-    file = BytesIO()
-    image.save(file, file_format, **options)
-    return file.getvalue()
 
 
 def outcome(data: bytes, limits: DecodeLimits = LIMITS) -> Image.Image | ImageError:
@@ -56,16 +37,6 @@ def png(width: int, height: int, *extra: bytes, pixels: bytes | None = None) -> 
     rows = zlib.compress(bytes(height * (width + 1))) if pixels is None else pixels
     parts = [chunk(b"IHDR", header), *extra, chunk(b"IDAT", rows), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-CASES = [
-    *[("PNG", mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")],
-    *[("JPEG", mode) for mode in ("L", "RGB", "CMYK")],
-    *[("GIF", mode) for mode in ("1", "L", "P", "RGB")],
-    *[("WEBP", mode) for mode in ("RGB", "RGBA")],
-    *[("BMP", mode) for mode in ("1", "L", "P", "RGB", "RGBA")],
-    *[("AVIF", mode) for mode in ("RGB", "RGBA")],
-]
 
 
 @pytest.mark.parametrize(("file_format", "mode"), CASES)
@@ -216,6 +187,185 @@ def test_a_jpeg_that_paints_itself_over_and_over_is_refused() -> None:
     last_scan = honest[honest.rindex(b"\xff\xda") : -2]
     bomb = honest[:-2] + last_scan * 1000 + honest[-2:]
     assert isinstance(outcome(bomb), ImageLimitError)
+
+
+def progressive(scans: int, tail: bytes = b"") -> bytes:
+    """A JPEG that repeats its last scan."""
+    honest = encoded(picture(size=(200, 200)), "JPEG", progressive=True)
+    last_scan = honest[honest.rindex(b"\xff\xda") : -2]
+    return honest[:-2] + last_scan * scans + honest[-2:] + tail
+
+
+def test_a_second_picture_does_not_hide_the_scans_of_the_first() -> None:
+    """Pillow calls the file an MPO then, and no JPEG."""
+    pair = encoded(picture(), "MPO", save_all=True, append_images=[picture()])
+    index = pair[pair.index(b"\xff\xe2") :][
+        : 2 + int.from_bytes(pair[pair.index(b"\xff\xe2") + 2 :][:2], "big")
+    ]
+    bomb = progressive(1000)
+    assert isinstance(outcome(bomb[:2] + index + bomb[2:]), ImageLimitError)
+    assert isinstance(outcome(pair), Image.Image)
+
+
+def test_what_follows_a_jpeg_is_not_counted_as_scans() -> None:
+    """A moving photograph has its film there, in which any bytes occur."""
+    assert isinstance(outcome(progressive(1, tail=b"\xff\xda\x00\x08" * 5000)), Image.Image)
+
+
+def test_a_large_jpeg_may_have_fewer_scans() -> None:
+    data = bytearray(progressive(30))
+    assert isinstance(outcome(bytes(data)), Image.Image)
+    place = data.index(b"\xff\xc2") + 5
+    data[place : place + 4] = struct.pack(">HH", 7000, 7000)
+    assert "more than 20 scans" in str(outcome(bytes(data)))
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "AVIF"])
+def test_the_limit_on_frames_is_exact(file_format: str) -> None:
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "lime", "blue")]
+    data = encoded(frames[0], file_format, save_all=True, append_images=frames[1:], duration=50)
+    assert decode(data, DecodeSettings(max_image_frames=3).limits).size == (32, 32)
+    with pytest.raises(ImageLimitError, match="more than 2 frames"):
+        decode(data, DecodeSettings(max_image_frames=2).limits)
+
+
+def test_an_animation_cannot_promise_more_frames_than_are_accepted() -> None:
+    data = png(8, 8, chunk(b"acTL", struct.pack(">II", 1_000_000, 0)))
+    assert "more than 10,000 frames" in str(outcome(data))
+
+
+def gif(blocks: bytes) -> bytes:
+    """A GIF with something before its first frame."""
+    data = encoded(picture("P"), "GIF")
+    place = 13 + (3 << ((data[10] & 7) + 1))
+    return data[:place] + blocks + data[place:]
+
+
+def jpeg(segments: bytes) -> bytes:
+    data = encoded(picture(), "JPEG")
+    return data[:2] + segments + data[2:]
+
+
+MANY = 300_000
+CROWDED = {
+    "PNG chunks": lambda: png(8, 8, chunk(b"abCd", b"") * MANY),
+    "PNG texts": lambda: png(8, 8, chunk(b"tEXt", b"a\0b") * MANY),
+    "JPEG segments": lambda: jpeg(b"\xff\xe5\0\2" * MANY),
+    "JPEG EXIF": lambda: jpeg(b"\xff\xe1\0\x0aExif\0\0MM" * 101),
+    "GIF comments": lambda: gif(b"!\xfe\1x\0" * MANY),
+    "GIF sub-blocks": lambda: gif(b"!\1" + b"\1x" * MANY + b"\0"),
+    "GIF stray bytes": lambda: gif(b"x" * MANY),
+}
+
+
+@pytest.mark.parametrize("kind", CROWDED)
+def test_a_file_of_too_many_parts_is_refused(kind: str) -> None:
+    assert isinstance(outcome(CROWDED[kind]()), ImageLimitError)
+
+
+def test_a_crowd_of_parts_that_an_encoder_may_make_is_accepted() -> None:
+    assert isinstance(outcome(png(8, 8, chunk(b"abCd", b"") * 1000)), Image.Image)
+    assert isinstance(outcome(jpeg(b"\xff\xe5\0\2" * 1000)), Image.Image)
+    assert isinstance(outcome(gif(b"!\xfe\1x\0" * 1000)), Image.Image)
+
+
+@pytest.mark.filterwarnings("ignore:Tag data larger", "ignore:Corrupt EXIF")
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "JPEG"])
+def test_exif_that_names_the_same_bytes_over_and_over_costs_little(file_format: str) -> None:
+    """Read in whole, its 60,000 entries of a megabyte would be 60 GB."""
+    entries = b"".join(struct.pack("<HHII", tag, 7, 1 << 20, 8) for tag in range(60_000))
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 60_000) + entries + bytes(1 << 20)
+    if file_format == "JPEG":
+        rest = [exif[start : start + 65_000] for start in range(0, len(exif), 65_000)]
+        parts = [rest[0], *(b"Exif\0\0" + part for part in rest[1:])]
+        data = jpeg(b"".join(b"\xff\xe1" + struct.pack(">H", len(one) + 2) + one for one in parts))
+    else:
+        data = encoded(picture(), file_format, exif=exif)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert isinstance(outcome(data), Image.Image)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+def test_a_bmp_in_runs_is_decoded_while_it_is_small() -> None:
+    assert decode(run_lengths(), LIMITS).tobytes() == picture("P").convert("RGB").tobytes()
+    large = bytearray(run_lengths())
+    large[18:26] = struct.pack("<ii", 4000, 4000)
+    assert "packed in runs" in str(outcome(bytes(large)))
+
+
+@pytest.mark.parametrize("kind", [b"VP8X", b"VP8L", b"VP8 "])
+def test_a_webp_is_refused_before_its_canvas_is_made(kind: bytes) -> None:
+    fields = {
+        b"VP8X": bytes(4) + b"\xff\x3f\0" * 2,
+        b"VP8L": b"\x2f" + ((1 << 28) - 1).to_bytes(4, "little") + bytes(5),
+        b"VP8 ": b"\x10\0\0\x9d\1\x2a" + b"\xff\x3f" * 2,
+    }[kind]
+    data = b"RIFF" + struct.pack("<I", 22) + b"WEBP" + kind + struct.pack("<I", 10) + fields
+    assert re.search("1638[34] x 1638[34] pixels", str(outcome(data)))
+
+
+def test_an_assertion_of_a_reader_is_a_broken_file() -> None:
+    """Found by the fuzzer: Pillow asserts where a chunk stands where it should not."""
+    data = png(8, 8, chunk(b"fdAT", bytes(4)))
+    assert isinstance(outcome(data), Image.Image | BrokenImageError)
+
+
+@pytest.mark.parametrize(
+    ("mode", "white"),
+    [
+        *[
+            ("1", 255),
+            ("L", 255),
+            ("LA", (255, 128)),
+            ("La", (255, 255)),
+            ("PA", None),
+            ("P", None),
+        ],
+        *[("RGB", (255,) * 3), ("RGBA", (255, 255, 255, 0)), ("RGBa", (255,) * 4)],
+        *[("RGBX", (255,) * 4), ("CMYK", (0,) * 4), ("YCbCr", (255, 128, 128))],
+        *[("LAB", (255, 128, 128)), ("HSV", (0, 0, 255))],
+    ],
+)
+def test_every_mode_that_a_reader_may_give_becomes_rgb(
+    mode: str, white: int | tuple[int, ...] | None
+) -> None:
+    if white is None:
+        source = Image.new("L", (4, 3), 255).convert(mode)
+    else:
+        source = Image.new(mode, (4, 3), white)
+    assert to_rgb(source).mode == "RGB"
+    pixel = np.asarray(to_rgb(source))[1, 2]
+    assert pixel.tolist() == pytest.approx([255, 255, 255], abs=8 if mode == "LAB" else 0)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B", "I"])
+def test_deep_grey_of_any_byte_order_is_scaled(mode: str) -> None:
+    order = ">u2" if mode == "I;16B" else "<u2"
+    values = np.array([[0, 256, 65535]], "<i4" if mode == "I" else order)
+    source = Image.frombytes(mode, (3, 1), values.tobytes())
+    assert np.asarray(to_rgb(source))[0, :, 0].tolist() == [0, 1, 255]
+
+
+def test_floats_are_taken_as_grey_of_8_bits() -> None:
+    source = Image.fromarray(np.array([[-5, 0, 128, 300]], np.float32))
+    assert np.asarray(to_rgb(source))[0, :, 0].tolist() == [0, 0, 128, 255]
+
+
+def test_a_16_bit_png_in_colour_keeps_its_upper_bytes() -> None:
+    header = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
+    row = zlib.compress(b"\0" + struct.pack(">HHH", 0xFF00, 0x8012, 0x0034))
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", row), chunk(b"IEND", b"")]
+    decoded = decode(b"\x89PNG\r\n\x1a\n" + b"".join(parts), LIMITS)
+    assert decoded.getpixel((0, 0)) == (0xFF, 0x80, 0x00)
+
+
+def test_a_jpeg_in_cmyk_has_its_colours() -> None:
+    """Adobe's files hold the inks inverted; Pillow writes them so, too."""
+    data = encoded(Image.new("RGB", (16, 16), (255, 0, 0)).convert("CMYK"), "JPEG", quality=95)
+    assert b"Adobe" in data
+    red, green, blue = np.asarray(decode(data, LIMITS)).reshape(-1, 3).mean(axis=0)
+    assert red > 240
+    assert max(green, blue) < 15
 
 
 def test_pixels_are_counted_from_the_header() -> None:
