@@ -78,9 +78,10 @@ def _special() -> Iterator[bytes]:
 def run_lengths() -> bytes:
     """A BMP of 8 bits per pixel, packed in runs: Pillow reads it, but does not write it."""
     whole = encoded(picture("P"), "BMP")
-    header, rows = bytearray(whole[:1078]), whole[1078:]
+    start = int.from_bytes(whole[10:14], "little")
+    header, rows = bytearray(whole[:start]), whole[start:]
     packed = [bytes((1, index)) for index in rows]
-    lines = [b"".join(packed[start : start + 40]) for start in range(0, len(packed), 40)]
+    lines = [b"".join(packed[left : left + 40]) for left in range(0, len(packed), 40)]
     runs = b"\x00\x00".join(lines) + b"\x00\x01"
     header[30:34] = (1).to_bytes(4, "little")
     header[34:38] = len(runs).to_bytes(4, "little")

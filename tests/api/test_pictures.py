@@ -1,0 +1,121 @@
+"""From URLs to pixels with many large pictures at once: memory stays within its budget."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from api.pictures import Pictures
+from api.settings import Settings
+from demo.server import PictureServer
+from images.errors import BrokenImageError
+from images.schemas import LabelledBox
+from runners.schemas import ClipInfo, YoloInfo
+
+CLIP = ClipInfo("m", "p", 8, 32, "bicubic", "shortest", 0, (0, 0, 0), (1, 1, 1), 77)
+YOLO = YoloInfo("w", ("thing",), 64, 32)
+BUDGET_BYTES = 128 << 20
+LARGE = (2500, 2000)  # 14 bytes for each of 5 million pixels: one fits into the budget, not two
+
+
+@contextmanager
+def watched_bytes() -> Iterator[list[int]]:
+    """The largest memory of this process and its children, beyond what they had: [bytes]."""
+    most, done, this = [0], threading.Event(), psutil.Process()
+
+    def now() -> int:
+        # Proportional: memory that several of them map counts once.
+        return sum(one.memory_full_info().pss for one in [this, *this.children()])
+
+    before = now()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            most[0] = max(most[0], now() - before)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield most
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name, value in {
+        "ALLOW_NETWORKS": "127.0.0.1/32",
+        "DECODE_PROCESSES": "3",
+        "DECODE_MEMORY_BYTES": str(BUDGET_BYTES),
+    }.items():
+        monkeypatch.setenv(f"IMAGE_SEARCH_{name}", value)
+    return Settings.from_environment()
+
+
+def test_forty_large_pictures_at_once_stay_within_the_budget(settings: Settings) -> None:
+    async def detect(pictures: Pictures, url: str) -> int:
+        async with pictures.for_yolo(url, YOLO) as (picture, boxed):
+            assert boxed.pixels.shape == (64, 64, 3)
+            return len(
+                await pictures.annotated(picture, [LabelledBox((9, 9, 99, 99), 0.5, 0, "a")])
+            )
+
+    async def run(url: str) -> int:
+        pictures = Pictures(settings)
+        try:
+            await pictures.decoders.ready()
+            with watched_bytes() as most:
+                clips = [pictures.for_index(url, CLIP) for _ in range(20)]
+                digests = {digest for _, digest in await asyncio.gather(*clips)}
+                jpegs = await asyncio.gather(*(detect(pictures, url) for _ in range(20)))
+            assert len(digests) == len(set(jpegs)) == 1
+            assert pictures.memory.free_bytes == BUDGET_BYTES
+            assert not pictures.decoders.restarts
+            return most[0]
+        finally:
+            pictures.close()
+
+    with PictureServer() as server:
+        server.add("large.jpg", Image.new("RGB", LARGE, "teal"))
+        most = asyncio.run(run(f"{server.url}large.jpg"))
+    assert 14 * LARGE[0] * LARGE[1] / 2 < most < BUDGET_BYTES + (64 << 20)
+
+
+def test_room_comes_back_whatever_happens(settings: Settings) -> None:
+    async def run(url: str) -> None:
+        pictures = Pictures(settings)
+        try:
+            for _ in range(3):
+                with pytest.raises(BrokenImageError):
+                    await pictures.for_clip(url + "broken.jpg", CLIP)
+            cancelled = [
+                asyncio.create_task(pictures.for_clip(url + "a.jpg", CLIP)) for _ in range(20)
+            ]
+            await asyncio.sleep(0.05)
+            for task in cancelled:
+                task.cancel()
+            await asyncio.gather(*cancelled, return_exceptions=True)
+            assert pictures.memory.free_bytes == BUDGET_BYTES
+            assert (await pictures.for_clip(url + "a.jpg", CLIP)).shape == (32, 32, 3)
+        finally:
+            pictures.close()
+
+    with PictureServer() as server:
+        server.add("a.jpg", Image.new("RGB", (400, 300)))
+        server.add_file("broken.jpg", b"\xff\xd8\xff\xe0broken")
+        asyncio.run(run(server.url))
+
+
+def test_the_service_itself_holds_no_decoder() -> None:
+    """What opens files of strangers is not even loaded into the process that has the keys."""
+    code = "import sys, api.backend; sys.exit(bool({'cv2', 'images.decode'} & set(sys.modules)))"
+    project = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", code], cwd=project, check=True, timeout=120)
