@@ -83,7 +83,7 @@ class ApiSettings(BaseSettings):
     decode_memory_bytes: int = Field(
         default=1 << 30,
         ge=128 << 20,
-        description="Memory that a worker's pictures take at the same time, in bytes: 12 to 32 "
+        description="Memory that a worker's pictures take at the same time, in bytes: 14 to 32 "
         "per pixel, by format.",
     )
     jpeg_quality: int = Field(

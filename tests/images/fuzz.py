@@ -21,7 +21,6 @@ import psutil
 from images.decoders import Decoders
 from images.errors import BrokenImageError, ImageError, ImageLimitError, NotAnImageError
 from images.held import HeldPicture
-from images.room import ORDINARY_BYTES
 from images.schemas import ClipTask, DecodeLimits, LabelledBox, LetterboxTask
 from tests.images.mutations import mutated
 from tests.images.samples import all_files
@@ -29,7 +28,7 @@ from tests.images.samples import all_files
 LIMITS = DecodeLimits(1_000_000, 50, 1000)
 EXPECTED = (BrokenImageError, ImageLimitError, NotAnImageError)
 TIMEOUT_S, SLOW_S = 10.0, 2.0
-MAX_PROCESS_BYTES = 256 << 20
+ROOM_BYTES = MAX_PROCESS_BYTES = 256 << 20
 SIDE, BOXED_SIDE, STRIDE = 32, 64, 32
 CLIP = ClipTask(SIDE, "bicubic", "shortest", 0, digest=True)
 LETTERBOX = LetterboxTask(BOXED_SIDE, STRIDE)
@@ -105,7 +104,7 @@ async def _executed(decoders: Decoders, data: bytes, outcome: Outcome) -> str | 
 
 
 async def _clip(decoders: Decoders, data: bytes) -> None:
-    pixels, digest = await decoders.clip(data, CLIP, ORDINARY_BYTES)
+    pixels, digest = await decoders.clip(data, CLIP, ROOM_BYTES)
     assert pixels.shape == (SIDE, SIDE, 3)
     assert pixels.dtype == np.uint8
     assert digest is not None
@@ -114,7 +113,7 @@ async def _clip(decoders: Decoders, data: bytes) -> None:
 
 async def _drawn(decoders: Decoders, data: bytes) -> None:
     with HeldPicture() as held:
-        boxed, _ = await decoders.letterbox(data, LETTERBOX, ORDINARY_BYTES, held)
+        boxed, _ = await decoders.letterbox(data, LETTERBOX, ROOM_BYTES, held)
         height, width, channels = boxed.pixels.shape
         assert (height % STRIDE, width % STRIDE, channels) == (0, 0, 3)
         assert held.size[0] * held.size[1] <= LIMITS.max_image_pixels
