@@ -14,7 +14,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _MAX_OPEN_FILES = 32
-_NICENESS = 5
+_NICENESS = 2
 _SLACK_BYTES = 48 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -55,7 +55,7 @@ class Decoder:
     def __init__(self, limits: DecodeLimits) -> None:
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
-        command = [sys.executable, "-m", "images.decoder_main"]
+        command = [sys.executable, "-P", "-m", "images.decoder_main"]
         with theirs:
             self._process: subprocess.Popen[bytes] = subprocess.Popen(
                 [*command, json.dumps(asdict(limits)), str(os.getpid())],

@@ -236,7 +236,7 @@ def test_a_process_holds_nothing_of_its_parent(monkeypatch: pytest.MonkeyPatch) 
         assert "hunter2" not in str(process.environ())
         assert descriptors(pid) == {"0", "1", "2"}
         assert not process.net_connections("inet")
-        assert process.nice() == os.nice(0) + 5
+        assert process.nice() == os.nice(0) + 2
         assert process.rlimit(resource.RLIMIT_CORE) == (0, 0)
         loaded = " ".join(each.path for each in process.memory_maps())
         assert "_imaging" in loaded
