@@ -130,7 +130,7 @@ class Decoder:
         text = bytes(await self._exactly(head_bytes))
         try:
             head = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DecoderGoneError(f"a reply that is no JSON: {error}") from error
         if not isinstance(head, dict):
             raise DecoderGoneError("a reply that is no object")
