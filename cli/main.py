@@ -108,5 +108,29 @@ def reembed(**options: Any) -> None:
         raise click.Abort from None
 
 
+@main.command()
+@click.option("--repair", "mend", is_flag=True, help="Go on without what is damaged or lost.")
+def check(mend: bool) -> None:
+    """Look at every file of the index for damage, and read every image's row.
+
+    With --repair, the index is made usable again without the images whose files are damaged. Stop
+    the service before, and copy the folder. The exit status is 1 while something is wrong.
+    """
+    import asyncio  # noqa: PLC0415 - only what a command needs, so that --help answers at once
+
+    from cli.check import check as run  # noqa: PLC0415
+    from store.errors import StoreError  # noqa: PLC0415
+
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    try:
+        whole = asyncio.run(run(console, mend=mend))
+    except StoreError as error:
+        raise click.ClickException(
+            f"{error} ({error.detail})" if error.detail else str(error)
+        ) from error
+    if not whole:
+        sys.exit(1)
+
+
 if __name__ == "__main__":
     main()

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from store.compaction import compact, is_small
+from store.dataset import open_dataset
 from store.durable import sync_to_disk
-from store.engine import ensure_ready, is_conflict, open_dataset
+from store.engine import ensure_ready, is_conflict
 from store.folding import fold_in, stale_indexes
 from store.lock import is_local, write_lock
 from store.metadata import Registry
@@ -64,6 +65,10 @@ class Chores:
         self._recall_at = -math.inf
         self.recall: float | None = None
 
+    def freeing(self) -> list[tuple[str, _Chore]]:
+        """The chores for a full disk: those that make room."""
+        return [("removing old versions", self.remove_old_versions)]
+
     def all(self, *, thorough: bool, everything: bool) -> list[tuple[str, _Chore]]:
         """The chores of a round in their order, each with its name.
 
@@ -80,7 +85,7 @@ class Chores:
             ("the vector index", self.keep_vector_index),
             ("the scalar indexes", self.keep_scalar_indexes),
             ("folding in new rows", partial(self.fold_in_new_rows, everything=everything)),
-            ("removing old versions", self.remove_old_versions),
+            *self.freeing(),
             ("measuring the recall", partial(self.measure_recall, everything=everything)),
         ]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from store.acknowledged import Acknowledged
 from store.engine import CommitConflictError, ensure_ready
 from store.errors import StoreMovedError
 from store.filters import compile_filter
@@ -29,11 +30,16 @@ class Committer:
         table: to write to.
         locked: commits are made under a lock that all writers share. Only then may a merge use the
             index on the id: without it, racing merges of a new id make two rows.
+        acknowledged: where the version is written down that callers were told of; None for a table
+            on an object store.
     """
 
-    def __init__(self, table: "AsyncTable", *, locked: bool) -> None:
+    def __init__(
+        self, table: "AsyncTable", *, locked: bool, acknowledged: Acknowledged | None = None
+    ) -> None:
         self._table = table
         self._locked = locked
+        self._acknowledged = acknowledged
         self._clock = Clock()
 
     @property
@@ -54,6 +60,7 @@ class Committer:
             CommitConflictError: another process added columns in between; none of the rows was
                 written.
             StoreMovedError: the table belongs to the past.
+            StoreDamagedError: the table has lost its newest version.
             Exception: whatever LanceDB raised; none of the rows was written.
         """
         plan = Plan(await self._before(puts), self._clock)
@@ -94,8 +101,16 @@ class Committer:
         await restore_version(self._table, version)
         await ensure_ready(self._table)
 
+    async def acknowledge(self) -> None:
+        """Writes down that what is committed now is told of."""
+        if self._acknowledged is not None:
+            self._acknowledged.write(int(await self._table.version()))
+
     async def _latest_schema(self) -> pa.Schema:
         await self._table.checkout_latest()
+        if self._acknowledged is not None:
+            # What is committed on top of an older version would settle the loss.
+            self._acknowledged.refuse_older(int(await self._table.version()))
         schema = await self._table.schema()
         if is_superseded(schema):
             raise StoreMovedError

@@ -10,12 +10,16 @@ when the table is opened.
 import ctypes
 import logging
 import os
+import struct
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 _MAGIC = b"LANC"
-"""The last bytes of a whole manifest (Lance's file format, `lance-file`)."""
+_FOOTER = struct.Struct("<QHH4s")
+"""The end of a whole manifest: where its content begins, the format's version, the magic bytes
+(`lance-file`). The content is four bytes of length and the manifest."""
+_LENGTH = struct.Struct("<I")
 
 
 def sync_to_disk(folder: Path) -> None:
@@ -69,8 +73,11 @@ def _newest_first(versions: Path) -> list[Path]:
 
 
 def _is_whole(manifest: Path) -> bool:
-    with manifest.open("rb") as file:
-        if file.seek(0, os.SEEK_END) < len(_MAGIC):
-            return False
-        file.seek(-len(_MAGIC), os.SEEK_END)
-        return file.read() == _MAGIC
+    content = manifest.read_bytes()
+    end = len(content) - _FOOTER.size
+    if end < _LENGTH.size:
+        return False
+    begin, _, _, magic = _FOOTER.unpack_from(content, end)
+    if magic != _MAGIC or begin > end - _LENGTH.size:
+        return False
+    return bool(begin + _LENGTH.size + _LENGTH.unpack_from(content, begin)[0] == end)

@@ -14,14 +14,26 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from store.durable import set_aside_torn_manifests
-from store.errors import ModelMismatchError, StoreError, StoreMovedError, StoreOpenError
+from store.errors import (
+    ModelMismatchError,
+    StoreError,
+    StoreFault,
+    StoreMovedError,
+    StoreOpenError,
+)
+from store.faults import fault_of
+from store.integrity import (
+    drop_broken_indexes,
+    refuse_if_damaged,
+    refuse_if_lost,
+    refuse_if_missing,
+)
 from store.lock import is_local, write_lock
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
 from store.tables import FIRST_TABLE, current_table, is_superseded, table_names
 
 if TYPE_CHECKING:
-    from lance import LanceDataset
     from lancedb import AsyncConnection, AsyncTable
     from lancedb.index import FTS
 
@@ -43,16 +55,6 @@ class CommitConflictError(Exception):
 def is_conflict(error: Exception) -> bool:
     """Whether a commit was refused because another one came first; nothing of it was written."""
     return isinstance(error, CommitConflictError) or _CONFLICT.search(str(error)) is not None
-
-
-def is_gone(table: str, error: BaseException) -> bool:
-    """Whether a whole table was deleted while it was in use, as `image-search reembed` may."""
-    return re.search(rf"Not found: .*{table}\.lance/_versions,", str(error)) is not None
-
-
-def is_panic(error: BaseException) -> bool:
-    """Whether Rust code has panicked; the class for that is none of `Exception`'s."""
-    return type(error).__name__ == "PanicException"
 
 
 async def connect(settings: StoreSettings) -> "AsyncConnection":
@@ -105,6 +107,7 @@ async def open_table(connection: "AsyncConnection", identity: ModelIdentity) -> 
     Raises:
         ModelMismatchError: the table's vectors come from another model.
         StoreMovedError: the table's successor is not finished.
+        StoreDamagedError: the table is missing, or lacks what was acknowledged.
         StoreOpenError: the table was made by another program.
         OSError: the folder cannot be written.
     """
@@ -112,7 +115,9 @@ async def open_table(connection: "AsyncConnection", identity: ModelIdentity) -> 
     async with write_lock(connection.uri, name or FIRST_TABLE):
         if name is not None:
             table = await connection.open_table(name)
+            await refuse_if_lost(connection, table)
         else:
+            refuse_if_missing(connection)
             # exist_ok: another process may have been faster.
             schema = table_schema(identity)
             table = await connection.create_table(FIRST_TABLE, schema=schema, exist_ok=True)
@@ -130,33 +135,8 @@ async def ensure_ready(table: "AsyncTable") -> None:
     missing = [field for field in _OPTIONAL if field.name not in schema.names]
     if missing:
         await table.add_columns(missing)
+    await drop_broken_indexes(table)
     await _ensure_text_index(table)
-
-
-def open_dataset(
-    uri: str,
-    options: dict[str, str] | None,
-    *,
-    version: int | None = None,
-    cache_bytes: int = 16 << 20,
-) -> "LanceDataset":
-    """Opens a table with pylance, for what LanceDB has no method for. Blocks.
-
-    Args:
-        uri: of the table.
-        options: of its object store.
-        version: to open; the latest without.
-        cache_bytes: of memory for indexes, and as much again for metadata. Its default is 7 GiB.
-    """
-    import lance  # noqa: PLC0415 - see above
-
-    return lance.dataset(
-        uri,
-        version=version,
-        storage_options=options,
-        index_cache_size_bytes=cache_bytes,
-        metadata_cache_size_bytes=cache_bytes,
-    )
 
 
 async def check_model(settings: StoreSettings, model: str, pretrained: str) -> None:
@@ -167,20 +147,30 @@ async def check_model(settings: StoreSettings, model: str, pretrained: str) -> N
     Raises:
         ModelMismatchError: the table's vectors come from another model.
         StoreOpenError: the table cannot be opened, or was made by another program.
+        StoreDamagedError: files of it are damaged or missing.
     """
     try:
         connection = await connect(settings)
         name = await current_table(connection)
         if name is None:
+            refuse_if_missing(connection)
             return
         table = await connection.open_table(name)
+        await refuse_if_lost(connection, table)
         maker = made_by(await table.schema())
+        await refuse_if_damaged(table)
     except StoreError:
         raise
     except Exception as error:
-        raise StoreOpenError("the index could not be opened", detail=repr(error)) from error
+        raise open_fault(error, settings) from error
     if (maker.model, maker.pretrained) != (model, pretrained):
         raise _mismatch(maker, f"{model} ({pretrained})")
+
+
+def open_fault(error: Exception, settings: StoreSettings) -> StoreFault:
+    """The store's error for what kept the table from being opened."""
+    otherwise = StoreOpenError("the index could not be opened", detail=repr(error))
+    return fault_of(error, otherwise, uri=settings.store_uri, table=FIRST_TABLE)
 
 
 _OPTIONAL = (pa.field("text", pa.string()), pa.field("pixels", pa.string()))

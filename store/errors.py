@@ -15,6 +15,9 @@ StoreError
     ├── StoreOpenError
     ├── StoreReadError
     ├── StoreWriteError
+    │   ├── StoreFullError     the disk is full
+    │   └── StoreReadOnlyError the disk cannot be written to
+    ├── StoreDamagedError      files of the table are damaged or missing
     ├── StoreMovedError        the index went on to another model
     └── StoreClosedError
 """
@@ -141,6 +144,42 @@ class StoreWriteError(StoreFault):
     """A commit failed: nothing of it was acknowledged."""
 
     code = "store_write"
+
+
+class StoreFullError(StoreWriteError):
+    """The disk has no space, or so little that only deletes are tried."""
+
+    code = "disk_full"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(
+            "the index's disk is full: nothing was written; free space on it, then try again",
+            detail,
+        )
+
+
+class StoreReadOnlyError(StoreWriteError):
+    """The disk was mounted read-only, or the rights to write were taken away."""
+
+    code = "disk_read_only"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(
+            "the index's disk cannot be written to: nothing was changed; it is read-only, or the"
+            " service lacks the right",
+            detail,
+        )
+
+
+class StoreDamagedError(StoreFault):
+    """A file of the table is damaged or missing; `detail` has LanceDB's own words on which."""
+
+    code = "index_damaged"
+
+    def __init__(
+        self, detail: str, message: str = "a file of the index is damaged or missing"
+    ) -> None:
+        super().__init__(f"{message}; the server's log has the details", detail)
 
 
 class StoreMovedError(StoreFault):

@@ -6,9 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from store.acknowledged import Acknowledged
 from store.commit import Committer
-from store.engine import connect, open_table
-from store.errors import StoreError, StoreOpenError, StoreWriteError
+from store.engine import connect, open_fault, open_table
+from store.errors import StoreError, StoreWriteError
+from store.faults import fault_of
 from store.lock import is_local, table_lock
 from store.operations import Delete, DeleteMatching, Patch, Restore, Upsert
 from store.reader import Reader, refuse_empty
@@ -49,16 +51,19 @@ class ImageIndex(Reader):
         settings: StoreSettings,
     ) -> None:
         table, kept = tables
-        super().__init__(table, identity)
+        super().__init__(table, identity, settings.store_uri)
         self._connection = connection
         self._kept = kept
-        local = is_local(settings.store_uri)
+        folder = Path(settings.store_uri) if is_local(settings.store_uri) else None
+        acknowledged = None
+        if folder is not None and settings.store_sync:  # else a power cut may lose what it says
+            acknowledged = Acknowledged(folder, table.name)
         self._upkeep = Upkeep(kept, settings)
         self._writer = Writer(
-            Committer(table, locked=local),
+            Committer(table, locked=folder is not None, acknowledged=acknowledged),
             table_lock(settings.store_uri, f"{table.name}.write"),
             settings,
-            folder=Path(settings.store_uri) if local and settings.store_sync else None,
+            folder=folder,
             committed=self._upkeep.committed,
         )
 
@@ -68,7 +73,7 @@ class ImageIndex(Reader):
 
         Raises:
             ModelMismatchError: the table's vectors come from another model.
-            StoreOpenError: it could not be opened or made.
+            StoreFault: it could not be opened or made, or is damaged.
         """
         try:
             connection = await connect(settings)
@@ -83,7 +88,7 @@ class ImageIndex(Reader):
         except StoreError:
             raise
         except Exception as error:
-            raise StoreOpenError("the index could not be opened", detail=repr(error)) from error
+            raise open_fault(error, settings) from error
 
     async def upsert(self, image: NewImage) -> Upserted:
         """Adds an image; the row of the same url is replaced whole, its metadata and date too.
@@ -187,8 +192,15 @@ class ImageIndex(Reader):
         Raises:
             StoreFault: its report cannot be written, or the index is closed.
         """
-        with self._reading(), _writing():
+        with self._reading(), self._writing():
             return await self._upkeep.run(everything=True)
+
+    async def ended(self) -> None:
+        """Waits until writes cannot go through any more, because the index was closed or is stuck.
+
+        Where it was not closed, a commit did not end: only a new process helps.
+        """
+        await self._writer.ended()
 
     @property
     def healthy(self) -> bool:
@@ -216,10 +228,10 @@ class ImageIndex(Reader):
         self._kept.close()
         self._connection.close()
 
-
-@contextlib.contextmanager
-def _writing() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreWriteError("the index could not be written", detail=repr(error)) from error
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            otherwise = StoreWriteError("the index could not be written", detail=repr(error))
+            raise fault_of(error, otherwise, uri=self._uri, table=self._table.name) from error

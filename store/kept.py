@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from store.acknowledged import Acknowledged
 from store.engine import made_by
 from store.lock import is_local
 from store.schemas import ModelIdentity
@@ -50,13 +51,14 @@ async def kept_tables(connection: "AsyncConnection", current: str) -> list[KeptT
 
 
 async def delete_table(connection: "AsyncConnection", name: str) -> None:
-    """Deletes a table for good, and what upkeep has written beside it."""
+    """Deletes a table for good, and what was written down beside it."""
     if is_local(connection.uri):
         # Before the table: if this is interrupted, the table is what the next run looks for.
-        await asyncio.to_thread(_delete_reports, connection.uri, name)
+        await asyncio.to_thread(_delete_notes, connection.uri, name)
     await drop(connection, name)
 
 
-def _delete_reports(uri: str, name: str) -> None:
+def _delete_notes(uri: str, name: str) -> None:
     for file in Path(uri).glob(f"{name}.upkeep.*"):
         file.unlink(missing_ok=True)
+    Acknowledged(Path(uri), name).forget()

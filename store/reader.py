@@ -4,15 +4,14 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from store.engine import is_gone, is_panic
 from store.errors import (
     FilterError,
     QueryError,
     StoreClosedError,
     StoreError,
-    StoreMovedError,
     StoreReadError,
 )
+from store.faults import fault_of, is_panic
 from store.filters import compile_filter
 from store.literals import among, literal
 from store.metadata import Registry, split_metadata
@@ -39,9 +38,10 @@ class Reader:
     Every read sees all commits that were made before it, by whichever process.
     """
 
-    def __init__(self, table: "AsyncTable", identity: ModelIdentity) -> None:
+    def __init__(self, table: "AsyncTable", identity: ModelIdentity, uri: str) -> None:
         self.identity = identity
         self._table = table
+        self._uri = uri
         self._closed = False
 
     async def get(self, image_id: str) -> StoredImage | None:
@@ -181,9 +181,8 @@ class Reader:
         except BaseException as error:
             if not isinstance(error, Exception) and not is_panic(error):
                 raise
-            if is_gone(self._table.name, error):
-                raise StoreMovedError from error
-            raise StoreReadError("the index could not be read", detail=repr(error)) from error
+            otherwise = StoreReadError("the index could not be read", detail=repr(error))
+            raise fault_of(error, otherwise, uri=self._uri, table=self._table.name) from error
 
 
 def refuse_empty(filter: Any) -> None:

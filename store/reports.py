@@ -21,8 +21,12 @@ def write_report(uri: str, table: str, report: UpkeepReport) -> None:
     document = {**asdict(report), "finished_at": report.finished_at.isoformat()}
     file = _file(uri, table)
     new = file.with_suffix(f".{os.getpid()}.new")
-    new.write_text(json.dumps(document))
-    new.replace(file)
+    try:
+        new.write_text(json.dumps(document))
+        new.replace(file)
+    except OSError:
+        new.unlink(missing_ok=True)  # empty, on a full disk
+        raise
 
 
 def read_report(uri: str, table: str) -> UpkeepReport | None:

@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.chores import Chores
@@ -18,6 +19,7 @@ from store.lock import table_lock
 from store.reports import read_report, write_report
 from store.schemas import UpkeepReport
 from store.settings import StoreSettings
+from store.space import has_room
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -114,7 +116,12 @@ class Upkeep:
         did: list[str] = []
         failed: list[str] = []
         thorough = everything or began - self._thorough_at >= THOROUGH_EVERY_S
-        for name, chore in self._chores.all(thorough=thorough, everything=everything):
+        chores = self._chores.all(thorough=thorough, everything=everything)
+        if not await asyncio.to_thread(has_room, Path(self._settings.store_uri)):
+            # What runs out of space half-way takes more of it than it frees.
+            chores = self._chores.freeing()
+            failed.append("all but removing old versions (the disk is full)")
+        for name, chore in chores:
             try:
                 async with asyncio.timeout(CHORE_S):
                     did += await chore()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from store.engine import open_dataset
+from store.dataset import open_dataset
 from store.errors import VersionError
 from store.schemas import TableVersion
 from store.tables import is_building, is_superseded

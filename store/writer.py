@@ -18,11 +18,20 @@ from typing import Any, TypeVar
 from store.attempts import retried
 from store.commit import Committer
 from store.durable import sync_to_disk
-from store.engine import is_gone, is_panic
-from store.errors import StoreClosedError, StoreError, StoreMovedError, StoreWriteError
+from store.errors import (
+    StoreClosedError,
+    StoreDamagedError,
+    StoreError,
+    StoreFault,
+    StoreFullError,
+    StoreReadOnlyError,
+    StoreWriteError,
+)
+from store.faults import fault_of, is_panic
 from store.lock import TableLock
 from store.operations import DeleteMatching, Group, Operation, grouped
 from store.settings import StoreSettings
+from store.space import has_room
 
 # A panic inside LanceDB leaves its caller waiting for ever; every other write would wait with it.
 COMMIT_TIMEOUT_S = 300.0
@@ -37,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 _Answer = asyncio.Future[Any]
 _Result = tuple[_Answer, Any]
+_LASTING = (StoreFullError, StoreReadOnlyError, StoreDamagedError)
+"""Faults that every add meets until somebody helps."""
 
 
 class Writer:
@@ -46,8 +57,8 @@ class Writer:
         committer: writes one group.
         lock: the table's, held while a group is written.
         settings: how much waits, and how much goes into a commit.
-        folder: whose file system is written down before a group is answered; None leaves that to
-            the system.
+        folder: the store's, whose file system is written down before a group is answered, where the
+            settings say so, and where adds stop before it is full; None on an object store.
         committed: called after each group, for upkeep.
     """
 
@@ -63,7 +74,10 @@ class Writer:
         self._committer = committer
         self._lock = lock
         self._folder = folder
+        self._sync = settings.store_sync
+        self._uri = settings.store_uri
         self._committed = committed
+        self._told: type[StoreFault] | None = None
         self._max_rows = settings.store_max_commit_rows
         size = settings.store_queue_size
         self._queue: asyncio.Queue[tuple[Operation, _Answer] | None] = asyncio.Queue(size)
@@ -87,7 +101,8 @@ class Writer:
             FilterError: a filter does not fit the columns.
             VersionError: there is no such version.
             StoreMovedError: the table takes no more changes.
-            StoreWriteError: the commit failed.
+            StoreDamagedError: a file of the table is damaged or missing.
+            StoreWriteError: the commit failed; `StoreFullError`, `StoreReadOnlyError` say why.
             StoreClosedError: the writer was closed before.
         """
         self._refuse_if_ended()
@@ -101,6 +116,10 @@ class Writer:
         if not (self._closing or self._task.done()):
             self._closing = True
             await self._queue.put(None)
+        await asyncio.wait([self._task])
+
+    async def ended(self) -> None:
+        """Waits until nothing is written any more: after `close`, or a commit that never ended."""
         await asyncio.wait([self._task])
 
     @property
@@ -145,13 +164,11 @@ class Writer:
     async def _write(self, group: Group[_Answer]) -> None:
         try:
             results = await self._written(group)
-        except StoreError as error:
-            results = [(answer, error) for answer in group.callers()]
         except BaseException as error:
             if not isinstance(error, Exception) and not is_panic(error):
                 raise
-            logger.exception("a commit failed")
-            fault = _fault(error, self._committer.table)
+            fault = error if isinstance(error, StoreError) else self._fault(error)
+            self._tell(fault)
             results = [(answer, fault) for answer in group.callers()]
         for answer, result in results:
             _deliver(answer, result)
@@ -159,7 +176,8 @@ class Writer:
     async def _written(self, group: Group[_Answer]) -> list[_Result]:
         async with self._lock.held():
             results = await self._in_time(group)
-        if self._folder is not None:
+            await self._committer.acknowledge()
+        if self._folder is not None and self._sync:
             await asyncio.to_thread(sync_to_disk, self._folder)
         self._committed()
         return results
@@ -181,8 +199,15 @@ class Writer:
     async def _put(self, group: Group[_Answer]) -> list[_Result]:
         if not group.puts:
             return []
+        if self._folder is not None and not has_room(self._folder):
+            fault = StoreFullError("what is free is kept for deletes")
+            self._tell(fault)
+            return [(answer, fault) for _, answer in group.puts]
         puts = [put for put, _ in group.puts]
         results = await self._commit(lambda: self._committer.put(puts))
+        if self._told is not None:
+            self._told = None
+            logger.warning("the index can be written again")
         return [(answer, result) for (_, answer), result in zip(group.puts, results, strict=True)]
 
     async def _delete(self, group: Group[_Answer]) -> list[_Result]:
@@ -214,6 +239,21 @@ class Writer:
     def _lost(self) -> None:
         self.conflicts += 1
 
+    def _fault(self, error: BaseException) -> StoreFault:
+        otherwise = StoreWriteError("the index could not be written", detail=repr(error))
+        fault = fault_of(error, otherwise, uri=self._uri, table=self._committer.table)
+        fault.__cause__ = error
+        return fault
+
+    def _tell(self, fault: StoreError) -> None:
+        """Logs a fault: one that lasts once, not for each commit that meets it."""
+        if isinstance(fault, _LASTING):
+            if not isinstance(fault, self._told or ()):
+                self._told = type(fault)
+                logger.error("%s (%s)", fault, fault.detail)
+        elif isinstance(fault, StoreFault):
+            logger.error("a commit failed", exc_info=fault)
+
     def _refuse_rest(self) -> None:
         while not self._queue.empty():
             waiting = self._queue.get_nowait()
@@ -224,12 +264,6 @@ class Writer:
 def _refuse(answers: Iterable[_Answer]) -> None:
     for answer in answers:
         _deliver(answer, StoreClosedError("the index is closed"))
-
-
-def _fault(error: BaseException, table: str) -> StoreError:
-    if is_gone(table, error):
-        return StoreMovedError()
-    return StoreWriteError("the index could not be written", detail=repr(error))
 
 
 def _deliver(answer: _Answer, result: Any) -> None:

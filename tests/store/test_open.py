@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import lancedb
@@ -13,6 +14,8 @@ from store.errors import (
     InvalidRowError,
     ModelMismatchError,
     StoreClosedError,
+    StoreDamagedError,
+    StoreError,
     StoreMovedError,
     StoreOpenError,
 )
@@ -123,13 +126,19 @@ def test_importing_the_store_does_not_import_lancedb() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_table_that_was_deleted_under_it_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("successor", "error"), [("images_2.lance", StoreMovedError), ("other", StoreDamagedError)]
+)
+def test_a_table_that_was_deleted_under_it_says_so(
+    tmp_path: Path, successor: str, error: type[StoreError]
+) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:
             await index.upsert(image(1))
             shutil.rmtree(tmp_path / "images.lance")
-            for asked in (index.count(), index.images(3), index.upsert(image(2))):
-                with pytest.raises(StoreMovedError):
-                    await asked
+            (tmp_path / successor).mkdir()
+            for ask in (index.count, partial(index.images, 3), partial(index.upsert, image(2))):
+                with pytest.raises(error):
+                    await ask()
 
     run(check())

@@ -43,6 +43,9 @@ class FakeCommitter:
         self.rows -= known
         return known
 
+    async def acknowledge(self) -> None:
+        """Nothing is written down."""
+
     async def _begin(self, what: list[str]) -> None:
         await self.gate.wait()
         self.commits.append(what)
