@@ -3,6 +3,7 @@
 import difflib
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from huggingface_hub.errors import EntryNotFoundError
 from huggingface_hub.utils.tqdm import tqdm
 from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
+from runners import pins
 from runners.errors import UnknownModelError
 from runners.settings import ENV_PREFIX
 from runners.watch import PATIENCE_S, Download, watched
@@ -90,15 +92,15 @@ def fetch(source: WeightsSource, patience_s: float = PATIENCE_S) -> Path:
         WeightsDownloadError: If the weights are not in the cache and cannot be had.
     """
     check_published(source)
-    repo, filenames = _on_the_hub(source)
-    for filename in filenames:
-        if isinstance(cached := try_to_load_from_cache(repo, filename), str):
-            return Path(cached)
+    files = _on_the_hub(source)
+    for filename in files.names:
+        if cached := _cached(files, filename):
+            return cached
     host = urlsplit(constants.ENDPOINT).netloc
     _log.info("%s: downloading the weights from %s", source.label, host)
     received = _Received()
     download = Download(
-        run=lambda: _download(repo, filenames, received),
+        run=lambda: _download(files, received),
         received=lambda: received.bytes,
         failure=f"{source.label}: the weights of {source.architecture} could not be downloaded "
         f"from {host}",
@@ -107,15 +109,38 @@ def fetch(source: WeightsSource, patience_s: float = PATIENCE_S) -> Path:
     return watched(download, patience_s)
 
 
-def _on_the_hub(source: WeightsSource) -> tuple[str, list[str]]:
-    """Repository of a tag and the file names to try, safetensors first as open_clip does."""
+@dataclass(frozen=True)
+class _Files:
+    """What is looked for on the Hub: the first of these names, at a revision if that is known."""
+
+    repo: str
+    names: list[str]
+    revision: str | None = None
+
+
+def _on_the_hub(source: WeightsSource) -> _Files:
+    """Repository of a tag and the file names to try, safetensors first as open_clip does.
+
+    Of weights whose hash is known, only the file that has it.
+    """
     published = open_clip.get_pretrained_cfg(source.architecture, str(source.name))["hf_hub"]
     repo, _, filename = published.rpartition("/")
+    if pin := pins.CLIP.get((source.architecture, str(source.name))):
+        return _Files(repo, [pin.file], pin.revision)
     if not filename:
-        return repo, [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]
+        return _Files(repo, [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME])
     if filename.endswith((".bin", ".pth")):
-        return repo, [str(Path(filename).with_suffix(".safetensors")), filename]
-    return repo, [filename]
+        return _Files(repo, [str(Path(filename).with_suffix(".safetensors")), filename])
+    return _Files(repo, [filename])
+
+
+def _cached(files: _Files, filename: str) -> Path | None:
+    """A file in Hugging Face's cache, of the revision or of whatever is newest there."""
+    for revision in (files.revision, None):
+        path = try_to_load_from_cache(files.repo, filename, revision=revision)
+        if isinstance(path, str):
+            return Path(path)
+    return None
 
 
 class _Received:
@@ -124,7 +149,7 @@ class _Received:
     bytes = 0
 
 
-def _download(repo: str, filenames: list[str], received: _Received) -> Path:
+def _download(files: _Files, received: _Received) -> Path:
     """Ask once with a short timeout first: hf_hub_download would retry for minutes."""
 
     class Bar(tqdm):
@@ -138,13 +163,14 @@ def _download(repo: str, filenames: list[str], received: _Received) -> Path:
     # It reports its progress once per chunk of 10 MB, which would make a slow link look like a dead
     # one (huggingface_hub 2.4 `file_download.http_get`).
     constants.DOWNLOAD_CHUNK_SIZE = _CHUNK_BYTES
-    for filename in filenames:
+    for filename in files.names:
+        url = hf_hub_url(files.repo, filename, revision=files.revision)
         try:
-            get_hf_file_metadata(hf_hub_url(repo, filename), timeout=_PROBE_TIMEOUT_S)
+            get_hf_file_metadata(url, timeout=_PROBE_TIMEOUT_S)
         except EntryNotFoundError:
             continue
-        return Path(hf_hub_download(repo, filename, tqdm_class=Bar))
-    raise FileNotFoundError(f"{repo} holds none of {filenames}")
+        return Path(hf_hub_download(files.repo, filename, revision=files.revision, tqdm_class=Bar))
+    raise FileNotFoundError(f"{files.repo} holds none of {files.names}")
 
 
 def _near(name: str, known: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from runners import pins
 from runners.errors import WeightsHashError, WeightsMissingError
 from runners.settings import ENV_PREFIX, ModelSettings
 
@@ -26,7 +27,8 @@ class WeightsSource:
         name: Published tag (CLIP) or ultralytics name (YOLO); None for a file.
         path: The file; None for something published.
         config: JSON of an architecture that open_clip does not know, or None.
-        sha256: What the file must hash to; empty if anything will do.
+        sha256: What the settings say that the file must hash to; empty if they say nothing.
+        official: What the published file hashes to; empty for a file, and where that is not known.
     """
 
     label: str
@@ -35,6 +37,7 @@ class WeightsSource:
     path: Path | None
     config: Path | None = None
     sha256: str = ""
+    official: str = ""
 
 
 def clip_source(settings: ModelSettings) -> WeightsSource:
@@ -54,13 +57,17 @@ def clip_source(settings: ModelSettings) -> WeightsSource:
     value = settings.clip_pretrained
     label = f"{ENV_PREFIX}CLIP_PRETRAINED={value}"
     is_file = _means_a_file(value, bare_suffixes=_CHECKPOINT_SUFFIXES)
+    architecture = settings.clip_model.replace("/", "-")
+    # open_clip takes tags in either spelling; one of them must be the identity.
+    tag = None if is_file else value.lower().replace("-", "_")
+    pin = pins.CLIP.get((architecture, tag)) if tag else None
     return WeightsSource(
         label=label,
-        architecture=settings.clip_model.replace("/", "-"),
-        # open_clip takes tags in either spelling; one of them must be the identity.
-        name=None if is_file else value.lower().replace("-", "_"),
+        architecture=architecture,
+        name=tag,
         path=_readable(Path(value).expanduser(), label) if is_file else None,
         sha256=settings.clip_sha256,
+        official=pin.sha256 if pin else "",
     )
 
 
@@ -83,6 +90,7 @@ def yolo_source(settings: ModelSettings) -> WeightsSource:
         name=None if is_file else value,
         path=_readable(Path(value).expanduser(), label) if is_file else None,
         sha256=settings.yolo_sha256,
+        official="" if is_file else pins.YOLO.get(value, ""),
     )
 
 
@@ -100,16 +108,23 @@ def sha256_of(path: Path) -> str:
 
 
 def check_sha256(path: Path, source: WeightsSource) -> None:
-    """Refuse a file that is not the promised one.
+    """Refuse a file that is not the promised one; what the settings ask for goes first.
 
     Raises:
-        WeightsHashError: If the settings ask for another hash.
+        WeightsHashError: If the file has another hash.
     """
-    if source.sha256 and (found := sha256_of(path)) != source.sha256:
+    expected = source.sha256 or source.official
+    if not expected or (found := sha256_of(path)) == expected:
+        return
+    if source.sha256:
         raise WeightsHashError(
             f"{source.label}: the file has SHA-256 {found}, but the settings ask for "
-            f"{source.sha256}; it is not the file that was meant"
+            f"{expected}; it is not the file that was meant"
         )
+    raise WeightsHashError(
+        f"{source.label}: {path} has SHA-256 {found}, but the official file has {expected}; delete "
+        "it, so that it is downloaded again, or name a file of your own by its path"
+    )
 
 
 def _means_a_file(value: str, bare_suffixes: tuple[str, ...]) -> bool:

@@ -11,12 +11,13 @@ import huggingface_hub
 import pytest
 from huggingface_hub import close_session
 
-from runners import clip_weights, yolo_weights
-from runners.errors import WeightsDownloadError
+from runners import clip_weights, pins, yolo_weights
+from runners.errors import WeightsDownloadError, WeightsHashError
 from runners.settings import ModelSettings
-from runners.weights import WeightsSource, clip_source, yolo_source
+from runners.weights import WeightsSource, check_sha256, clip_source, yolo_source
 
 TAG = "laion2b_s34b_b79k"
+UNPINNED_TAG = "laion400m_e32"
 REPO = "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
 PIECE = bytes(range(256)) * 1024
 BODY = PIECE * 8
@@ -92,19 +93,19 @@ def fetch(
     """Fetch the default CLIP tag from a hub of the test's own."""
     close_session()
 
-    def run(handler: type[Hub], patience_s: float = 5.0) -> Path:
+    def run(handler: type[Hub], patience_s: float = 5.0, tag: str = TAG) -> Path:
         with serving(handler) as address:
             monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
             template = address + "/{repo_id}/resolve/{revision}/{filename}"
             monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-            return clip_weights.fetch(default_clip(), patience_s)
+            return clip_weights.fetch(clip(tag), patience_s)
 
     yield run
     close_session()
 
 
-def default_clip() -> WeightsSource:
-    return clip_source(ModelSettings(clip_model="ViT-B-32", clip_pretrained=TAG))
+def clip(tag: str = TAG) -> WeightsSource:
+    return clip_source(ModelSettings(clip_model="ViT-B-32", clip_pretrained=tag))
 
 
 def test_a_download_lands_in_the_cache_and_is_found_there_again(
@@ -114,12 +115,35 @@ def test_a_download_lands_in_the_cache_and_is_found_there_again(
     assert path.read_bytes() == BODY
     assert path.name == "open_clip_model.safetensors"
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
-    assert clip_weights.fetch(default_clip()) == path
+    assert clip_weights.fetch(clip()) == path
 
 
 def test_without_safetensors_the_other_file_is_taken(fetch: Callable[..., Path]) -> None:
     hub = type("BinHub", (Hub,), {"holds": ("open_clip_pytorch_model.bin",)})
-    assert fetch(hub).name == "open_clip_pytorch_model.bin"
+    assert fetch(hub, tag=UNPINNED_TAG).name == "open_clip_pytorch_model.bin"
+
+
+def test_of_pinned_weights_only_the_pinned_file_is_taken(fetch: Callable[..., Path]) -> None:
+    hub = type("BinHub", (Hub,), {"holds": ("open_clip_pytorch_model.bin",)})
+    with pytest.raises(WeightsDownloadError, match="not there"):
+        fetch(hub)
+
+
+def test_pinned_weights_are_asked_for_by_their_commit(fetch: Callable[..., Path]) -> None:
+    asked: list[str] = []
+
+    class Noting(Hub):
+        def _head(self) -> bool:
+            asked.append(self.path)
+            return super()._head()
+
+    with pytest.raises(WeightsHashError) as caught:
+        check_sha256(fetch(Noting), clip())
+    assert asked
+    assert all(pins.CLIP["ViT-B-32", TAG].revision in path for path in asked)
+    for word in (TAG, "official", "delete it", pins.CLIP["ViT-B-32", TAG].sha256):
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_slow_download_is_not_cut_off(fetch: Callable[..., Path]) -> None:
@@ -158,7 +182,7 @@ def test_a_refused_connection_is_given_up_at_once(
     )
     close_session()
     with pytest.raises(WeightsDownloadError, match="no connection"):
-        clip_weights.fetch(default_clip(), patience_s=60.0)
+        clip_weights.fetch(clip(), patience_s=60.0)
 
 
 @pytest.mark.parametrize("silent", [True, False])

@@ -1,6 +1,8 @@
 """The check before a start: cheap for files, one line when something is missing."""
 
+import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runners import preflight
+from runners import pins, preflight
 from runners.errors import WeightsHashError
 from runners.settings import ModelSettings
 
@@ -46,10 +48,38 @@ def test_the_hash_of_a_file_is_checked(settings: Callable[..., ModelSettings]) -
         preflight.ensure_weights(settings(yolo_sha256="1" * 64))
 
 
+def test_a_downloaded_file_is_compared_with_the_official_one(
+    settings: Callable[..., ModelSettings], tmp_path: Path
+) -> None:
+    """The settings' hash goes before; a file that is given by its path is the operator's own."""
+    (tmp_path / "yolo11n.pt").write_bytes(b"not it")
+    changes = {"yolo_weights": "yolo11n.pt", "cache_dir": tmp_path}
+    with pytest.raises(WeightsHashError, match="the official file has 0ebbc80d4a7680d1") as caught:
+        preflight.ensure_weights(settings(**changes))
+    assert "IMAGE_SEARCH_YOLO_WEIGHTS=yolo11n.pt" in str(caught.value)
+    own = hashlib.sha256(b"not it").hexdigest()
+    preflight.ensure_weights(settings(**changes, yolo_sha256=own))
+    preflight.ensure_weights(settings(yolo_weights=str(tmp_path / "yolo11n.pt")))
+
+
+def test_every_pin_is_a_hash_of_something_published() -> None:
+    import open_clip
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+
+    for (architecture, tag), pin in pins.CLIP.items():
+        assert open_clip.get_pretrained_cfg(architecture, tag)["hf_hub"]
+        assert re.fullmatch("[0-9a-f]{40}", pin.revision)
+    assert pins.YOLO.keys() <= GITHUB_ASSETS_NAMES
+    hashes = [*pins.YOLO.values(), *{pin.sha256 for pin in pins.CLIP.values()}]
+    assert len(set(hashes)) == len(hashes)
+    assert all(re.fullmatch("[0-9a-f]{64}", each) for each in hashes)
+
+
 def test_published_weights_are_looked_for_in_the_caches(
     settings: Callable[..., ModelSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
+    monkeypatch.setattr("runners.preflight.check_sha256", lambda *_: None)  # there is no file
     monkeypatch.setattr("runners.clip_weights.fetch", lambda source: asked.append(source.name))
     monkeypatch.setattr("runners.yolo_weights.fetch", lambda source, _: asked.append(source.name))
     preflight.ensure_weights(settings(clip_pretrained="openai", yolo_weights="yolo26n.pt"))

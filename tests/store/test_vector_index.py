@@ -207,6 +207,7 @@ def test_reading_the_partitions_bounds_the_caches_that_it_opens(
         async with opened(tmp_path) as index, handle(tmp_path) as table:
             await asyncio.gather(*(index.upsert(image(n)) for n in range(ROWS)))
             await table.checkout_latest()
+            bounds.clear()
             await ensure_vector_index(table, ROWS, ROWS)
             found = await vector_index_of(table)
             assert found is not None
