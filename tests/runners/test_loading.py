@@ -1,6 +1,7 @@
 """What cannot be loaded ends with one clear line, and nothing that a file holds is run."""
 
 import importlib.util
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from runners.errors import (
 from runners.settings import ModelSettings
 from runners.weights import clip_source, sha256_of
 from runners.yolo_model import YoloModel
+from tests.runners.conftest import Hostile
 
 Settings = Callable[..., ModelSettings]
 MakeYolo = Callable[[str], Path]
@@ -85,20 +87,34 @@ def test_weights_of_which_one_is_missing(
     )
 
 
-def test_a_clip_checkpoint_that_holds_code_is_not_run(settings: Settings, hostile: Path) -> None:
-    refused(
-        WeightsInvalidError,
-        lambda: ClipModel.load(settings(clip_pretrained=str(hostile))),
-        "more than weights",
-    )
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".safetensors", ".npz", ".ckpt", ""])
+@pytest.mark.parametrize("kind", ["torch", "pickle"])
+def test_a_clip_checkpoint_that_holds_code_is_not_run(
+    settings: Settings, hostile: Path, suffix: str, kind: str
+) -> None:
+    path = _written(hostile, kind, suffix)
+    refused(WeightsInvalidError, lambda: ClipModel.load(settings(clip_pretrained=str(path))))
 
 
-def test_a_yolo_checkpoint_that_holds_code_is_not_run(settings: Settings, hostile: Path) -> None:
-    refused(
-        WeightsInvalidError,
-        lambda: YoloModel.load(settings(yolo_weights=str(hostile))),
-        "more than a model",
-    )
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".safetensors", ".torchscript", ".onnx"])
+@pytest.mark.parametrize("kind", ["torch", "pickle"])
+def test_a_yolo_checkpoint_that_holds_code_is_not_run(
+    settings: Settings, hostile: Path, suffix: str, kind: str
+) -> None:
+    path = _written(hostile, kind, suffix)
+    refused(WeightsInvalidError, lambda: YoloModel.load(settings(yolo_weights=str(path))))
+
+
+def _written(hostile: Path, kind: str, suffix: str) -> Path:
+    """The trap under a name with that suffix, as torch saves it or as a bare pickle."""
+    path = hostile.with_name(f"named{suffix}")
+    if kind == "torch":
+        path.write_bytes(hostile.read_bytes())
+    else:
+        path.write_bytes(
+            pickle.dumps({"state_dict": Hostile(hostile.with_name("it-ran"))}, protocol=2)
+        )
+    return path
 
 
 def test_safe_loading_does_not_depend_on_when_ultralytics_was_imported(
