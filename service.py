@@ -24,6 +24,7 @@ from api.front import put_in_front
 from api.headers import DOCS_PAGE
 from api.measures import Measures
 from api.memory import return_freed_memory
+from api.metric_files import reserve_metric_files
 from api.models import answering
 from api.mounted import JsonRefusals
 from api.openapi import document
@@ -59,6 +60,7 @@ try:
     settings = Settings.from_environment()
 except SettingsError as error:
     sys.exit(f"image-search cannot start: {error}")
+reserve_metric_files()
 
 # Of the time for a request: the rest is for telling which of its images are done.
 BATCH_SHARE = 0.9

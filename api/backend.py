@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -9,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from api.errors import ModelUnavailableError
 from api.models import Models
 from api.pictures import Pictures
 from api.settings import Settings
@@ -22,6 +24,8 @@ from store.schemas import ModelIdentity
 
 logger = logging.getLogger("bentoml.image_search")
 RETRY_S = 5.0
+ANSWER_S = 5.0
+"""Seconds for what is being answered, before a worker ends that cannot write any more."""
 
 
 class Backend:
@@ -31,6 +35,7 @@ class Backend:
         self.index = index
         self.pictures = pictures
         self._models = models
+        self._watching = asyncio.create_task(end_when_stuck(index))
 
     @classmethod
     async def open(cls, embedder: Any, detector: Any, settings: Settings) -> Self:
@@ -69,7 +74,7 @@ class Backend:
             ModelUnavailableError: the embedder does not answer.
         """
         pixels = await self.pictures.for_clip(url, self._models.clip)
-        return np.asarray(await self._models.encode_image.one(pixels), np.float32)
+        return _embedding(await self._models.encode_image.one(pixels))
 
     async def embed_new(self, url: str) -> tuple[NDArray[np.float32], str]:
         """The embedding of the picture at a URL, as above, and the digest of its pixels.
@@ -79,7 +84,7 @@ class Backend:
             ModelUnavailableError: the embedder does not answer.
         """
         pixels, digest = await self.pictures.for_index(url, self._models.clip)
-        return np.asarray(await self._models.encode_image.one(pixels), np.float32), digest
+        return _embedding(await self._models.encode_image.one(pixels)), digest
 
     async def embed_text(self, text: str) -> NDArray[np.float32]:
         """The embedding of a text: float32 [dim], unit length.
@@ -87,7 +92,7 @@ class Backend:
         Raises:
             ModelUnavailableError: the embedder does not answer.
         """
-        return np.asarray(await self._models.encode_text.one(text), np.float32)
+        return _embedding(await self._models.encode_text.one(text))
 
     @asynccontextmanager
     async def detected(
@@ -108,5 +113,30 @@ class Backend:
 
     async def close(self) -> None:
         """Write what waits, and let go of the table, the threads and the decoders."""
+        self._watching.cancel()
         self.pictures.close()
         await self.index.close()
+
+
+async def end_when_stuck(index: ImageIndex) -> None:
+    """End this process once a commit did not end: the supervisor starts another one.
+
+    Nothing is lost by it. Who waited for that commit was told that it failed, and whether it is in
+    the table is settled by the one rename that LanceDB makes of it.
+    """
+    await index.ended()
+    logger.critical("the index takes no more writes through this worker: it ends, for a new one")
+    await asyncio.sleep(ANSWER_S)
+    os._exit(1)  # an orderly end would wait for the thread that is stuck
+
+
+def _embedding(row: Any) -> NDArray[np.float32]:
+    """What the embedder answered, as it is stored and searched with.
+
+    Raises:
+        ModelUnavailableError: it is no embedding.
+    """
+    embedding = np.asarray(row, np.float32)
+    if not np.isfinite(embedding).all():
+        raise ModelUnavailableError("the model computed no embedding for this")
+    return embedding

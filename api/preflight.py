@@ -12,19 +12,33 @@ import subprocess
 import sys
 from pathlib import Path
 
+from api.machine import (
+    MachineError,
+    check_libraries,
+    check_memory,
+    check_port,
+    raise_descriptor_limit,
+)
 from api.settings import ENV_PREFIX, Settings, SettingsError
 from runners.errors import RunnerError
 from runners.preflight import ensure_weights
 from runners.weights import clip_source, identity_of, sha256_of, yolo_source
 from store.errors import StoreError
 
+logger = logging.getLogger(__name__)
+
 
 def prepare(settings: Settings) -> None:
-    """Check in a child process, then settle what the workers inherit.
+    """Check here and in a child process, then settle what the workers inherit.
 
     Raises:
-        SystemExit: something is missing; the child has said what, in one line.
+        SystemExit: something is missing; it was said what, in one line.
     """
+    try:
+        check_port()
+        raise_descriptor_limit(settings.api.max_in_flight)
+    except MachineError as error:
+        raise SystemExit(_refuse(error)) from None
     _run_in_child()
     os.environ.update(_absolute_paths(settings))
 
@@ -64,16 +78,21 @@ def _environment(project: Path) -> dict[str, str]:
 
 
 def check() -> None:
-    """Check the settings, the weights and the table.
+    """Check the machine, the settings, the weights and the table.
 
     Raises:
         SettingsError: a variable has a senseless value.
+        MachineError: memory or a library is missing.
         RunnerError: weights are missing, unknown or cannot be downloaded.
         StoreError: the table cannot be opened, or belongs to another model.
     """
     from store.engine import check_model  # noqa: PLC0415 - Arrow: only here, in the child
 
     settings = Settings.from_environment()
+    for line in contradictions(settings):
+        logger.warning(line)
+    check_memory()
+    check_libraries()
     ensure_weights(settings.models)
     clip = clip_source(settings.models)
     asyncio.run(check_model(settings.store, clip.architecture, identity_of(clip)))
@@ -86,10 +105,33 @@ def main() -> int:
     logging.getLogger("runners").setLevel(logging.INFO)
     try:
         check()
-    except (SettingsError, RunnerError, StoreError) as error:
-        print(f"image-search cannot start: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+    except (SettingsError, MachineError, RunnerError, StoreError, OSError) as error:
+        return _refuse(error)
     return 0
+
+
+def _refuse(error: Exception) -> int:
+    """Say in one line what is wrong; the exit status for it."""
+    detail = error.detail if isinstance(error, StoreError) else ""
+    line = " ".join(f"{error} ({detail})".split()) if detail else str(error)
+    print(f"image-search cannot start: {line}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def contradictions(settings: Settings) -> list[str]:
+    """Settings that take each other's effect away: a line for each."""
+    fetch_s, request_s = settings.fetch.fetch_timeout_s, settings.api.request_timeout_s
+    lines = []
+    if fetch_s > request_s:
+        lines.append(
+            f"{ENV_PREFIX}FETCH_TIMEOUT_S={fetch_s:g} is more than a request may take"
+            f" ({ENV_PREFIX}REQUEST_TIMEOUT_S={request_s:g}): downloads end with it"
+        )
+    own = settings.models.model_fields_set & {"clip_pretrained", "clip_model", "yolo_weights"}
+    if settings.models.models == "demo" and own:
+        names = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in sorted(own))
+        lines.append(f"{ENV_PREFIX}MODELS=demo has models of its own: {names} is not looked at")
+    return lines
 
 
 if __name__ == "__main__":

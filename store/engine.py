@@ -22,6 +22,7 @@ from store.errors import (
     StoreOpenError,
 )
 from store.faults import fault_of
+from store.folder import check_folder
 from store.integrity import (
     drop_broken_indexes,
     refuse_if_damaged,
@@ -142,7 +143,7 @@ async def ensure_ready(table: "AsyncTable") -> None:
 async def check_model(settings: StoreSettings, model: str, pretrained: str) -> None:
     """Refuse a table that other weights made, before they are loaded and its `dim` is known.
 
-    Where there is no table yet, there is nothing to refuse.
+    Where there is no table yet, its folder is tried.
 
     Raises:
         ModelMismatchError: the table's vectors come from another model.
@@ -150,6 +151,7 @@ async def check_model(settings: StoreSettings, model: str, pretrained: str) -> N
         StoreDamagedError: files of it are damaged or missing.
     """
     try:
+        await asyncio.to_thread(check_folder, settings)
         connection = await connect(settings)
         name = await current_table(connection)
         if name is None:

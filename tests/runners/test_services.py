@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runners.clip import ClipEmbedder
+from runners.clip import ClipEmbedder, each_alone
 from runners.clip_model import ClipModel
-from runners.errors import WeightsMissingError
+from runners.errors import ModelOutputError, WeightsMissingError
 from runners.schemas import ClipInfo, YoloInfo, unpack_detections
 from runners.serving import MAX_BATCH_SIZE, one_each
 from runners.settings import ModelSettings
@@ -104,3 +104,17 @@ def test_a_result_of_another_length_than_its_batch_is_an_error() -> None:
     assert one_each([1, 2], 2) == [1, 2]
     with pytest.raises(RuntimeError, match="1 results for 2 items"):
         one_each([1], 2)
+
+
+def test_an_item_without_an_embedding_fails_alone() -> None:
+    def encode(items: Any) -> Any:
+        if "bad" in items:
+            raise ModelOutputError("not finite")
+        return np.array([[len(item), 1] for item in items], np.float32)
+
+    rows = each_alone(encode, ["a", "bad", "abc"])
+    assert rows[[0, 2]].tolist() == [[1, 1], [3, 1]]
+    assert np.isnan(rows[1]).all()
+    for hopeless in (["bad"], ["bad", "bad"]):
+        with pytest.raises(ModelOutputError):
+            each_alone(encode, hopeless)

@@ -1,0 +1,134 @@
+"""What the service needs of the machine: a port, memory, file descriptors, libraries."""
+
+import contextlib
+import errno
+import resource
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+LEAST_MEMORY_BYTES = 1 << 30
+"""Two processes with torch and one with Arrow take about this much before the first request."""
+
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_MEMORY = Path("/proc/meminfo")
+
+_WANTED_DESCRIPTORS = 65_536
+_OWN_DESCRIPTORS = 256
+"""Libraries, logs, the table's files and the connections to the models."""
+
+_PILLOW_LIBRARIES = {"jpg": "JPEG", "zlib": "PNG", "webp": "WebP"}
+
+
+class MachineError(Exception):
+    """The service cannot run here; the message is one line."""
+
+
+def check_port() -> None:
+    """Refuse a port that cannot be listened on; outside of `bentoml serve` there is none to check.
+
+    Raises:
+        MachineError: it is taken, or not allowed, or the address is not this machine's.
+    """
+    context = click.get_current_context(silent=True)
+    asked = context.params if context is not None else {}
+    host, port = asked.get("host"), asked.get("port")
+    if isinstance(host, str) and isinstance(port, int):
+        try_to_listen(host, port)
+
+
+def try_to_listen(host: str, port: int) -> None:
+    """Listen on an address for a moment.
+
+    Raises:
+        MachineError: that is not possible.
+    """
+    if not 0 <= port < 1 << 16:  # the resolver would take it modulo that
+        raise MachineError(f"cannot listen on port {port}: a port is at most {(1 << 16) - 1}")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the supervisor does
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        raise MachineError(f"cannot listen on {host} port {port}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "another program does; stop it or choose another --port"
+    if error.errno == errno.EACCES:
+        return "not allowed; choose a --port above 1023"
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return "that is no address of this machine; choose another --host"
+    return error.strerror or str(error)
+
+
+def raise_descriptor_limit(max_in_flight: int) -> None:
+    """Allow this process, and those it starts, as many open files as it may have.
+
+    Args:
+        max_in_flight: requests at once; each has a connection, and may have a download's.
+
+    Raises:
+        MachineError: that is too few.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * max_in_flight + _OWN_DESCRIPTORS
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise MachineError(
+            f"only {hard} files may be open at once (ulimit -Hn), {needed} are needed: raise the"
+            " limit, or lower IMAGE_SEARCH_MAX_IN_FLIGHT"
+        )
+    wanted = max(needed, _WANTED_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+
+
+def check_memory(files: Iterable[Path] = (_CGROUP_LIMIT, _MEMORY)) -> None:
+    """Refuse a machine, or a container, that is obviously too small.
+
+    Raises:
+        MachineError: it has less memory than the models alone take.
+    """
+    known = [size for size in map(_memory_bytes, files) if size is not None]
+    if known and min(known) < LEAST_MEMORY_BYTES:
+        raise MachineError(
+            f"there are {min(known) >> 20} MiB of memory in all, the models alone take"
+            f" {LEAST_MEMORY_BYTES >> 20}"
+        )
+
+
+def _memory_bytes(file: Path) -> int | None:
+    """The limit of a cgroup, or the first line of /proc/meminfo; None where there is neither."""
+    try:
+        first = file.read_text().split("\n", 1)[0].split()
+        return int(first[0]) if len(first) == 1 else int(first[1]) << 10
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def check_libraries() -> None:
+    """Load what is compiled, and see that pictures can be read.
+
+    Raises:
+        MachineError: it names the library that is missing.
+    """
+    try:
+        import cv2  # noqa: F401, PLC0415 - only in the child of the supervisor
+    except ImportError as error:
+        raise MachineError(
+            f"OpenCV cannot be loaded ({error}); on Debian, install libgl1 and libglib2.0-0"
+        ) from error
+    from PIL import features  # noqa: PLC0415 - likewise
+
+    missing = [format for name, format in _PILLOW_LIBRARIES.items() if not features.check(name)]
+    if missing:
+        raise MachineError(
+            f"this Pillow cannot read {' or '.join(missing)}; install the one of requirements.lock"
+        )

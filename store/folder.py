@@ -1,0 +1,67 @@
+"""Is the store's folder such that a table can be kept in it? Tried before anything is served."""
+
+import fcntl
+import logging
+import tempfile
+from pathlib import Path
+
+from store.durable import sync_to_disk
+from store.errors import StoreOpenError
+from store.faults import FULL
+from store.lock import is_local
+from store.settings import StoreSettings
+from store.space import has_room
+
+logger = logging.getLogger(__name__)
+
+_PROBE_BYTES = 1 << 20
+
+
+def check_folder(settings: StoreSettings) -> None:
+    """Makes the folder if need be, writes a file in it, locks it, and waits for the disk. Blocks.
+
+    Raises:
+        StoreOpenError: something of that fails; it says what.
+    """
+    if not is_local(settings.store_uri):
+        return
+    folder = Path(settings.store_uri)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
+            _lock(probe.fileno())
+        if settings.store_sync:
+            _sync(folder)
+    except OSError as error:
+        said = "is full" if error.errno in FULL else f"cannot be written ({error.strerror})"
+        raise StoreOpenError(
+            f"IMAGE_SEARCH_STORE_URI: the folder's disk {said}", repr(error)
+        ) from error
+    if not has_room(folder):
+        logger.warning(
+            "the index's disk is nearly full: images cannot be added until there is room"
+        )
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise StoreOpenError(
+            "IMAGE_SEARCH_STORE_URI: the folder's file system has no locks (flock), without which"
+            " writers would damage the table",
+            repr(error),
+        ) from error
+
+
+def _sync(folder: Path) -> None:
+    try:
+        sync_to_disk(folder)
+    except OSError as error:
+        raise StoreOpenError(
+            "IMAGE_SEARCH_STORE_URI: the folder's file system cannot be told to write everything"
+            " down (syncfs); IMAGE_SEARCH_STORE_SYNC=false does without",
+            repr(error),
+        ) from error
