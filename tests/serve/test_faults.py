@@ -1,6 +1,7 @@
 """The real service on a disk that fills up, becomes read-only, or loses files."""
 
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,8 +113,6 @@ def test_a_read_only_disk(
 
 
 def _set_immutable(folder: Path, how: str) -> bool:
-    import subprocess
-
     done = subprocess.run(["chattr", how, str(folder)], check=False, capture_output=True)
     return done.returncode == 0
 

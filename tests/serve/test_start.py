@@ -1,6 +1,7 @@
 """A start that cannot work ends with one line that says why; a Bento serves from anywhere."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,7 @@ from demo.server import PictureServer
 from tests.serve.conftest import environment, poster
 
 
-def _failing_start(settings: dict[str, str], status: int = 1) -> str:
-    port = str(free_port())
+def _failing_start(settings: dict[str, str], status: int = 1, port: int = 0) -> str:
     done = subprocess.run(
         [
             sys.executable,
@@ -25,7 +25,7 @@ def _failing_start(settings: dict[str, str], status: int = 1) -> str:
             "--host",
             "127.0.0.1",
             "--port",
-            port,
+            str(port or free_port()),
         ],
         env={**os.environ, "BENTOML_DO_NOT_TRACK": "True", **settings},
         capture_output=True,
@@ -68,6 +68,16 @@ def test_a_tag_that_cannot_be_downloaded(tmp_path: Path) -> None:
     )
     for part in ("laion2b_s34b_b79k", "path of a checkpoint", "IMAGE_SEARCH_MODELS=demo"):
         assert part in line
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = int(other.getsockname()[1])
+        line = _failing_start(environment(tmp_path), port=port)
+    assert f"cannot listen on 127.0.0.1 port {port}" in line
+    assert not (tmp_path / "index").exists()
 
 
 def test_weights_of_another_architecture_end_the_service(tmp_path: Path) -> None:
