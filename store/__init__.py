@@ -4,9 +4,11 @@
 - Metadata: `metadata` (keys to columns), `values` (types), `rows` (to Arrow and back).
 - Filters: `filters`, `predicates`, `literals`.
 - Searching: `search`, `view`, `nearest`, `newest`, `fusion`, `cutoff`, `fetching`, `sampling`.
-- Writing: `writer` (group commit), `operations`, `plan`, `commit`, `lock`, `durable`.
+- Writing: `writer` (group commit), `operations`, `plan`, `commit`, `lock`, `durable`, `space`.
+- What goes wrong: `faults` (LanceDB's words to errors), `folder`, `acknowledged`, `damage`,
+  `integrity` (asked at opening), `repair`.
 - Upkeep: `upkeep` (when), `chores` (what), `compaction`, `vector_index`, `scalar_indexes`,
   `folding`, `retention`, `recall`, `reports`; `state` describes the table.
-- The table itself: `engine` (LanceDB), `tables` (which one), `versions` (going back).
+- The table itself: `engine` (LanceDB), `dataset` (pylance), `tables` (which one), `versions` (going back).
 - Another model: `reembed`, `rebuild`, `differences`, `carrying`, `switching`, `kept`, `attempts`.
 """

@@ -13,6 +13,7 @@ from store.errors import (
     StoreFault,
     StoreFullError,
     StoreMovedError,
+    StoreReadError,
     StoreReadOnlyError,
 )
 from store.lock import is_local
@@ -48,7 +49,7 @@ def fault_of(error: BaseException, otherwise: StoreFault, *, uri: str, table: st
     number, detail = _number(error), repr(error)
     if number in FULL:
         return StoreFullError(detail)
-    if number in READ_ONLY:
+    if number in READ_ONLY and not isinstance(otherwise, StoreReadError):
         return StoreReadOnlyError(detail)
     if _is_gone(table, error) and _has_successor(uri, table):
         return StoreMovedError()

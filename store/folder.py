@@ -35,10 +35,10 @@ def check_folder(settings: StoreSettings) -> None:
         if settings.store_sync:
             _sync(folder)
     except OSError as error:
-        said = "is full" if error.errno in FULL else f"cannot be written ({error.strerror})"
-        raise StoreOpenError(
-            f"IMAGE_SEARCH_STORE_URI: the folder's disk {said}", repr(error)
-        ) from error
+        said = (
+            "disk is full" if error.errno in FULL else f"place cannot be written: {error.strerror}"
+        )
+        raise StoreOpenError(f"IMAGE_SEARCH_STORE_URI: the folder's {said}", str(folder)) from error
     if not has_room(folder):
         logger.warning(
             "the index's disk is nearly full: images cannot be added until there is room"
