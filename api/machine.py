@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
+from bentoml._internal.configuration.containers import BentoMLContainer
 
 LEAST_MEMORY_BYTES = 1 << 30
 """Two processes with torch and one with Arrow take about this much before the first request."""
@@ -34,9 +35,9 @@ def check_port() -> None:
     """
     context = click.get_current_context(silent=True)
     asked = context.params if context is not None else {}
-    host, port = asked.get("host"), asked.get("port")
-    if isinstance(host, str) and isinstance(port, int):
-        try_to_listen(host, port)
+    if "port" in asked:
+        host = asked.get("host") or BentoMLContainer.http.host.get()
+        try_to_listen(host, asked["port"] or BentoMLContainer.http.port.get())
 
 
 def try_to_listen(host: str, port: int) -> None:

@@ -9,6 +9,7 @@
   `integrity` (asked at opening), `repair`.
 - Upkeep: `upkeep` (when), `chores` (what), `compaction`, `vector_index`, `scalar_indexes`,
   `folding`, `retention`, `recall`, `reports`; `state` describes the table.
-- The table itself: `engine` (LanceDB), `dataset` (pylance), `tables` (which one), `versions` (going back).
+- The table itself: `engine` (LanceDB), `dataset` (pylance), `tables` (which one), `versions`
+  (going back).
 - Another model: `reembed`, `rebuild`, `differences`, `carrying`, `switching`, `kept`, `attempts`.
 """

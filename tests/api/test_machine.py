@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from api.machine import (
     MachineError,
     check_libraries,
     check_memory,
+    check_port,
     raise_descriptor_limit,
     try_to_listen,
 )
@@ -26,6 +28,17 @@ def test_a_port_that_is_taken_is_refused() -> None:
             try_to_listen("127.0.0.1", port)
     try_to_listen("127.0.0.1", port)
     try_to_listen("127.0.0.1", port)  # it let go of it
+
+
+def test_the_port_is_the_one_that_serving_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr("api.machine.try_to_listen", lambda *address: asked.append(address))
+    check_port()
+    for host, port in (("127.0.0.1", 1234), (None, None)):
+        with click.Context(click.Command("serve")) as context:
+            context.params = {"host": host, "port": port}
+            check_port()
+    assert asked == [("127.0.0.1", 1234), ("0.0.0.0", 3000)]
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
