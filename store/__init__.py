@@ -8,7 +8,8 @@
 - What goes wrong: `faults` (LanceDB's words to errors), `folder`, `acknowledged`, `damage`,
   `integrity` (asked at opening), `repair`.
 - Upkeep: `upkeep` (when), `chores` (what), `compaction`, `vector_index`, `scalar_indexes`,
-  `folding`, `retention`, `recall`, `reports`; `state` describes the table.
+  `folding`, `retention`, `recall`, `reports`; `state` describes the table, and an `observer` is
+  told of commits and upkeep.
 - The table itself: `engine` (LanceDB), `dataset` (pylance), `tables` (which one), `versions`
   (going back).
 - Another model: `reembed`, `rebuild`, `differences`, `carrying`, `switching`, `kept`, `attempts`.

@@ -12,6 +12,7 @@ from store.engine import connect, open_fault, open_table
 from store.errors import StoreError, StoreWriteError
 from store.faults import fault_of
 from store.lock import is_local, table_lock
+from store.observer import Observer
 from store.operations import Delete, DeleteMatching, Patch, Restore, Upsert
 from store.reader import Reader, refuse_empty
 from store.rows import check_url, check_vector
@@ -49,6 +50,7 @@ class ImageIndex(Reader):
         tables: tuple["AsyncTable", "AsyncTable"],
         identity: ModelIdentity,
         settings: StoreSettings,
+        observer: Observer | None,
     ) -> None:
         table, kept = tables
         super().__init__(table, identity, settings.store_uri)
@@ -58,18 +60,26 @@ class ImageIndex(Reader):
         acknowledged = None
         if folder is not None and settings.store_sync:  # else a power cut may lose what it says
             acknowledged = Acknowledged(folder, table.name)
-        self._upkeep = Upkeep(kept, settings)
+        self._upkeep = Upkeep(kept, settings, observer)
         self._writer = Writer(
             Committer(table, locked=folder is not None, acknowledged=acknowledged),
             table_lock(settings.store_uri, f"{table.name}.write"),
             settings,
             folder=folder,
-            committed=self._upkeep.committed,
+            committed=self._committed,
         )
+        self._observer = observer or Observer()
 
     @classmethod
-    async def open(cls, settings: StoreSettings, identity: ModelIdentity) -> Self:
+    async def open(
+        cls, settings: StoreSettings, identity: ModelIdentity, observer: Observer | None = None
+    ) -> Self:
         """Opens the table, or makes it where there is none.
+
+        Args:
+            settings: where it is, and how it is kept.
+            identity: of the model that makes its vectors.
+            observer: is told of commits and upkeep.
 
         Raises:
             ModelMismatchError: the table's vectors come from another model.
@@ -81,7 +91,7 @@ class ImageIndex(Reader):
                 table = await open_table(connection, identity)
                 # Upkeep has a handle of its own: what it does to it, no request sees.
                 kept = await connection.open_table(table.name)
-                return cls(connection, (table, kept), identity, settings)
+                return cls(connection, (table, kept), identity, settings, observer)
             except BaseException:
                 connection.close()
                 raise
@@ -216,6 +226,10 @@ class ImageIndex(Reader):
             upkeep_runs=self._upkeep.runs,
             upkeep_failures=self._upkeep.failures,
         )
+
+    def _committed(self, operations: int, seconds: float) -> None:
+        self._upkeep.committed()
+        self._observer.committed(operations, seconds)
 
     async def close(self) -> None:
         """Writes what waits and closes the table. A second call does nothing more."""

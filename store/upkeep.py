@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from store.chores import Chores
 from store.lock import table_lock
+from store.observer import Observer
 from store.reports import read_report, write_report
 from store.schemas import UpkeepReport
 from store.settings import StoreSettings
@@ -41,10 +42,14 @@ class Upkeep:
     Args:
         table: a handle of its own.
         settings: when and how.
+        observer: is told of each round, for metrics.
     """
 
-    def __init__(self, table: "AsyncTable", settings: StoreSettings) -> None:
+    def __init__(
+        self, table: "AsyncTable", settings: StoreSettings, observer: Observer | None = None
+    ) -> None:
         self._settings = settings
+        self._observer = observer or Observer()
         self._chores = Chores(table, settings)
         self._place = settings.store_uri, table.name
         self._lock = table_lock(settings.store_uri, f"{table.name}.upkeep")
@@ -136,11 +141,13 @@ class Upkeep:
         return await self._report(began, did, failed)
 
     async def _report(self, began: float, did: list[str], failed: list[str]) -> UpkeepReport:
+        seconds = time.monotonic() - began
         self.runs += not failed
         self.failures += bool(failed)
+        self._observer.kept_up(seconds)
         before = await self.latest()
         recall = self._chores.recall
         if recall is None and before is not None:
             recall = before.recall
         result = f"failed: {', '.join(failed)}; the log has the details" if failed else "ok"
-        return UpkeepReport(datetime.now(UTC), time.monotonic() - began, result, did, recall)
+        return UpkeepReport(datetime.now(UTC), seconds, result, did, recall)

@@ -59,7 +59,8 @@ class Writer:
         settings: how much waits, and how much goes into a commit.
         folder: the store's, whose file system is written down before a group is answered, where the
             settings say so, and where adds stop before it is full; None on an object store.
-        committed: called after each group, for upkeep.
+        committed: called after each group, with its operations and its seconds; for upkeep and
+            whoever looks on.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Writer:
         settings: StoreSettings,
         *,
         folder: Path | None,
-        committed: Callable[[], None],
+        committed: Callable[[int, float], None],
     ) -> None:
         self._committer = committer
         self._lock = lock
@@ -174,12 +175,13 @@ class Writer:
             _deliver(answer, result)
 
     async def _written(self, group: Group[_Answer]) -> list[_Result]:
+        began = time.monotonic()
         async with self._lock.held():
             results = await self._in_time(group)
             await self._committer.acknowledge()
         if self._folder is not None and self._sync:
             await asyncio.to_thread(sync_to_disk, self._folder)
-        self._committed()
+        self._committed(len(results), time.monotonic() - began)
         return results
 
     async def _in_time(self, group: Group[_Answer]) -> list[_Result]:

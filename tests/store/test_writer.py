@@ -59,7 +59,7 @@ def writer_of(committer: FakeCommitter, **settings: int) -> Writer:
         NoLock(),
         StoreSettings(**settings),  # type: ignore[arg-type] # integers, all of them
         folder=None,
-        committed=lambda: None,
+        committed=lambda *_: None,
     )
 
 
