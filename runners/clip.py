@@ -8,6 +8,7 @@ import bentoml
 import numpy as np
 
 from runners.errors import ModelOutputError
+from runners.measures import BatchMeasures
 from runners.schemas import Embeddings
 from runners.serving import SERVICE_OPTIONS, batched, begin_worker, load_or_end, one_each, unbatched
 from runners.settings import ModelSettings
@@ -24,6 +25,7 @@ class ClipEmbedder:
 
     def __init__(self) -> None:
         begin_worker()
+        self._measures = BatchMeasures("ClipEmbedder")
         self._model = load_or_end(self._load)
         _log.info("CLIP is ready: %s", self._model.info.identity)
 
@@ -45,7 +47,8 @@ class ClipEmbedder:
         Returns:
             float32 [n, dim], unit length, in the order of `pixels`; NaN where the model fails.
         """
-        return one_each(each_alone(self._model.encode_images, pixels), len(pixels))
+        with self._measures.batch("encode_images"):
+            return one_each(each_alone(self._model.encode_images, pixels), len(pixels))
 
     @batched
     def encode_texts(self, texts: list[str]) -> np.ndarray:
@@ -57,7 +60,8 @@ class ClipEmbedder:
         Returns:
             float32 [n, dim], unit length, in the order of `texts`; NaN where the model fails.
         """
-        return one_each(each_alone(self._model.encode_texts, texts), len(texts))
+        with self._measures.batch("encode_texts"):
+            return one_each(each_alone(self._model.encode_texts, texts), len(texts))
 
     @unbatched
     def describe(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import bentoml
 import numpy as np
 
+from runners.measures import BatchMeasures
 from runners.schemas import pack_detections
 from runners.serving import SERVICE_OPTIONS, batched, begin_worker, load_or_end, one_each, unbatched
 from runners.settings import ModelSettings
@@ -22,6 +23,7 @@ class YoloDetector:
 
     def __init__(self) -> None:
         begin_worker()
+        self._measures = BatchMeasures("YoloDetector")
         self._model = load_or_end(self._load)
         _log.info("YOLO is ready: %s", self._model.info.weights)
 
@@ -45,7 +47,8 @@ class YoloDetector:
             n arrays float32 [k, 6] for `runners.schemas.unpack_detections`, in the order of
             `pictures`, in pixels of the letterboxed picture.
         """
-        found = one_each(self._model.detect(pictures), len(pictures))
+        with self._measures.batch("detect"):
+            found = one_each(self._model.detect(pictures), len(pictures))
         return [pack_detections(detections) for detections in found]
 
     @unbatched
