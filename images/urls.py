@@ -83,8 +83,9 @@ def check_chars(text: str) -> None:
 def _read(url: str) -> WebUrl:
     try:
         parsed = parse_url(url)
-    except LocationParseError as error:
-        raise UrlError("the URL has an invalid host name or port", str(error)) from None
+    except LocationParseError:
+        # Its words quote what should be host and port, and may be half of a password.
+        raise UrlError("the URL has an invalid host name or port") from None
     if parsed.port == 0:
         raise UrlError("the URL's port must be between 1 and 65535")
     scheme = str(parsed.scheme)

@@ -133,6 +133,7 @@ def _load_checkpoint(path: Path, source: WeightsSource) -> Any:
     from ultralytics.nn.tasks import torch_safe_load  # noqa: PLC0415 - likewise
     from ultralytics.utils.checks import check_yolov5u_filename  # noqa: PLC0415 - likewise
 
+    yolo_weights.join_log()
     if path.suffix != ".pt":
         raise WeightsInvalidError(f"{source.label}: YOLO weights are a .pt file of ultralytics")
     if "'" in str(path) or check_yolov5u_filename(str(path), verbose=False) != str(path):

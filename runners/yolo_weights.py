@@ -31,6 +31,16 @@ def tame_ultralytics(cache_dir: Path) -> None:
     os.environ.setdefault("YOLO_CONFIG_DIR", str(cache_dir))
 
 
+def join_log() -> None:
+    """Let ultralytics log like everything else here; call this after importing it.
+
+    It has a handler of its own, which writes plain text (8.4 `utils.set_logging`).
+    """
+    logger = logging.getLogger("ultralytics")
+    logger.handlers.clear()
+    logger.propagate = True
+
+
 def fetch(source: WeightsSource, cache_dir: Path, patience_s: float = PATIENCE_S) -> Path:
     """Path of a published checkpoint, downloaded into `cache_dir` if need be.
 

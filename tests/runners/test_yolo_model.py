@@ -131,6 +131,17 @@ def test_info_says_what_was_loaded(settings: Settings, make_yolo: Callable[[str]
     assert YoloInfo.from_dict(info.to_dict()) == info
 
 
+def test_what_ultralytics_logs_goes_where_everything_goes(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    from ultralytics.utils import LOGGER
+
+    YoloModel.load(settings())
+    assert not LOGGER.handlers
+    LOGGER.error("said by ultralytics")
+    assert "said by ultralytics" in caplog.text
+
+
 def test_detections_survive_packing() -> None:
     found = [Detection((1.5, 2.0, 30.0, 40.25), 0.5, 1, "b")]
     assert unpack_detections(pack_detections(found), ("a", "b")) == found
