@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -40,6 +40,10 @@ class ApiSettings(BaseSettings):
         default=frozenset(),
         description="Comma-separated origins, such as `https://shop.example`, whose web pages may "
         "call the API from a browser; `*` for all.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        description="`text` for people, or `json`: one JSON object per line of the log.",
     )
     api_workers: int = Field(
         default=1,

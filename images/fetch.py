@@ -183,8 +183,8 @@ def _next_url(url: str, location: str) -> WebUrl:
         return check_url(urljoin(url, target))
     except UrlError as error:
         raise UrlError(f"the server redirects, but {error}", error.detail) from None
-    except ValueError as error:
-        raise UrlError("the server redirects to a malformed URL", str(error)) from None
+    except ValueError:  # its words may quote credentials
+        raise UrlError("the server redirects to a malformed URL") from None
 
 
 def _check_head(answer: Answer, limit_bytes: int) -> None:
