@@ -22,9 +22,9 @@ from api.detecting import detect
 from api.encoding import listed
 from api.front import put_in_front
 from api.headers import DOCS_PAGE
+from api.logs import configure_logs
 from api.measures import Measures
 from api.memory import return_freed_memory
-from api.metric_files import reserve_metric_files
 from api.models import answering
 from api.mounted import JsonRefusals
 from api.openapi import document
@@ -38,6 +38,7 @@ from api.replies import (
     RestoreAnswer,
     SearchAnswer,
 )
+from api.request_id import current_request_id
 from api.schemas import (
     AddManyRequest,
     AddRequest,
@@ -60,7 +61,7 @@ try:
     settings = Settings.from_environment()
 except SettingsError as error:
     sys.exit(f"image-search cannot start: {error}")
-reserve_metric_files()
+configure_logs(settings.api.log_format, settings.api.api_keys, current_request_id)
 
 # Of the time for a request: the rest is for telling which of its images are done.
 BATCH_SHARE = 0.9
@@ -93,7 +94,13 @@ pages = Starlette(
 
 
 @bentoml.asgi_app(pages, path="/")
-@bentoml.service(name="ImageSearch", workers=settings.api.api_workers, traffic={"timeout": 900})
+@bentoml.service(
+    name="ImageSearch",
+    workers=settings.api.api_workers,
+    traffic={"timeout": 900},
+    # What a client says of its type does not belong into the log.
+    logging={"access": {"request_content_type": False}},
+)
 class ImageSearch:
     """Search images by picture, by metadata or by text, and find the objects in them."""
 
@@ -104,7 +111,7 @@ class ImageSearch:
         return_freed_memory()
         pages.state.service = self
         self.request_timeout_s = settings.api.request_timeout_s
-        self._measures = Measures()
+        self._measures = Measures(settings)
 
     @bentoml.on_deployment
     @staticmethod
@@ -128,7 +135,7 @@ class ImageSearch:
         return backend
 
     async def _measure(self) -> None:
-        await self._measures.keep((await self.backend()).index)
+        await self._measures.keep(await self.backend(), self.__is_ready__)
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
@@ -151,10 +158,6 @@ class ImageSearch:
         """The rooms, once they are ready."""
         return await asyncio.shield(self._opening)
 
-    def count_error(self, route: str, code: str) -> None:
-        """Count an answer that was an error."""
-        self._measures.count_error(route, code)
-
     @bentoml.api(input_spec=AddRequest, output_spec=AddAnswer)
     @answered
     async def post_image_to_index(self, request: AddRequest) -> Response:
@@ -172,7 +175,7 @@ class ImageSearch:
         """Add up to 256 images; one that cannot be added fails alone."""
         await self.backend()
         within_s = BATCH_SHARE * self.request_timeout_s
-        report = partial(reported, self, "post_images_to_index")
+        report = partial(reported, "post_images_to_index")
         results = await self._adder.add_many(request, within_s, report)
         return JSONResponse({"results": results})
 
@@ -209,7 +212,7 @@ class ImageSearch:
 
     async def _search(self, request: SearchRequest) -> Response:
         backend = await self.backend()
-        hits = await backend.index.search(await query_of(backend, request))
+        hits = await backend.search(await query_of(backend, request))
         return await listed("results", map(result_of, hits))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.errors import DeadlineError, Problem, RequestError
 from api.schemas import AddManyRequest, AddRequest
+from api.tracing import span
 from store.errors import StoreFault
 from store.schemas import Hit, NewImage, Upserted, image_id
 
@@ -101,7 +102,8 @@ class Adder:
             return await self._written(image)
 
     async def _written(self, image: NewImage) -> dict[str, Any]:
-        added = await self._backend.index.upsert(image)
+        with span("commit"):
+            added = await self._backend.index.upsert(image)
         if added.skipped:
             return _answer(added, [])
         try:

@@ -10,6 +10,8 @@ from starlette.responses import JSONResponse, Response
 
 from api.errors import Problem, RequestError, problem_of
 from api.inputs import JsonInput
+from api.instruments import count_problem
+from images.errors import ImageError
 
 if TYPE_CHECKING:
     from api.backend import Backend  # heavy: only in a worker
@@ -25,10 +27,6 @@ class Framed(Protocol):
 
     async def backend(self) -> "Backend":
         """The rooms, once they are ready."""
-        ...
-
-    def count_error(self, route: str, code: str) -> None:
-        """Count an answer that is an error."""
         ...
 
 
@@ -50,21 +48,24 @@ def answered(
             async with asyncio.timeout(service.request_timeout_s):
                 return await route(service, _accepted(request))
         except Exception as error:  # the one place where errors end
-            problem = reported(service, route.__name__, error)
+            problem = reported(route.__name__, error)
             return JSONResponse(problem.document(), status_code=problem.status)
 
     return framed
 
 
-def reported(service: Framed, route: str, error: Exception) -> Problem:
+def reported(route: str, error: Exception) -> Problem:
     """Log and count an error, and say how it goes out."""
     problem = problem_of(error)
-    service.count_error(route, problem.code)
-    detail = getattr(error, "detail", None)
+    count_problem(route, problem)
+    detail = getattr(error, "detail", None) or "-"
+    fields = {"operation": route, "code": problem.code}
     if problem.ours:
-        logger.error("%s failed: %s (%s)", route, error, detail, exc_info=error)
+        logger.error("%s failed: %s (%s)", route, error, detail, exc_info=error, extra=fields)
     else:
-        logger.info("%s refused: %s (%s)", route, problem.message, detail)
+        # Other messages may repeat what the client sent.
+        reason = problem.message if isinstance(error, ImageError) else problem.code
+        logger.info("%s refused: %s (%s)", route, reason, detail, extra=fields)
     return problem
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.errors import ModelUnavailableError
+from api.instruments import SEARCH, IndexObserver
 from api.models import Models
 from api.pictures import Pictures
 from api.settings import Settings
@@ -20,7 +21,7 @@ from runners.schemas import unpack_detections
 from runners.serving import end_service
 from store.errors import ModelMismatchError, StoreError
 from store.index import ImageIndex
-from store.schemas import ModelIdentity
+from store.schemas import Hit, ModelIdentity, SearchQuery
 
 logger = logging.getLogger("bentoml.image_search")
 RETRY_S = 5.0
@@ -55,7 +56,7 @@ class Backend:
         identity = ModelIdentity(clip.model, clip.pretrained, clip.dim)
         while True:
             try:
-                index = await ImageIndex.open(settings.store, identity)
+                index = await ImageIndex.open(settings.store, identity, IndexObserver())
             except ModelMismatchError as error:
                 end_service(str(error))
             except StoreError as error:
@@ -93,6 +94,15 @@ class Backend:
             ModelUnavailableError: the embedder does not answer.
         """
         return _embedding(await self._models.encode_text.one(text))
+
+    async def search(self, query: SearchQuery) -> list[Hit]:
+        """What the index finds, best first.
+
+        Raises:
+            StoreError: the query cannot be answered.
+        """
+        with SEARCH():
+            return await self.index.search(query)
 
     @asynccontextmanager
     async def detected(

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from api.instruments import DECODE_MEMORY, MEMORY_QUEUE
+
 
 class Room:
     """Part of a budget that is held.
@@ -45,11 +47,13 @@ class MemoryBudget:
     async def held(self, wanted_bytes: int) -> AsyncIterator[Room]:
         """Wait for room, and hold it until the block ends."""
         wanted = min(wanted_bytes, self._all)
-        async with self._line:  # a large one is not overtaken for ever by small ones
-            while self.free_bytes < wanted:
-                self._returned.clear()
-                await self._returned.wait()
-            self.free_bytes -= wanted
+        with MEMORY_QUEUE.wait():
+            async with self._line:  # a large one is not overtaken for ever by small ones
+                while self.free_bytes < wanted:
+                    self._returned.clear()
+                    await self._returned.wait()
+                self.free_bytes -= wanted
+        DECODE_MEMORY.inc(wanted)
         room = Room(self, wanted)
         try:
             yield room
@@ -58,5 +62,6 @@ class MemoryBudget:
 
     def give_back(self, spare_bytes: int) -> None:
         """Make room for the next; `Room` calls this."""
+        DECODE_MEMORY.dec(spare_bytes)
         self.free_bytes += spare_bytes
         self._returned.set()

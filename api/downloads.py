@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
+from api.instruments import DOWNLOAD, DOWNLOAD_QUEUE, DOWNLOADED_BYTES
 from api.slots import Slot, Slots
 from images.connections import KEEP_S
 from images.errors import UnreachableError
@@ -70,14 +71,20 @@ class Downloads:
 
     async def _followed(self, download: Download) -> tuple[Slot, bytes]:
         """Make hop after hop; the slot that is left has its place alone."""
-        slot = await self._slots.take(_host(download))
-        while (data := await self._hop(download, slot)) is None:
-            if slot.host != _host(download):
-                self._slots.end(slot)
-                slot = await self._slots.take(_host(download))
+        slot = await self._taken(download)
+        with DOWNLOAD():
+            while (data := await self._hop(download, slot)) is None:
+                if slot.host != _host(download):
+                    self._slots.end(slot)
+                    slot = await self._taken(download)
+        DOWNLOADED_BYTES.inc(len(data))
         self._slots.end_share(slot)
         self._sweep_later()
         return slot, data
+
+    async def _taken(self, download: Download) -> Slot:
+        with DOWNLOAD_QUEUE.wait():
+            return await self._slots.take(_host(download))
 
     async def _hop(self, download: Download, slot: Slot) -> bytes | None:
         """Run a hop in a thread; unless it goes well, the slot is given back."""

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from images.errors import ImageError
+from images.room import MoreRoomError
 from store.errors import StoreError, StoreFault
 
 
@@ -135,7 +136,22 @@ class Problem:
         return {"message": self.message, "code": self.code}
 
 
+CANCELLED = "cancelled"
+"""The outcome of work that nobody waits for any more; no answer has this code."""
+
+LARGE = "large"
+"""The outcome of a decoding that is to be repeated with more memory."""
+
 _OURS = (ModelUnavailableError, DeadlineError, NotReadyError)
+
+
+_FAULTS: tuple[type[ApiError | StoreError], ...] = (
+    *_OURS,
+    StoreFault,
+    *StoreFault.__subclasses__(),
+)
+FAULT_CODES = (*(one.code for one in _FAULTS), "internal")
+"""The codes of what is not the client's fault."""
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -149,3 +165,10 @@ def problem_of(error: BaseException) -> Problem:
     if isinstance(error, asyncio.TimeoutError):
         return Problem(400, DeadlineError.code, "the request took too long; try again", ours=True)
     return Problem(400, "internal", "internal error; the server's log has the details", ours=True)
+
+
+def outcome_of(error: BaseException) -> str:
+    """How work ended that raised this, in one word for metrics and traces."""
+    if isinstance(error, asyncio.CancelledError):
+        return CANCELLED
+    return LARGE if isinstance(error, MoreRoomError) else problem_of(error).code

@@ -7,7 +7,6 @@ busy or locked service as alive; `/heartbeat` and `/metrics` pass when the servi
 import hashlib
 import hmac
 import logging
-from collections import Counter
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.attended import attend
 from api.bodies import Bodies, ClientGoneError, answer_unread
 from api.errors import EncodedBodyError, NotJsonError, RequestError, problem_of
+from api.instruments import ABANDONED, REFUSALS, REQUESTS_IN_FLIGHT
 
 logger = logging.getLogger("bentoml.image_search")
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
@@ -28,10 +28,6 @@ RETRY_AFTER_S = 1
 MAX_WORKING_BYTES = 64 << 20
 _GUESSED_CHARS = 16
 
-ENDED: Counter[str] = Counter()
-"""Requests of this process that never came to a route's answer, by reason: the code of the answer
-that they got, or `client_gone`. For the metrics to read."""
-
 
 class Refusal:
     """An answer that is counted, to a request whose body is not read.
@@ -42,12 +38,12 @@ class Refusal:
     """
 
     def __init__(self, code: str, answer: JSONResponse) -> None:
-        self._code = code
+        self._count = REFUSALS.labels(code)
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count and answer."""
-        ENDED[self._code] += 1
+        self._count.inc()
         await answer_unread(self._answer, scope, receive, send)
 
 
@@ -105,7 +101,7 @@ class Gate:
             try:
                 await self._work(scope, receive, send)
             except ClientGoneError:
-                ENDED["client_gone"] += 1
+                ABANDONED.inc()
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         """What its headers alone are refused for."""
@@ -134,7 +130,8 @@ class Gate:
         self._room -= 1
         self._bytes -= len(body)
         try:
-            await attend(self._app, body, scope, receive, send)
+            with REQUESTS_IN_FLIGHT.track_inprogress():
+                await attend(self._app, body, scope, receive, send)
         finally:
             self._room += 1
             self._bytes += len(body)

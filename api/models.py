@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.errors import ModelUnavailableError
+from api.instruments import Queue, model_calls
 from runners.schemas import ClipInfo, YoloInfo
 from runners.serving import MAX_BATCH_SIZE
 
@@ -50,6 +51,7 @@ class ModelCall:
         self._method = functools.partial(client.to_async.call, method)
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._calls: set[asyncio.Task[Any]] = set()
+        self._queue, self._call = Queue(method), model_calls(method)
 
     async def one(self, item: NDArray[np.uint8] | str) -> Any:
         """Send a batch of one and return its one result.
@@ -62,7 +64,8 @@ class ModelCall:
             ModelUnavailableError: the service is gone, failed or does not answer.
         """
         batch = item[None] if isinstance(item, np.ndarray) else [item]
-        await self._slots.acquire()
+        with self._queue.wait():
+            await self._slots.acquire()
         call = asyncio.create_task(self._repeated(batch))
         self._calls.add(call)  # the event loop keeps no task alive
         call.add_done_callback(self._ended)
@@ -78,11 +81,13 @@ class ModelCall:
             call.exception()  # where nobody waits any more, nobody misses it
 
     async def _repeated(self, batch: Any) -> Any:
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                return await self._attempts(batch)
-        except TimeoutError as error:
-            raise ModelUnavailableError("the model service does not answer; try again") from error
+        with self._call():
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    return await self._attempts(batch)
+            except TimeoutError as error:
+                message = "the model service does not answer; try again"
+                raise ModelUnavailableError(message) from error
 
     async def _attempts(self, batch: Any) -> Any:
         for pause_s in _PAUSES_S:

@@ -1,9 +1,10 @@
 """A repair of BentoML's middlewares: what a stranger puts into a path must not stay here.
 
 They count each path as a metric of its own and log it decoded: made-up paths would fill memory and
-`/metrics` for ever, and one with a line break forges a line of the log. So every path that leads
-nowhere becomes the same path before they see it, and one that holds an id becomes its template
-until they have passed it on (BentoML 1.4.39, `bentoml._internal.server.http`).
+`/metrics` for ever, and one with a line break forges a line of the log. What is asked behind the
+path would stand in every trace. So every path that leads nowhere becomes the same path before they
+see it, one that holds an id becomes its template, and the query is empty until they have passed it
+on (BentoML 1.4.39, `bentoml._internal.server.http`).
 """
 
 from collections.abc import Iterable
@@ -59,15 +60,15 @@ class Shown:
 
 
 def _under(scope: Scope, name: str) -> Scope:
-    if name == scope["path"]:
+    if name == scope["path"] and not scope.get("query_string"):
         return scope
-    asked = {key: scope[key] for key in ("path", "raw_path") if key in scope}
+    asked = {key: scope[key] for key in ("path", "raw_path", "query_string") if key in scope}
     kept = {} if name == NOWHERE else {_ASKED: asked}
-    return {**scope, "path": name, "raw_path": name.encode(), **kept}
+    return {**scope, "path": name, "raw_path": name.encode(), "query_string": b"", **kept}
 
 
 class AskedPaths:
-    """Middleware: inside of BentoML's, the path is again the one that was asked for."""
+    """Middleware: inside of BentoML's, path and query are again those that were asked for."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

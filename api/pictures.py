@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from api.budget import MemoryBudget
 from api.downloads import Downloads
+from api.instruments import DECODE
 from api.settings import Settings
 from images.decoders import Decoders
 from images.fetch import Fetcher
@@ -138,7 +139,8 @@ class Pictures:
     ) -> T:
         async with AsyncExitStack() as trying:
             room = await trying.enter_async_context(self.memory.held(room_bytes))
-            result, used_bytes = await decode(data, room_bytes)
+            with DECODE():
+                result, used_bytes = await decode(data, room_bytes)
             room.shrink(used_bytes)
             held.push_async_exit(trying.pop_all())
         return result

@@ -20,6 +20,7 @@ from api.machine import (
     raise_descriptor_limit,
 )
 from api.settings import ENV_PREFIX, Settings, SettingsError
+from api.tracing import check_tracing
 from runners.errors import RunnerError
 from runners.preflight import ensure_weights
 from runners.weights import clip_source, identity_of, sha256_of, yolo_source
@@ -35,9 +36,10 @@ def prepare(settings: Settings) -> None:
         SystemExit: something is missing; it was said what, in one line.
     """
     try:
+        check_tracing()
         check_port()
         raise_descriptor_limit(settings.api.max_in_flight)
-    except MachineError as error:
+    except (SettingsError, MachineError) as error:
         raise SystemExit(_refuse(error)) from None
     _run_in_child()
     os.environ.update(_absolute_paths(settings))

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.bodies import Bodies
-from api.gate import ENDED, Gate
+from api.gate import Gate
 from tests.api.asgi import Asked
+from tests.api.metrics import rise
 
 
 class Work:
@@ -153,7 +154,7 @@ def test_a_full_service_does_not_read() -> None:
 def test_a_client_that_goes_ends_its_work() -> None:
     async def test() -> None:
         app = gate(work := Work(waits=True), room=1)
-        gone = ENDED["client_gone"]
+        gone = rise("abandoned_total")
         for method in ("POST", "GET", "POST"):
             asked = Asked(app, method=method).feed(b"{}", more=False)
             await turns()
@@ -161,19 +162,19 @@ def test_a_client_that_goes_ends_its_work() -> None:
             asked.leave()
             assert await asked.status() is None
         assert (work.started, work.cancelled) == (3, 3)
-        assert ENDED["client_gone"] == gone + 3
+        assert gone() == 3
 
     run(test())
 
 
 def test_who_goes_after_the_answer_has_it() -> None:
     async def test() -> None:
-        gone = ENDED["client_gone"]
+        gone = rise("abandoned_total")
         asked = Asked(gate(Work())).feed(b"{}", more=False)
         assert await asked.status() == 200
         asked.leave()
         await turns()
-        assert ENDED["client_gone"] == gone
+        assert gone() == 0
         assert len(asyncio.all_tasks()) == 1  # nobody watches any more
 
     run(test())
