@@ -212,8 +212,12 @@ class ImageSearch:
 
     async def _search(self, request: SearchRequest) -> Response:
         backend = await self.backend()
-        hits = await backend.search(await query_of(backend, request))
-        return await listed("results", map(result_of, hits))
+        query = await query_of(backend, request)
+
+        async def found() -> Response:
+            return await listed("results", map(result_of, await backend.search(query)))
+
+        return await backend.large_answers.made(request.limit, found)
 
 
 def _bento_service() -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from api.errors import ModelUnavailableError
 from api.instruments import SEARCH, IndexObserver
+from api.large import LargeAnswers
 from api.models import Models
 from api.pictures import Pictures
 from api.settings import Settings
@@ -35,6 +36,7 @@ class Backend:
     def __init__(self, models: Models, index: ImageIndex, pictures: Pictures) -> None:
         self.index = index
         self.pictures = pictures
+        self.large_answers = LargeAnswers()
         self._models = models
         self._watching = asyncio.create_task(end_when_stuck(index))
 

@@ -1,10 +1,12 @@
-"""How much memory pictures take at once, from their decoding to the end of their use."""
+"""How much memory work may take at once: pictures that are decoded, answers that are made."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from api.instruments import DECODE_MEMORY, MEMORY_QUEUE
+from prometheus_client import Gauge
+
+from api.instruments import Queue
 
 
 class Room:
@@ -26,42 +28,50 @@ class Room:
 
 
 class MemoryBudget:
-    """Lets pictures in, first come, first served, while there is room for them.
+    """Lets work in, first come, first served, while there is room for it.
 
-    Counting pictures would not do: a photograph of 50 megapixels takes as much memory as a
+    Counting pieces would not do: a photograph of 50 megapixels takes as much memory as a
     thousand thumbnails, of which many should be in flight for batches to form.
 
     Args:
-        size_bytes: room in all; a larger picture comes in alone.
+        size_bytes: room in all; what is larger comes in alone.
+        held: tells how much is in use.
+        queue: tells of those that wait.
 
     Attributes:
         free_bytes: what is left of it.
     """
 
-    def __init__(self, size_bytes: int) -> None:
+    def __init__(self, size_bytes: int, held: Gauge, queue: Queue) -> None:
         self._all = self.free_bytes = size_bytes
+        self._held = held
+        self._queue = queue
         self._line = asyncio.Lock()
         self._returned = asyncio.Event()
 
     @asynccontextmanager
     async def held(self, wanted_bytes: int) -> AsyncIterator[Room]:
         """Wait for room, and hold it until the block ends."""
-        wanted = min(wanted_bytes, self._all)
-        with MEMORY_QUEUE.wait():
-            async with self._line:  # a large one is not overtaken for ever by small ones
-                while self.free_bytes < wanted:
-                    self._returned.clear()
-                    await self._returned.wait()
-                self.free_bytes -= wanted
-        DECODE_MEMORY.inc(wanted)
-        room = Room(self, wanted)
+        room = await self.take(wanted_bytes)
         try:
             yield room
         finally:
             room.shrink(0)
 
+    async def take(self, wanted_bytes: int) -> Room:
+        """Wait for room; whoever takes it gives it back with `Room.shrink(0)`."""
+        wanted = min(wanted_bytes, self._all)
+        with self._queue.wait():
+            async with self._line:  # a large one is not overtaken for ever by small ones
+                while self.free_bytes < wanted:
+                    self._returned.clear()
+                    await self._returned.wait()
+                self.free_bytes -= wanted
+        self._held.inc(wanted)
+        return Room(self, wanted)
+
     def give_back(self, spare_bytes: int) -> None:
         """Make room for the next; `Room` calls this."""
-        DECODE_MEMORY.dec(spare_bytes)
+        self._held.dec(spare_bytes)
         self.free_bytes += spare_bytes
         self._returned.set()

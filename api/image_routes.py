@@ -17,8 +17,13 @@ from store.values import format_timestamp
 @answered
 async def list_images(service: Framed, request: ListRequest) -> Response:
     """The images, newest first."""
-    page = await (await service.backend()).index.images(request.limit, request.offset)
-    return await listed("images", map(_document, page.images), total=page.total)
+    backend = await service.backend()
+
+    async def listing() -> Response:
+        page = await backend.index.images(request.limit, request.offset)
+        return await listed("images", map(_document, page.images), total=page.total)
+
+    return await backend.large_answers.made(request.limit, listing)
 
 
 @answered

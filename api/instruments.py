@@ -48,6 +48,7 @@ LIMIT = _gauge("limit", "What may be in use at once, over all workers", "of")
 DOWNLOADED_BYTES = _counter("download_bytes_total", "Bytes of downloaded files")
 DECODER_RESTARTS = _counter("decoder_restarts_total", "Decoders started anew", "reason")
 DECODE_MEMORY = _gauge("decode_memory_bytes", "Memory that is set aside for pictures now")
+ANSWER_MEMORY = _gauge("answer_memory_bytes", "Memory that is set aside for large answers now")
 
 WAITING = _gauge("waiting", "Pieces of work that wait now", "queue")
 _WAIT_SECONDS = _seconds("wait", "Time that a piece of work waited", "queue")
@@ -118,6 +119,7 @@ SEARCH = Work(
 )
 DOWNLOAD_QUEUE = Queue("download")
 MEMORY_QUEUE = Queue("memory")
+ANSWER_QUEUE = Queue("answer")
 
 _MODELS = {
     "encode_images": "ClipEmbedder",

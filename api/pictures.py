@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from api.budget import MemoryBudget
 from api.downloads import Downloads
-from api.instruments import DECODE
+from api.instruments import DECODE, DECODE_MEMORY, MEMORY_QUEUE
 from api.settings import Settings
 from images.decoders import Decoders
 from images.fetch import Fetcher
@@ -37,7 +37,7 @@ class Pictures:
 
     def __init__(self, settings: Settings) -> None:
         api = settings.api
-        self.memory = MemoryBudget(api.decode_memory_bytes)
+        self.memory = MemoryBudget(api.decode_memory_bytes, DECODE_MEMORY, MEMORY_QUEUE)
         self.decoders = Decoders(
             settings.decode.limits, api.decode_processes, settings.decode.decode_timeout_s
         )

@@ -3,6 +3,11 @@
 import asyncio
 
 from api.budget import MemoryBudget
+from api.instruments import DECODE_MEMORY, MEMORY_QUEUE
+
+
+def budget_of(size_bytes: int) -> MemoryBudget:
+    return MemoryBudget(size_bytes, DECODE_MEMORY, MEMORY_QUEUE)
 
 
 def test_the_budget_is_kept_and_large_pictures_get_in() -> None:
@@ -19,7 +24,7 @@ def test_the_budget_is_kept_and_large_pictures_get_in() -> None:
             held -= min(wanted, 100)
 
     async def storm() -> None:
-        budget = MemoryBudget(100)
+        budget = budget_of(100)
         await asyncio.gather(*[use(budget, wanted) for wanted in [30] * 20 + [90, 500] + [1] * 20])
 
     asyncio.run(storm())
@@ -29,7 +34,7 @@ def test_the_budget_is_kept_and_large_pictures_get_in() -> None:
 
 def test_a_cancelled_wait_takes_nothing() -> None:
     async def run() -> None:
-        budget = MemoryBudget(10)
+        budget = budget_of(10)
         async with budget.held(10):
             waiting = [asyncio.create_task(_hold(budget)) for _ in range(3)]
             await asyncio.sleep(0.01)
@@ -49,7 +54,7 @@ async def _hold(budget: MemoryBudget) -> None:
 
 def test_what_is_shrunk_is_free_again_and_given_back_once() -> None:
     async def run() -> None:
-        budget = MemoryBudget(10)
+        budget = budget_of(10)
         async with budget.held(10) as room:
             room.shrink(4)
             async with asyncio.timeout(1), budget.held(6):
