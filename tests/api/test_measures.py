@@ -14,6 +14,7 @@ dead = folder / "gauge_livesum_999999999.db"
 living = folder / f"gauge_livesum_{os.getppid()}.db"
 dead.touch(), living.touch()
 
+import service
 from api.errors import RequestError, problem_of
 from api.instruments import count_problem
 from api.measures import Measures
