@@ -1,0 +1,142 @@
+"""A service's processes while it runs: memory, descriptors, threads; and is the heartbeat there?"""
+
+import contextlib
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psutil
+
+MODELS = ("ClipEmbedder", "YoloDetector")
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a process holds."""
+
+    rss_mib: float
+    descriptors: int
+    threads: int
+
+
+def named(root: int) -> dict[str, psutil.Process]:
+    """The processes of a service by their role; those that come and go are left out.
+
+    Args:
+        root: pid of the supervisor.
+    """
+    supervisor = psutil.Process(root)
+    found = {"supervisor": supervisor}
+    for child in supervisor.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            role = _role(child, supervisor)
+            found[role if role not in found else f"{role} {child.pid}"] = child
+    return found
+
+
+def taken(process: psutil.Process) -> Taken:
+    """What it holds now.
+
+    Raises:
+        psutil.Error: it is gone.
+    """
+    with process.oneshot():
+        return Taken(process.memory_info().rss / _MIB, process.num_fds(), process.num_threads())
+
+
+def tree_mib(root: int) -> float:
+    """Resident memory of a process and all its children; what they share counts for each."""
+    whole = 0
+    supervisor = psutil.Process(root)
+    for process in [supervisor, *supervisor.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            whole += process.memory_info().rss
+    return whole / _MIB
+
+
+def _role(child: psutil.Process, supervisor: psutil.Process) -> str:
+    words = " ".join(child.cmdline())
+    for model in MODELS:
+        if model in words:
+            return model
+    parent = child.parent()
+    if parent is not None and parent.pid != supervisor.pid:
+        return "child of the API worker"
+    return "API worker" if "ImageSearch" in words else "other"
+
+
+@dataclass
+class Watch:
+    """Samples of a service, from threads of the benchmark's own process.
+
+    Attributes:
+        memory: times and MiB of all its processes.
+        beats: times, milliseconds, and whether the heartbeat answered 200.
+    """
+
+    memory: list[tuple[float, float]] = field(default_factory=list)
+    beats: list[tuple[float, float, bool]] = field(default_factory=list)
+
+    def memory_between(self, start: float, end: float) -> list[float]:
+        """The samples of a span of `time.monotonic`."""
+        return [mib for when, mib in self.memory if start <= when < end]
+
+    def beats_between(self, start: float, end: float) -> list[tuple[float, bool]]:
+        """The heartbeats of a span, as milliseconds and success."""
+        return [(ms, answered) for when, ms, answered in self.beats if start <= when < end]
+
+
+@contextmanager
+def watched(root: int, port: int, beat_s: float = 0.1, sample_s: float = 1.0) -> Iterator[Watch]:
+    """Samples a service until the block ends.
+
+    Args:
+        root: pid of its supervisor.
+        port: of its API.
+        beat_s: pause between two heartbeats, each on the same kept connection.
+        sample_s: pause between two looks at the memory.
+    """
+    watch, ended = Watch(), threading.Event()
+
+    def beat() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        while not ended.wait(beat_s):
+            began = time.monotonic()
+            answered = _heartbeat(connection)
+            watch.beats.append((began, (time.monotonic() - began) * 1e3, answered))
+        connection.close()
+
+    def sample() -> None:
+        while not ended.wait(sample_s):
+            with contextlib.suppress(psutil.Error):
+                watch.memory.append((time.monotonic(), tree_mib(root)))
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (beat, sample)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield watch
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def _heartbeat(connection: http.client.HTTPConnection) -> bool:
+    for _ in range(2):  # a kept connection may have been closed after the last one
+        try:
+            connection.request("GET", "/heartbeat")
+            answer = connection.getresponse()
+            answer.read()
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            connection.close()
+        except OSError:
+            connection.close()
+            return False
+        else:
+            return answer.status == 200
+    return False
