@@ -23,10 +23,11 @@ from pathlib import Path
 
 import requests
 
+from bench.ending import end_on_signals
 from bench.fileserver import FileServer
 from bench.generator import Load, Running, Sent, kinds_of
 from bench.processes import Watch, watched
-from bench.report import Report
+from bench.report import Cell, Report
 from bench.timing import Timed, each_now
 from bench.traffic import ALLOWED, documented_codes, filling, photo_url
 from bench.verdict import Limit, judged, percentile, ratio
@@ -172,7 +173,9 @@ def tell_answers(report: Report, sent: Sent, load: Load) -> None:
 def tell_work(report: Report, spans: Sequence[tuple[str, Counter[str], float]]) -> None:
     """Prints the work done per second by kind."""
     kinds = sorted({kind for _, done, _ in spans for kind in done})
-    rows = [(kind, *(done[kind] / seconds for _, done, seconds in spans)) for kind in kinds]
+    rows: list[tuple[Cell, ...]] = [
+        (kind, *(done[kind] / seconds for _, done, seconds in spans)) for kind in kinds
+    ]
     rows.append(("all", *(done.total() / seconds for _, done, seconds in spans)))
     report.table(["work/s", *(name for name, _, _ in spans)], rows)
 
@@ -293,6 +296,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--log", type=Path, help="keep what the service prints")
     wanted = parser.parse_args()
+    end_on_signals()
     report = Report(f"Overload: {wanted.models} models, {wanted.seconds:g} s")
     with tempfile.TemporaryDirectory() as folder, FileServer(host="0.0.0.0") as files:  # noqa: S104
         settings = {
