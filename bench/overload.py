@@ -40,7 +40,7 @@ LEAST_WORK = 0.9
 MOST_429_MS = 100.0
 MOST_GROWTH = 1.1
 MOST_LONE = 1.25
-CLIENTS = (2, 8, 32, 128)
+CLIENTS = (4, 16, 48)
 LONE = 30
 HEARTBEAT_MS = 1000.0
 
@@ -114,8 +114,8 @@ def work(sent: Sent, load: Load, first_s: float = 0) -> Counter[str]:
     )
 
 
-def peak(bench: Bench, seconds: float, report: Report) -> tuple[int, float]:
-    """How many clients keep the service busiest, and how much work it does then per second."""
+def best_clients(bench: Bench, seconds: float, report: Report) -> int:
+    """How many clients, one good request at a time each, keep the service busiest."""
     rows = []
     for clients in CLIENTS:
         load = bench.load(seconds, clients=clients)
@@ -123,14 +123,9 @@ def peak(bench: Bench, seconds: float, report: Report) -> tuple[int, float]:
         done = work(sent, load, seconds / 4).total() / (seconds * 3 / 4)
         failed = sum(answer.status != 200 for answer in sent.answers)
         took = [(answer.done - answer.sent) * 1e3 for answer in sent.answers]
-        rows.append((clients, done, percentile(took, 50), percentile(took, 99), failed, sent.cpu))
-    report.table(
-        ["clients", "work/s", "p50 ms", "p99 ms", "not 200", "generator's cores"],
-        rows,
-        "good requests alone",
-    )
-    best = max(rows, key=lambda row: row[1])
-    return best[0], best[1]
+        rows.append((clients, done, *_spread(took), failed))
+    report.table(["clients", "work/s", "p50 ms", "p99 ms", "not 200"], rows, "good requests alone")
+    return max(rows, key=lambda row: row[1])[0]
 
 
 def flaws(answer: Answer, codes: frozenset[str], documented: frozenset[str]) -> str | None:
@@ -180,6 +175,17 @@ def tell_work(report: Report, spans: Sequence[tuple[str, Counter[str], float]]) 
     report.table(["work/s", *(name for name, _, _ in spans)], rows)
 
 
+def tell_cores(report: Report, spans: Sequence[tuple[str, Sent, Load]], watch: Watch) -> None:
+    """Prints what each process took of the machine."""
+    columns = {}
+    for name, sent, load in spans:
+        took = watch.cores_between(sent.began, sent.began + load.seconds)
+        columns[name] = {**took, "load generator": sent.cpu}
+    processes = list(dict.fromkeys(process for took in columns.values() for process in took))
+    rows = [(each, *(took.get(each) for took in columns.values())) for each in processes]
+    report.table(["cores", *columns], rows)
+
+
 def _spread(values: Sequence[float]) -> tuple[float, float]:
     return percentile(values, 50), percentile(values, 99)
 
@@ -188,9 +194,10 @@ def measure(bench: Bench, seconds: float, watch: Watch, report: Report) -> bool:
     """Measures, prints, and tells whether every limit was kept."""
     bench.fill()
     lone_before = bench.lone()
-    clients, _ = peak(bench, max(4.0, seconds / 6), report)
+    clients = best_clients(bench, max(5.0, seconds / 6), report)
     steady = bench.load(max(5.0, seconds / 3), clients=clients)
-    before = work(Running(steady).result(), steady)
+    sent_before = Running(steady).result()
+    before = work(sent_before, steady)
     rate = TIMES * before.total() / steady.seconds
     report.say(f"open loop: {rate:.0f} requests/s for {seconds:g} s, half of them bad\n")
     time.sleep(2)
@@ -210,6 +217,11 @@ def measure(bench: Bench, seconds: float, watch: Watch, report: Report) -> bool:
         (f"{clients} clients, after", after, steady.seconds),
     ]
     tell_work(report, spans)
+    tell_cores(
+        report,
+        [("peak", sent_before, steady), ("overload", sent, load)],
+        watch,
+    )
     _tell_lone(report, lone_before, lone_after)
 
     beats = watch.beats_between(sent.began, sent.began + seconds)

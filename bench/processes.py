@@ -48,16 +48,6 @@ def taken(process: psutil.Process) -> Taken:
         return Taken(process.memory_info().rss / _MIB, process.num_fds(), process.num_threads())
 
 
-def tree_mib(root: int) -> float:
-    """Resident memory of a process and all its children; what they share counts for each."""
-    whole = 0
-    supervisor = psutil.Process(root)
-    for process in [supervisor, *supervisor.children(recursive=True)]:
-        with contextlib.suppress(psutil.Error):
-            whole += process.memory_info().rss
-    return whole / _MIB
-
-
 def _role(child: psutil.Process, supervisor: psutil.Process) -> str:
     words = " ".join(child.cmdline())
     for model in MODELS:
@@ -74,16 +64,25 @@ class Watch:
     """Samples of a service, from threads of the benchmark's own process.
 
     Attributes:
-        memory: times and MiB of all its processes.
+        samples: times, MiB of all its processes together (what they share counts for each), and
+            seconds of CPU that each has taken.
         beats: times, milliseconds, and whether the heartbeat answered 200.
     """
 
-    memory: list[tuple[float, float]] = field(default_factory=list)
+    samples: list[tuple[float, float, dict[str, float]]] = field(default_factory=list)
     beats: list[tuple[float, float, bool]] = field(default_factory=list)
 
     def memory_between(self, start: float, end: float) -> list[float]:
         """The samples of a span of `time.monotonic`."""
-        return [mib for when, mib in self.memory if start <= when < end]
+        return [mib for when, mib, _ in self.samples if start <= when < end]
+
+    def cores_between(self, start: float, end: float) -> dict[str, float]:
+        """Cores that each process took in a span, on average."""
+        inside = [(when, cpu) for when, _, cpu in self.samples if start <= when < end]
+        if len(inside) < 2:
+            return {}
+        (began, first), (ended, last) = inside[0], inside[-1]
+        return {name: (last[name] - first.get(name, 0.0)) / (ended - began) for name in last}
 
     def beats_between(self, start: float, end: float) -> list[tuple[float, bool]]:
         """The heartbeats of a span, as milliseconds and success."""
@@ -98,7 +97,7 @@ def watched(root: int, port: int, beat_s: float = 0.1, sample_s: float = 1.0) ->
         root: pid of its supervisor.
         port: of its API.
         beat_s: pause between two heartbeats, each on the same kept connection.
-        sample_s: pause between two looks at the memory.
+        sample_s: pause between two looks at memory and CPU.
     """
     watch, ended = Watch(), threading.Event()
 
@@ -112,8 +111,8 @@ def watched(root: int, port: int, beat_s: float = 0.1, sample_s: float = 1.0) ->
 
     def sample() -> None:
         while not ended.wait(sample_s):
-            with contextlib.suppress(psutil.Error):
-                watch.memory.append((time.monotonic(), tree_mib(root)))
+            with contextlib.suppress(psutil.Error):  # gone meanwhile: the next look will do
+                watch.samples.append(_sample(named(root)))
 
     threads = [threading.Thread(target=work, daemon=True) for work in (beat, sample)]
     for thread in threads:
@@ -124,6 +123,15 @@ def watched(root: int, port: int, beat_s: float = 0.1, sample_s: float = 1.0) ->
         ended.set()
         for thread in threads:
             thread.join()
+
+
+def _sample(processes: dict[str, psutil.Process]) -> tuple[float, float, dict[str, float]]:
+    mib, cpu = 0.0, {}
+    for name, process in processes.items():
+        mib += process.memory_info().rss / _MIB
+        times = process.cpu_times()
+        cpu[name] = times.user + times.system
+    return time.monotonic(), mib, cpu
 
 
 def _heartbeat(connection: http.client.HTTPConnection) -> bool:

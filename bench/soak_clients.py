@@ -19,7 +19,7 @@ from bench.wire import NO_ANSWER
 from store.schemas import image_id
 
 CALM = "calm"
-SLOTS = 25
+SLOTS = 10
 BATCH = 8
 State = dict[str, Any] | None
 """An image's metadata; None where there is no such image."""
