@@ -304,7 +304,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60, help="of overload")
     parser.add_argument("--models", choices=SIZES, default="full")
-    parser.add_argument("--nice", type=int, default=0, help="of the load generator")
+    parser.add_argument("--nice", type=int, default=5, help="of the load generator")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--log", type=Path, help="keep what the service prints")
     wanted = parser.parse_args()

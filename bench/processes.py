@@ -4,13 +4,15 @@ import contextlib
 import http.client
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psutil
 
-MODELS = ("ClipEmbedder", "YoloDetector")
+EMBEDDER, DETECTOR, API_WORKER = "ClipEmbedder", "YoloDetector", "API worker"
+DECODER = "decoder"
 _MIB = 1 << 20
 
 
@@ -24,17 +26,19 @@ class Taken:
 
 
 def named(root: int) -> dict[str, psutil.Process]:
-    """The processes of a service by their role; those that come and go are left out.
+    """The processes of a service by their role, numbered where there are several.
 
     Args:
         root: pid of the supervisor.
     """
     supervisor = psutil.Process(root)
     found = {"supervisor": supervisor}
+    seen: Counter[str] = Counter()
     for child in supervisor.children(recursive=True):
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error):  # gone meanwhile
             role = _role(child, supervisor)
-            found[role if role not in found else f"{role} {child.pid}"] = child
+            seen[role] += 1
+            found[role if seen[role] == 1 else f"{role} {seen[role]}"] = child
     return found
 
 
@@ -50,13 +54,13 @@ def taken(process: psutil.Process) -> Taken:
 
 def _role(child: psutil.Process, supervisor: psutil.Process) -> str:
     words = " ".join(child.cmdline())
-    for model in MODELS:
+    for model in (EMBEDDER, DETECTOR):
         if model in words:
             return model
     parent = child.parent()
     if parent is not None and parent.pid != supervisor.pid:
-        return "child of the API worker"
-    return "API worker" if "ImageSearch" in words else "other"
+        return DECODER if "decode" in words else "other child of a worker"
+    return API_WORKER if "ImageSearch" in words else "other"
 
 
 @dataclass

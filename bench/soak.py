@@ -29,7 +29,15 @@ import psutil
 
 from bench.ending import end_on_signals
 from bench.fileserver import FileServer
-from bench.processes import Taken, named, taken
+from bench.processes import (
+    API_WORKER,
+    DECODER,
+    DETECTOR,
+    EMBEDDER,
+    Taken,
+    named,
+    taken,
+)
 from bench.report import Report
 from bench.soak_clients import CALM, Client, Diary, Place, failure_of
 from bench.soak_faults import API_KILLED, Fault, disk_full, file_server_stops, kills, small_disk
@@ -212,12 +220,12 @@ async def measure(
         soak = Soak(Place(session, service.url, files.url, TIMEOUT_S))
         root = service.process.pid if service.process else 0
         faults = [
-            kills(root, "ClipEmbedder", "ClipEmbedder killed"),
+            kills(root, EMBEDDER, "embedder killed"),
             file_server_stops(files, LASTS_S),
-            kills(root, "YoloDetector", "YoloDetector killed"),
-            kills(root, "child of the API worker", "decoder killed"),
+            kills(root, DETECTOR, "detector killed"),
+            kills(root, DECODER, "decoder killed"),
             *([disk_full(disk, LASTS_S)] if disk else []),
-            kills(root, "API worker", API_KILLED),
+            kills(root, API_WORKER, API_KILLED),
         ]
         await soak.traffic(min(20.0, wanted.minutes * 15), wanted.rate, ())
         before = taken_by_all(root)

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from bench.traffic import SLOW_HOSTS, documented_codes, photo_url
+from bench.traffic import SLOW_HOSTS, documented_codes, photo_url, port_of
 from bench.wire import NO_ANSWER
 from store.schemas import image_id
 
@@ -229,9 +229,8 @@ class Client:
 
     async def bad(self) -> None:
         """Ask what is to be refused."""
-        port = self._place.files.rpartition(":")[2]
         urls = [f"{self._place.files}/{name}" for name in _BAD_FILES]
-        urls += [f"http://{host}:{port}/slow" for host in SLOW_HOSTS[:2]]
+        urls += [f"http://{host}:{port_of(self._place.files)}/slow" for host in SLOW_HOSTS[:2]]
         urls += ["http://169.254.169.254/latest", "http://nowhere.invalid/a.jpg"]
         url = self._drawn.choice(urls)
         status, _, _ = await self.ask("bad", "POST", "run_object_detection", {"url": url})

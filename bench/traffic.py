@@ -12,8 +12,10 @@ from store.errors import StoreError
 
 IMAGES = 500
 """So many URLs are added, again and again, so that the table does not grow while it is measured."""
-SLOW_HOSTS = ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5")
-ALLOWED = ",".join(("127.0.0.1", *SLOW_HOSTS))
+ALLOWED = "127.0.0.0/28"
+"""The addresses of loopback that stand for so many hosts; a file server listens on all of them."""
+SLOW_HOSTS = tuple(f"127.0.0.{n}" for n in range(2, 6))
+_PHOTO_HOSTS = tuple(f"127.0.0.{n}" for n in range(6, 14))
 _WORDS = ("a red bus", "two people", "a street in the morning", "a man with a tie", "blue")
 
 
@@ -41,8 +43,14 @@ def documented_codes() -> frozenset[str]:
 
 
 def photo_url(files: str, number: int) -> str:
-    """The URL of a photograph, by its number: one of many of the same few files."""
-    return f"{files}/photo/{number % PHOTOS}.jpg?{number}"
+    """The URL of a photograph, by its number: one of many of a few files, on several hosts."""
+    host = f"http://{_PHOTO_HOSTS[number % len(_PHOTO_HOSTS)]}:{port_of(files)}"
+    return f"{host}/photo/{number % PHOTOS}.jpg?{number}"
+
+
+def port_of(url: str) -> int:
+    """The port that a URL of a file server ends with."""
+    return int(url.rpartition(":")[2])
 
 
 def post(path: str, body: Any) -> bytes:
@@ -84,13 +92,12 @@ def bad(files: str, closed_port: int) -> list[Kind]:
         files: URL of the file server, which must listen on `SLOW_HOSTS` too.
         closed_port: of loopback, where nobody listens.
     """
-    port = files.rpartition(":")[2]
     blocked = (
         "http://10.0.0.7/a.jpg",
         "http://169.254.169.254/latest/",
         "http://[::ffff:10.0.0.7]/",
     )
-    slow = [f"http://{host}:{port}/slow" for host in SLOW_HOSTS]
+    slow = [f"http://{host}:{port_of(files)}/slow" for host in SLOW_HOSTS]
     conflict = {"url": files, "metadata": {"price": "cheap"}}
     return [
         _bad_url("nobody listens", [f"http://127.0.0.1:{closed_port}/"], "host_unreachable"),
