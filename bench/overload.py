@@ -212,7 +212,7 @@ def measure(bench: Bench, seconds: float, watch: Watch, report: Report) -> bool:
     """Measures, prints, and tells whether every limit was kept."""
     bench.fill()
     lone_before = bench.lone()
-    clients = best_clients(bench, max(6.0, seconds / 5), report)
+    clients = best_clients(bench, max(8.0, seconds / 3), report)
     steady = bench.load(max(5.0, seconds / 3), clients=clients)
     sent_before = Running(steady).result()
     before = work(sent_before, steady)
