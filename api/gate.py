@@ -16,6 +16,7 @@ from api.attended import attend
 from api.bodies import Bodies, ClientGoneError, answer_unread
 from api.errors import EncodedBodyError, NotJsonError, RequestError, problem_of
 from api.instruments import ABANDONED, REFUSALS, REQUESTS_IN_FLIGHT
+from api.places import Places
 
 logger = logging.getLogger("bentoml.image_search")
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
@@ -24,8 +25,6 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 JSON_TYPE = "application/json"
 MERGE_PATCH_TYPE = "application/merge-patch+json"
 RETRY_AFTER_S = 1
-# Parsed JSON takes up to seven times as much.
-MAX_WORKING_BYTES = 64 << 20
 _GUESSED_CHARS = 16
 
 
@@ -83,8 +82,7 @@ class Gate:
         self._key_digests = [_digest(key.encode()) for key in api_keys]
         if any(len(key) < _GUESSED_CHARS for key in api_keys):
             logger.warning("an API key is shorter than %d characters: guessable", _GUESSED_CHARS)
-        self._room = max_in_flight
-        self._bytes = MAX_WORKING_BYTES
+        self._places = Places(max_in_flight)
         self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,7 +110,7 @@ class Gate:
                 return _refusal_of(NotJsonError(json_types(scope["method"])))
             if Headers(scope=scope).get("content-encoding", "identity").lower() != "identity":
                 return _refusal_of(EncodedBodyError())
-        if scope["path"] not in LIGHT_PATHS and self._is_full():
+        if scope["path"] not in LIGHT_PATHS and self._places.are_taken():
             return OVERLOADED
         return None
 
@@ -124,20 +122,11 @@ class Gate:
             except RequestError as error:
                 await _refusal_of(error)(scope, receive, send)
                 return
-        if self._is_full():  # it was not when the body began to come
+        if self._places.are_taken():  # they were not when the body began to come
             await OVERLOADED(scope, receive, send)
             return
-        self._room -= 1
-        self._bytes -= len(body)
-        try:
-            with REQUESTS_IN_FLIGHT.track_inprogress():
-                await attend(self._app, body, scope, receive, send)
-        finally:
-            self._room += 1
-            self._bytes += len(body)
-
-    def _is_full(self) -> bool:
-        return self._room <= 0 or self._bytes <= 0
+        with self._places.taken(len(body)), REQUESTS_IN_FLIGHT.track_inprogress():
+            await attend(self._app, body, scope, receive, send)
 
     def _may_ask(self, scope: Scope) -> bool:
         if not self._key_digests:

@@ -58,7 +58,8 @@ class ApiSettings(BaseSettings):
     max_in_flight: int = Field(
         default=256,
         ge=1,
-        description="Requests that a worker works on at once; one more is answered 429.",
+        description="Requests that a worker works on at once; one more is answered 429. While half "
+        "of them are older than 5 seconds, 64 are the most.",
     )
     request_timeout_s: float = Field(
         default=60, gt=0, le=600, description="Time a request may take altogether, in seconds."
