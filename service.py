@@ -52,6 +52,7 @@ from api.sending import Paced
 from api.settings import Settings, SettingsError
 from api.supervisor import keep_sockets_until_the_end
 from runners.clip import ClipEmbedder
+from runners.serving import end_with_supervisor
 from runners.yolo import YoloDetector
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class ImageSearch:
     detector = bentoml.depends(YoloDetector)
 
     def __init__(self) -> None:
+        end_with_supervisor()
         return_freed_memory()
         pages.state.service = self
         self.request_timeout_s = settings.api.request_timeout_s

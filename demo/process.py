@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+import psutil
 import requests
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -96,10 +97,18 @@ class ServiceProcess:
 
     def kill(self) -> None:
         """End every process of the service at once, as a power button would (SIGKILL)."""
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):  # killed already
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        if self.process is None:
+            return
+        # Not its process group: each worker has one of its own.
+        with contextlib.suppress(psutil.NoSuchProcess):  # ended already
+            supervisor = psutil.Process(self.process.pid)
+            supervisor.suspend()  # else it would start anew what is killed before it
+            everyone = [*supervisor.children(recursive=True), supervisor]
+            for one in everyone:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
+            psutil.wait_procs(everyone)
+        self.process.wait()
 
     def __enter__(self) -> Self:
         try:

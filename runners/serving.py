@@ -1,5 +1,6 @@
 """How both model services are served."""
 
+import ctypes
 import faulthandler
 import functools
 import os
@@ -23,6 +24,8 @@ MAX_BATCH_SIZE = 64
 """The API sends at most as many calls at once, so that one batch takes all that wait."""
 
 _STDERR = 2
+_PR_SET_PDEATHSIG = 1
+_NICENESS = 5
 _SUPERVISOR = os.getppid()
 _SUPERVISOR_STOPS_S = 1.0
 
@@ -96,8 +99,20 @@ def one_each(results: _Results, items: int) -> _Results:
 def begin_worker() -> None:
     """What a model worker does first, from the `__init__` of its service."""
     cap_batch_wait()
+    end_with_supervisor()
     if server_context.worker_index is not None:  # else it is a test's or a script's process
         outlive_callers(MODEL_SERVICES)
+        os.nice(_NICENESS)  # who answers and decodes goes first: a batch that waits only grows
+
+
+def end_with_supervisor() -> None:
+    """Stop this worker when its supervisor is killed.
+
+    It would go on without anybody to start a dead one again, hold the port, and have the next start
+    of the service refused.
+    """
+    if server_context.worker_index is not None:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def load_or_end(load: Callable[[], _T]) -> _T:

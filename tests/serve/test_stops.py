@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -106,3 +107,11 @@ def test_a_stop_loses_no_request(own: ServiceProcess, slow: CountingServer) -> N
     assert answers == {200: IN_FLIGHT}
     assert own.process.wait(60) == 0
     assert not psutil.wait_procs(everyone, timeout=10)[1]
+
+
+def test_without_a_supervisor_nothing_goes_on(tmp_path: Path) -> None:
+    with ServiceProcess(environment(tmp_path), tmp_path / "log") as service:
+        assert service.process is not None
+        everyone = psutil.Process(service.process.pid).children(recursive=True)
+        service.process.kill()
+        assert not psutil.wait_procs(everyone, timeout=40)[1]
