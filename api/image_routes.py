@@ -74,8 +74,11 @@ def _document(image: StoredImage) -> dict[str, Any]:
 
 
 ROUTES: list[Route] = [
-    mounted("GET", "/images", ListRequest, list_images),
-    mounted("GET", "/images/{id}", ImageRequest, get_image),
-    mounted("PATCH", "/images/{id}", PatchRequest, patch_image),
-    mounted("DELETE", "/images/{id}", ImageRequest, delete_image),
+    mounted("/images", GET=(ListRequest, list_images)),
+    mounted(
+        "/images/{id}",
+        GET=(ImageRequest, get_image),
+        PATCH=(PatchRequest, patch_image),
+        DELETE=(ImageRequest, delete_image),
+    ),
 ]

@@ -72,6 +72,6 @@ def _version(version: TableVersion) -> dict[str, Any]:
 
 
 ROUTES: list[Route] = [
-    mounted("GET", "/index", NoRequest, get_index),
-    mounted("GET", "/index/versions", NoRequest, list_versions),
+    mounted("/index", GET=(NoRequest, get_index)),
+    mounted("/index/versions", GET=(NoRequest, list_versions)),
 ]

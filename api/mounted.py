@@ -24,24 +24,27 @@ _IN_JSON = {
 }
 
 
-def mounted(method: str, path: str, model: type[JsonInput], answer: Answer) -> Route:
-    """A Starlette route for an answering function.
+def mounted(path: str, **methods: tuple[type[JsonInput], Answer]) -> Route:
+    """A Starlette route for the answering functions of a path.
+
+    One route for all of its methods, so that an answer 405 names them all (`Allow`).
 
     Args:
-        method: HTTP method; with one that has a body, the body is read as JSON.
         path: as Starlette writes it, such as `/images/{id}`.
-        model: what the request is checked with.
-        answer: takes the service, which stands in the application's state, and the request.
+        methods: by HTTP method what its requests are checked with, and what answers them: a
+            function of the service, which stands in the application's state, and the request.
+            With a method that has a body, the body is read as JSON.
     """
 
     async def endpoint(request: Request) -> Response:
-        if method in WITH_BODY:
+        model, answer = methods["GET" if request.method == "HEAD" else request.method]
+        if request.method in WITH_BODY:
             carried = await model.from_http_request(request, None)
         else:
             carried = model.from_address(request)
         return await answer(request.app.state.service, carried.request)
 
-    return Route(path, endpoint, methods=[method])
+    return Route(path, endpoint, methods=list(methods))
 
 
 class JsonRefusals:

@@ -31,9 +31,8 @@ async def own_404(_: Request) -> Response:
 
 def application() -> Starlette:
     routes = [
-        mounted("GET", "/images", ListRequest, echo),
-        mounted("GET", "/images/{id}", ImageRequest, echo),
-        mounted("PATCH", "/images/{id}", PatchRequest, echo),
+        mounted("/images", GET=(ListRequest, echo)),
+        mounted("/images/{id}", GET=(ImageRequest, echo), PATCH=(PatchRequest, echo)),
         Route("/broken", own_404),
     ]
     app = Starlette(routes=routes)
@@ -91,6 +90,8 @@ def test_plain_refusals_become_json() -> None:
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
     assert (method.status_code, method.json()["code"]) == (405, "method_not_allowed")
     assert set(method.headers["Allow"].split(", ")) == {"GET", "HEAD"}
+    of_image = ask("POST", "/images/x", json={})
+    assert set(of_image.headers["Allow"].split(", ")) == {"GET", "HEAD", "PATCH"}
     assert ask("HEAD", "/nowhere").content == b""
     assert ask("GET", "/broken").text == "own words"
 
