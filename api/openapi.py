@@ -174,12 +174,24 @@ def _schemas() -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     for operation in OPERATIONS:
         if operation.method in _WITH_BODY and not operation.request.path_fields:
-            schemas[operation.request.__name__] = operation.request.model_json_schema()
+            schemas[operation.request.__name__] = _with_nulls(operation.request.model_json_schema())
     for model in ANSWERS:
         schema = model.model_json_schema(ref_template=_REFERENCE, mode="serialization")
         for name, part in {model.__name__: schema, **schema.pop("$defs", {})}.items():
             schemas[name] = _without_defaults(part)
     return schemas
+
+
+def _with_nulls(schema: dict[str, Any]) -> dict[str, Any]:
+    """In a request, null stands for what is absent (`api.inputs.without_nulls`)."""
+    required = schema.get("required", ())
+    for name, one in schema.get("properties", {}).items():
+        if name not in required and isinstance(one.get("type"), str):
+            one["type"] = [one["type"], "null"]
+            if "enum" in one:
+                one["enum"] = [*one["enum"], None]
+        _with_nulls(one.get("items", {}))
+    return schema
 
 
 def _without_defaults(schema: dict[str, Any]) -> dict[str, Any]:

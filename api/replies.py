@@ -159,7 +159,7 @@ class Message(BaseModel):
     """An error: one line for people, a code for programs."""
 
     message: str
-    code: str
+    code: str = Field(default="", description="Absent where no url was given")
 
 
 class AnnotatedPicture(RootModel[bytes]):
