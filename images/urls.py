@@ -95,7 +95,7 @@ def _read(url: str) -> WebUrl:
 
 def _host(parsed: Url) -> str:
     """The host's name or address, an IPv6 one without its brackets."""
-    host = parsed.host or ""
+    host = (parsed.host or "").lower()  # urllib3 leaves 0X7F.1 as it is
     if not host:
         raise UrlError("the URL has no host name")
     literal = _IPV6_LITERAL.fullmatch(host)
