@@ -1,5 +1,7 @@
 """Small image files of every format, in every mode and kind that Pillow writes."""
 
+import struct
+import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
@@ -39,6 +41,18 @@ CASES = [
     *[("AVIF", mode) for mode in ("RGB", "RGBA")],
 ]
 """A format, and a mode that it has."""
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *extra: bytes, pixels: bytes | None = None) -> bytes:
+    """A grey PNG, packed tightly: a bomb where the size is large."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(height * (width + 1))) if pixels is None else pixels
+    parts = [chunk(b"IHDR", header), *extra, chunk(b"IDAT", rows), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def all_files() -> list[bytes]:

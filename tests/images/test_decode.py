@@ -15,7 +15,7 @@ from images.decode import FORMATS, decode, open_header, to_rgb
 from images.errors import BrokenImageError, ImageError, ImageLimitError, NotAnImageError
 from images.schemas import DecodeLimits
 from images.settings import DecodeSettings
-from tests.images.samples import CASES, encoded, picture, run_lengths
+from tests.images.samples import CASES, chunk, encoded, picture, png, run_lengths
 
 LIMITS = DecodeSettings().limits
 
@@ -25,18 +25,6 @@ def outcome(data: bytes, limits: DecodeLimits = LIMITS) -> Image.Image | ImageEr
         return decode(data, limits)
     except ImageError as error:
         return error
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width: int, height: int, *extra: bytes, pixels: bytes | None = None) -> bytes:
-    """A grey PNG, packed tightly: a bomb where the size is large."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    rows = zlib.compress(bytes(height * (width + 1))) if pixels is None else pixels
-    parts = [chunk(b"IHDR", header), *extra, chunk(b"IDAT", rows), chunk(b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 @pytest.mark.parametrize(("file_format", "mode"), CASES)
