@@ -1,0 +1,28 @@
+"""The corpus: a module per kind, a row per case. To add a case, add a row."""
+
+from tests.guard.case import Case
+from tests.guard.tables import (
+    addresses,
+    bodies,
+    files,
+    filters,
+    keys,
+    lookups,
+    redirects,
+    servers,
+    tls,
+    urls,
+)
+
+TABLES: dict[str, list[Case]] = {
+    "addresses": addresses.CASES,
+    "names": lookups.CASES,
+    "redirects": redirects.CASES,
+    "urls": urls.CASES,
+    "servers": servers.CASES,
+    "TLS": tls.CASES,
+    "files": files.CASES,
+    "bodies": bodies.CASES,
+    "filters": filters.CASES,
+    "keys": keys.CASES,
+}
