@@ -1,10 +1,11 @@
 """The official weights whose hashes are known, as the whole of each file's SHA-256.
 
-Each value was found in public repositories of at least three authors that have nothing to do with
-each other and state it for that very file; none was taken from one source alone. For the two of
-CLIP the same sources name the commit of the Hugging Face repository that holds the file. What is
-not listed here could not be confirmed in that way and is loaded without a comparison, as safely as
-any file (`runners.clip_model`, `runners.yolo_model`); `IMAGE_SEARCH_CLIP_SHA256` and
+Each value is recorded for that very file by several public projects that do not look related
+(pins in their code, reports of what they ran, a comparison with the Hub's own LFS metadata); none
+was taken from one alone, and none could be compared with a download where this was written. For
+the two of CLIP they name the commit of the Hugging Face repository that holds the file. What is
+not listed here could not be confirmed in that way and is loaded without a comparison, as safely
+as any file (`runners.clip_model`, `runners.yolo_model`); `IMAGE_SEARCH_CLIP_SHA256` and
 `IMAGE_SEARCH_YOLO_SHA256` compare any file, and go before the values here.
 
 - `laion/CLIP-ViT-B-32-laion2B-s34B-b79K`, `open_clip_model.safetensors`, 605,143,316 bytes.
