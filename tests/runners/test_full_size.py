@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from runners.clip_model import ClipModel
+from runners.errors import WeightsHashError
 from runners.settings import ModelSettings
-from runners.weights import clip_source, identity_of
+from runners.weights import clip_source, identity_of, sha256_of
 from runners.yolo_model import YoloModel
 
 
@@ -29,9 +30,15 @@ def test_the_default_models_load_from_the_caches(
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text("c" * 40)
     theirs = open_clip.create_model("ViT-B-32").eval()
-    save_file(theirs.state_dict(), snapshot / "open_clip_model.safetensors")
-    (tmp_path / "yolo11n.pt").write_bytes(make_yolo("yolo11n").read_bytes())
+    checkpoint = snapshot / "open_clip_model.safetensors"
+    save_file(theirs.state_dict(), checkpoint)
+    detector = tmp_path / "yolo11n.pt"
+    detector.write_bytes(make_yolo("yolo11n").read_bytes())
     settings = ModelSettings(device="cpu", threads=1, cache_dir=tmp_path)
+    with pytest.raises(WeightsHashError, match="official file"):  # random weights are not theirs
+        ClipModel.load(settings)
+    hashes = {"clip_sha256": sha256_of(checkpoint), "yolo_sha256": sha256_of(detector)}
+    settings = settings.model_copy(update=hashes)
 
     clip, yolo = ClipModel.load(settings), YoloModel.load(settings)
     clip.warm_up()
