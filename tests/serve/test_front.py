@@ -200,6 +200,14 @@ class Hanging:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/x.jpg"
 
+    def wait_for_end(self, within_s: float) -> None:
+        """Wait until who asked first has closed the connection; raises TimeoutError."""
+        connection, _ = self._socket.accept()
+        with connection:
+            connection.settimeout(within_s)
+            while connection.recv(65_536):
+                pass
+
     def close(self) -> None:
         self._socket.close()
 
@@ -254,13 +262,14 @@ def test_a_full_service_refuses_at_once_and_is_alive(
     until_free(locked, 4)
 
 
-def test_who_goes_away_frees_their_place(locked: ServiceProcess, hanging: Hanging) -> None:
+def test_who_goes_away_ends_their_request(locked: ServiceProcess, hanging: Hanging) -> None:
     """Long before the download's 8 s are over; nothing is an error, and no metric is left up."""
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", locked.port)) as client:
             client.sendall(post(hanging.url))
             time.sleep(0.2)
         until_free(locked, 4)
+        hanging.wait_for_end(4)  # the download has ended, too
     metrics = requests.get(f"{locked.url}/metrics", headers=BEARER, timeout=10).text
     [running] = [
         line
