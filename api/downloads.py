@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from api.instruments import DOWNLOAD, DOWNLOAD_QUEUE, DOWNLOADED_BYTES
+from api.places import waiting_for_others
 from api.slots import Slot, Slots
 from images.connections import KEEP_S
 from images.errors import UnreachableError
@@ -58,7 +59,8 @@ class Downloads:
             HostBusyError: more wait for the host than it serves.
         """
         download = self._fetcher.begin(url)
-        slot, data = await self._followed(download)
+        with waiting_for_others():
+            slot, data = await self._followed(download)
         try:
             yield data
         finally:

@@ -22,20 +22,23 @@ about the network here; what the log should hold besides stands in `detail`.
 
 from typing import ClassVar
 
+_MAX_DETAIL_CHARS = 500
+
 
 class ImageError(Exception):
     """Base of all errors of this room.
 
     Attributes:
         code: Machine-readable name of the kind of error.
-        detail: What the log should hold besides the message; may name addresses.
+        detail: What the log should hold besides the message; may name addresses. Of what a server
+            made up it is the beginning.
     """
 
     code: ClassVar[str] = "image_error"
 
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
-        self.detail = detail
+        self.detail = detail[:_MAX_DETAIL_CHARS]
 
 
 class FetchError(ImageError):

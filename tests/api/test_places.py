@@ -4,7 +4,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.places import ALWAYS, MAX_WORKING_BYTES, STANDING_S, Places
+from api.places import (
+    ALWAYS,
+    MAX_WORKING_BYTES,
+    STANDING_S,
+    Places,
+    waiting_for_others,
+)
 
 MOST = 200
 
@@ -72,3 +78,34 @@ def test_bodies_are_counted_together(places: Places) -> None:
         with places.taken(MAX_WORKING_BYTES // 2):
             assert places.are_taken()
     assert not places.are_taken()
+
+
+def test_waiting_for_slow_hosts_closes_the_service_for_nobody(
+    places: Places, clock: FakeClock
+) -> None:
+    with ExitStack() as held:
+        for _ in range(2 * ALWAYS):
+            held.enter_context(places.taken(0))
+            held.enter_context(waiting_for_others())
+        clock.now += 10 * STANDING_S
+        assert not places.are_taken()
+        _take(places, held, ALWAYS)
+        assert not places.are_taken()
+
+
+def test_the_time_elsewhere_is_taken_off(places: Places, clock: FakeClock) -> None:
+    with ExitStack() as held:
+        with ExitStack() as elsewhere:
+            for _ in range(2 * ALWAYS):
+                held.enter_context(places.taken(0))
+                for _ in range(2):  # two downloads of one request
+                    elsewhere.enter_context(waiting_for_others())
+            clock.now += 10 * STANDING_S
+        assert not places.are_taken()
+        clock.now += STANDING_S + 0.1
+        assert places.are_taken()
+
+
+def test_without_a_request_there_is_nothing_to_wait_for() -> None:
+    with waiting_for_others():
+        pass

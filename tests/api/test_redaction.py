@@ -1,5 +1,7 @@
 """What the log may hold: no secrets, nothing that steers a terminal, no endless lines."""
 
+import time
+
 import pytest
 
 from api.redaction import MOST_CHARS, Redaction
@@ -54,3 +56,11 @@ def test_a_long_text_loses_its_middle() -> None:
     (line,) = Redaction().lines("a" + "x" * 10 * MOST_CHARS + "b")
     assert len(line) < MOST_CHARS + 10
     assert (line[0], line[-1]) == ("a", "b")
+
+
+def test_cleaning_takes_time_in_proportion() -> None:
+    """A server that sends this in place of an answer is quoted in the log."""
+    before = time.perf_counter()
+    Redaction().lines("://" * 200_000)
+    Redaction().lines("#?@:" * 100_000)
+    assert time.perf_counter() - before < 5  # it was minutes
