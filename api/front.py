@@ -5,7 +5,8 @@ BentoML puts a service's own middlewares inside of its metrics, its tracing and 
 decision does, and at ten times the load most answers are refusals. So the front stands around the
 whole application, where the worker takes it (`_bentoml_impl/worker/service.py:205`, `to_asgi`).
 
-From the outside in: the request's id, safe headers, CORS, the gate, and paths as they are shown.
+From the outside in: the request's id, safe headers, CORS, the gate, answers that are shared, and
+paths as they are shown.
 """
 
 from collections.abc import Iterable
@@ -22,6 +23,7 @@ from api.headers import SafeHeaders
 from api.paths import ShownPaths
 from api.request_id import HEADER, RequestIds
 from api.settings import ApiSettings
+from api.shared import Shared
 
 _METHODS = ("GET", "POST", "PATCH", "DELETE")
 _PREFLIGHT_S = 600
@@ -52,7 +54,8 @@ def put_in_front(service: Any, settings: ApiSettings, routes: Iterable[str]) -> 
 def front(app: ASGIApp, settings: ApiSettings, routes: Iterable[str]) -> ASGIApp:
     """The front around an application."""
     bodies = Bodies(settings.max_body_bytes)
-    gate: ASGIApp = Gate(ShownPaths(app, routes), settings.api_keys, settings.max_in_flight, bodies)
+    shared = Shared(ShownPaths(app, routes), ("/metrics", "/readyz"))
+    gate: ASGIApp = Gate(shared, settings.api_keys, settings.max_in_flight, bodies)
     if settings.cors_origins:
         gate = CORSMiddleware(
             gate,

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections import Counter as Counted
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -92,14 +93,20 @@ class Measures:
             is_ready: whether this worker can answer.
         """
         while True:
-            self.note_worker(ready=await is_ready())
-            self.note_decoders(backend.pictures.decoders)
             try:
-                self.note(await backend.index.state(), backend.index.stats())
-            except StoreError as error:
-                logger.warning("the index was not measured: %s (%s)", error, error.detail)
+                await self._look(backend, is_ready)
+            except Exception:  # the next look may succeed, and without any the alerts are blind
+                logger.exception("the service was not measured")
             await asyncio.sleep(REFRESH_S)
-            _forget_dead_workers()
+
+    async def _look(self, backend: "Backend", is_ready: Callable[[], Awaitable[bool]]) -> None:
+        self.note_worker(ready=await is_ready())
+        self.note_decoders(backend.pictures.decoders)
+        _forget_dead_workers()
+        try:
+            self.note(await backend.index.state(), backend.index.stats())
+        except StoreError as error:
+            logger.warning("the index was not measured: %s (%s)", error, error.detail)
 
     def note_decoders(self, decoders: "Decoders") -> None:
         """Take over how the decoders are."""
@@ -167,4 +174,5 @@ def _forget_dead_workers() -> None:
     for file in Path(folder).glob("gauge_live*_*.db") if folder else ():
         pid = file.stem.rpartition("_")[2]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # a read-only disk keeps them
+                file.unlink()

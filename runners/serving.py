@@ -113,6 +113,8 @@ def end_with_supervisor() -> None:
     """
     if server_context.worker_index is not None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != _SUPERVISOR:  # killed while this worker was importing
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def load_or_end(load: Callable[[], _T]) -> _T:
