@@ -4,12 +4,17 @@ LanceDB takes the newest manifest that it finds for the table. Where the newest 
 with the one before, without a word, and what was acknowledged since is gone. The number in this
 file is what tells: a table that is older than it has lost something.
 
-It is written under the table's write lock, after the commit and before the answer. A crash in
-between leaves an older number than the table's, which is harmless. The file keeps its length, so
-that a full disk still takes it.
+It is written after the version is on the disk, and before the answer: the other way round, a power
+cut in between could keep the number and lose the version, and a start would be refused over a
+change that nobody was told of. A crash or a power cut may leave an older number than the table's,
+which is harmless. The file keeps its length, so that a full disk still takes it.
+
+The table's lock is free again by then, so two processes may come here in either order. A lock on
+the file itself sees to it that the number only grows.
 """
 
 import contextlib
+import fcntl
 import logging
 import os
 from pathlib import Path
@@ -35,16 +40,21 @@ class Acknowledged:
     def read(self) -> int:
         """The version; 0 where none is written down."""
         try:
-            return int(self._file.read_text())
-        except (OSError, ValueError):
+            return _number(self._file.read_bytes())
+        except OSError:
             return 0
 
     def write(self, version: int) -> None:
-        """Writes the version down. Where that fails, it is logged: the commit stands."""
+        """Writes the version down, unless a later one is. Blocks, if only for a moment.
+
+        Where that fails, it is logged: the commit stands.
+        """
         try:
-            descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
-                os.pwrite(descriptor, b"%0*d\n" % (_DIGITS, version), 0)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if version > _number(os.pread(descriptor, _DIGITS, 0)):
+                    os.pwrite(descriptor, b"%0*d\n" % (_DIGITS, version), 0)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -72,6 +82,13 @@ class Acknowledged:
                 " is lost",
                 "the index has lost its newest changes",
             )
+
+
+def _number(content: bytes) -> int:
+    try:
+        return int(content)
+    except ValueError:
+        return 0
 
 
 def recorded(folder: Path) -> list[str]:

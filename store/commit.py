@@ -101,10 +101,14 @@ class Committer:
         await restore_version(self._table, version)
         await ensure_ready(self._table)
 
-    async def acknowledge(self) -> None:
-        """Writes down that what is committed now is told of."""
+    async def committed(self) -> int:
+        """The version that callers are to be told of; 0 where it is not written down."""
+        return 0 if self._acknowledged is None else int(await self._table.version())
+
+    def acknowledge(self, version: int) -> None:
+        """Writes down that callers are told of a version, which is on the disk. Blocks."""
         if self._acknowledged is not None:
-            self._acknowledged.write(int(await self._table.version()))
+            self._acknowledged.write(version)
 
     async def _latest_schema(self) -> pa.Schema:
         await self._table.checkout_latest()

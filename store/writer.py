@@ -178,9 +178,11 @@ class Writer:
         began = time.monotonic()
         async with self._lock.held():
             results = await self._in_time(group)
-            await self._committer.acknowledge()
+            # Asked before the disk is: what others commit from now on may not be on it.
+            version = await self._committer.committed()
         if self._folder is not None and self._sync:
             await asyncio.to_thread(sync_to_disk, self._folder)
+        await asyncio.to_thread(self._committer.acknowledge, version)
         self._committed(len(results), time.monotonic() - began)
         return results
 

@@ -1,12 +1,15 @@
 """What a power cut may leave behind, and that the disk is asked before a caller is answered."""
 
 import errno
+import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import pytest
 
 import store.writer
+from store.acknowledged import Acknowledged
 from store.durable import set_aside_torn_manifests, sync_to_disk
 from store.errors import StoreOpenError, StoreWriteError
 from tests.store.support import image, opened, run
@@ -84,6 +87,38 @@ def test_a_disk_that_cannot_write_is_no_acknowledged_add(
             assert not (await index.upsert(image(1))).created
 
     run(check())
+
+
+def test_a_power_cut_before_the_disk_has_it_loses_only_what_nobody_was_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(folder: Path) -> None:
+        raise OSError(errno.EIO, "power cut")
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1))
+            monkeypatch.setattr(store.writer, "sync_to_disk", cut_off)
+            with pytest.raises(StoreWriteError):
+                await index.upsert(image(2))
+            monkeypatch.undo()
+        newest_manifest(tmp_path).write_bytes(b"")  # of image 2: it never reached the disk
+        async with opened(tmp_path) as index:
+            assert [each.url for each in (await index.images(10)).images] == [image(1).url]
+
+    run(check())
+
+
+def test_the_version_written_down_only_grows_whoever_writes_it(tmp_path: Path) -> None:
+    acknowledged, versions = Acknowledged(tmp_path, "images"), [*range(1, 99, 2), *range(98, 0, -2)]
+    with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as processes:
+        writing = [processes.submit(acknowledged.write, version) for version in versions]
+        seen = []
+        for each in as_completed(writing):
+            each.result()
+            seen.append(acknowledged.read())
+    assert seen == sorted(seen)
+    assert seen[-1] == max(versions)
 
 
 def test_syncing_can_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

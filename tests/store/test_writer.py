@@ -43,7 +43,10 @@ class FakeCommitter:
         self.rows -= known
         return known
 
-    async def acknowledge(self) -> None:
+    async def committed(self) -> int:
+        return len(self.commits)
+
+    def acknowledge(self, version: int) -> None:
         """Nothing is written down."""
 
     async def _begin(self, what: list[str]) -> None:
