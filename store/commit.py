@@ -114,7 +114,8 @@ class Committer:
         await self._table.checkout_latest()
         if self._acknowledged is not None:
             # What is committed on top of an older version would settle the loss.
-            self._acknowledged.refuse_older(int(await self._table.version()))
+            version = int(await self._table.version())
+            await asyncio.to_thread(self._acknowledged.refuse_older, version)
         schema = await self._table.schema()
         if is_superseded(schema):
             raise StoreMovedError

@@ -33,7 +33,8 @@ from store.operations import DeleteMatching, Group, Operation, grouped
 from store.settings import StoreSettings
 from store.space import has_room
 
-# A panic inside LanceDB leaves its caller waiting for ever; every other write would wait with it.
+# For a commit, the wait for the disk and the note of the version together. A panic inside LanceDB
+# leaves its caller waiting for ever, as a dead disk does; every other write would wait with it.
 COMMIT_TIMEOUT_S = 300.0
 # Of the time that a commit took, so much passes before the next one begins. A commit of one row
 # takes some 8 ms: before the same caller's next picture is fetched and embedded, its rest is over.
@@ -175,35 +176,45 @@ class Writer:
             _deliver(answer, result)
 
     async def _written(self, group: Group[_Answer]) -> list[_Result]:
+        """Writes a group; if that does not end, the writer does.
+
+        LanceDB may go on with a commit whose caller has gone, so nothing may follow it; and a disk
+        that does not answer would hold up whatever came next.
+        """
         began = time.monotonic()
+        try:
+            async with asyncio.timeout(None) as limit:
+                results = await self._kept(group, limit)
+        except TimeoutError as error:
+            if not limit.expired():  # a network file system may say so itself, and go on
+                raise
+            logger.critical("a commit did not end: this process writes no more")
+            self._hung = True
+            raise StoreWriteError("the index could not be written", detail=repr(error)) from error
+        self._committed(len(results), time.monotonic() - began)
+        return results
+
+    async def _kept(self, group: Group[_Answer], limit: asyncio.Timeout) -> list[_Result]:
+        """Commits a group, waits for the disk, then writes down which version is told of.
+
+        Whatever of it blocks is done in threads: the loop answers searches meanwhile.
+        """
         async with self._lock.held():
-            results = await self._in_time(group)
+            # Others may hold the lock for as long as they need: the time starts here.
+            limit.reschedule(asyncio.get_running_loop().time() + COMMIT_TIMEOUT_S)
+            results = [*await self._put(group), *await self._delete(group)]
+            results += await self._alone(group)
             # Asked before the disk is: what others commit from now on may not be on it.
             version = await self._committer.committed()
         if self._folder is not None and self._sync:
             await asyncio.to_thread(sync_to_disk, self._folder)
         await asyncio.to_thread(self._committer.acknowledge, version)
-        self._committed(len(results), time.monotonic() - began)
         return results
-
-    async def _in_time(self, group: Group[_Answer]) -> list[_Result]:
-        """Writes a group; if that does not end, the writer does.
-
-        LanceDB may go on with a commit whose caller has gone, so nothing may follow it.
-        """
-        try:
-            async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                results = [*await self._put(group), *await self._delete(group)]
-                return results + await self._alone(group)
-        except TimeoutError as error:
-            logger.critical("a commit did not end: this process writes no more")
-            self._hung = True
-            raise StoreWriteError("the index could not be written", detail=repr(error)) from error
 
     async def _put(self, group: Group[_Answer]) -> list[_Result]:
         if not group.puts:
             return []
-        if self._folder is not None and not has_room(self._folder):
+        if self._folder is not None and not await asyncio.to_thread(has_room, self._folder):
             fault = StoreFullError("what is free is kept for deletes")
             self._tell(fault)
             return [(answer, fault) for _, answer in group.puts]

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import resource
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,6 +163,37 @@ def test_a_limit_on_the_size_of_files_is_a_full_disk(tmp_path: Path) -> None:
 def test_the_systems_number_tells_which(error: Exception, expected: type[StoreFault]) -> None:
     fault = fault_of(error, StoreFault("else"), uri="/nowhere", table="images")
     assert type(fault) is expected
+
+
+@pytest.mark.parametrize(
+    "stuck",
+    ["store.writer.has_room", "store.writer.sync_to_disk", "store.commit.Committer.acknowledge"],
+)
+def test_a_disk_that_does_not_answer_ends_the_writer_and_holds_up_no_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stuck: str
+) -> None:
+    asked, answers = threading.Event(), threading.Event()
+
+    def waits(*_: object) -> bool:
+        asked.set()
+        return answers.wait(10)
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1))
+            monkeypatch.setattr("store.writer.COMMIT_TIMEOUT_S", 1.0)
+            monkeypatch.setattr(stuck, waits)
+            adding = asyncio.create_task(index.upsert(image(2)))
+            assert await asyncio.to_thread(asked.wait, 10)
+            assert await index.count() >= 1
+            assert not adding.done()
+            with pytest.raises(StoreFault):
+                await adding
+            await asyncio.wait_for(index.ended(), 5)
+            assert not index.healthy
+            answers.set()  # else the end of the loop waits for the thread
+
+    run(check())
 
 
 def test_a_writer_that_is_stuck_says_that_it_ended(
