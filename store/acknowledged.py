@@ -65,16 +65,18 @@ class Acknowledged:
         with contextlib.suppress(FileNotFoundError):
             self._file.unlink()
 
-    def refuse_older(self, version: int) -> None:
+    def refuse_older(self, version: int, known: int) -> None:
         """Refuses a table that has lost its newest version.
 
         Args:
             version: the newest that the table has; 0 if there is no table.
+            known: what `read` said *before* the version was looked at. Read later, it may be of a
+                commit that another process made in between.
 
         Raises:
             StoreDamagedError: a later one was acknowledged.
         """
-        if version < (known := self.read()):
+        if version < known:
             there = f"version {version} is the newest that is there" if version else "it is missing"
             raise StoreDamagedError(
                 f"{self._file.stem}: version {known} was acknowledged, but {there}; put the folder"

@@ -111,11 +111,12 @@ class Committer:
             self._acknowledged.write(version)
 
     async def _latest_schema(self) -> pa.Schema:
+        acknowledged = self._acknowledged
+        known = 0 if acknowledged is None else await asyncio.to_thread(acknowledged.read)
         await self._table.checkout_latest()
-        if self._acknowledged is not None:
+        if acknowledged is not None:
             # What is committed on top of an older version would settle the loss.
-            version = int(await self._table.version())
-            await asyncio.to_thread(self._acknowledged.refuse_older, version)
+            acknowledged.refuse_older(int(await self._table.version()), known)
         schema = await self._table.schema()
         if is_superseded(schema):
             raise StoreMovedError

@@ -27,8 +27,9 @@ async def refuse_if_lost(connection: "AsyncConnection", table: "AsyncTable") -> 
         StoreDamagedError: callers were told of a later version than there is.
     """
     if is_local(connection.uri):
-        known = Acknowledged(Path(connection.uri), table.name)
-        known.refuse_older(int(await table.version()))
+        acknowledged = Acknowledged(Path(connection.uri), table.name)
+        known = await asyncio.to_thread(acknowledged.read)
+        acknowledged.refuse_older(int(await table.version()), known)
 
 
 def refuse_if_missing(connection: "AsyncConnection") -> None:
@@ -39,7 +40,8 @@ def refuse_if_missing(connection: "AsyncConnection") -> None:
     """
     if is_local(connection.uri):
         for name in recorded(Path(connection.uri)):
-            Acknowledged(Path(connection.uri), name).refuse_older(0)
+            acknowledged = Acknowledged(Path(connection.uri), name)
+            acknowledged.refuse_older(0, acknowledged.read())
 
 
 async def refuse_if_damaged(table: "AsyncTable") -> None:

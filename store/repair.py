@@ -112,10 +112,11 @@ async def _examined(connection: "AsyncConnection") -> Examined:
     path = _path(connection, name)
 
     def look() -> Examined:
+        # First: a commit that is made meanwhile is no loss.
+        known = Acknowledged(folder, name).read()
         dataset = open_dataset(str(path), None)
         damage = find_damage(dataset, path, read=True)
         rows = sum(fragment.metadata.num_rows for fragment in dataset.get_fragments())
-        known = Acknowledged(folder, name).read()
         return Examined(name, int(dataset.version), known, rows, damage)
 
     return await asyncio.to_thread(look)

@@ -4,9 +4,12 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from lancedb import AsyncTable
 
+from store.damage import Damage, find_damage
 from store.engine import check_model
 from store.errors import StoreDamagedError, StoreError
 from store.repair import examine, repair
@@ -215,6 +218,34 @@ def test_damage_under_a_running_service_is_said_and_adds_nothing(
     run(check())
 
 
+def test_an_add_while_a_start_looks_is_no_loss(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = AsyncTable.version
+
+    async def then_another_adds(looked_at: AsyncTable) -> int:
+        monkeypatch.undo()
+        seen = int(await version(looked_at))
+        await _add(table)
+        return seen
+
+    monkeypatch.setattr(AsyncTable, "version", then_another_adds)
+    start(table)
+    assert run(_count(table)) == ROWS + 1
+
+
+def test_an_add_while_a_check_looks_is_no_loss(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def after_another_added(*args: Any, **options: Any) -> Damage:
+        run(_add(table))
+        return find_damage(*args, **options)
+
+    monkeypatch.setattr("store.repair.find_damage", after_another_added)
+    assert run(examine(StoreSettings(store_uri=str(table.parent)))).is_whole
+    assert run(_count(table)) == ROWS + 1
+
+
 def test_a_sound_index_is_whole(table: Path, tmp_path: Path) -> None:
     settings = StoreSettings(store_uri=str(table.parent))
     assert run(examine(settings)).is_whole
@@ -222,6 +253,11 @@ def test_a_sound_index_is_whole(table: Path, tmp_path: Path) -> None:
     for nowhere in (str(tmp_path / "nowhere"), "s3://bucket/index"):
         with pytest.raises(StoreError):
             run(examine(StoreSettings(store_uri=nowhere)))
+
+
+async def _add(table: Path) -> None:
+    async with opened(table.parent) as index:
+        await index.upsert(image(ROWS))
 
 
 async def _count(table: Path) -> int:
