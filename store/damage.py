@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from store.faults import is_panic
+from store.faults import is_failure
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -104,7 +104,7 @@ def _succeeds(work: Callable[[], None]) -> bool:
     try:
         work()
     except BaseException as error:
-        if not isinstance(error, Exception) and not is_panic(error):
+        if not is_failure(error):
             raise
         return False
     return True

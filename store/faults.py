@@ -32,9 +32,12 @@ _DAMAGED = re.compile(
 )
 
 
-def is_panic(error: BaseException) -> bool:
-    """Whether Rust code has panicked; the class for that is none of `Exception`'s."""
-    return type(error).__name__ == "PanicException"
+def is_failure(error: BaseException) -> bool:
+    """Whether LanceDB or the system has failed, and not somebody ended the work.
+
+    Where Rust code has panicked, the class for that is none of `Exception`'s.
+    """
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def fault_of(error: BaseException, otherwise: StoreFault, *, uri: str, table: str) -> StoreFault:

@@ -11,7 +11,7 @@ from store.errors import (
     StoreError,
     StoreReadError,
 )
-from store.faults import fault_of, is_panic
+from store.faults import fault_of, is_failure
 from store.filters import compile_filter
 from store.literals import among, literal
 from store.metadata import Registry, split_metadata
@@ -179,7 +179,7 @@ class Reader:
         except StoreError:
             raise
         except BaseException as error:
-            if not isinstance(error, Exception) and not is_panic(error):
+            if not is_failure(error):
                 raise
             otherwise = StoreReadError("the index could not be read", detail=repr(error))
             raise fault_of(error, otherwise, uri=self._uri, table=self._table.name) from error

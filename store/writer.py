@@ -27,7 +27,7 @@ from store.errors import (
     StoreReadOnlyError,
     StoreWriteError,
 )
-from store.faults import fault_of, is_panic
+from store.faults import fault_of, is_failure
 from store.lock import TableLock
 from store.operations import DeleteMatching, Group, Operation, grouped
 from store.settings import StoreSettings
@@ -60,8 +60,8 @@ class Writer:
         settings: how much waits, and how much goes into a commit.
         folder: the store's, whose file system is written down before a group is answered, where the
             settings say so, and where adds stop before it is full; None on an object store.
-        committed: called after each group, with its operations and its seconds; for upkeep and
-            whoever looks on.
+        committed: called after each group, with how many of its operations were written and its
+            seconds; for upkeep and whoever looks on.
     """
 
     def __init__(
@@ -167,11 +167,9 @@ class Writer:
         try:
             results = await self._written(group)
         except BaseException as error:
-            if not isinstance(error, Exception) and not is_panic(error):
+            if not is_failure(error):
                 raise
-            fault = error if isinstance(error, StoreError) else self._fault(error)
-            self._tell(fault)
-            results = [(answer, fault) for answer in group.callers()]
+            results = self._failed(error, group.callers())
         for answer, result in results:
             _deliver(answer, result)
 
@@ -191,7 +189,8 @@ class Writer:
             logger.critical("a commit did not end: this process writes no more")
             self._hung = True
             raise StoreWriteError("the index could not be written", detail=repr(error)) from error
-        self._committed(len(results), time.monotonic() - began)
+        if written := _count_written(results):
+            self._committed(written, time.monotonic() - began)
         return results
 
     async def _kept(self, group: Group[_Answer], limit: asyncio.Timeout) -> list[_Result]:
@@ -202,14 +201,36 @@ class Writer:
         async with self._lock.held():
             # Others may hold the lock for as long as they need: the time starts here.
             limit.reschedule(asyncio.get_running_loop().time() + COMMIT_TIMEOUT_S)
-            results = [*await self._put(group), *await self._delete(group)]
-            results += await self._alone(group)
+            results = await self._parts(group)
+            if not _count_written(results):
+                return results
             # Asked before the disk is: what others commit from now on may not be on it.
             version = await self._committer.committed()
         if self._folder is not None and self._sync:
             await asyncio.to_thread(sync_to_disk, self._folder)
         await asyncio.to_thread(self._committer.acknowledge, version)
         return results
+
+    async def _parts(self, group: Group[_Answer]) -> list[_Result]:
+        """Makes the commits of a group. One that fails fails its own callers: the rest stands."""
+        results: list[_Result] = []
+        for commit, callers in (
+            (self._put, [answer for _, answer in group.puts]),
+            (self._delete, [answer for _, answer in group.deletes]),
+            (self._alone, [] if group.alone is None else [group.alone[1]]),
+        ):
+            try:
+                results += await commit(group)
+            except BaseException as error:
+                if not is_failure(error):
+                    raise
+                results += self._failed(error, callers)
+        return results
+
+    def _failed(self, error: BaseException, callers: Iterable[_Answer]) -> list[_Result]:
+        fault = error if isinstance(error, StoreError) else self._fault(error)
+        self._tell(fault)
+        return [(answer, fault) for answer in callers]
 
     async def _put(self, group: Group[_Answer]) -> list[_Result]:
         if not group.puts:
@@ -274,6 +295,10 @@ class Writer:
             waiting = self._queue.get_nowait()
             if waiting is not None:
                 _refuse([waiting[1]])
+
+
+def _count_written(results: Iterable[_Result]) -> int:
+    return sum(not isinstance(result, StoreError) for _, result in results)
 
 
 def _refuse(answers: Iterable[_Answer]) -> None:

@@ -1,12 +1,14 @@
 """Group commit: who is answered what, and how many commits it takes."""
 
 import asyncio
+import errno
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
 
 import store.writer
+from store.acknowledged import Acknowledged
 from store.attempts import ATTEMPTS
 from store.errors import StoreClosedError, StoreError, StoreWriteError
 from store.lock import NoLock
@@ -172,6 +174,38 @@ def test_a_failed_commit_fails_its_own_callers_only() -> None:
         assert "disk full" in failed.detail
         assert writer.commits == 1
         await writer.close()
+
+    run(check())
+
+
+@pytest.mark.parametrize("failing", ["put", "delete"])
+def test_a_failed_half_of_a_group_fails_its_own_callers_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    async def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(0))
+            with monkeypatch.context() as broken:
+                broken.setattr(index._writer._committer, failing, fails)
+                added, deleted = await asyncio.gather(
+                    index.upsert(image(1)),
+                    index.delete([image_id(url_of(0))]),
+                    return_exceptions=True,
+                )
+            left = {hit.url for hit in await index.search(SearchQuery())}
+            if failing == "delete":
+                assert added == Upserted(image_id(url_of(1)), created=True)
+                assert isinstance(deleted, StoreWriteError)
+                assert left == {url_of(0), url_of(1)}
+            else:
+                assert isinstance(added, StoreWriteError)
+                assert deleted == 1
+                assert left == set()
+            table = index._writer._committer._table
+            assert Acknowledged(tmp_path, "images").read() == await table.version()
 
     run(check())
 
