@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from store.engine import is_conflict
 from store.errors import StoreError, StoreWriteError
+from store.faults import is_failure
 
 ATTEMPTS = 6
 # Doubled each time: 20 ms to 0.3 s are waited.
@@ -21,7 +22,9 @@ def translated() -> Iterator[None]:
         yield
     except StoreError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         message = "the index could not be read or written"
         raise StoreWriteError(message, detail=repr(error)) from error
 

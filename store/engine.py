@@ -21,7 +21,7 @@ from store.errors import (
     StoreMovedError,
     StoreOpenError,
 )
-from store.faults import fault_of
+from store.faults import fault_of, is_failure
 from store.folder import check_folder
 from store.integrity import (
     drop_broken_indexes,
@@ -163,13 +163,15 @@ async def check_model(settings: StoreSettings, model: str, pretrained: str) -> N
         await refuse_if_damaged(table)
     except StoreError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise open_fault(error, settings) from error
     if (maker.model, maker.pretrained) != (model, pretrained):
         raise _mismatch(maker, f"{model} ({pretrained})")
 
 
-def open_fault(error: Exception, settings: StoreSettings) -> StoreFault:
+def open_fault(error: BaseException, settings: StoreSettings) -> StoreFault:
     """The store's error for what kept the table from being opened."""
     otherwise = StoreOpenError("the index could not be opened", detail=repr(error))
     return fault_of(error, otherwise, uri=settings.store_uri, table=FIRST_TABLE)

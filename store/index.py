@@ -10,7 +10,7 @@ from store.acknowledged import Acknowledged
 from store.commit import Committer
 from store.engine import connect, open_fault, open_table
 from store.errors import StoreError, StoreWriteError
-from store.faults import fault_of
+from store.faults import fault_of, is_failure
 from store.lock import is_local, table_lock
 from store.observer import Observer
 from store.operations import Delete, DeleteMatching, Patch, Restore, Upsert
@@ -97,7 +97,9 @@ class ImageIndex(Reader):
                 raise
         except StoreError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             raise open_fault(error, settings) from error
 
     async def upsert(self, image: NewImage) -> Upserted:

@@ -16,6 +16,7 @@ from store.damage import Damage, find_damage
 from store.dataset import open_dataset
 from store.engine import connect, ensure_ready, open_fault
 from store.errors import StoreError, StoreOpenError
+from store.faults import is_failure
 from store.lock import is_local, write_lock
 from store.settings import StoreSettings
 from store.tables import current_table
@@ -99,7 +100,9 @@ async def _connected(settings: StoreSettings) -> AsyncIterator["AsyncConnection"
             connection.close()
     except StoreError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise open_fault(error, settings) from error
 
 

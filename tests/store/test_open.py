@@ -3,13 +3,16 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lancedb
 import pytest
 
+from store.engine import check_model
 from store.errors import (
     InvalidRowError,
     ModelMismatchError,
@@ -20,6 +23,7 @@ from store.errors import (
     StoreOpenError,
 )
 from store.index import ImageIndex
+from store.repair import examine
 from store.schemas import ModelIdentity, NewImage, SearchQuery, image_id
 from store.settings import StoreSettings
 from tests.store.support import DIM, IDENTITY, image, opened, run, url_of, vector
@@ -64,6 +68,33 @@ def test_a_place_that_is_no_folder_is_refused_without_its_path(tmp_path: Path) -
         run(ImageIndex.open(StoreSettings(store_uri=str(tmp_path / "file" / "x")), IDENTITY))
     assert str(tmp_path) not in str(caught.value)
     assert caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("looks", "opening"),
+    [
+        ("store.engine.current_table", lambda at: ImageIndex.open(at, IDENTITY)),
+        ("store.engine.current_table", lambda at: check_model(at, "ViT-Test", "seeded")),
+        ("store.repair.current_table", examine),
+    ],
+)
+def test_a_panic_in_the_engine_is_an_error_of_the_store(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    looks: str,
+    opening: Callable[[StoreSettings], Coroutine[Any, Any, object]],
+) -> None:
+    class PanicException(BaseException):
+        pass
+
+    async def panics(connection: object) -> None:
+        raise PanicException("index out of bounds")
+
+    monkeypatch.setattr(looks, panics)
+    with pytest.raises(StoreOpenError) as caught:
+        run(opening(StoreSettings(store_uri=str(tmp_path))))
+    assert "out of bounds" not in str(caught.value)
+    assert "out of bounds" in caught.value.detail
 
 
 def test_after_close_everything_is_refused_clearly(tmp_path: Path) -> None:
