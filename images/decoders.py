@@ -8,8 +8,8 @@ import asyncio
 import logging
 import os
 from collections import Counter
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from typing import Any, Literal, TypeVar
 
@@ -155,9 +155,11 @@ class Decoders:
         Whoever asks may go away; the process is then let finish, as it cannot be interrupted.
         """
         for _ in range(_ATTEMPTS):
-            decoder = await self._next()
-            own_fd = None if fd is None else os.dup(fd)  # the asker may close it meanwhile
-            work = self._started(self._worked(decoder, request, data, own_fd, most_bytes))
+            with ExitStack() as own:  # what may fail comes before a process is taken
+                own_fd = None if fd is None else own.enter_context(_copied(fd))
+                decoder = await self._next()
+                work = self._started(self._worked(decoder, request, data, own_fd, most_bytes))
+                work.add_done_callback(_closing(own.pop_all()))
             with suppress(NotTakenError):
                 head, body = await asyncio.shield(work)
                 _raise_told(head)
@@ -194,8 +196,6 @@ class Decoders:
             ) from error
         finally:
             self.busy -= 1
-            if fd is not None:
-                os.close(fd)
         if head.get("error") == ImageMemoryError.__name__:
             await self._replace(decoder, "memory", str(head.get("detail")))
         else:
@@ -240,6 +240,21 @@ class Decoders:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # whoever asked has been told, or is gone
+
+
+@contextmanager
+def _copied(fd: int) -> Iterator[int]:
+    """A descriptor of one's own: the asker may close its one meanwhile."""
+    own_fd = os.dup(fd)
+    try:
+        yield own_fd
+    finally:
+        os.close(own_fd)
+
+
+def _closing(stack: ExitStack) -> "Callable[[asyncio.Task[Any]], None]":
+    """A callback that closes a stack when a task has ended, in whatever way."""
+    return lambda _: stack.close()
 
 
 def _raise_told(head: Head) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -226,6 +226,34 @@ def test_whoever_asked_may_go_away() -> None:
         assert descriptors(os.getpid()) == before
 
     run(test)
+
+
+def test_a_process_is_not_lost_where_descriptors_run_out() -> None:
+    async def test(decoders: Decoders) -> None:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with HeldPicture() as held:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (held.fd + 1, limits[1]))
+            try:
+                spare = _all_descriptors()
+                with pytest.raises(OSError, match="Too many open files"):
+                    await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+                for fd in spare:
+                    os.close(fd)
+            async with asyncio.timeout(20):
+                await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
+
+    run(test)
+
+
+def _all_descriptors() -> list[int]:
+    """Open so many that there are no more."""
+    opened: list[int] = []
+    with suppress(OSError):
+        while True:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+    return opened
 
 
 def test_a_process_holds_nothing_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
