@@ -1,8 +1,8 @@
 """How much memory work may take at once: pictures that are decoded, answers that are made."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from prometheus_client import Gauge
 
@@ -19,6 +19,18 @@ class Room:
     def __init__(self, budget: "MemoryBudget", held_bytes: int) -> None:
         self._budget = budget
         self.held_bytes = held_bytes
+        self._users = 0
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Use it: what is left of it is given back when the last of such blocks ends."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if self._users == 0:
+                self.shrink(0)
 
     def shrink(self, wanted_bytes: int) -> None:
         """Give back what is more than so much."""
@@ -51,12 +63,10 @@ class MemoryBudget:
 
     @asynccontextmanager
     async def held(self, wanted_bytes: int) -> AsyncIterator[Room]:
-        """Wait for room, and hold it until the block ends."""
+        """Wait for room, and hold it until the block ends, and all that of `Room.used` have."""
         room = await self.take(wanted_bytes)
-        try:
+        with room.used():
             yield room
-        finally:
-            room.shrink(0)
 
     async def take(self, wanted_bytes: int) -> Room:
         """Wait for room; whoever takes it gives it back with `Room.shrink(0)`."""

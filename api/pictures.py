@@ -18,12 +18,13 @@ from api.instruments import DECODE, DECODE_MEMORY, MEMORY_QUEUE
 from api.settings import Settings
 from images.decoders import Decoders
 from images.fetch import Fetcher
-from images.held import HeldPicture
+from images.held import HeldPicture, Use
 from images.room import ORDINARY_BYTES, MoreRoomError
 from images.schemas import ClipTask, LabelledBox, Letterboxed, LetterboxTask
 from runners.schemas import ClipInfo, YoloInfo
 
 T = TypeVar("T")
+_Decode = Callable[[bytes, int, Use], Awaitable[tuple[T, int]]]
 _ForClip = tuple[NDArray[np.uint8], str | None]
 
 
@@ -78,7 +79,8 @@ class Pictures:
         task = LetterboxTask(yolo.image_size, yolo.stride)
         with HeldPicture() as picture:
 
-            async def decode(data: bytes, room_bytes: int) -> tuple[Letterboxed, int]:
+            async def decode(data: bytes, room_bytes: int, use: Use) -> tuple[Letterboxed, int]:
+                picture.use = use
                 return await self.decoders.letterbox(data, task, room_bytes, picture)
 
             async with self._decoded(url, decode) as boxed:
@@ -102,16 +104,14 @@ class Pictures:
             clip.image_size, clip.interpolation, clip.resize_mode, clip.fill_color, digest
         )
 
-        async def decode(data: bytes, room_bytes: int) -> tuple[_ForClip, int]:
-            return await self.decoders.clip(data, task, room_bytes), 0
+        async def decode(data: bytes, room_bytes: int, use: Use) -> tuple[_ForClip, int]:
+            return await self.decoders.clip(data, task, room_bytes, use), 0
 
         async with self._decoded(url, decode) as prepared:
             return prepared
 
     @asynccontextmanager
-    async def _decoded(
-        self, url: str, decode: Callable[[bytes, int], Awaitable[tuple[T, int]]]
-    ) -> AsyncIterator[T]:
+    async def _decoded(self, url: str, decode: _Decode[T]) -> AsyncIterator[T]:
         """What is made of the picture at a URL, while there is room for its pixels.
 
         An ordinary picture is decoded at once, in a room of one size. Only a larger one is sent
@@ -119,8 +119,8 @@ class Pictures:
 
         Args:
             url: of the picture.
-            decode: takes the file and the memory it may take; returns the result, and the memory
-                that is in use from then on.
+            decode: takes the file, the memory it may take, and the use of that memory; returns
+                the result, and the memory that is held from then on.
         """
         async with AsyncExitStack() as held:
             async with self._downloads.fetched(url) as data:
@@ -131,16 +131,12 @@ class Pictures:
             yield result
 
     async def _in_room(
-        self,
-        held: AsyncExitStack,
-        data: bytes,
-        room_bytes: int,
-        decode: Callable[[bytes, int], Awaitable[tuple[T, int]]],
+        self, held: AsyncExitStack, data: bytes, room_bytes: int, decode: _Decode[T]
     ) -> T:
         async with AsyncExitStack() as trying:
             room = await trying.enter_async_context(self.memory.held(room_bytes))
             with DECODE():
-                result, used_bytes = await decode(data, room_bytes)
+                result, used_bytes = await decode(data, room_bytes, room.used)
             room.shrink(used_bytes)
             held.push_async_exit(trying.pop_all())
         return result

@@ -9,7 +9,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from typing import Any, Literal, TypeVar
 
@@ -25,7 +25,7 @@ from images.errors import (
     ImageMemoryError,
     NotAnImageError,
 )
-from images.held import HeldPicture
+from images.held import HeldPicture, Use
 from images.room import MoreRoomError, needed_bytes
 from images.schemas import ClipTask, DecodeLimits, LabelledBox, Letterboxed, LetterboxTask
 from images.wire import Head
@@ -79,13 +79,16 @@ class Decoders:
             self._starting = [self._started(self._join(decoder)) for decoder in self._all]
         await asyncio.gather(*self._starting)
 
-    async def clip(self, data: bytes, task: ClipTask, room_bytes: int) -> tuple[Pixels, str | None]:
+    async def clip(
+        self, data: bytes, task: ClipTask, room_bytes: int, use: Use = nullcontext
+    ) -> tuple[Pixels, str | None]:
         """Decode a file, and prepare it for the embedder.
 
         Args:
             data: the file.
             task: how it is prepared.
             room_bytes: memory that it may take.
+            use: of that memory: a process works on when nobody waits for it any more.
 
         Returns:
             uint8 [size, size, 3], RGB; and the digest of the whole picture, if it was asked for.
@@ -96,7 +99,7 @@ class Decoders:
         """
         side = task.image_size
         request = {"task": "clip", "room_bytes": room_bytes, "with": asdict(task)}
-        head, body = await self._asked(request, data, None, 3 * side * side)
+        head, body = await self._asked(request, data, None, use, 3 * side * side)
         return body.reshape(side, side, 3), head["digest"]
 
     async def letterbox(
@@ -108,7 +111,7 @@ class Decoders:
             data: the file.
             task: how it is prepared.
             room_bytes: memory that it may take.
-            held: gets the picture.
+            held: gets the picture; its `use` is that of the memory.
 
         Returns:
             What the detector takes, and the memory that it takes at most until it is drawn.
@@ -119,7 +122,8 @@ class Decoders:
         """
         most_side = -(-task.image_size // task.stride) * task.stride
         request = {"task": "letterbox", "room_bytes": room_bytes, "with": asdict(task)}
-        head, body = await self._asked(request, data, held.fd, 3 * most_side * most_side)
+        most_bytes = 3 * most_side * most_side
+        head, body = await self._asked(request, data, held.fd, held.use, most_bytes)
         held.size = (head["original_size"][0], head["original_size"][1])
         boxed = Letterboxed(
             body.reshape(head["shape"]), tuple(head["gain"]), tuple(head["pad"]), held.size
@@ -137,7 +141,7 @@ class Decoders:
         room_bytes = needed_bytes("JPEG", pixels, 0)
         request = {"task": "draw", "room_bytes": room_bytes, "with": told}
         most_bytes = _JPEG_BYTES_PER_PIXEL * pixels + _JPEG_HEADER_BYTES
-        _, body = await self._asked(request, b"", held.fd, most_bytes)
+        _, body = await self._asked(request, b"", held.fd, held.use, most_bytes)
         return body.tobytes()
 
     def close(self) -> None:
@@ -148,14 +152,16 @@ class Decoders:
             decoder.kill()
 
     async def _asked(
-        self, request: Head, data: bytes, fd: int | None, most_bytes: int
+        self, request: Head, data: bytes, fd: int | None, use: Use, most_bytes: int
     ) -> tuple[Head, Bytes]:
         """Have a request answered by the next process that is free.
 
-        Whoever asks may go away; the process is then let finish, as it cannot be interrupted.
+        Whoever asks may go away; the process is then let finish, as it cannot be interrupted, and
+        what it works with stays in use until then.
         """
         for _ in range(_ATTEMPTS):
             with ExitStack() as own:  # what may fail comes before a process is taken
+                own.enter_context(use())
                 own_fd = None if fd is None else own.enter_context(_copied(fd))
                 decoder = await self._next()
                 work = self._started(self._worked(decoder, request, data, own_fd, most_bytes))

@@ -1,8 +1,13 @@
 """A decoded picture that is kept until boxes are drawn into it, outside of every process."""
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Self
+
+Use = Callable[[], AbstractContextManager[None]]
+"""Makes a block for as long as which memory is in use, whoever else gives it back meanwhile."""
 
 
 class HeldPicture:
@@ -14,11 +19,13 @@ class HeldPicture:
     Attributes:
         fd: the descriptor (memfd_create(2)).
         size: width and height in pixels; (0, 0) before the picture is decoded.
+        use: of the memory that is reserved for it; whatever works on it is such a block.
     """
 
     def __init__(self) -> None:
         self.fd = os.memfd_create("picture", os.MFD_CLOEXEC)
         self.size = (0, 0)
+        self.use: Use = nullcontext
 
     def __enter__(self) -> Self:
         return self

@@ -52,6 +52,22 @@ async def _hold(budget: MemoryBudget) -> None:
         await asyncio.sleep(10)
 
 
+def test_room_stays_held_until_the_last_user_has_left_it() -> None:
+    async def run() -> None:
+        budget = budget_of(10)
+        async with budget.held(8) as room:
+            longer = room.used()
+            longer.__enter__()
+            with room.used():
+                pass
+            assert budget.free_bytes == 2
+        assert budget.free_bytes == 2
+        longer.__exit__(None, None, None)
+        assert budget.free_bytes == 10
+
+    asyncio.run(run())
+
+
 def test_what_is_shrunk_is_free_again_and_given_back_once() -> None:
     async def run() -> None:
         budget = budget_of(10)

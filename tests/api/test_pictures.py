@@ -1,10 +1,12 @@
 """From URLs to pixels with many large pictures at once: memory stays within its budget."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -103,6 +105,7 @@ def test_room_comes_back_whatever_happens(settings: Settings) -> None:
             for task in cancelled:
                 task.cancel()
             await asyncio.gather(*cancelled, return_exceptions=True)
+            await until(lambda: pictures.decoders.busy == 0)
             assert pictures.memory.free_bytes == BUDGET_BYTES
             assert (await pictures.for_clip(url + "a.jpg", CLIP)).shape == (32, 32, 3)
         finally:
@@ -112,6 +115,68 @@ def test_room_comes_back_whatever_happens(settings: Settings) -> None:
         server.add("a.jpg", Image.new("RGB", (400, 300)))
         server.add_file("broken.jpg", b"\xff\xd8\xff\xe0broken")
         asyncio.run(run(server.url))
+
+
+@pytest.mark.parametrize("ending", [signal.SIGCONT, signal.SIGKILL])
+@pytest.mark.parametrize("work", ["clip", "letterbox", "draw"])
+def test_room_belongs_to_the_work_when_the_client_is_gone(
+    settings: Settings, work: str, ending: signal.Signals
+) -> None:
+    """A process cannot be interrupted: others would be let in on memory that it still has."""
+
+    async def client(pictures: Pictures, url: str) -> None:
+        if work == "clip":
+            stop(pictures)
+            await pictures.for_clip(url, CLIP)
+        if work == "letterbox":
+            stop(pictures)
+        async with pictures.for_yolo(url, YOLO) as (picture, _):
+            stop(pictures)
+            await pictures.annotated(picture, [])
+
+    def stop(pictures: Pictures) -> None:
+        for pid in pictures.decoders.pids:
+            os.kill(pid, signal.SIGSTOP)
+
+    async def run(url: str) -> None:
+        pictures = Pictures(settings)
+        try:
+            await pictures.decoders.ready()
+            stopped, before = pictures.decoders.pids, descriptors()
+            asking = asyncio.create_task(client(pictures, url))
+            await until(lambda: is_stopped(stopped[0]) and pictures.decoders.busy == 1)
+            held_bytes = BUDGET_BYTES - pictures.memory.free_bytes
+            assert held_bytes >= 14 * 400 * 300
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            assert pictures.memory.free_bytes == BUDGET_BYTES - held_bytes
+            for pid in stopped:
+                os.kill(pid, ending)
+            await until(lambda: pictures.memory.free_bytes > BUDGET_BYTES - held_bytes)
+            assert pictures.memory.free_bytes == BUDGET_BYTES
+            assert pictures.decoders.busy == 0
+            assert not [fd for fd in descriptors() - before if "memfd" in fd]
+        finally:
+            pictures.close()
+
+    with PictureServer() as server:
+        server.add("a.jpg", Image.new("RGB", (400, 300)))
+        asyncio.run(run(f"{server.url}a.jpg"))
+
+
+def is_stopped(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+
+
+def descriptors() -> set[str]:
+    fds = Path("/proc/self/fd").iterdir()
+    return {f"{fd.name} {fd.readlink()}" for fd in fds if fd.is_symlink()}
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not reached():  # noqa: ASYNC110 - plain numbers, for metrics
+            await asyncio.sleep(0.01)
 
 
 def test_the_service_itself_holds_no_decoder() -> None:
