@@ -34,7 +34,7 @@ class Room:
 
     def shrink(self, wanted_bytes: int) -> None:
         """Give back what is more than so much."""
-        spare = max(0, self.held_bytes - wanted_bytes)
+        spare = max(0, self.held_bytes - max(0, wanted_bytes))
         self.held_bytes -= spare
         self._budget.give_back(spare)
 

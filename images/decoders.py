@@ -10,23 +10,15 @@ import os
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import asdict
-from typing import Any, Literal, TypeVar
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Generic, Literal, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from images.decoder import Bytes, Decoder, DecoderGoneError, NotTakenError
-from images.errors import (
-    BrokenImageError,
-    DecoderError,
-    ImageError,
-    ImageLimitError,
-    ImageMemoryError,
-    NotAnImageError,
-)
+from images.decoder import Decoder, DecoderGoneError, NotTakenError
+from images.errors import DecoderError, ImageError, ImageMemoryError
 from images.held import HeldPicture, Use
-from images.room import MoreRoomError, needed_bytes
+from images.replies import Pixels, read_clip, read_letterbox, read_refusal
+from images.room import most_needed_bytes, needed_bytes
 from images.schemas import ClipTask, DecodeLimits, LabelledBox, Letterboxed, LetterboxTask
 from images.wire import Head
 
@@ -34,15 +26,21 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 Reason = Literal["crash", "timeout", "memory"]
-Pixels = NDArray[np.uint8]
 
 _ATTEMPTS = 3
 _START_AGAIN_S = 1.0
+_MAX_WHY_CHARS = 300
 _JPEG_BYTES_PER_PIXEL, _JPEG_HEADER_BYTES = 4, 1 << 16
-_MAX_TEXT_CHARS = 1000
-_TOLD: dict[str, type[ImageError]] = {
-    one.__name__: one for one in (BrokenImageError, ImageLimitError, NotAnImageError)
-}
+
+
+@dataclass(frozen=True)
+class _Question(Generic[T]):
+    """A request, its file, what the reply's body may be long, and what is made of the reply."""
+
+    request: Head
+    data: bytes
+    most_bytes: int
+    read: Callable[[Head, Pixels], T]
 
 
 class Decoders:
@@ -99,8 +97,9 @@ class Decoders:
         """
         side = task.image_size
         request = {"task": "clip", "room_bytes": room_bytes, "with": asdict(task)}
-        head, body = await self._asked(request, data, None, use, 3 * side * side)
-        return body.reshape(side, side, 3), head["digest"]
+        read = partial(read_clip, side=side)
+        question = _Question(request, data, 3 * side * side, read)
+        return await self._asked(question, None, use)
 
     async def letterbox(
         self, data: bytes, task: LetterboxTask, room_bytes: int, held: HeldPicture
@@ -122,13 +121,13 @@ class Decoders:
         """
         most_side = -(-task.image_size // task.stride) * task.stride
         request = {"task": "letterbox", "room_bytes": room_bytes, "with": asdict(task)}
-        most_bytes = 3 * most_side * most_side
-        head, body = await self._asked(request, data, held.fd, held.use, most_bytes)
-        held.size = (head["original_size"][0], head["original_size"][1])
-        boxed = Letterboxed(
-            body.reshape(head["shape"]), tuple(head["gain"]), tuple(head["pad"]), held.size
+        read = partial(
+            read_letterbox, room_bytes=room_bytes, most_side=most_side, limits=self._limits
         )
-        return boxed, head["needed_bytes"]
+        question = _Question(request, data, 3 * most_side * most_side, read)
+        boxed, needed = await self._asked(question, held.fd, held.use)
+        held.size = boxed.original_size
+        return boxed, needed
 
     async def draw(self, held: HeldPicture, boxes: Sequence[LabelledBox], quality: int) -> bytes:
         """Draw boxes into a copy of a kept picture, and return it as a JPEG file.
@@ -141,8 +140,8 @@ class Decoders:
         room_bytes = needed_bytes("JPEG", pixels, 0)
         request = {"task": "draw", "room_bytes": room_bytes, "with": told}
         most_bytes = _JPEG_BYTES_PER_PIXEL * pixels + _JPEG_HEADER_BYTES
-        _, body = await self._asked(request, b"", held.fd, held.use, most_bytes)
-        return body.tobytes()
+        question = _Question(request, b"", most_bytes, lambda _, body: body.tobytes())
+        return await self._asked(question, held.fd, held.use)
 
     def close(self) -> None:
         """End all processes, and with them what they work on."""
@@ -151,9 +150,7 @@ class Decoders:
         for decoder in self._all:
             decoder.kill()
 
-    async def _asked(
-        self, request: Head, data: bytes, fd: int | None, use: Use, most_bytes: int
-    ) -> tuple[Head, Bytes]:
+    async def _asked(self, question: _Question[T], fd: int | None, use: Use) -> T:
         """Have a request answered by the next process that is free.
 
         Whoever asks may go away; the process is then let finish, as it cannot be interrupted, and
@@ -164,12 +161,10 @@ class Decoders:
                 own.enter_context(use())
                 own_fd = None if fd is None else own.enter_context(_copied(fd))
                 decoder = await self._next()
-                work = self._started(self._worked(decoder, request, data, own_fd, most_bytes))
+                work = self._started(self._worked(decoder, question, own_fd))
                 work.add_done_callback(_closing(own.pop_all()))
             with suppress(NotTakenError):
-                head, body = await asyncio.shield(work)
-                _raise_told(head)
-                return head, body
+                return await asyncio.shield(work)
         raise DecoderError("the image could not be decoded; try again", "no process stays alive")
 
     async def _next(self) -> Decoder:
@@ -181,13 +176,14 @@ class Decoders:
         finally:
             self.waiting -= 1
 
-    async def _worked(
-        self, decoder: Decoder, request: Head, data: bytes, fd: int | None, most_bytes: int
-    ) -> tuple[Head, Bytes]:
+    async def _worked(self, decoder: Decoder, question: _Question[T], fd: int | None) -> T:
         self.busy += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                head, body = await decoder.ask(request, data, fd, most_bytes)
+                head, body = await decoder.ask(
+                    question.request, question.data, fd, question.most_bytes
+                )
+            answer = self._believed(question, head, body)
         except DecoderGoneError as error:
             ended = await self._replace(decoder, "crash", str(error))
             if isinstance(error, NotTakenError):
@@ -202,11 +198,23 @@ class Decoders:
             ) from error
         finally:
             self.busy -= 1
-        if head.get("error") == ImageMemoryError.__name__:
-            await self._replace(decoder, "memory", str(head.get("detail")))
+        if isinstance(answer, ImageMemoryError):
+            await self._replace(decoder, "memory", answer.detail)
         else:
             self._idle.put_nowait(decoder)
-        return head, body
+        if isinstance(answer, ImageError):
+            raise answer
+        return answer
+
+    def _believed(self, question: _Question[T], head: Head, body: Pixels) -> T | ImageError:
+        """What a reply says; one that cannot be right is as bad as none."""
+        data, room_bytes = question.data, question.request["room_bytes"]
+        most = most_needed_bytes(self._limits.max_image_pixels, len(data)) if data else 0
+        try:
+            return read_refusal(head, room_bytes, most) or question.read(head, body)
+        except ValueError as error:
+            why = " ".join(str(error).split())[:_MAX_WHY_CHARS]
+            raise DecoderGoneError(f"a reply that cannot be right: {why}") from error
 
     async def _replace(self, decoder: Decoder, reason: Reason, why: str) -> str:
         """End a process, and start another in its place."""
@@ -261,21 +269,3 @@ def _copied(fd: int) -> Iterator[int]:
 def _closing(stack: ExitStack) -> "Callable[[asyncio.Task[Any]], None]":
     """A callback that closes a stack when a task has ended, in whatever way."""
     return lambda _: stack.close()
-
-
-def _raise_told(head: Head) -> None:
-    """Raise what a process tells of, in words that are known to be a line."""
-    if "needed_bytes" in head and "shape" not in head:
-        raise MoreRoomError(int(head["needed_bytes"]))
-    if "error" not in head:
-        return
-    message, detail = (
-        " ".join(str(head.get(name, "")).split())[:_MAX_TEXT_CHARS]
-        for name in ("message", "detail")
-    )
-    if head["error"] == ImageMemoryError.__name__:
-        raise ImageMemoryError(detail=detail)
-    if head["error"] in _TOLD:
-        raise _TOLD[head["error"]](message, detail)
-    logger.error("a decoder failed: %s", detail)
-    raise DecoderError("the image could not be decoded", detail)

@@ -4,6 +4,8 @@ What is reserved is an upper bound per pixel, by format: how the readers of Pill
 and checked against real processes in every mode (tests/images/test_room.py).
 """
 
+from images.errors import ImageLimitError
+
 ORDINARY_BYTES = 64 << 20
 """Room that is given without asking the file: enough for most, up to 5 megapixels of a JPEG."""
 
@@ -24,18 +26,25 @@ _DECODED_BYTES = {
 }
 
 
-class MoreRoomError(Exception):
-    """A picture needs more memory than it was given room for; nothing is wrong with it.
+class MoreRoomError(ImageLimitError):
+    """A picture needs more memory than it was given room for; nothing else is wrong with it.
 
     Attributes:
         needed_bytes: how much it is.
     """
 
     def __init__(self, needed_bytes: int) -> None:
-        super().__init__(f"{needed_bytes:,} bytes are needed")
+        super().__init__(
+            "the image needs more memory than it may take", f"{needed_bytes:,} bytes are needed"
+        )
         self.needed_bytes = needed_bytes
 
 
 def needed_bytes(file_format: str, pixels: int, file_bytes: int) -> int:
     """The memory that a picture of a format takes at most, its file with the readers' copies."""
     return max(_DECODED_BYTES[file_format], _DRAWN_BYTES) * pixels + 3 * file_bytes
+
+
+def most_needed_bytes(max_pixels: int, file_bytes: int) -> int:
+    """What a file needs at most, whatever is in it, where so many pixels are accepted."""
+    return max(needed_bytes(name, max_pixels, file_bytes) for name in _DECODED_BYTES)

@@ -77,6 +77,8 @@ def test_what_is_shrunk_is_free_again_and_given_back_once() -> None:
                 assert budget.free_bytes == 0
             room.shrink(7)
             assert budget.free_bytes == 6
+            room.shrink(-1)
+            assert budget.free_bytes == 10
         assert budget.free_bytes == 10
 
     asyncio.run(run())

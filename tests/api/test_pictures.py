@@ -10,15 +10,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from api.pictures import Pictures
 from api.settings import Settings
 from demo.server import PictureServer
-from images.errors import BrokenImageError
+from images.decoder import Decoder
+from images.errors import BrokenImageError, ImageError
 from images.schemas import LabelledBox
+from images.wire import Head
 from runners.schemas import ClipInfo, YoloInfo
 
 CLIP = ClipInfo("m", "p", 8, 32, "bicubic", "shortest", 0, (0, 0, 0), (1, 1, 1), 77)
@@ -177,6 +181,33 @@ async def until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not reached():  # noqa: ASYNC110 - plain numbers, for metrics
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("needed_bytes", [-(1 << 40), 1 << 60, 100 << 20])
+def test_a_decoder_that_was_taken_over_gets_no_memory_by_its_word(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, needed_bytes: int
+) -> None:
+    """Neither does one that wants ever more get an answer that is not foreseen."""
+
+    async def ask(_: Decoder, head: Head, *__: object) -> tuple[Head, NDArray[np.uint8]]:
+        more = {"needed_bytes": needed_bytes + head["room_bytes"]}
+        return more, np.zeros(0, np.uint8)
+
+    async def run(url: str) -> None:
+        pictures = Pictures(settings)
+        try:
+            await pictures.decoders.ready()
+            monkeypatch.setattr(Decoder, "ask", ask)
+            with pytest.raises(ImageError):
+                async with pictures.for_yolo(url, YOLO):
+                    pass
+            assert pictures.memory.free_bytes == BUDGET_BYTES
+        finally:
+            pictures.close()
+
+    with PictureServer() as server:
+        server.add("a.jpg", Image.new("RGB", (400, 300)))
+        asyncio.run(run(f"{server.url}a.jpg"))
 
 
 def test_the_service_itself_holds_no_decoder() -> None:
