@@ -1,7 +1,12 @@
 """One process that decodes, as the event loop of the API sees it.
 
-Decoders are written in C and read what strangers made. In a process of their own, what they do at
-worst costs one picture: a crash, an endless loop, all memory, code that a file brought along.
+Decoders are written in C and read what strangers made. In a process of their own, their faults cost
+one picture: a crash, an endless loop, all memory.
+
+Code that a file brought along is another matter. It finds no settings and no keys in the memory and
+environment of its process, and its replies are checked (`images.replies`); but it runs as the
+service's own user, with its network and its files. It can read /proc/PPID/environ, API keys
+included, and whatever else that user may. Nothing here is a sandbox against that.
 """
 
 import asyncio
