@@ -16,9 +16,23 @@ if TYPE_CHECKING:
     from lancedb import AsyncTable
 
 
+_LISTINGS = 5
+
+
 async def list_versions(table: "AsyncTable") -> list[TableVersion]:
-    """All versions of a table, newest first."""
-    return [_version(each) for each in reversed(await table.list_versions())]
+    """All versions of a table, newest first.
+
+    LanceDB lists the files of the versions and then reads each. Where upkeep has removed one in
+    between it fails, so it is asked again.
+    """
+    for left in reversed(range(_LISTINGS)):
+        try:
+            listed = await table.list_versions()
+            break
+        except Exception as error:
+            if not left or "Not found" not in str(error):
+                raise
+    return [_version(each) for each in reversed(listed)]
 
 
 async def restorable(table: "AsyncTable") -> list[TableVersion]:

@@ -11,11 +11,32 @@ from store.errors import FilterError, VersionError
 from store.schemas import SearchQuery, TableVersion, image_id
 from store.settings import StoreSettings
 from store.tables import MARK_BUILDING, MARK_SUPERSEDED, mark, unmark
-from store.versions import pick_version, restore_version
+from store.versions import list_versions, pick_version, restore_version
 from tests.store.support import image, opened, run, url_of, vector
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LISTED = [TableVersion(n, NOON + timedelta(hours=n), n) for n in (9, 8, 7)]
+
+
+class FakeTable:
+    """Loses a version between listing the files and reading them, so many times."""
+
+    def __init__(self, losses: int) -> None:
+        self._losses = losses
+
+    async def list_versions(self) -> list[dict[str, Any]]:
+        """As LanceDB's own."""
+        self._losses -= 1
+        if self._losses >= 0:
+            raise RuntimeError("lance error: Not found: images.lance/_versions/1.manifest")
+        return [{"version": 7, "timestamp": datetime.now(), "metadata": {"total_rows": "3"}}]
+
+
+def test_versions_that_go_while_they_are_listed_do_no_harm() -> None:
+    table: Any = FakeTable(losses=3)
+    assert [each.version for each in run(list_versions(table))] == [7]
+    with pytest.raises(RuntimeError, match="Not found"):
+        run(list_versions(FakeTable(losses=100)))
 
 
 def test_what_was_deleted_comes_back_and_the_way_back_is_kept(tmp_path: Path) -> None:
