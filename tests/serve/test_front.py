@@ -230,11 +230,11 @@ def post(url: str) -> bytes:
     )
 
 
-def until_free(locked: ServiceProcess, within_s: float) -> None:
-    """Wait until the one place is free, as a request sees it that has no url."""
+def until(locked: ServiceProcess, *, full: bool, within_s: float) -> None:
+    """Wait until the one place is taken, or free, as a request sees it that has no url."""
     deadline = time.monotonic() + within_s
     url = f"{locked.url}/run_object_detection"
-    while requests.post(url, json={}, headers=BEARER, timeout=10).status_code == 429:
+    while (requests.post(url, json={}, headers=BEARER, timeout=10).status_code == 429) != full:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -244,7 +244,8 @@ def test_a_full_service_refuses_at_once_and_is_alive(
 ) -> None:
     with socket.create_connection(("127.0.0.1", locked.port)) as busy:
         busy.sendall(post(hanging.url))
-        time.sleep(0.3)
+        time.sleep(0.5)  # who looks takes the place for a moment, too
+        until(locked, full=True, within_s=5)
         cross = {**BEARER, "Origin": ORIGIN}
         url = f"{locked.url}/run_object_detection"
         refused = requests.post(url, json={"url": "x"}, headers=cross, timeout=10)
@@ -259,7 +260,7 @@ def test_a_full_service_refuses_at_once_and_is_alive(
             assert requests.get(f"{locked.url}/{path}", headers=BEARER, timeout=10).ok
         wanted = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
         assert requests.options(url, headers=wanted, timeout=10).ok
-    until_free(locked, 4)
+    until(locked, full=False, within_s=6)
 
 
 def test_who_goes_away_ends_their_request(locked: ServiceProcess, hanging: Hanging) -> None:
@@ -267,8 +268,9 @@ def test_who_goes_away_ends_their_request(locked: ServiceProcess, hanging: Hangi
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", locked.port)) as client:
             client.sendall(post(hanging.url))
-            time.sleep(0.2)
-        until_free(locked, 4)
+            time.sleep(0.5)
+            until(locked, full=True, within_s=5)
+        until(locked, full=False, within_s=6)
         hanging.wait_for_end(4)  # the download has ended, too
     metrics = requests.get(f"{locked.url}/metrics", headers=BEARER, timeout=10).text
     [running] = [
