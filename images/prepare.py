@@ -1,8 +1,8 @@
 """Pictures to the pixels that the models take, in uint8 and without torch.
 
-Both functions do to the byte what the models' own libraries do before they turn pixels into
-floats, and what the models were therefore trained or validated with: `open_clip.transform` of
-open_clip 3.3, and `LetterBox` with `scale_boxes` of ultralytics 8.4.
+Both functions do what the models' own libraries do before they turn pixels into floats, and what
+the models were therefore trained or validated with: `open_clip.transform` of open_clip 3.3, but for
+the rounding (`images.scale`), and to the byte `LetterBox` with `scale_boxes` of ultralytics 8.4.
 """
 
 import cv2
@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from images.scale import Box, Filter, Size, scale
 from images.schemas import Letterboxed
 
-_INTERPOLATIONS = {
-    "bicubic": Image.Resampling.BICUBIC,
-    "bilinear": Image.Resampling.BILINEAR,
+_FILTERS: dict[str, Filter] = {
+    "bicubic": "bicubic",
+    "bilinear": "bilinear",
     # open_clip's word for "varied in training"; it too falls back to bicubic outside of it.
-    "random": Image.Resampling.BICUBIC,
+    "random": "bicubic",
 }
 _PADDING = (114, 114, 114)
 
@@ -44,20 +45,16 @@ def clip_pixels(
     Raises:
         ValueError: an unknown interpolation or resize mode.
     """
-    if interpolation not in _INTERPOLATIONS:
+    if interpolation not in _FILTERS:
         raise ValueError(f"unknown interpolation {interpolation!r}")
-    scaled = _scaled(picture, size, _INTERPOLATIONS[interpolation], resize_mode)
-    return np.array(_centred(scaled, size, fill_color))
-
-
-def _scaled(
-    picture: Image.Image, size: int, resample: Image.Resampling, resize_mode: str
-) -> Image.Image:
     target = _target_size(*picture.size, size, resize_mode)
-    return picture if target == picture.size else picture.resize(target, resample)
+    seen = min(target[0], size), min(target[1], size)
+    box = _middle(picture.size, target, seen)
+    scaled = scale(picture, seen, _FILTERS[interpolation], box)
+    return np.array(_padded(scaled, size, fill_color))
 
 
-def _target_size(width: int, height: int, size: int, resize_mode: str) -> tuple[int, int]:
+def _target_size(width: int, height: int, size: int, resize_mode: str) -> Size:
     if resize_mode == "squash":
         return size, size
     if resize_mode == "longest":
@@ -70,19 +67,28 @@ def _target_size(width: int, height: int, size: int, resize_mode: str) -> tuple[
     return int(size * width / height), size
 
 
-def _centred(picture: Image.Image, size: int, fill_color: int) -> Image.Image:
-    """Cut a square out of the middle, or put the picture into the middle of one.
+def _middle(original: Size, target: Size, seen: Size) -> Box:
+    """Where in the picture lies what is seen of it once it has its target size.
 
-    An odd pixel goes to the right and bottom when padding; when cropping, Python's rounding to
-    even decides, as it does in torchvision.
+    Nothing else is computed: open_clip scales all of the picture, and then cuts. For an odd pixel
+    Python's rounding to even decides, as it does in torchvision.
     """
+    left, top = (round((all_ - part) / 2) for all_, part in zip(target, seen, strict=True))
+    (x, width), (y, height) = (
+        (start * of / all_, part * of / all_)
+        for start, part, of, all_ in zip((left, top), seen, original, target, strict=True)
+    )
+    return x, y, width, height
+
+
+def _padded(picture: Image.Image, size: int, fill_color: int) -> Image.Image:
+    """Put a picture into the middle of a square; an odd pixel goes to the right and bottom."""
     width, height = picture.size
-    if width <= size and height <= size:
-        square = Image.new("RGB", (size, size), (fill_color,) * 3)
-        square.paste(picture, ((size - width) // 2, (size - height) // 2))
-        return square
-    left, top = round((width - size) / 2), round((height - size) / 2)
-    return picture.crop((left, top, left + size, top + size))
+    if width == height == size:
+        return picture
+    square = Image.new("RGB", (size, size), (fill_color,) * 3)
+    square.paste(picture, ((size - width) // 2, (size - height) // 2))
+    return square
 
 
 def letterbox(pixels: NDArray[np.uint8], size: int, stride: int) -> Letterboxed:

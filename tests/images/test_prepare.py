@@ -1,4 +1,8 @@
-"""Equal to the byte to what open_clip and ultralytics do themselves."""
+"""What open_clip and ultralytics do themselves, the latter to the byte.
+
+For the embedder the order of the two passes is another one, and so is where values are rounded, and
+cut at 0 and 255. What that does to embeddings is in `test_embedding`.
+"""
 
 import cv2
 import numpy as np
@@ -11,6 +15,7 @@ from PIL import Image
 from ultralytics.data.augment import LetterBox
 from ultralytics.utils.ops import scale_boxes
 
+from images import scale
 from images.prepare import clip_pixels, letterbox
 
 torch.set_num_threads(1)
@@ -53,6 +58,13 @@ def reference_clip(
     return np.asarray(picture)
 
 
+def check_near(pixels: np.ndarray, expected: np.ndarray, interpolation: str) -> None:
+    """On noise, the worst there is: only bicubic overshoots, and so only there values are cut."""
+    difference = np.abs(pixels.astype(int) - expected)
+    assert difference.max() <= (1 if interpolation == "bilinear" else 32)
+    assert difference.mean() < 1
+
+
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear", "random"])
 @pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
 def test_clip_pixels_are_those_of_open_clip(resize_mode: str, interpolation: str) -> None:
@@ -62,22 +74,51 @@ def test_clip_pixels_are_those_of_open_clip(resize_mode: str, interpolation: str
         assert pixels.shape == (224, 224, 3)
         assert pixels.dtype == np.uint8
         expected = reference_clip(picture, 224, interpolation, resize_mode, 127)
-        assert np.array_equal(pixels, expected), size
+        check_near(pixels, expected, interpolation)
 
 
 @settings(deadline=None, max_examples=40)
 @given(
     source=sizes,
     size=st.sampled_from([32, 64, 65, 224]),
+    interpolation=st.sampled_from(["bicubic", "bilinear"]),
     resize_mode=st.sampled_from(["shortest", "longest", "squash"]),
     fill_color=st.sampled_from([0, 255]),
 )
 def test_clip_pixels_are_those_of_open_clip_for_any_size(
-    source: tuple[int, int], size: int, resize_mode: str, fill_color: int
+    source: tuple[int, int], size: int, interpolation: str, resize_mode: str, fill_color: int
 ) -> None:
     picture = noise(source)
-    expected = reference_clip(picture, size, "bicubic", resize_mode, fill_color)
-    assert np.array_equal(clip_pixels(picture, size, "bicubic", resize_mode, fill_color), expected)
+    expected = reference_clip(picture, size, interpolation, resize_mode, fill_color)
+    pixels = clip_pixels(picture, size, interpolation, resize_mode, fill_color)
+    check_near(pixels, expected, interpolation)
+
+
+@pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
+def test_they_are_so_without_vector_instructions(
+    resize_mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scale, "fast", None)
+    for size in SIZES:
+        for interpolation in ("bicubic", "bilinear"):
+            pixels = clip_pixels(noise(size), 224, interpolation, resize_mode, 127)
+            expected = reference_clip(noise(size), 224, interpolation, resize_mode, 127)
+            check_near(pixels, expected, interpolation)
+
+
+def test_a_picture_of_the_right_size_is_left_as_it_is() -> None:
+    for size in [(224, 224), (224, 300), (301, 224)]:
+        expected = reference_clip(noise(size), 224, "bicubic", "shortest", 0)
+        assert np.array_equal(clip_pixels(noise(size), 224, "bicubic", "shortest", 0), expected)
+
+
+def test_what_is_around_the_middle_counts_as_far_as_the_filter_sees() -> None:
+    """At the cut edges there is no border: what lies behind them shows, as with open_clip."""
+    pixels = np.zeros((448, 896, 3), np.uint8)
+    pixels[:, :224] = 255
+    cut = clip_pixels(Image.fromarray(pixels), 224, "bilinear", "shortest", 0)
+    assert (cut[:, 0] > 16).all()
+    assert not cut[:, 1:].any()
 
 
 def test_the_reference_stops_before_the_tensor() -> None:
