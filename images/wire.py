@@ -49,5 +49,8 @@ def receive(channel: socket.socket) -> tuple[Head, bytes, list[int]] | None:
 
 def send(channel: socket.socket, head: Head, body: Body) -> None:
     """Send a reply through a blocking socket."""
-    channel.sendall(packed(head, body))
-    channel.sendall(body)
+    start = packed(head, body)
+    sent = channel.sendmsg([start, body])  # together: whoever waits is woken once
+    if sent < len(start):
+        channel.sendall(start[sent:])
+    channel.sendall(memoryview(body)[max(0, sent - len(start)) :])
