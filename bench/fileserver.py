@@ -2,7 +2,8 @@
 
 Written on bare asyncio, because it shares the machine's cores with the service that is measured.
 Photographs are made of two that ultralytics brings along, `bus.jpg` and `zidane.jpg`, scaled. A
-query is ignored, so that one file has as many URLs as are wanted::
+query is ignored, so that one file has as many URLs as are wanted; but with `?pixels=N` a JPEG file
+has other pixels for every number (`repixelled`)::
 
     /photo/0.jpg ...      photographs of 480 to 1280 pixels, 200
     /missing.jpg          404
@@ -34,6 +35,12 @@ PHOTO_SIDES = (480, 640, 800, 1024, 1280)
 PHOTOS = 2 * len(PHOTO_SIDES)
 _DRIP_S = 0.5
 _MOST_REQUEST_BYTES = 1 << 16
+_PIXELS = b"pixels="
+_QUANTIZATION = b"\xff\xdb"
+_FIRST_STEP = 5 + 2
+"""Of the table's bytes: marker, length and number, then the steps of the lowest frequencies, which
+would change the picture most."""
+_STEPS = 24
 
 
 def photograph(name: str) -> Path:
@@ -50,6 +57,19 @@ def scaled(path: Path, long_side: int) -> bytes:
         factor = long_side / max(original.size)
         size = (round(original.width * factor), round(original.height * factor))
         return _encoded(original.convert("RGB").resize(size, Image.Resampling.LANCZOS), "JPEG")
+
+
+def repixelled(data: bytes, number: int) -> bytes:
+    """What holds a JPEG file, with other pixels of the same kind for each number below 2 ** 24.
+
+    The steps by which the first table of quantization multiplies are the number's bits greater:
+    the same file decodes to other pixels in the same time, and nothing is encoded anew.
+    """
+    first = data.find(_QUANTIZATION) + _FIRST_STEP
+    steps = bytearray(data[first : first + _STEPS])
+    for place in range(_STEPS):
+        steps[place] = min(255, steps[place] + (number >> place & 1))
+    return b"".join((data[:first], steps, data[first + _STEPS :]))
 
 
 class FileServer:
@@ -109,16 +129,19 @@ class _Connection(asyncio.Protocol):
         self._received += data
         while b"\r\n\r\n" in self._received:
             head, _, self._received = self._received.partition(b"\r\n\r\n")
-            self._answer(head.split(b" ", 2)[1].partition(b"?")[0], b"close" in head.lower())
+            path, _, query = head.split(b" ", 2)[1].partition(b"?")
+            self._answer(path, query, b"close" in head.lower())
         if len(self._received) > _MOST_REQUEST_BYTES:
             self._transport.close()
 
-    def _answer(self, path: bytes, is_last: bool) -> None:
+    def _answer(self, path: bytes, query: bytes, is_last: bool) -> None:
         if path == b"/slow":
             self._write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
             self._drip()
         else:
-            self._write(self._answers.get(path, self._answers[b"/missing.jpg"]))
+            answer = self._answers.get(path, self._answers[b"/missing.jpg"])
+            number = query.removeprefix(_PIXELS)
+            self._write(repixelled(answer, int(number)) if number.isdigit() else answer)
             if is_last:
                 self._transport.close()
 

@@ -20,10 +20,11 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 
-from bench.traffic import Kind, bad, good
+from bench.traffic import Kind, Stream, bad, good
 from bench.wire import Answer, Asked, Pool
 
 _SWEEP_S = 0.5
+_END_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Load:
         most_connections: at once.
         timeout_s: a request is given up then.
         seed: of the order and of the pauses.
+        stream: requests of one route, in place of good and bad ones of all kinds.
     """
 
     port: int
@@ -55,6 +57,7 @@ class Load:
     most_connections: int = 1024
     timeout_s: float = 75.0
     seed: int = 1
+    stream: Stream | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,9 @@ def kinds_of(load: Load) -> list[Kind]:
 
 def _requests(load: Load) -> Iterator[Callable[[float], Asked]]:
     """Requests without end, drawn by the kinds' weights; each is made with the time it is due."""
+    if load.stream is not None:
+        for request in load.stream.requests(load.files):
+            yield partial(Asked, 0, request)
     kinds = kinds_of(load)
     shares = _shares(kinds, load.bad_share)
     turns = [cycle(kind.requests) for kind in kinds]
@@ -147,7 +153,7 @@ async def _run(load: Load) -> Sent:
         pool.end_late()
     cpu = (time.process_time() - cpu) / (loop.time() - began)
     while pool.in_flight and loop.time() < until + load.timeout_s:
-        await asyncio.sleep(_SWEEP_S)
+        await asyncio.sleep(_END_S)
         pool.end_late()
     unsent = pool.in_flight
     pool.close()
@@ -173,7 +179,9 @@ async def _send_when_due(
 
 def main() -> None:
     """Send, then write what came of it."""
-    load = Load(**json.loads(sys.argv[2]))
+    given = json.loads(sys.argv[2])
+    stream = given.pop("stream")
+    load = Load(**given, stream=Stream(**stream) if stream else None)
     os.nice(load.niceness)
     gc.disable()  # nothing here makes cycles, and a collection over all answers takes long
     sent = asyncio.run(_run(load))

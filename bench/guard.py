@@ -30,14 +30,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.ending import end_on_signals
-from bench.fileserver import FileServer, photograph, scaled
+from bench.fileserver import FileServer
 from bench.guarded import Guarded
+from bench.photos import NAMES, NATIVE, photo_files
 from bench.report import Report
 from bench.verdict import Limit, judged, ratio
 
 MOST_PRICE = 1.15
-NAMES = ("bus", "zidane")
-ORDINARY = ("native", "640", "1280")
+ORDINARY = (NATIVE, "640", "1280")
 SIZES = (*ORDINARY, "4000")
 PLAIN = "requests.get, Image.open, convert to RGB, preparation with Pillow as open_clip has it"
 _SIDE = 224
@@ -207,18 +207,6 @@ def tell(report: Report, found: dict[tuple[str, str], Ways]) -> None:
     )
 
 
-def _photographs(folder: Path) -> dict[str, Path]:
-    files = {}
-    for name in NAMES:
-        original = photograph(f"{name}.jpg")
-        files[f"{name}-native.jpg"] = original
-        for size in SIZES[1:]:
-            path = folder / f"{name}-{size}.jpg"
-            path.write_bytes(scaled(original, int(size)))
-            files[path.name] = path
-    return files
-
-
 def main() -> None:
     """Runs and exits with 1 if the limit was not kept."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -227,7 +215,10 @@ def main() -> None:
     wanted = parser.parse_args()
     end_on_signals()
     report = Report(f"The price of the guard, {wanted.rounds} rounds")
-    with tempfile.TemporaryDirectory() as folder, FileServer(_photographs(Path(folder))) as files:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        FileServer(photo_files(Path(folder), SIZES)) as files,
+    ):
         found = asyncio.run(measure(files, wanted.rounds))
     report.table(["way", "what it includes"], [("plain", PLAIN), ("ours", Guarded.INCLUDES)])
     tell(report, found)

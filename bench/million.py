@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from bench.filled import mib_in
 from bench.loading import load, number_of, url_of
 from bench.report import Report
 from bench.timing import Timed, each
@@ -121,7 +122,7 @@ class Bench:
         began = time.perf_counter()
         p50_ms = await work
         seconds = time.perf_counter() - began
-        disk = await asyncio.to_thread(_mib_in, self._folder)
+        disk = await asyncio.to_thread(mib_in, self._folder)
         return name, seconds, self.rows / seconds, self.memory.peak_mib(), disk, p50_ms
 
     async def _search(self, index: ImageIndex, exact: NDArray[np.int64]) -> None:
@@ -212,10 +213,6 @@ async def _concurrently(
 ) -> Timed[Any]:
     parts = await asyncio.gather(*(each(call, images[n::CLIENTS]) for n in range(CLIENTS)))
     return Timed([], [second for part in parts for second in part.seconds])
-
-
-def _mib_in(folder: Path) -> float:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20
 
 
 def main() -> None:

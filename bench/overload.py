@@ -13,7 +13,6 @@ grew, or a lone request took longer afterwards than before.
 """
 
 import argparse
-import http.client
 import sys
 import tempfile
 import time
@@ -28,9 +27,10 @@ import requests
 from bench.ending import end_on_signals
 from bench.fileserver import FileServer
 from bench.generator import Load, Running, Sent, kinds_of
+from bench.lone import WARM_UP, Lone
 from bench.processes import Watch, watched
 from bench.report import Cell, Report
-from bench.timing import Timed, each_now
+from bench.timing import Timed
 from bench.traffic import ALLOWED, documented_codes, filling, good
 from bench.verdict import Limit, judged, percentile, ratio
 from bench.weights import SIZES, model_environment
@@ -44,7 +44,6 @@ MOST_GROWTH = 1.1
 MOST_LONE = 1.25
 CLIENTS = (4, 16, 48)
 LONE = 30
-WARM_UP = 5
 HEARTBEAT_MS = 1000.0
 
 
@@ -89,22 +88,13 @@ class Bench:
 
     def lone(self) -> dict[str, Timed[int]]:
         """Good requests of each kind, one after the other, while nothing else happens."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=60)
-
-        def ask(data: bytes) -> int:
-            head, _, body = data.partition(b"\r\n\r\n")
-            path = head.split(b" ")[1].decode()
-            connection.request("POST", path, body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            answer.read()
-            return answer.status
-
+        client = Lone(self.service.port)
         found = {}
         for kind in good(self.files.url):
             requests = list(islice(cycle(kind.requests), LONE))
-            each_now(ask, requests[:WARM_UP])
-            found[kind.name] = each_now(ask, requests)
-        connection.close()
+            client.timed(requests[:WARM_UP])
+            found[kind.name] = client.timed(requests)
+        client.close()
         return found
 
 

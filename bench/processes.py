@@ -52,6 +52,16 @@ def taken(process: psutil.Process) -> Taken:
         return Taken(process.memory_info().rss / _MIB, process.num_fds(), process.num_threads())
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    """CPU that it has taken since its start.
+
+    Raises:
+        psutil.Error: it is gone.
+    """
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 def _role(child: psutil.Process, supervisor: psutil.Process) -> str:
     words = " ".join(child.cmdline())
     for model in (EMBEDDER, DETECTOR):
@@ -133,8 +143,7 @@ def _sample(processes: dict[str, psutil.Process]) -> tuple[float, float, dict[st
     mib, cpu = 0.0, {}
     for name, process in processes.items():
         mib += process.memory_info().rss / _MIB
-        times = process.cpu_times()
-        cpu[name] = times.user + times.system
+        cpu[name] = cpu_seconds(process)
     return time.monotonic(), mib, cpu
 
 

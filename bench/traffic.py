@@ -1,8 +1,9 @@
 """What the benchmarks ask of the service: good requests by kind, bad ones with their answers."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from api.errors import ApiError
@@ -34,6 +35,48 @@ class Kind:
     weight: float
     requests: tuple[bytes, ...]
     codes: frozenset[str] = frozenset()
+
+
+ROUTES: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "index": ("post_image_to_index", {}),
+    "detect": ("run_object_detection", {}),
+    "objects": ("run_object_detection", {"format": "json"}),
+    "search": ("search_simmilar_images", {}),
+    "text": ("search_simmilar_images", {}),
+}
+"""What a stream asks for: path, and fields besides the url. `objects` is detection without drawing,
+`text` a search by words."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Requests of one route without end, each for a picture that was never sent before.
+
+    Attributes:
+        route: of `ROUTES`.
+        photos: names of the JPEG files that they are made of, in turn.
+        first: number of the first one.
+    """
+
+    route: str
+    photos: tuple[str, ...]
+    first: int = 0
+
+    def requests(self, files: str) -> Iterator[bytes]:
+        """Whole requests, of pictures of the file server at this URL."""
+        path, fields = ROUTES[self.route]
+        for number in count(self.first):
+            if self.route == "text":
+                given = {"metadata": f"{_WORDS[number % len(_WORDS)]}, number {number}"}
+            else:
+                given = {"url": fresh_url(files, self.photos[number % len(self.photos)], number)}
+            yield post(path, {**given, **fields})
+
+
+def fresh_url(files: str, photo: str, number: int) -> str:
+    """The URL of a picture that is like a photograph, but has pixels of its own."""
+    host = _PHOTO_HOSTS[number % len(_PHOTO_HOSTS)]
+    return f"http://{host}:{port_of(files)}/{photo}?pixels={number}"
 
 
 def documented_codes() -> frozenset[str]:

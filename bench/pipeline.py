@@ -1,0 +1,232 @@
+"""The same models on the same pictures in one process: what the service is measured against.
+
+JPEG files in memory go through the decoding and preparation of `images` and through the plain model
+classes of `runners`, in batches that are always full and of one shape. There is no server, no
+queue, no network and no table.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from bench.timing import Span, rate
+from images.decode import decode
+from images.draw import draw_boxes, encode_jpeg
+from images.prepare import clip_pixels, letterbox
+from images.schemas import LabelledBox, Letterboxed
+from images.settings import DecodeSettings
+from runners.clip_model import ClipModel
+from runners.settings import ModelSettings
+from runners.yolo_model import YoloModel
+
+_LIMITS = DecodeSettings().limits
+_QUALITY = 90
+_DECODED_AHEAD = 2
+"""Batches that are decoded before they are wanted."""
+_LEAST_BATCHES = 3
+
+
+class Work(Protocol):
+    """A model with what comes before it, and after it."""
+
+    def prepare(self, data: bytes) -> Any:
+        """From a file to what the model takes; in any thread."""
+
+    def compute(self, prepared: Sequence[Any]) -> Sequence[Any]:
+        """The model on a batch; in one thread at a time."""
+
+    def finish(self, prepared: Any, computed: Any, /) -> Any:
+        """What is left to do for one picture; in any thread."""
+
+
+class ClipWork:
+    """What an added or searched picture needs."""
+
+    def __init__(self) -> None:
+        self._model = ClipModel.load(ModelSettings())
+        self._model.warm_up()
+
+    def prepare(self, data: bytes) -> NDArray[np.uint8]:
+        """Decode, scale and crop: uint8 [size, size, 3]."""
+        info = self._model.info
+        how = (info.image_size, info.interpolation, info.resize_mode, info.fill_color)
+        return clip_pixels(decode(data, _LIMITS), *how)
+
+    def compute(self, prepared: Sequence[NDArray[np.uint8]]) -> Sequence[Any]:
+        """Embeddings."""
+        return list(self._model.encode_images(np.stack(prepared)))
+
+    def finish(self, _prepared: Any, computed: Any) -> Any:
+        """Nothing."""
+        return computed
+
+
+class YoloWork:
+    """What a picture needs whose objects are to be found.
+
+    Args:
+        draws: whether they are also drawn into it, and it becomes a file again.
+    """
+
+    def __init__(self, *, draws: bool = False) -> None:
+        self._model = YoloModel.load(ModelSettings())
+        self._model.warm_up()
+        self._draws = draws
+
+    def prepare(self, data: bytes) -> tuple[Letterboxed, Image.Image | None]:
+        """Decode, scale and pad; the whole picture is kept only where it is drawn into."""
+        picture, info = decode(data, _LIMITS), self._model.info
+        boxed = letterbox(np.asarray(picture), info.image_size, info.stride)
+        return boxed, picture if self._draws else None
+
+    def compute(self, prepared: Sequence[tuple[Letterboxed, Any]]) -> Sequence[Any]:
+        """Detections."""
+        return self._model.detect([boxed.pixels for boxed, _ in prepared])
+
+    def finish(self, prepared: tuple[Letterboxed, Image.Image | None], computed: Any) -> Any:
+        """Back to the original's pixels; then drawing and encoding, if wanted."""
+        boxed, picture = prepared
+        boxes = [
+            LabelledBox(
+                tuple(boxed.to_original(np.array([found.xyxy], np.float32))[0].tolist()),
+                found.confidence,
+                found.class_id,
+                found.class_name,
+            )
+            for found in computed
+        ]
+        return boxes if picture is None else encode_jpeg(draw_boxes(picture, boxes), _QUALITY)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the work is spread over the cores.
+
+    Attributes:
+        lanes: batches that are computed at the same time, each by a model of its own.
+        threads: of torch, for each lane.
+        decoders: threads that decode; 0 where each lane decodes for itself.
+        beside: whether they decode while a batch is computed, or only between two.
+        batch: pictures.
+    """
+
+    lanes: int
+    threads: int
+    decoders: int
+    beside: bool
+    batch: int
+
+    def __str__(self) -> str:
+        """As it stands in the tables."""
+        when = "beside it" if self.beside else "before it"
+        decoding = f"{self.decoders} decoding threads {when}" if self.decoders else "decodes itself"
+        lanes = f"{self.lanes} x " if self.lanes > 1 else ""
+        return f"{lanes}{self.threads} torch threads, batch {self.batch}, {decoding}"
+
+
+def ways(cores: int, batch: int) -> list[Way]:
+    """The ways to spread work over so many cores that may be the fastest."""
+    fewer = max(1, cores - 1)
+    return list(
+        dict.fromkeys(
+            [
+                Way(1, cores, cores, beside=False, batch=batch),
+                Way(1, cores, cores, beside=True, batch=batch),
+                Way(1, cores, 1, beside=True, batch=batch),
+                Way(1, fewer, 1, beside=True, batch=batch),
+                Way(1, fewer, cores, beside=True, batch=batch),
+                Way(cores, 1, 0, beside=False, batch=batch),
+            ]
+        )
+    )
+
+
+class Pipeline:
+    """Does work in any way, and says how fast it was.
+
+    Args:
+        make: loads the model; called once for each lane that a way has.
+        groups: JPEG files, those of one shape together; a batch is of one group, as the detector
+            computes only pictures of one shape together.
+    """
+
+    def __init__(self, make: Callable[[], Work], groups: Sequence[Sequence[bytes]]) -> None:
+        self._make, self._groups = make, groups
+        self._works: list[Work] = [make()]
+
+    def rate(self, way: Way, seconds: float) -> float:
+        """Pictures per second, from when every lane has done its first batch."""
+        while len(self._works) < way.lanes:
+            self._works.append(self._make())
+        until = time.perf_counter() + seconds
+        with ThreadPoolExecutor(max(1, way.decoders)) as pool, ThreadPoolExecutor(way.lanes) as all:
+            running = [
+                all.submit(self._run, work, way, pool, until) for work in self._works[: way.lanes]
+            ]
+            lanes = [each.result() for each in running]
+        start, end = max(lane[0].done for lane in lanes), min(lane[-1].done for lane in lanes)
+        return rate((span for lane in lanes for span in lane), start, end)
+
+    def _run(self, work: Work, way: Way, pool: ThreadPoolExecutor, until: float) -> list[Span]:
+        """One lane: batches until it is time, but some at least."""
+        torch.set_num_threads(way.threads)
+        finisher = pool if way.decoders else None
+        finishing: list[Future[Any]] = []
+        spans: list[Span] = []
+        began = time.perf_counter()
+        for prepared in self._fed(work, way, pool):
+            computed = work.compute(prepared)
+            finishing = _finish(work, prepared, computed, finisher, finishing)
+            spans.append(Span(began, time.perf_counter(), len(prepared)))
+            began = spans[-1].done
+            if began >= until and len(spans) >= _LEAST_BATCHES:
+                break
+        for each in finishing:
+            each.result()
+        return spans
+
+    def _fed(self, work: Work, way: Way, pool: ThreadPoolExecutor) -> Iterator[list[Any]]:
+        """Prepared batches without end, decoded as the way has it."""
+        ahead = _DECODED_AHEAD if way.beside else 0
+        waiting: deque[list[Future[Any]]] = deque()
+        for batch in _batches(self._groups, way.batch):
+            if not way.decoders:
+                yield [work.prepare(data) for data in batch]
+                continue
+            waiting.append([pool.submit(work.prepare, data) for data in batch])
+            if len(waiting) > ahead:
+                yield [each.result() for each in waiting.popleft()]
+
+
+def _finish(
+    work: Work,
+    prepared: Sequence[Any],
+    computed: Sequence[Any],
+    pool: ThreadPoolExecutor | None,
+    earlier: list[Future[Any]],
+) -> list[Future[Any]]:
+    """Do what is left, in the pool if there is one, where at most one batch may wait."""
+    pairs = list(zip(prepared, computed, strict=True))
+    if pool is None:
+        for pair in pairs:
+            work.finish(*pair)
+        return []
+    for each in earlier:
+        each.result()
+    return [pool.submit(work.finish, *pair) for pair in pairs]
+
+
+def _batches(groups: Sequence[Sequence[bytes]], size: int) -> Iterator[list[bytes]]:
+    """Batches without end, of one group after the other."""
+    turns = [cycle(group) for group in groups]
+    for turn in cycle(turns):
+        yield [next(turn) for _ in range(size)]
