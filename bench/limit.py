@@ -145,8 +145,9 @@ def find(pipeline: "Pipeline", ways: Callable[[int], Sequence["Way"]], job: Job)
 def _measured(job: Job) -> Found:
     from bench.pipeline import ClipWork, Pipeline, Way, YoloWork, ways  # noqa: PLC0415 - torch
 
-    def make() -> "Work":
-        return ClipWork() if job.model == "clip" else YoloWork(draws=job.model == DRAWN)
+    def make(threads: int) -> "Work":
+        clip = job.model == "clip"
+        return ClipWork(threads) if clip else YoloWork(threads, draws=job.model == DRAWN)
 
     groups = [[Path(path).read_bytes() for path in group] for group in job.files.values()]
     pipeline = Pipeline(make, groups)

@@ -6,7 +6,7 @@ queue, no network and no table.
 """
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -49,10 +49,14 @@ class Work(Protocol):
 
 
 class ClipWork:
-    """What an added or searched picture needs."""
+    """What an added or searched picture needs.
 
-    def __init__(self) -> None:
-        self._model = ClipModel.load(ModelSettings())
+    Args:
+        threads: of torch; 0 leaves them to the settings.
+    """
+
+    def __init__(self, threads: int = 0) -> None:
+        self._model = ClipModel.load(_settings(threads))
         self._model.warm_up()
 
     def prepare(self, data: bytes) -> NDArray[np.uint8]:
@@ -74,11 +78,12 @@ class YoloWork:
     """What a picture needs whose objects are to be found.
 
     Args:
+        threads: of torch; 0 leaves them to the settings.
         draws: whether they are also drawn into it, and it becomes a file again.
     """
 
-    def __init__(self, *, draws: bool = False) -> None:
-        self._model = YoloModel.load(ModelSettings())
+    def __init__(self, threads: int = 0, *, draws: bool = False) -> None:
+        self._model = YoloModel.load(_settings(threads))
         self._model.warm_up()
         self._draws = draws
 
@@ -154,24 +159,23 @@ class Pipeline:
     """Does work in any way, and says how fast it was.
 
     Args:
-        make: loads the model; called once for each lane that a way has.
+        make: loads a model of so many threads; called once for each lane.
         groups: JPEG files, those of one shape together; a batch is of one group, as the detector
             computes only pictures of one shape together.
     """
 
-    def __init__(self, make: Callable[[], Work], groups: Sequence[Sequence[bytes]]) -> None:
+    def __init__(self, make: Callable[[int], Work], groups: Sequence[Sequence[bytes]]) -> None:
         self._make, self._groups = make, groups
-        self._works: list[Work] = [make()]
+        self._works: defaultdict[int, list[Work]] = defaultdict(list)
 
     def rate(self, way: Way, seconds: float) -> float:
         """Pictures per second, from when every lane has done its first batch."""
-        while len(self._works) < way.lanes:
-            self._works.append(self._make())
+        works = self._works[way.threads]
+        while len(works) < way.lanes:
+            works.append(self._make(way.threads))
         until = time.perf_counter() + seconds
         with ThreadPoolExecutor(max(1, way.decoders)) as pool, ThreadPoolExecutor(way.lanes) as all:
-            running = [
-                all.submit(self._run, work, way, pool, until) for work in self._works[: way.lanes]
-            ]
+            running = [all.submit(self._run, work, way, pool, until) for work in works[: way.lanes]]
             lanes = [each.result() for each in running]
         start, end = max(lane[0].done for lane in lanes), min(lane[-1].done for lane in lanes)
         return rate((span for lane in lanes for span in lane), start, end)
@@ -205,6 +209,10 @@ class Pipeline:
             waiting.append([pool.submit(work.prepare, data) for data in batch])
             if len(waiting) > ahead:
                 yield [each.result() for each in waiting.popleft()]
+
+
+def _settings(threads: int) -> ModelSettings:
+    return ModelSettings(threads=threads) if threads else ModelSettings()
 
 
 def _finish(
