@@ -78,11 +78,14 @@ def around_a_burst(service: Served, route: str, runs: int) -> Burst:
 
     client.timed(islice(requests, WARM_UP))
     before = [block() for _ in range(BLOCKS)]
+    client.close()  # the service closes what has idled so long; the next request connects anew
     burst = service.measured(service.load(route, BURST, 0))
     after = block()
+    client.close()
     time.sleep(LATER_S)
-    client.close()  # the service closes what has idled so long
-    return Burst(before, burst, after, block())
+    later = block()
+    client.close()
+    return Burst(before, burst, after, later)
 
 
 def tell(report: Report, found: Mapping[str, Burst]) -> None:
