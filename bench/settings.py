@@ -35,6 +35,11 @@ def models_of(settings: Mapping[str, str]) -> ModelSettings:
     return ModelSettings(**known)
 
 
+def numbers(text: str) -> tuple[int, ...]:
+    """Numbers as they stand on a command line: `1,8,32`."""
+    return tuple(int(each) for each in text.split(","))
+
+
 def tell_settings(report: Report, settings: dict[str, str]) -> None:
     """Print what differs from the defaults, one setting a line."""
     rows = [(name.removeprefix(ENV_PREFIX), value) for name, value in sorted(settings.items())]

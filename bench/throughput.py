@@ -24,7 +24,7 @@ from bench.limit import DRAWN, Found, Job, Model, best_of, few_whole, grouped, l
 from bench.photos import sides_of
 from bench.report import Cell, Report
 from bench.served import Measured, Served, photographs, served
-from bench.settings import service_settings, tell_settings
+from bench.settings import numbers, service_settings, tell_settings
 from bench.traffic import ROUTES
 from bench.verdict import Limit, judged, ratio
 from bench.weights import SIZES
@@ -202,16 +202,12 @@ def _choices(text: str) -> tuple[str, ...]:
     return chosen
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(each) for each in text.split(","))
-
-
 def main() -> None:
     """Runs and exits with 1 if a limit was not kept."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", choices=SIZES, default="full")
     parser.add_argument("--routes", type=_choices, default=("index", "detect", "search"))
-    parser.add_argument("--clients", type=_numbers, default=(1, 8, 32, 64))
+    parser.add_argument("--clients", type=numbers, default=(1, 8, 32, 64))
     parser.add_argument("--sides", type=sides_of, default=sides_of("native,640,1280,4000"))
     parser.add_argument("--seconds", type=float, default=20, help="of each load")
     parser.add_argument("--precision", help="of both models, in the service and in the limit")
