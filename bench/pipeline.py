@@ -36,7 +36,13 @@ _LEAST_BATCHES = 3
 
 
 class Work(Protocol):
-    """A model with what comes before it, and after it."""
+    """A model with what comes before it, and after it.
+
+    Attributes:
+        precision: that it computes in.
+    """
+
+    precision: str
 
     def prepare(self, data: bytes) -> Any:
         """From a file to what the model takes; in any thread."""
@@ -58,6 +64,7 @@ class ClipWork:
     def __init__(self, threads: int = 0) -> None:
         self._model = ClipModel.load(_settings(threads))
         self._model.warm_up()
+        self.precision = _precision_of(self._model)
 
     def prepare(self, data: bytes) -> NDArray[np.uint8]:
         """Decode, scale and crop: uint8 [size, size, 3]."""
@@ -85,6 +92,7 @@ class YoloWork:
     def __init__(self, threads: int = 0, *, draws: bool = False) -> None:
         self._model = YoloModel.load(_settings(threads))
         self._model.warm_up()
+        self.precision = _precision_of(self._model)
         self._draws = draws
 
     def prepare(self, data: bytes) -> tuple[Letterboxed, Image.Image | None]:
@@ -209,6 +217,11 @@ class Pipeline:
             waiting.append([pool.submit(work.prepare, data) for data in batch])
             if len(waiting) > ahead:
                 yield [each.result() for each in waiting.popleft()]
+
+
+def _precision_of(model: ClipModel | YoloModel) -> str:
+    """What a model computes in: it may differ from the settings, and is fp32 if it does not say."""
+    return str(getattr(model, "precision", "fp32"))
 
 
 def _settings(threads: int) -> ModelSettings:

@@ -43,6 +43,8 @@ def test_every_number_makes_other_pixels_of_the_same_size() -> None:
 class _Counted:
     """Work that notes what it was given."""
 
+    precision = "fp32"
+
     def __init__(self) -> None:
         self.batches: list[list[bytes]] = []
         self.finished = 0
