@@ -126,15 +126,32 @@ _MODELS = {
     "encode_texts": "ClipEmbedder",
     "detect": "YoloDetector",
 }
-_CALLS_IN_FLIGHT = _gauge("model_calls_in_flight", "Calls to a model now", "model", "method")
+_CALLS_IN_FLIGHT = _gauge(
+    "model_calls_in_flight", "Pictures or texts that a model has now", "model", "method"
+)
 _CALL_SECONDS = _seconds("model_call", "Time of a call to a model", "model", "method")
 _CALLS = _counter(
-    "model_calls_total", "Calls to a model by how they ended", "model", "method", "outcome"
+    "model_calls_total",
+    "Pictures or texts sent to a model, by how their call ended",
+    "model",
+    "method",
+    "outcome",
+)
+_CALL_ITEMS = Histogram(
+    "image_search_model_call_items",
+    "Pictures or texts that went to a model in one call",
+    ("model", "method"),
+    buckets=(1, 2, 4, 8, 16, 32, 64),
 )
 
 
+def call_items(method: str) -> Histogram:
+    """How many items the calls of one method of a model service have."""
+    return _CALL_ITEMS.labels(_MODELS[method], method)
+
+
 def model_calls(method: str) -> Work:
-    """Calls of one method of a model service."""
+    """Calls of one method of a model service, each item of them."""
     model = _MODELS[method]
     return Work(
         f"{model}.{method}",

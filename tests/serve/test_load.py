@@ -47,7 +47,7 @@ def _mean_batch(url: str, model: str) -> float:
     text = requests.get(f"{url}/metrics", timeout=10).text
 
     def total(what: str) -> float:
-        line = rf'^bentoml_service_adaptive_batch_size_{what}{{.*"{model}".*}} (\S+)$'
+        line = rf'^image_search_model_call_items_{what}{{.*"{model}".*}} (\S+)$'
         return sum(map(float, re.findall(line, text, re.MULTILINE)))
 
     return total("sum") / total("count")
