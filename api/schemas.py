@@ -13,8 +13,7 @@ from pydantic import (
 
 from api.inputs import JsonInput, without_nulls
 from images.urls import MAX_URL_CHARS
-from store.metadata import MAX_METADATA_CHARS
-from store.search import MAX_LIMIT, MAX_OFFSET, MAX_TEXT_CHARS
+from store.limits import MAX_LIMIT, MAX_METADATA_CHARS, MAX_OFFSET, MAX_TEXT_CHARS
 
 METADATA_SCHEMA = {
     "oneOf": [

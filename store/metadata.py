@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow as pa
 
 from store.errors import MetadataLimitError, MetadataTypeError, shown
+from store.limits import MAX_METADATA_CHARS
 from store.schemas import Metadata
 from store.values import ColumnType, ColumnValue, is_unicode, plain, typed
 
 # Each column makes every merge slower: 35 ms with 50 columns, 99 ms with 200 were measured.
 MAX_KEYS = 100
-MAX_METADATA_CHARS = 65_536
 MAX_KEY_CHARS = 128
 COLUMN_PREFIX = "m_"
 _KEY = b"image_search:key"

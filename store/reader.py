@@ -13,6 +13,7 @@ from store.errors import (
 )
 from store.faults import fault_of, is_failure
 from store.filters import compile_filter
+from store.limits import MAX_LIMIT
 from store.literals import among, literal
 from store.metadata import Registry, split_metadata
 from store.rows import check_vector, selected, to_dicts, to_image, to_vectors
@@ -25,7 +26,7 @@ from store.schemas import (
     StoredImage,
     image_id,
 )
-from store.search import MAX_LIMIT, check_query, near, newest, search
+from store.search import check_query, near, newest, search
 from store.values import is_unicode
 
 if TYPE_CHECKING:

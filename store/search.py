@@ -14,6 +14,7 @@ from store.cutoff import KEEP_ALL
 from store.errors import QueryError
 from store.filters import ALWAYS, compile_filter
 from store.fusion import fuse
+from store.limits import MAX_LIMIT, MAX_OFFSET, MAX_TEXT_CHARS
 from store.metadata import Registry
 from store.nearest import any_nearest
 from store.newest import newest as newest_rows
@@ -25,9 +26,6 @@ from store.view import View, scores_of
 if TYPE_CHECKING:
     from lancedb import AsyncTable
 
-MAX_LIMIT = 1000
-MAX_OFFSET = 10_000
-MAX_TEXT_CHARS = 10_000
 # How deep each list goes into a fusion. It is the same for all pages of up to a thousand hits, so
 # that paging through them neither repeats nor leaves out an image.
 FUSION_DEPTH = 1000

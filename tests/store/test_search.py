@@ -12,9 +12,10 @@ from store import nearest, newest
 from store import search as search_module
 from store.errors import InvalidRowError, QueryError
 from store.index import ImageIndex
+from store.limits import MAX_OFFSET
 from store.rows import to_dicts
 from store.schemas import FloatVector, Hit, NewImage, SearchQuery, image_id
-from store.search import FUSION_DEPTH, MAX_OFFSET
+from store.search import FUSION_DEPTH
 from tests.store.support import DIM, opened, url_of, vector
 
 ROWS = 600
