@@ -24,7 +24,7 @@ from api.front import put_in_front
 from api.headers import DOCS_PAGE
 from api.logs import configure_logs
 from api.measures import Measures
-from api.memory import return_freed_memory
+from api.memory import keep_what_is_there, return_freed_memory
 from api.models import answering
 from api.mounted import JsonRefusals
 from api.openapi import document
@@ -134,6 +134,7 @@ class ImageSearch:
         backend = await Backend.open(self.embedder, self.detector, settings)
         api = settings.api
         self._adder = Adder(backend, api.near_duplicate_similarity, (api.download_threads + 1) // 2)
+        keep_what_is_there()
         return backend
 
     async def _measure(self) -> None:

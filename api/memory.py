@@ -1,6 +1,7 @@
-"""Memory of decoded pictures goes back to the system when they are done with."""
+"""How a worker of the API deals with memory: what is freed, and what stays."""
 
 import ctypes
+import gc
 from contextlib import suppress
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
@@ -20,3 +21,13 @@ def return_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
         mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def keep_what_is_there() -> None:
+    """Spare the garbage collector what the start has made, as it stays until the end.
+
+    The 190 000 objects of the libraries take a full collection 0.1 to 0.4 s, in which no request
+    goes on: measured here, once for every thousand requests.
+    """
+    gc.collect()
+    gc.freeze()
