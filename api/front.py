@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from _bentoml_sdk import Service
-from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -24,6 +23,7 @@ from api.paths import ShownPaths
 from api.request_id import HEADER, RequestIds
 from api.settings import ApiSettings
 from api.shared import Shared
+from api.slimming import settle_media_types, slim_middlewares
 
 _METHODS = ("GET", "POST", "PATCH", "DELETE")
 _PREFLIGHT_S = 600
@@ -31,6 +31,8 @@ _PREFLIGHT_S = 600
 
 def put_in_front(service: Any, settings: ApiSettings, routes: Iterable[str]) -> None:
     """Let the service's workers serve its application behind the front.
+
+    Those of the services that it depends on serve theirs as it is, but for `api.slimming`.
 
     Args:
         service: the BentoML service.
@@ -41,12 +43,11 @@ def put_in_front(service: Any, settings: ApiSettings, routes: Iterable[str]) -> 
 
     def guarded(asked: Any, is_main: bool = True) -> Any:
         app: Any = to_asgi(asked, is_main)
-        if asked is not service:
-            return app
-        # Every route has its own deadline. This one runs a request in a task of its own, which
-        # goes on when the request is cancelled, and keeps a timer for each until its time is over.
-        app.user_middleware = [one for one in app.user_middleware if one.cls != TimeoutMiddleware]
-        return front(app, settings, routes)
+        slim_middlewares(app)
+        if asked is service:
+            return front(app, settings, routes)
+        settle_media_types(asked)
+        return app
 
     Service.to_asgi = guarded
 

@@ -52,10 +52,15 @@ def span(name: str) -> Iterator[None]:
             raise
 
 
+def are_exported() -> bool:
+    """Does this worker send its traces anywhere?"""
+    return bool(BentoMLContainer.tracing.exporter_type.get())
+
+
 @functools.cache
 def _tracer() -> "Tracer | None":
     """BentoML's tracer in this worker; None where no exporter is configured."""
-    if not BentoMLContainer.tracing.exporter_type.get():
+    if not are_exported():
         return None
     tracer: Tracer = BentoMLContainer.tracer_provider.get().get_tracer("image_search")
     return tracer
