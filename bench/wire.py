@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 _CODE = re.compile(rb'"code": ?"(\w+)"')
 NO_ANSWER = 0
 """In place of a status: the connection broke, or nothing came in time."""
@@ -182,7 +183,8 @@ class _Connection(asyncio.Protocol):
         code = _CODE.search(body) if status >= 400 else None
         asked, self.asked = self.asked, None
         self._served += 1
-        if length is None or asked is None:  # no answer that this service makes
+        is_last = _CLOSE.search(head) is not None
+        if is_last or length is None or asked is None:  # without a length: not our service's
             self._transport.abort()
         else:
             self._pool.free(self)

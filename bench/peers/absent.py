@@ -1,0 +1,3 @@
+"""Peers that do not run here, and why, in a line each."""
+
+ABSENT = {}
