@@ -18,8 +18,8 @@ from pathlib import Path
 
 from bench.ending import end_on_signals
 from bench.fileserver import FileServer
-from bench.peers.catalog import OURS, PEERS, TASKS, Peer, ours
-from bench.peers.measure import Bench, Found, start
+from bench.peers.catalog import PEERS, TASKS, Peer, ours
+from bench.peers.measure import Bench, start
 from bench.peers.tables import limits, tell, tell_absent, tell_who
 from bench.report import Report
 from bench.verdict import judged
@@ -29,18 +29,20 @@ _LONE = 1
 
 def _chosen(names: str) -> list[Peer]:
     wanted = [name.strip() for name in names.split(",")]
-    known = {peer.name.replace(", ", "-"): peer for peer in PEERS}
+    known = {peer.name: peer for peer in PEERS}
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise argparse.ArgumentTypeError(f"no peer {unknown[0]!r}; there are {', '.join(known)}")
     return [known[name] for name in wanted]
 
 
-def measure(peers: Sequence[Peer], clients: int, seconds: float, rounds: int, report: Report) -> bool:
+def measure(
+    peers: Sequence[Peer], clients: int, seconds: float, rounds: int, report: Report
+) -> bool:
     """Measures, prints, and tells whether every limit was kept."""
     with ExitStack() as stack:
         files = stack.enter_context(FileServer(host="0.0.0.0"))  # noqa: S104
-        contenders, failed = start([ours, *peers], stack)
+        contenders, failed = start([ours, *peers], files.url, stack)
         tell_who(report, [one.peer for one in contenders])
         bench = Bench(contenders, files.url, TASKS, (_LONE, clients))
         bench.warm_up()

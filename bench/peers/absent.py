@@ -1,3 +1,5 @@
 """Peers that do not run here, and why, in a line each."""
 
-ABSENT = {}
+from collections.abc import Mapping
+
+ABSENT: Mapping[str, str] = {}

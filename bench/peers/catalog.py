@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from bench.peers.checkpoint import FOLDER, TORCH, for_peers
 from bench.peers.environments import environment, same_as_ours
 from bench.peers.process import PeerProcess
+from bench.report import cores
 from bench.traffic import ALLOWED, photo_url, post
 from bench.weights import model_environment
 from demo.process import ServiceProcess
@@ -98,14 +99,14 @@ ours = Peer(
 
 @contextmanager
 def _peer(
-    name: str, packages: tuple[str, ...], command: list[str], added: dict[str, str], ready: str
+    name: str, packages: tuple[str, ...], command: list[str], added: dict[str, str]
 ) -> Iterator[Running]:
     """A peer of an environment of its own, in a folder of its own; programs stand in that one."""
     programs = environment(name, packages)
     with tempfile.TemporaryDirectory() as folder:
         added = {"HOME": folder, **added}  # nothing of a peer is to lie about in the user's
         with PeerProcess(
-            [str(programs / command[0]), *command[1:]], added, ready, Path(folder) / "log"
+            [str(programs / command[0]), *command[1:]], added, Path(folder) / "log"
         ) as process:
             yield process
 
@@ -113,8 +114,8 @@ def _peer(
 def _plain(at_once: int, threads: int) -> Callable[[], AbstractContextManager[Running]]:
     def start() -> AbstractContextManager[Running]:
         models = model_environment("full")
-        packages = ("fastapi==0.163.2", "uvicorn[standard]==0.54.0")
-        packages += same_as_ours("open-clip-torch", "lancedb", "ultralytics", "requests", "pillow")
+        alike = ("open-clip-torch", "lancedb", "ultralytics", "requests", "pillow")
+        packages = ("fastapi==0.163.2", "uvicorn[standard]==0.54.0", *same_as_ours(*alike))
         return _peer(
             "plain",
             packages,
@@ -126,7 +127,6 @@ def _plain(at_once: int, threads: int) -> Callable[[], AbstractContextManager[Ru
                 "PLAIN_YOLO": models["IMAGE_SEARCH_YOLO_WEIGHTS"],
                 "PLAIN_TABLE": "table",
             },
-            "/heartbeat",
         )
 
     return start
@@ -171,7 +171,6 @@ def _start_infinity() -> AbstractContextManager[Running]:
         ["infinity_emb", "v2", *(f"--{name}={value}" for name, value in options.items())],
         # It refuses loopback otherwise. (No entry at all would bring its own list back.)
         {"INFINITY_MEDIA_URL_BLACKLIST": "10.0.0.0/8"},
-        "/health",
     )
 
 
@@ -185,10 +184,9 @@ def _clip_server_request(task: Task, files: str, number: int) -> bytes:
 def _start_clip_server() -> AbstractContextManager[Running]:
     return _peer(
         "clip-as-service",
-        ("clip-server==0.8.3", "setuptools<81"),  # it imports pkg_resources
+        ("clip-server==0.8.3", "pydantic<2", "setuptools<81"),  # of its time
         ["python", str(_HERE / "launchers/clip_server_flow.py"), str(for_peers(TORCH)), "{port}"],
         {"NO_VERSION_CHECK": "1", "JINA_OPTOUT_TELEMETRY": "1"},
-        "/dry_run",
     )
 
 
@@ -205,10 +203,9 @@ def _start_clip_retrieval() -> AbstractContextManager[Running]:
     weights = model_environment("full")["IMAGE_SEARCH_CLIP_PRETRAINED"]
     return _peer(
         "clip-retrieval",
-        ("clip-retrieval==2.45.0",),
+        ("clip-retrieval==2.45.0", "setuptools<81"),
         ["python", launcher, weights, str(PICTURES), "{port}"],
         {},
-        "/indices-list",
     )
 
 
@@ -218,7 +215,8 @@ _EMBEDS: Mapping[Task, str] = {
 }
 PEERS = (
     _plain_peer("plain", 0, 0),
-    _plain_peer("plain, tuned", 1, 2),
+    _plain_peer("plain-locked", 1, cores()),
+    _plain_peer("plain-apart", cores(), 1),
     Peer("infinity", "infinity-emb 0.0.78", _EMBEDS, _infinity_request, _start_infinity),
     Peer("clip-as-service", "clip-server 0.8.3", _EMBEDS, _clip_server_request, _start_clip_server),
     Peer(

@@ -1,4 +1,4 @@
-"""An environment of its own for each peer, made on demand by uv and kept in the temporary folder."""
+"""An environment of its own for each peer, made on demand by uv, kept in the temporary folder."""
 
 import hashlib
 import os
@@ -71,6 +71,6 @@ def _uv(*arguments: str) -> None:
 
 
 def _reason(text: str) -> str:
-    """uv's error in one line."""
-    lines = [line.strip(" ╰─▶×├│").strip() for line in text.splitlines()]
+    """The error that uv prints, in one line."""
+    lines = [line.strip(" ╰─▶\N{MULTIPLICATION SIGN}├│").strip() for line in text.splitlines()]
     return " ".join(line for line in lines if line)[:300]

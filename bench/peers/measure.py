@@ -1,5 +1,6 @@
 """Turns of load on services that all run at once, one after the other, and what each took."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from bench.peers.load import Answers, closed_loop
 from bench.peers.process import cpu_seconds, memory_mib
 
 _WARM_UP = 8
+_START_S = 120
 
 
 @dataclass
@@ -54,7 +56,9 @@ Found = dict[tuple[str, Task, int], Turns]
 """By the name of the service, the task and the clients."""
 
 
-def start(peers: Sequence[Peer], stack: ExitStack) -> tuple[list[Contender], dict[str, str]]:
+def start(
+    peers: Sequence[Peer], files: str, stack: ExitStack
+) -> tuple[list[Contender], dict[str, str]]:
     """Start every service.
 
     Returns:
@@ -62,11 +66,26 @@ def start(peers: Sequence[Peer], stack: ExitStack) -> tuple[list[Contender], dic
     """
     running, failed = [], {}
     for peer in peers:
-        try:
-            running.append(Contender(peer, stack.enter_context(peer.start())))
-        except PeerError as error:
-            failed[peer.name] = str(error)
+        with ExitStack() as its_own:
+            try:
+                one = Contender(peer, its_own.enter_context(peer.start()))
+                _await_answer(one, files)
+            except PeerError as error:
+                failed[peer.name] = str(error)
+            else:
+                running.append(one)
+                stack.push(its_own.pop_all())
     return running, failed
+
+
+def _await_answer(one: Contender, files: str) -> None:
+    """Ask a service for each of its tasks until it does it well: some listen before they can."""
+    deadline = time.monotonic() + _START_S
+    for task in one.peer.does:
+        while not closed_loop(one.server.port, one.requests(task, files), 1, least=1).good:
+            if time.monotonic() > deadline:
+                raise PeerError(f"no good answer in {_START_S} s to: {task}")
+            time.sleep(1)
 
 
 class Bench:
@@ -91,18 +110,12 @@ class Bench:
         self.found: Found = defaultdict(Turns)
 
     def warm_up(self) -> None:
-        """Fill every index, and let every service do each task once with all clients.
-
-        Raises:
-            PeerError: A service answers nothing of what it is asked well.
-        """
+        """Fill every index, and let every service do each task with all clients."""
         for one in self._contenders:
             for task in one.peer.does:
                 least = PICTURES if task == "index" else _WARM_UP
                 requests = one.requests(task, self._files)
-                answers = closed_loop(one.server.port, requests, max(self._clients), least=least)
-                if not answers.good:
-                    raise PeerError(f"{one.peer.name} did nothing of: {task}")
+                closed_loop(one.server.port, requests, max(self._clients), least=least)
 
     def round(self, seconds: float) -> None:
         """Every task with every number of clients, asked of one service after the other."""

@@ -2,8 +2,8 @@
 # (FastAPI and the rest are installed in an environment of its own, see `bench.peers.environments`.)
 """The same service as a competent user would write it in an evening: one file, one process.
 
-FastAPI with `def` routes in its thread pool, a pooled `requests` session, Pillow, open_clip and its own
-preprocessing in float32, a LanceDB table written per request, ultralytics' `predict` and `plot`.
+FastAPI with `def` routes in its thread pool, a pooled `requests` session, Pillow, open_clip and its
+own preprocessing in float32, a LanceDB table written per request, ultralytics' `predict`, `plot`.
 How the models share the cores is the user's to find out, so it can be set:
 
     PLAIN_AT_ONCE    so many threads are inside a model at once; 0 for as many as ask
@@ -40,7 +40,7 @@ model, _, preprocess = open_clip.create_model_and_transforms(
 model.eval()
 tokenizer = open_clip.get_tokenizer(MODEL)
 clip_places = threading.Semaphore(AT_ONCE or 1000)
-# A YOLO object must not be used by two threads at once (docs.ultralytics.com, thread-safe inference).
+# Two threads must not use a YOLO object at once (docs.ultralytics.com, thread-safe inference).
 detectors = queue.LifoQueue()
 for _ in range(AT_ONCE or 1):
     detectors.put(YOLO(os.environ["PLAIN_YOLO"]))

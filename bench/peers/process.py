@@ -1,6 +1,7 @@
 """A peer's server as a child process; and what any service's processes take."""
 
 import contextlib
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,6 @@ from types import TracebackType
 from typing import Self
 
 import psutil
-import requests
 
 from bench.peers.environments import PeerError, child_environment
 from bench.processes import named
@@ -21,21 +21,18 @@ _STOP_S = 15
 
 
 class PeerProcess:
-    """A server on loopback, from when it answers until the `with` block ends.
+    """A server on loopback, from when it takes connections until the `with` block ends.
 
     Args:
         command: that starts it; `{port}` stands for its port.
         added: to the environment.
-        ready: path that is asked until it answers 200.
         log: takes what it prints.
     """
 
-    def __init__(
-        self, command: Sequence[str], added: Mapping[str, str], ready: str, log: Path
-    ) -> None:
+    def __init__(self, command: Sequence[str], added: Mapping[str, str], log: Path) -> None:
         self.port = free_port()
         self._command = [word.replace("{port}", str(self.port)) for word in command]
-        self._added, self._ready, self._log = added, ready, log
+        self._added, self._log = added, log
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -66,17 +63,16 @@ class PeerProcess:
 
     def _wait(self) -> None:
         deadline = time.monotonic() + _START_S
-        while not self._answers():
+        while not self._listens():
             if self.process is None or self.process.poll() is not None:
                 raise PeerError(f"ended at its start: {self._last_line()}")
             if time.monotonic() > deadline:
                 raise PeerError(f"not ready in {_START_S} s: {self._last_line()}")
             time.sleep(0.5)
 
-    def _answers(self) -> bool:
-        with contextlib.suppress(requests.RequestException):
-            return requests.get(f"http://127.0.0.1:{self.port}{self._ready}", timeout=5).ok
-        return False
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def _last_line(self) -> str:
         lines = self._log.read_text(errors="replace").split("\n")

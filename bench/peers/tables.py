@@ -13,7 +13,9 @@ LEAST_TO_PLAIN, LEAST_TO_PEER, MOST_P99 = 1.3, 1.0, 1.0
 
 def tell_who(report: Report, peers: Sequence[Peer]) -> None:
     """Who is measured, and what each does for a request."""
-    rows = [(peer.name, peer.version, task, peer.does[task]) for peer in peers for task in peer.does]
+    rows = [
+        (peer.name, peer.version, task, peer.does[task]) for peer in peers for task in peer.does
+    ]
     report.table(["service", "version", "beside", "what it does for a request"], rows)
 
 
@@ -21,7 +23,16 @@ def tell(report: Report, found: Found, memory: Mapping[str, float], clients: int
     """Every service's figures, and ours to them."""
     report.table(
         [
-            *("task", "in flight", "service", "answers", "failed", "per s", "slowest turn", "fastest"),
+            *(
+                "task",
+                "in flight",
+                "service",
+                "answers",
+                "failed",
+                "per s",
+                "slowest turn",
+                "fastest",
+            ),
             *("p50 ms", "p99 ms", "CPU ms each", "others' cores"),
         ],
         [_row(*key, turns) for key, turns in _in_order(found)],
@@ -61,7 +72,7 @@ def tell_absent(report: Report, failed: Mapping[str, str]) -> None:
 
 def limits(found: Found, peers: Sequence[Peer], clients: int) -> list[Limit]:
     """This service's throughput and p99 to the fastest plain service's and to every peer's."""
-    made = []
+    made: list[Limit] = []
     for task in TASKS:
         plain = [peer.name for peer in peers if peer.is_plain]
         others = [peer.name for peer in peers if not peer.is_plain]

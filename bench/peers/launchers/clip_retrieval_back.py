@@ -28,7 +28,7 @@ urls.to_parquet(folder / "metadata" / "metadata_0.parquet")
 Path("indices.json").write_text(json.dumps({"bench": str(folder)}))
 
 run = Flask.run
-Flask.run = lambda app, host, **options: run(app, host="127.0.0.1", **options)
+Flask.run = lambda app, **options: run(app, **{**options, "host": "127.0.0.1"})
 clip_back(
     indices_paths="indices.json",
     port=port,
