@@ -58,8 +58,8 @@ def main() -> None:
     """Runs and exits with 1 if a limit was not kept."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clients", type=int, default=32, help="in flight, besides a lone one")
-    parser.add_argument("--seconds", type=float, default=8, help="of each turn")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=6, help="of each turn")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--peers", type=_chosen, default=list(PEERS), help="names, with commas")
     parser.add_argument("--json", type=Path)
     wanted = parser.parse_args()

@@ -137,8 +137,8 @@ class Bench:
         turns.answers.add(answers)
         others = 0.0
         for each in self._contenders:
-            for role, seconds_now in cpu_seconds(each.root).items():
-                took = seconds_now - before[each.peer.name].get(role, 0.0)
+            for role, cpu_s in cpu_seconds(each.root).items():
+                took = cpu_s - before[each.peer.name].get(role, 0.0)
                 if each is one:
                     turns.cpu_s[role] += took
                 else:
