@@ -1,4 +1,4 @@
-"""Peers that are not measured, and why, in a line each; tried on 2026-11-24 without the internet."""
+"""Peers that are not measured, and why, in a line each; tried on 2026-11-24, offline."""
 
 from collections.abc import Mapping
 

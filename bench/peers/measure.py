@@ -37,10 +37,11 @@ class Turns:
 
 @dataclass(frozen=True)
 class Contender:
-    """A service that runs."""
+    """A service that runs; no request of it is asked twice, but for the pictures, which recur."""
 
     peer: Peer
     server: Running
+    numbers: Iterator[int] = field(default_factory=count)
 
     @property
     def root(self) -> int:
@@ -49,7 +50,7 @@ class Contender:
 
     def requests(self, task: Task, files: str) -> Iterator[bytes]:
         """Requests without end, as this service wants them."""
-        return (self.peer.request(task, files, number) for number in count())
+        return (self.peer.request(task, files, number) for number in self.numbers)
 
 
 Found = dict[tuple[str, Task, int], Turns]
