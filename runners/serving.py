@@ -12,10 +12,13 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import bentoml
 from bentoml._internal.context import server_context
+from pydantic import ValidationError
 
 from runners.batching import cap_batch_wait
 from runners.draining import outlive_callers
 from runners.errors import RunnerError
+from runners.gpus import device_of, workers_of
+from runners.settings import ModelSettings
 
 MODEL_SERVICES = frozenset({"ClipEmbedder", "YoloDetector"})
 """The names of the services in this room."""
@@ -37,10 +40,18 @@ HUNG_S = 600.0
 """A batch that takes longer will not end: the largest models need a minute or two for 64 pictures
 on two cores."""
 
+
+def _workers() -> int:
+    try:
+        return workers_of(ModelSettings().device)
+    except ValidationError:  # whoever reads all settings says so in one line, and ends the start
+        return 1
+
+
 SERVICE_OPTIONS: dict[str, Any] = {
-    # One batch at a time: a second thread would only share the same cores or GPU.
+    # One batch at a time: it has all cores, or the worker's GPU.
     "threads": 1,
-    "workers": 1,
+    "workers": _workers(),
     # The client of a dependent service closes its shared session after 100 requests or 300 s, with
     # calls in flight (BentoML 1.4.39 `_bentoml_impl/client/proxy2.py` SessionManager).
     "runner_connection": {"max_requests": 2**31, "max_age": 1e9},
@@ -103,6 +114,12 @@ def begin_worker() -> None:
     if server_context.worker_index is not None:  # else it is a test's or a script's process
         outlive_callers(MODEL_SERVICES)
         os.nice(_NICENESS)  # who answers and decodes goes first: a batch that waits only grows
+
+
+def worker_settings(settings: ModelSettings) -> ModelSettings:
+    """The settings of this worker, which has one of the GPUs where there are several."""
+    device = device_of(settings.device, server_context.worker_index)
+    return settings.model_copy(update={"device": device})
 
 
 def end_with_supervisor() -> None:
