@@ -10,8 +10,17 @@ import numpy as np
 from runners.errors import ModelOutputError
 from runners.measures import BatchMeasures
 from runners.schemas import Embeddings
-from runners.serving import SERVICE_OPTIONS, batched, begin_worker, load_or_end, one_each, unbatched
+from runners.serving import (
+    SERVICE_OPTIONS,
+    batched,
+    begin_worker,
+    load_or_end,
+    one_each,
+    unbatched,
+    worker_settings,
+)
 from runners.settings import ModelSettings
+from runners.torch_process import prepare_torch, return_freed_memory
 
 if TYPE_CHECKING:
     from runners.clip_model import ClipModel
@@ -27,14 +36,16 @@ class ClipEmbedder:
         begin_worker()
         self._measures = BatchMeasures("ClipEmbedder")
         self._model = load_or_end(self._load)
-        _log.info("CLIP is ready: %s", self._model.info.identity)
+        _log.info("CLIP is ready: %s in %s", self._model.info.identity, self._model.precision)
 
     @staticmethod
     def _load() -> "ClipModel":
+        prepare_torch("open_clip")
         from runners.clip_model import ClipModel  # noqa: PLC0415 - brings torch; a worker's alone
 
-        model = ClipModel.load(ModelSettings())
+        model = ClipModel.load(worker_settings(ModelSettings()))
         model.warm_up()
+        return_freed_memory()
         return model
 
     @batched

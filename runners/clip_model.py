@@ -12,17 +12,20 @@ import torch
 from safetensors import SafetensorError
 
 from runners import clip_weights
-from runners.compute import limit_threads, resolve_device
+from runners.clip_forward import TextCut, compute_blocks_in
+from runners.compute import Cores, resolve_device, to_device
 from runners.errors import (
     ModelOutputError,
     UnsupportedModelError,
     WeightsInvalidError,
 )
+from runners.precision import Precision, near, resolve_precision, warn_of_fallback
 from runners.schemas import ClipInfo, Embeddings, Pixels
 from runners.settings import ModelSettings
 from runners.weights import WeightsSource, check_sha256, clip_source, identity_of
 
 _FORWARD_SIZE = 64
+"""Items per forward pass at most."""
 _UNIT_TOLERANCE = 1e-3
 _CHARACTERS_PER_TOKEN = 20
 """No text of words has more, so that what is cut off would not count."""
@@ -33,20 +36,32 @@ in which its whole batch waits."""
 Tokenizer = Callable[[list[str]], torch.Tensor]
 
 
+_TRIAL_TEXTS = ("a photo of a cat", "", "two red cars in front of a house by the lake, in the rain")
+
+
 class ClipModel:
-    """An open_clip model on one device, in fp32; use it from one thread at a time.
+    """An open_clip model on one device and all given cores; use it from one thread at a time.
 
     Attributes:
         info: What the model is, and how pictures must be prepared for it.
+        precision: What its blocks compute in.
     """
 
     def __init__(
-        self, model: torch.nn.Module, tokenizer: Tokenizer, info: ClipInfo, device: str
+        self,
+        model: torch.nn.Module,
+        tokenizer: Tokenizer,
+        info: ClipInfo,
+        device: str,
+        cores: Cores,
     ) -> None:
         self.info = info
+        self.precision: Precision = "fp32"
         self._model: Any = model.eval().to(device)
         self._tokenizer = tokenizer
+        self._text_cut = TextCut(self._model)
         self._device = device
+        self._cores = cores
         self._mean = torch.tensor(info.mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(info.std, device=device).view(1, 3, 1, 1)
 
@@ -64,12 +79,43 @@ class ClipModel:
         clip_weights.check_published(source)
         clip_weights.warn_of_wrong_activation(source)
         device = resolve_device(settings.device)
-        limit_threads(settings.threads)
+        cores = Cores(settings.threads if device == "cpu" else 1)
         checkpoint = source.path or clip_weights.fetch(source)
         check_sha256(checkpoint, source)
-        model = _create(source, checkpoint)
-        tokenizer = _tokenizer(source)
-        return cls(model, tokenizer, _describe(model, tokenizer, source), device)
+
+        clip = cls._of(source, checkpoint, device, cores)
+        precision = resolve_precision(settings.precision, device)
+        if clip._computes_in(precision):
+            return clip
+        warn_of_fallback(source.label, precision)
+        return cls._of(source, checkpoint, device, cores)
+
+    @classmethod
+    def _of(cls, source: WeightsSource, checkpoint: Path, device: str, cores: Cores) -> Self:
+        model, tokenizer = _create(source, checkpoint), _tokenizer(source)
+        return cls(model, tokenizer, _describe(model, tokenizer, source), device, cores)
+
+    def _computes_in(self, precision: Precision) -> bool:
+        """Change to a precision; only if this returns True is the model of use in it."""
+        if precision == "fp32":
+            return True
+        expected = self._trial()
+        compute_blocks_in(self._model, precision)
+        self.precision = precision
+        try:
+            found = self._trial()
+        except (ModelOutputError, RuntimeError):  # no such operation, or numbers out of range
+            return False
+        return near(expected, found)
+
+    def _trial(self) -> torch.Tensor:
+        """Embeddings of a few pictures and texts."""
+        size = self.info.image_size
+        noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+        slopes = np.linspace(0, 255, noise.size, dtype=np.float32).astype(np.uint8)
+        pictures = np.concatenate([noise, slopes.reshape(noise.shape)])
+        embeddings = [self.encode_images(pictures), self.encode_texts(_TRIAL_TEXTS)]
+        return torch.from_numpy(np.concatenate(embeddings))
 
     def warm_up(self) -> None:
         """Run both towers once, so that the first request does not pay for it."""
@@ -113,15 +159,21 @@ class ClipModel:
         # White space counts for nothing, as in open_clip's own cleaning, and so not as length.
         plain = (" ".join(text.split())[:limit] for text in texts)
         shortened = [_LONG_WORD.sub(r"\1", text) for text in plain]
-        return self._encode(shortened, self._encode_text_batch)
+        if not shortened:
+            return np.empty((0, self.info.dim), np.float32)
+        tokens = self._tokenizer(shortened)
+        self._text_cut.fit(tokens)
+        return self._encode(tokens, self._encode_text_batch)
 
     def _encode(self, items: Any, encode_batch: Callable[[Any], torch.Tensor]) -> Embeddings:
-        """Forward in batches of bounded size, as callers may bring thousands of items."""
+        """Forward in parts of bounded size, as callers may bring thousands of items."""
         embeddings = np.empty((len(items), self.info.dim), np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(items), _FORWARD_SIZE):
-                batch = items[start : start + _FORWARD_SIZE]
-                embeddings[start : start + _FORWARD_SIZE] = encode_batch(batch).float().cpu()
+
+        def encode(part: slice) -> None:
+            with torch.inference_mode():
+                embeddings[part] = encode_batch(items[part]).float().cpu()
+
+        self._cores.map(encode, _parts(len(items), self._cores.threads))
         norms = np.linalg.norm(embeddings, axis=1)
         # Written so that a NaN counts as wrong.
         if not (np.abs(norms - 1.0) < _UNIT_TOLERANCE).all():
@@ -129,15 +181,19 @@ class ClipModel:
         return embeddings
 
     def _encode_image_batch(self, pixels: Pixels) -> torch.Tensor:
-        # The bytes travel to the device, not the four times larger floats. `array` copies: what
-        # comes from another process may be a read-only view, which torch warns about.
-        batch = torch.from_numpy(np.array(pixels)).to(self._device).permute(0, 3, 1, 2)
+        # The bytes travel to the device, not the four times larger floats.
+        batch = to_device(pixels, self._device).permute(0, 3, 1, 2)
         batch = batch.float().div_(255.0).sub_(self._mean).div_(self._std)
         return self._model.encode_image(batch.contiguous(), normalize=True)  # type: ignore[no-any-return]
 
-    def _encode_text_batch(self, texts: list[str]) -> torch.Tensor:
-        tokens = self._tokenizer(texts).to(self._device)
-        return self._model.encode_text(tokens, normalize=True)  # type: ignore[no-any-return]
+    def _encode_text_batch(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self._model.encode_text(tokens.to(self._device), normalize=True)  # type: ignore[no-any-return]
+
+
+def _parts(items: int, cores: int) -> list[slice]:
+    """Equal parts of a batch, for each core one if they are not too large then."""
+    size = max(1, min(_FORWARD_SIZE, -(-items // cores)))
+    return [slice(start, start + size) for start in range(0, items, size)]
 
 
 def _create(source: WeightsSource, checkpoint: Path) -> torch.nn.Module:

@@ -1,17 +1,28 @@
-"""Device and CPU threads of a model's process."""
+"""Device, cores and CPU threads of a model's process."""
 
 import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from runners.errors import DeviceError
+from runners.schemas import Pixels
+
+if TYPE_CHECKING:
+    import torch
 
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
 
 
 def available_cores(quota_file: Path = _CGROUP_QUOTA) -> int:
     """Cores that this process may really use: its affinity, cut by a container's CPU quota.
 
-    Without the quota a container limited to 2 CPUs on a 64-core machine would start 32 threads
+    Without the quota a container limited to 2 CPUs on a 64-core machine would start 64 threads
     and spend its time being throttled.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -23,11 +34,52 @@ def available_cores(quota_file: Path = _CGROUP_QUOTA) -> int:
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
-def limit_threads(threads: int) -> None:
-    """Set torch's threads; 0 means half of the cores, as two model processes share them."""
+class Cores:
+    """Computes jobs side by side, one thread each, and a lone job on all threads together.
+
+    Jobs that do not wait for each other use two cores as well as two processes would, whatever
+    else the machine does meanwhile. The threads within one forward pass meet after every layer,
+    where all of them wait for the one that had to lend its core to somebody.
+
+    Args:
+        threads: of them all; 0 means one for each core that this process may use.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads or available_cores()
+        self._pool = ThreadPoolExecutor(self.threads, "compute") if self.threads > 1 else None
+
+    def map(self, compute: Callable[[_Job], _Result], jobs: Sequence[_Job]) -> list[_Result]:
+        """Compute every job, starting with the first; results in the order of the jobs.
+
+        What torch sets for a thread, such as the inference mode, `compute` sets itself.
+        """
+        if self._pool is None or len(jobs) < 2:
+            return [_on(self.threads, compute, job) for job in jobs]
+        share = max(1, self.threads // len(jobs))
+        return list(self._pool.map(lambda job: _on(share, compute, job), jobs))
+
+
+def _on(threads: int, compute: Callable[[_Job], _Result], job: _Job) -> _Result:
     import torch  # noqa: PLC0415 - heavy, and this module is imported where no model runs
 
-    torch.set_num_threads(threads or max(1, available_cores() // 2))
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)  # of this thread alone: OpenMP counts for each by itself
+    return compute(job)
+
+
+def to_device(pixels: Pixels, device: str) -> "torch.Tensor":
+    """Bytes as a tensor on a device; to a GPU by way of memory that it can fetch from itself.
+
+    Args:
+        pixels: of any shape; as another process sent them they may be read-only.
+        device: `cpu` or `cuda:N`.
+    """
+    import torch  # noqa: PLC0415 - see _on
+
+    # `array` copies: torch warns about what it may not write.
+    tensor = torch.from_numpy(np.array(pixels))
+    return tensor if device == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def resolve_device(device: str) -> str:
@@ -42,7 +94,7 @@ def resolve_device(device: str) -> str:
     Raises:
         DeviceError: If a GPU is asked for that is not there.
     """
-    import torch  # noqa: PLC0415 - see limit_threads
+    import torch  # noqa: PLC0415 - see _on
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "cpu" or (device == "auto" and not count):

@@ -50,11 +50,16 @@ class ModelSettings(BaseSettings):
         default="auto",
         description="`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, ...",
     )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto",
+        description="What the models compute in; `auto` takes fp16 on a GPU with tensor cores, "
+        "bf16 on a CPU with bf16 instructions and fp32 elsewhere",
+    )
     threads: int = Field(
         default=0,
         ge=0,
         le=1024,
-        description="CPU threads of each model's process; 0 gives each half of the cores",
+        description="CPU threads of each model's process; 0 gives each all cores",
     )
     cache_dir: Path = Field(
         default=Path("~/.cache/image-search"),

@@ -8,8 +8,17 @@ import numpy as np
 
 from runners.measures import BatchMeasures
 from runners.schemas import pack_detections
-from runners.serving import SERVICE_OPTIONS, batched, begin_worker, load_or_end, one_each, unbatched
+from runners.serving import (
+    SERVICE_OPTIONS,
+    batched,
+    begin_worker,
+    load_or_end,
+    one_each,
+    unbatched,
+    worker_settings,
+)
 from runners.settings import ModelSettings
+from runners.torch_process import prepare_torch, return_freed_memory
 
 if TYPE_CHECKING:
     from runners.yolo_model import YoloModel
@@ -25,14 +34,16 @@ class YoloDetector:
         begin_worker()
         self._measures = BatchMeasures("YoloDetector")
         self._model = load_or_end(self._load)
-        _log.info("YOLO is ready: %s", self._model.info.weights)
+        _log.info("YOLO is ready: %s in %s", self._model.info.weights, self._model.precision)
 
     @staticmethod
     def _load() -> "YoloModel":
+        prepare_torch("torchvision")
         from runners.yolo_model import YoloModel  # noqa: PLC0415 - brings torch; a worker's alone
 
-        model = YoloModel.load(ModelSettings())
+        model = YoloModel.load(worker_settings(ModelSettings()))
         model.warm_up()
+        return_freed_memory()
         return model
 
     @batched

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from runners.compute import available_cores, limit_threads, resolve_device
+from runners.compute import available_cores, resolve_device
 from runners.errors import DeviceError
 from runners.settings import ModelSettings
 
@@ -18,6 +18,7 @@ from runners.settings import ModelSettings
         ("DEVICE", "gpu", "auto, cpu, cuda or cuda:N"),
         ("DEVICE", "cuda:", "auto, cpu, cuda or cuda:N"),
         ("DEVICE", "cuda:-1", "auto, cpu, cuda or cuda:N"),
+        ("PRECISION", "int8", "'auto', 'fp32', 'bf16' or 'fp16'"),
         ("THREADS", "-1", "greater than or equal to 0"),
         ("THREADS", "many", "integer"),
         ("YOLO_MIN_CONFIDENCE", "1.5", "less than or equal to 1"),
@@ -64,15 +65,6 @@ def test_a_containers_quota_limits_the_cores(tmp_path: Path, quota: str, cores: 
     file = tmp_path / "cpu.max"
     file.write_text(quota)
     assert available_cores(file) == cores
-
-
-def test_threads_default_to_half_of_the_cores() -> None:
-    import torch
-
-    limit_threads(0)
-    assert torch.get_num_threads() == max(1, available_cores() // 2)
-    limit_threads(1)
-    assert torch.get_num_threads() == 1
 
 
 def test_devices_resolve_to_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 def test_demo_detections_equal_ultralytics_on_the_original(
     settings: Settings, size: tuple[int, int]
 ) -> None:
-    yolo = YoloModel.load(settings(models="demo"))
+    yolo = YoloModel.load(settings(models="demo", precision="fp32"))
     picture = drawn(*size)
     padded, scale, left, top = letterbox(picture, yolo.info)
 
@@ -76,7 +76,8 @@ def test_every_kind_of_head_gives_what_ultralytics_gives(
     path = make_yolo(name)
     picture = rng.integers(0, 255, (96, 128, 3), dtype=np.uint8)
 
-    ours = YoloModel.load(settings(yolo_weights=str(path))).detect([picture])[0]
+    yolo = YoloModel.load(settings(yolo_weights=str(path), precision="fp32"))
+    ours = yolo.detect([picture])[0]
 
     theirs = own_predict(path, picture, imgsz=128)
     assert len(theirs) > 0
@@ -111,8 +112,8 @@ def test_nothing_below_the_confidence_asked_for(settings: Settings) -> None:
 
 
 def test_ultralytics_does_not_take_more_threads_than_given(settings: Settings) -> None:
-    YoloModel.load(settings(threads=2)).detect([np.zeros((32, 32, 3), np.uint8)])
-    assert torch.get_num_threads() == 2
+    YoloModel.load(settings(threads=3)).detect([np.zeros((32, 32, 3), np.uint8)])
+    assert torch.get_num_threads() == 3
     torch.set_num_threads(1)
 
 

@@ -1,0 +1,138 @@
+"""Batches are shared out to the cores, and workers to the GPUs."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from runners import gpus
+from runners.clip_model import ClipModel
+from runners.compute import Cores, available_cores, to_device
+from runners.serving import worker_settings
+from runners.settings import ModelSettings
+from runners.yolo_model import YoloModel
+
+
+def test_threads_default_to_all_cores() -> None:
+    assert Cores(0).threads == available_cores()
+    assert Cores(3).threads == 3
+
+
+def test_jobs_run_side_by_side_in_order_and_share_the_threads() -> None:
+    together = threading.Barrier(2, timeout=30)
+
+    def compute(job: int) -> tuple[int, int]:
+        together.wait()  # which nobody passes alone
+        return job, torch.get_num_threads()
+
+    assert Cores(5).map(compute, [7, 8]) == [(7, 2), (8, 2)]
+
+
+def test_a_lone_job_has_all_threads_and_runs_here() -> None:
+    def compute(_: object) -> tuple[int, threading.Thread]:
+        return torch.get_num_threads(), threading.current_thread()
+
+    assert Cores(3).map(compute, [None]) == [(3, threading.current_thread())]
+    assert Cores(1).map(compute, [None, None]) == [(1, threading.current_thread())] * 2
+
+
+def test_a_failure_of_one_job_is_raised() -> None:
+    def compute(job: int) -> float:
+        return 1 / job
+
+    with pytest.raises(ZeroDivisionError):
+        Cores(2).map(compute, [1, 0, 2])
+
+
+def test_read_only_bytes_become_a_tensor_of_their_own() -> None:
+    pixels = np.zeros((2, 3), np.uint8)
+    pixels.flags.writeable = False
+    tensor = to_device(pixels, "cpu")
+    tensor += 1
+    assert pixels.sum() == 0
+    assert tensor.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_models_answer_alike_on_any_number_of_cores(
+    settings: Callable[..., ModelSettings], rng: np.random.Generator, threads: int
+) -> None:
+    changes = {"models": "demo", "precision": "fp32"}
+    clip = ClipModel.load(settings(**changes, threads=threads))
+    yolo = YoloModel.load(settings(**changes, threads=threads))
+    alone = ClipModel.load(settings(**changes)), YoloModel.load(settings(**changes))
+    size = clip.info.image_size
+    pixels = rng.integers(0, 255, (7, size, size, 3), dtype=np.uint8)
+    pictures = [rng.integers(0, 255, (32 * (1 + i % 3), 64, 3), dtype=np.uint8) for i in range(7)]
+    texts = [f"a {word} disc" for word in ("red", "blue", "green", "grey", "large", "small", "odd")]
+
+    np.testing.assert_allclose(
+        clip.encode_images(pixels), alone[0].encode_images(pixels), atol=1e-5
+    )
+    np.testing.assert_allclose(clip.encode_texts(texts), alone[0].encode_texts(texts), atol=1e-5)
+    assert yolo.detect(pictures) == alone[1].detect(pictures)
+
+
+@pytest.mark.parametrize(
+    ("device", "installed", "visible", "devices"),
+    [
+        ("auto", 0, None, ["auto"]),
+        ("cpu", 4, None, ["cpu"]),
+        ("auto", 1, None, ["auto"]),
+        ("auto", 3, None, ["cuda:0", "cuda:1", "cuda:2"]),
+        ("cuda", 2, None, ["cuda:0", "cuda:1"]),
+        ("cuda:1", 4, None, ["cuda:1"]),
+        ("auto", 4, "2,0", ["cuda:0", "cuda:1"]),
+        ("auto", 4, "1, 9, 2", ["auto"]),
+        ("auto", 4, "GPU-5f,GPU-6a,x,GPU-7b", ["cuda:0", "cuda:1"]),
+        ("auto", 4, "", ["auto"]),
+        ("auto", 4, "-1", ["auto"]),
+    ],
+)
+def test_each_gpu_has_one_worker(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    installed: int,
+    visible: str | None,
+    devices: list[str],
+) -> None:
+    monkeypatch.setattr(gpus, "_installed_gpus", lambda: installed)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    workers = gpus.workers_of(device)
+    assert [gpus.device_of(device, index + 1) for index in range(workers)] == devices
+    assert gpus.device_of(device, None) == device
+
+
+def test_outside_a_worker_the_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "_installed_gpus", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert worker_settings(ModelSettings(device="auto")).device == "auto"
+    monkeypatch.setattr("runners.serving.server_context.worker_index", 2)
+    assert worker_settings(ModelSettings(device="auto")).device == "cuda:1"
+
+
+def test_a_models_process_leaves_the_compiler_out_until_it_is_asked_for(tmp_path: Path) -> None:
+    asks = "import torch._dynamo.config as config\nlimit = config.recompile_limit\n"
+    (tmp_path / "asks_for_more.py").write_text(asks)
+    code = (
+        "import os, sys; from runners.torch_process import prepare_torch\n"
+        "prepare_torch('torchvision', 'open_clip')\n"
+        "assert not {'torch._dynamo', 'triton', 'sympy'} & set(sys.modules)\n"
+        "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE'\n"
+        "import torch, torchvision\n"
+        "boxes, scores = torch.tensor([[0, 0, 1.0, 1]] * 2), torch.ones(2)\n"
+        "assert torchvision.ops.nms(boxes, scores, 0.5).tolist() == [0]\n"
+        "assert torchvision.ops.roi_align(torch.ones(1, 1, 4, 4), [boxes], 2).shape[0] == 2\n"
+        f"sys.path.append({str(tmp_path)!r}); prepare_torch('asks_for_more')\n"
+        "assert sys.modules['asks_for_more'].limit > 0"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment)
