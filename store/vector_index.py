@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NAME = "vector_idx"
 BITS = 4
-PARTITION_ROWS = 4096
+PARTITION_ROWS = 1024
 # Sampled per partition to train on: bounds the memory that k-means takes, 512 MiB at a million
 # rows of 512 dimensions.
 SAMPLE_RATE = 256

@@ -256,7 +256,7 @@ def test_searches_go_on_while_rows_change_and_indexes_are_made_anew(tmp_path: Pa
     run(check())
 
 
-@pytest.mark.parametrize(("rows", "partitions"), [(1, 1), (10_000, 2), (1_000_000, 244)])
+@pytest.mark.parametrize(("rows", "partitions"), [(1, 1), (10_000, 9), (1_000_000, 976)])
 def test_partitions_grow_with_the_table(rows: int, partitions: int) -> None:
     assert partitions_for(rows) == partitions
     assert not is_outgrown(partitions, rows)
