@@ -16,6 +16,8 @@ from store.metadata import Registry
 from store.operations import Patch, Put, Upsert
 from store.plan import Before, Clock, Plan, PutAnswer, Twin
 from store.rows import Row, stored, to_arrow, to_dicts, to_rows
+from store.snapshot import Snapshot
+from store.snapshots import Snapshots
 from store.tables import is_superseded
 from store.versions import restore_version
 
@@ -28,6 +30,7 @@ class Committer:
 
     Args:
         table: to write to.
+        snapshots: of it.
         locked: commits are made under a lock that all writers share. Only then may a merge use the
             index on the id: without it, racing merges of a new id make two rows.
         acknowledged: where the version is written down that callers were told of; None for a table
@@ -35,9 +38,15 @@ class Committer:
     """
 
     def __init__(
-        self, table: "AsyncTable", *, locked: bool, acknowledged: Acknowledged | None = None
+        self,
+        table: "AsyncTable",
+        snapshots: Snapshots,
+        *,
+        locked: bool,
+        acknowledged: Acknowledged | None = None,
     ) -> None:
         self._table = table
+        self._snapshots = snapshots
         self._locked = locked
         self._acknowledged = acknowledged
         self._clock = Clock()
@@ -73,7 +82,8 @@ class Committer:
     async def delete(self, ids: Collection[str]) -> set[str]:
         """Deletes the rows of these ids; tells which of them there were."""
         await self._latest_schema()
-        known = await self._known(ids)
+        snapshot = await self._snapshots.latest()
+        known = await asyncio.to_thread(_known, snapshot, ids)
         if known:
             await self._table.delete(among("id", known))
         return known
@@ -128,46 +138,18 @@ class Committer:
         patched = {put.id for put in puts if isinstance(put, Patch)}
         ids = frozenset().union(*(put.ids() for put in upserts))
         pixels = {put.image.pixels for put in upserts if put.image.pixels is not None}
-        known, rows, twins = await asyncio.gather(
-            self._known(ids), self._rows(patched, registry), self._twins(pixels, len(ids) + 1)
+        snapshot = await self._snapshots.latest()
+        rows = await self._rows(patched, registry)
+        known, twins = await asyncio.to_thread(
+            lambda: (_known(snapshot, ids), _twins(snapshot, pixels, len(ids) + 1))
         )
         return Before(registry, frozenset(known), {row.id: row for row in rows}, twins)
 
-    async def _known(self, ids: Collection[str]) -> set[str]:
-        return set((await self._found("id", ids, ["id"]))["id"].to_pylist())
-
     async def _rows(self, ids: Collection[str], registry: Registry) -> list[Row]:
-        return to_rows(await self._found("id", ids, stored(registry)), registry) if ids else []
-
-    async def _twins(self, pixels: Collection[str], count: int) -> list[Twin]:
-        """The oldest rows of each of these pixels, so many that one stays that is not replaced.
-
-        A picture such as "not available" may be there a million times. It must not crowd out the
-        others: those of which enough was seen are left out and the rest is asked for again.
-        """
-        twins: list[Twin] = []
-        left = set(pixels)
-        while left:
-            limit = count * len(left)  # if so many come, some pixels have `count` of them
-            found = await self._oldest(left, limit)
-            seen = Counter(twin.pixels for twin in found)
-            enough = left if len(found) < limit else {one for one in left if seen[one] >= count}
-            twins += [twin for twin in found if twin.pixels in enough]
-            left -= enough
-        return twins
-
-    async def _oldest(self, pixels: Collection[str], count: int) -> list[Twin]:
-        from lancedb.query import ColumnOrdering  # noqa: PLC0415 - see store.engine
-
-        order = [ColumnOrdering(column_name="created_at"), ColumnOrdering(column_name="id")]
-        rows = self._table.query().where(among("pixels", pixels)).order_by(order).limit(count)
-        found = await rows.select(["id", "created_at", "pixels"]).to_arrow()
-        return [Twin(**row) for row in to_dicts(found)]
-
-    async def _found(self, column: str, values: Collection[str], columns: list[str]) -> Any:
-        if not values:
-            return pa.table({name: [] for name in columns})
-        return await self._table.query().where(among(column, values)).select(columns).to_arrow()
+        if not ids:
+            return []
+        rows = self._table.query().where(among("id", ids)).select(stored(registry))
+        return to_rows(await rows.to_arrow(), registry)
 
     async def _add_columns(self, before: Registry, after: Registry) -> None:
         added = after.columns[len(before.columns) :]
@@ -193,6 +175,30 @@ class Committer:
         merge = self._table.merge_insert("id").when_matched_update_all()
         merge = merge.when_not_matched_insert_all().use_index(self._locked)
         await merge.execute(rows)
+
+
+def _known(snapshot: Snapshot, ids: Collection[str]) -> set[str]:
+    """Which of these ids there are."""
+    return set(snapshot.having("id", ids, ["id"])["id"].to_pylist())
+
+
+def _twins(snapshot: Snapshot, pixels: Collection[str], count: int) -> list[Twin]:
+    """The oldest rows of each of these pixels, so many that one stays that is not replaced.
+
+    A picture such as "not available" may be there a million times. It must not crowd out the
+    others: those of which enough was seen are left out and the rest is asked for again.
+    """
+    twins: list[Twin] = []
+    left = set(pixels)
+    while left:
+        limit = count * len(left)  # if so many come, some pixels have `count` of them
+        rows = snapshot.having("pixels", left, ["id", "created_at", "pixels"], limit)
+        found = [Twin(**row) for row in to_dicts(rows)]
+        seen = Counter(twin.pixels for twin in found)
+        enough = left if len(found) < limit else {one for one in left if seen[one] >= count}
+        twins += [twin for twin in found if twin.pixels in enough]
+        left -= enough
+    return twins
 
 
 def _check_unchanged(schema: pa.Schema, registry: Registry, cause: Exception | None = None) -> None:

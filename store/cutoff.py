@@ -23,19 +23,12 @@ ViT-B-32 with one, some, most, all or none of 10 to 20,000 rows relevant.
 
 import math
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from store.rows import as_matrix
-from store.sampling import sample_rows
 from store.schemas import FloatVector
 
-if TYPE_CHECKING:
-    from lancedb import AsyncTable
-
 KEEP_ALL = -1.0
-SAMPLE_ROWS = 512
 # Fewer rows do not show what is usual.
 LEAST_ROWS = 8
 CHANCE = 0.3
@@ -44,15 +37,6 @@ LEAST_EXPLAINED = 0.8
 LEAST_OF_BEST = 0.5
 # Float32 carries no more: below, scores are equal.
 _EQUAL = 1e-6
-
-
-async def background(table: "AsyncTable", vector: FloatVector) -> tuple[FloatVector, int]:
-    """The query's scores against a sample of the table, float32 [up to 512], and all its rows."""
-    rows = int(await table.count_rows())
-    sample = await sample_rows(table, rows, SAMPLE_ROWS, ["vector"])
-    if not sample.num_rows:
-        return np.empty(0, np.float32), rows
-    return as_matrix(sample["vector"]) @ vector, rows
 
 
 def cutoff_score(best: float, scores: FloatVector, rows: int) -> float:

@@ -12,6 +12,7 @@ def open_dataset(
     *,
     version: int | None = None,
     cache_bytes: int = 16 << 20,
+    metadata_bytes: int = 16 << 20,
 ) -> "LanceDataset":
     """Opens a table with pylance. Blocks.
 
@@ -19,7 +20,8 @@ def open_dataset(
         uri: of the table.
         options: of its object store.
         version: to open; the latest without.
-        cache_bytes: of memory for indexes, and as much again for metadata. Its default is 7 GiB.
+        cache_bytes: of memory for indexes; its own default is 6 GiB.
+        metadata_bytes: for metadata; its own default is 1 GiB.
     """
     import lance  # noqa: PLC0415 - see store.engine
 
@@ -28,5 +30,5 @@ def open_dataset(
         version=version,
         storage_options=options,
         index_cache_size_bytes=cache_bytes,
-        metadata_cache_size_bytes=cache_bytes,
+        metadata_cache_size_bytes=metadata_bytes,
     )

@@ -1,4 +1,4 @@
-"""Rows by their ids, in the order of the ids."""
+"""Rows by their ids, in the order of the ids; and rows by a filter."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from store.filters import ALWAYS
 from store.literals import among
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
+    from lancedb.query import AsyncStandardQuery
 
 
 async def fetched(table: "AsyncTable", ids: Sequence[str], columns: list[str]) -> pa.Table:
@@ -26,6 +28,11 @@ async def fetched(table: "AsyncTable", ids: Sequence[str], columns: list[str]) -
     rows = table.query().where(among("id", ids))
     found = await rows.select(columns).to_arrow()
     return await asyncio.to_thread(_in_order_of, found, ids)
+
+
+def filtered(query: "AsyncStandardQuery", where: str) -> "AsyncStandardQuery":
+    """The query with its filter, if it has one."""
+    return query if where == ALWAYS else query.where(where)
 
 
 def _in_order_of(found: pa.Table, ids: Sequence[str]) -> pa.Table:

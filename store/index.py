@@ -27,6 +27,7 @@ from store.schemas import (
     Upserted,
 )
 from store.settings import StoreSettings
+from store.snapshots import Snapshots
 from store.state import describe
 from store.upkeep import Upkeep
 from store.values import is_unicode
@@ -53,7 +54,13 @@ class ImageIndex(Reader):
         observer: Observer | None,
     ) -> None:
         table, kept = tables
-        super().__init__(table, identity, settings.store_uri)
+        snapshots = Snapshots(
+            table,
+            cache_bytes=settings.store_cache_mb << 20,
+            held_bytes=settings.store_memory_mb << 20,
+            fill=True,
+        )
+        super().__init__(table, snapshots, identity, settings.store_uri)
         self._connection = connection
         self._kept = kept
         folder = Path(settings.store_uri) if is_local(settings.store_uri) else None
@@ -62,7 +69,7 @@ class ImageIndex(Reader):
             acknowledged = Acknowledged(folder, table.name)
         self._upkeep = Upkeep(kept, settings, observer)
         self._writer = Writer(
-            Committer(table, locked=folder is not None, acknowledged=acknowledged),
+            Committer(table, snapshots, locked=folder is not None, acknowledged=acknowledged),
             table_lock(settings.store_uri, f"{table.name}.write"),
             settings,
             folder=folder,
@@ -240,6 +247,7 @@ class ImageIndex(Reader):
         finally:
             await self._upkeep.close()
         self._closed = True
+        self._snapshots.close()
         self._table.close()
         self._kept.close()
         self._connection.close()

@@ -1,33 +1,34 @@
 """The rows nearest to a vector: exactly, or with the vector index nearly so.
 
-With an index, a search takes candidates from the nearest partitions by their short codes, and ranks
-those by their true vectors. How many candidates and partitions is decided here, by how deep the
+Rows that the index does not know are compared in memory, exactly (`store.held`). Of the others the
+index names candidates by their short codes, from the partitions nearest to the vector, and all are
+ranked by their true vectors. How many candidates and partitions is decided here, by how deep the
 answer goes: the same number for all answers up to one of the `DEPTHS`, so that pages within it
-come from the same candidates and neither repeat nor leave out an image. Rows that the index does
-not know yet are always searched, exactly.
+come from the same candidates and neither repeat nor leave out an image.
 
-Of several rows at the last place's distance LanceDB returns any, so more are asked for until it is
+Of several rows at the last place's distance the index names any, so more are asked for until it is
 clear which are the first ones by id. One picture may be there thousands of times, under as many
-urls: rows stay in Arrow here, and what takes long is done in a thread, off the event loop.
+urls: rows stay in numpy and Arrow here. All of this blocks, and is for a thread.
 """
 
-import asyncio
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from store.fetching import fetched
+from store.distances import ROUGHNESS, distances
 from store.filters import ALWAYS
-from store.rows import as_matrix
+from store.held import ROW_ID, RowIds
 from store.schemas import FloatVector
+from store.snapshot import Snapshot
 from store.vector_index import partitions_for
 
 if TYPE_CHECKING:
-    from lancedb import AsyncTable
-    from lancedb.query import AsyncStandardQuery, AsyncVectorQuery
+    from lance import LanceScanner
 
 # Up to here, rows at the same distance as the last hit are fetched too, and put in order.
 MAX_TIES = 16_384
@@ -35,6 +36,9 @@ ALL_PARTITIONS = 1_000_000
 # Candidates per hit at the full depth; measured: two give a recall of 0.997 at four bits.
 _CANDIDATES = 2
 _LEAST_ASKED = 16
+# Of the partitions; to look into all takes less than to count what a filter leaves.
+_LARGE_SHARE = 0.25
+_ORDER = [("_distance", "ascending"), ("id", "ascending")]
 
 
 @dataclass(frozen=True)
@@ -52,111 +56,142 @@ class Depth:
 
 
 DEPTHS = (
-    Depth(64, 40),
+    Depth(32, 40),
     Depth(256, 80),
     Depth(1024, ALL_PARTITIONS),
     Depth(MAX_TIES, ALL_PARTITIONS),
 )
 
 
-async def nearest(
-    table: "AsyncTable", vector: FloatVector, count: int, columns: list[str], where: str
+def nearest(
+    snapshot: Snapshot, vector: FloatVector, page: slice, columns: list[str], where: str
 ) -> pa.Table:
     """The nearest rows by cosine distance, then id.
 
     Args:
-        table: to search.
+        snapshot: to search.
         vector: float32 [dim], unit length.
-        count: how many rows at most.
+        page: which of them, such as ``slice(10, 20)``.
         columns: to return, the id among them; ``_distance`` comes with them.
         where: an SQL predicate; applied before the ranking.
     """
-    asking = _Asking(table, vector, where)
-    asked = _enough(count)
-    found = await asking.ask(asked, columns)
-    if _is_settled(found, asked, count):
-        return await asyncio.to_thread(_first, found, count)
-    while not _is_settled(found, asked, count):
+    asking = _Asking(snapshot, vector, where)
+    asked = _enough(page.stop)
+    found = asking.ask(asked, page.stop)
+    while not found.is_settled(page.stop) and asked < MAX_TIES:
         # As many as come from the same candidates, then as many as from the next more.
         asked = next(depth.rows for depth in DEPTHS if depth.rows > asked)
-        found = await asking.ask(asked, ["id"])
-    first = await asyncio.to_thread(_first, found, count)
-    return first if columns == ["id"] else await _with_columns(table, first, columns)
+        found = asking.ask(asked, page.stop)
+    return _paged(snapshot, found, page, columns)
 
 
-async def any_nearest(
-    table: "AsyncTable", vector: FloatVector, count: int, columns: list[str], where: str
+def any_nearest(
+    snapshot: Snapshot, vector: FloatVector, count: int, columns: list[str], where: str
 ) -> pa.Table:
-    """The same with any of the rows at the last place's distance, which saves asking for all."""
-    found = await _Asking(table, vector, where).ask(_enough(count), columns)
-    return await asyncio.to_thread(_first, found, count)
+    """As many with any of the rows at the last place's distance, which saves asking for all."""
+    found = _Asking(snapshot, vector, where).ask(_enough(count), count)
+    return _paged(snapshot, found, slice(0, count), columns)
 
 
-def filtered(query: "AsyncStandardQuery", where: str) -> "AsyncStandardQuery":
-    """The query with its filter, if it has one."""
-    return query if where == ALWAYS else query.where(where)
+def any_within(
+    snapshot: Snapshot, vector: FloatVector, distance: float, count: int, columns: list[str]
+) -> pa.Table:
+    """The same of all rows, but for those that are farther off than a distance."""
+    found = _Asking(snapshot, vector, ALWAYS).ask(_enough(count), count)
+    near = found.distances <= distance
+    found = _Found(found.row_ids[near], found.distances[near], found.reach)
+    return _paged(snapshot, found, slice(0, count), columns)
 
 
-def with_distances(found: pa.Table, vector: FloatVector) -> pa.Table:
-    """A result with the rows' cosine distance to a vector in place of their own vector."""
-    vectors = as_matrix(found["vector"]).astype(np.float64)
-    query = vector.astype(np.float64)
-    if len(vectors):
-        lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(query)
-        distances = 1 - (vectors @ query) / lengths
-    else:
-        distances = np.empty(0)
-    return found.drop_columns(["vector"]).append_column("_distance", pa.array(distances))
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Rows with their distances, nearer ones than any other up to some distance.
+
+    Attributes:
+        row_ids: uint64 [rows].
+        distances: float64 [rows].
+        reach: of the farthest candidate; infinite where there was nothing else to find.
+    """
+
+    row_ids: RowIds
+    distances: NDArray[np.float64]
+    reach: float
+
+    def is_settled(self, count: int) -> bool:
+        """Whether none of the last place's distance is missing, as a row further off shows."""
+        return len(self.row_ids) < count or self.reach > _nth(self.distances, count)
 
 
-def _is_settled(found: pa.Table, asked: int, count: int) -> bool:
-    """Whether a row further off than the last place shows that none of its distance is missing."""
-    if len(found) < asked or asked >= MAX_TIES:
-        return True
-    distances = found["_distance"].to_numpy()
-    return bool(distances.max() > np.partition(distances, count - 1)[count - 1])
+def _nth(distances: NDArray[Any], count: int) -> float:
+    """The distance of the last of so many rows."""
+    return float(np.partition(distances, count - 1)[count - 1])
 
 
-def _first(found: pa.Table, count: int) -> pa.Table:
-    return found.sort_by([("_distance", "ascending"), ("id", "ascending")]).slice(0, count)
+def _paged(snapshot: Snapshot, found: _Found, page: slice, columns: list[str]) -> pa.Table:
+    """The page's rows, in order; of those at the last place's distance the first by id."""
+    row_ids, far = found.row_ids, found.distances
+    if len(row_ids) > page.stop:
+        kept = far <= _nth(far, page.stop)
+        row_ids, far = row_ids[kept], far[kept]
+    if page.start or len(row_ids) > page.stop:
+        order = pc.sort_indices(_with(far, snapshot.take(row_ids, ["id"])), _ORDER)[page]
+        row_ids, far = row_ids[order], far[order]
+    return _with(far, snapshot.take(row_ids, columns)).sort_by(_ORDER)
 
 
-async def _with_columns(table: "AsyncTable", first: pa.Table, columns: list[str]) -> pa.Table:
-    ids = first["id"].to_pylist()
-    rows = await fetched(table, ids, columns)
-    # A row may have gone since.
-    left = set(rows["id"].to_pylist())
-    kept = first.filter(pa.array([each in left for each in ids], pa.bool_()))
-    return rows.append_column("_distance", kept["_distance"])
+def _with(far: NDArray[np.float64], rows: pa.Table) -> pa.Table:
+    return rows.append_column("_distance", pa.array(far))
 
 
 @dataclass(frozen=True, eq=False)
 class _Asking:
-    table: "AsyncTable"
+    snapshot: Snapshot
     vector: FloatVector
     where: str
 
-    async def ask(self, asked: int, columns: list[str]) -> pa.Table:
+    def ask(self, asked: int, count: int) -> _Found:
+        """The nearest rows, so many of them and what lies as far off as the last."""
+        near, near_distances = self._tail(count)
+        row_ids, reach = near[:0], math.inf
+        if self.snapshot.indexed or not self.snapshot.knows_tail:
+            row_ids, is_all = self._candidates(asked)
+            far = distances(self.snapshot.vectors(row_ids), self.vector)
+            if not is_all:
+                reach = float(far.max())
+            near_distances = np.concatenate([near_distances, far])
+        return _Found(np.concatenate([near, row_ids]), near_distances, reach)
+
+    def _tail(self, count: int) -> tuple[RowIds, NDArray[np.float64]]:
+        """The nearest rows that the index lacks, those as far off as the last among them."""
+        held = self.snapshot.held
+        places, rough = held.tail, held.rough_distances(self.vector)
+        if self.where != ALWAYS:
+            kept = np.isin(held.row_ids[places], self.snapshot.tail_matching(self.where))
+            places, rough = places[kept], rough[kept]
+        if len(places) > count:
+            places = places[rough <= _nth(rough, count) + 2 * ROUGHNESS]
+        return held.row_ids[places], distances(held.vectors(places), self.vector)
+
+    def _candidates(self, asked: int) -> tuple[RowIds, bool]:
+        """Rows among which the nearest are, and whether they are all there are."""
         depth = next((each for each in DEPTHS if asked <= each.rows), DEPTHS[-1])
-        probes = await self._probes(depth)
-        found = await self._look_into(probes, depth, asked, columns)
-        if len(found) == asked or probes >= ALL_PARTITIONS:
-            return found
-        if self.where == ALWAYS and len(found) >= await self.table.count_rows():
-            return found
-        # The partitions that were looked into hold too few, as after deletes.
-        return await self._look_into(ALL_PARTITIONS, depth, asked, columns)
+        wanted = _CANDIDATES * depth.rows if self.snapshot.indexed else asked
+        probes = self._probes(depth)
+        found = self._look_into(probes, wanted)
+        if len(found) < asked and probes < ALL_PARTITIONS and not self._is_everything(found):
+            # The partitions that were looked into hold too few, as after deletes.
+            found = self._look_into(ALL_PARTITIONS, wanted)
+        return found, len(found) < wanted
 
-    async def _look_into(
-        self, probes: int, depth: Depth, asked: int, columns: list[str]
-    ) -> pa.Table:
-        refine = max(_CANDIDATES, _CANDIDATES * depth.rows // asked)
-        # Where there is no index, these two mean nothing.
-        query = self._nearest().refine_factor(refine).nprobes(probes).limit(asked)
-        rows = filtered(query, self.where).select([*columns, "_distance"])
-        return await rows.to_arrow()
+    def _is_everything(self, found: RowIds) -> bool:
+        others = self.snapshot.rows - len(self.snapshot.held.tail)
+        return self.where == ALWAYS and len(found) >= others
 
-    async def _probes(self, depth: Depth) -> int:
+    def _look_into(self, probes: int, wanted: int) -> RowIds:
+        found = self._scanner(probes, wanted, filter_first=True).to_table()
+        return np.asarray(found[ROW_ID].to_numpy())
+
+    def _probes(self, depth: Depth) -> int:
         """How many partitions to look into: as many times more as a filter leaves fewer rows.
 
         What counts is its share of the rows near the vector: of pictures of cats, "shoes" leaves
@@ -167,24 +202,37 @@ class _Asking:
         """
         if self.where == ALWAYS:
             return depth.partitions
-        rows = int(await self.table.count_rows())
+        rows = self.snapshot.rows
         # Below this share, all partitions are needed.
         least = depth.partitions / partitions_for(rows)
-        if least >= 1:
+        if least >= _LARGE_SHARE:
             return ALL_PARTITIONS
-        share = int(await self.table.count_rows(self.where)) / rows
+        share = int(self.snapshot.dataset.count_rows(filter=self.where)) / rows
         if share > least:
-            share = min(share, await self._share_nearby(depth))
+            share = min(share, self._share_nearby(depth))
         return math.ceil(depth.partitions / share) if share > least else ALL_PARTITIONS
 
-    async def _share_nearby(self, depth: Depth) -> float:
+    def _share_nearby(self, depth: Depth) -> float:
         """The share of the nearest rows that the filter lets through."""
-        query = self._nearest().nprobes(depth.partitions).limit(depth.rows)
-        left = query.where(self.where).postfilter().select(["id", "_distance"])
-        return len(await left.to_arrow()) / depth.rows
+        left = self._scanner(depth.partitions, depth.rows, filter_first=False).to_table()
+        return len(left) / depth.rows
 
-    def _nearest(self) -> "AsyncVectorQuery":
-        return self.table.query().nearest_to(self.vector).distance_type("cosine")
+    def _scanner(self, probes: int, wanted: int, *, filter_first: bool) -> "LanceScanner":
+        nearest = {
+            "column": "vector",
+            "q": self.vector,
+            "k": wanted,
+            "metric": "cosine",
+            "nprobes": probes,  # where there is no index, this means nothing
+        }
+        return self.snapshot.dataset.scanner(
+            columns=["_distance"],
+            with_row_id=True,
+            nearest=nearest,
+            filter=None if self.where == ALWAYS else self.where,
+            prefilter=filter_first,
+            fast_search=self.snapshot.knows_tail,
+        )
 
 
 def _enough(count: int) -> int:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from store.fetching import fetched
+from store.fetching import fetched, filtered
 from store.filters import ALWAYS
 from store.literals import literal
-from store.nearest import filtered
 from store.rows import to_dicts
 from store.sampling import sample_rows
 

@@ -1,5 +1,6 @@
 """Everything that reads the table."""
 
+import asyncio
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from store.schemas import (
     image_id,
 )
 from store.search import check_query, near, newest, search
+from store.snapshots import Snapshots
 from store.values import is_unicode
 
 if TYPE_CHECKING:
@@ -39,9 +41,12 @@ class Reader:
     Every read sees all commits that were made before it, by whichever process.
     """
 
-    def __init__(self, table: "AsyncTable", identity: ModelIdentity, uri: str) -> None:
+    def __init__(
+        self, table: "AsyncTable", snapshots: Snapshots, identity: ModelIdentity, uri: str
+    ) -> None:
         self.identity = identity
         self._table = table
+        self._snapshots = snapshots
         self._uri = uri
         self._closed = False
 
@@ -108,7 +113,7 @@ class Reader:
         """
         query = check_query(query, self.identity.dim)
         with self._reading():
-            return await search(self._table, query)
+            return await search(self._table, await self._snapshots.latest(), query)
 
     async def near_duplicates(
         self, vector: FloatVector, url: str, min_score: float, limit: int = 10
@@ -121,7 +126,8 @@ class Reader:
         """
         vector = check_vector(vector, self.identity.dim)
         with self._reading():
-            return await near(self._table, vector, min_score, limit, image_id(url))
+            snapshot = await self._snapshots.latest()
+            return await asyncio.to_thread(near, snapshot, vector, min_score, limit, image_id(url))
 
     async def same_pixels(self, pixels: str, url: str) -> str | None:
         """The id of an image under another url that has these pixels, or None.

@@ -11,6 +11,8 @@ from store.nearest import nearest
 from store.rows import as_matrix
 from store.sampling import sample_rows
 from store.schemas import FloatVector
+from store.snapshot import Snapshot
+from store.snapshots import Snapshots
 from store.vector_index import vector_index_of
 
 if TYPE_CHECKING:
@@ -40,18 +42,18 @@ async def estimate_recall(table: "AsyncTable", sample: int = SAMPLE) -> float | 
     if rows <= TOP + 1:
         return None
     queries = await sample_rows(table, rows, sample, ["id", "vector"])
+    snapshot = await Snapshots(table).latest()
     ids, vectors = queries["id"].to_pylist(), as_matrix(queries["vector"])
     least = await _tenth_best(table, vectors)
     shares = [
-        await _share_found(table, *each) for each in zip(ids, vectors, least.tolist(), strict=True)
+        await asyncio.to_thread(_share_found, snapshot, *each)
+        for each in zip(ids, vectors, least.tolist(), strict=True)
     ]
     return float(np.mean(shares))
 
 
-async def _share_found(
-    table: "AsyncTable", own_id: str, vector: FloatVector, least: float
-) -> float:
-    found = await nearest(table, vector.copy(), TOP + 1, ["id"], ALWAYS)
+def _share_found(snapshot: Snapshot, own_id: str, vector: FloatVector, least: float) -> float:
+    found = nearest(snapshot, vector.copy(), slice(0, TOP + 1), ["id"], ALWAYS)
     pairs = zip(found["id"].to_pylist(), found["_distance"].to_pylist(), strict=True)
     others = [distance for each, distance in pairs if each != own_id][:TOP]
     return sum(1.0 for distance in others if 1 - distance >= least - _TOLERANCE) / TOP

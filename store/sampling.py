@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -22,6 +23,12 @@ async def sample_rows(table: "AsyncTable", rows: int, size: int, columns: list[s
     """
     if rows <= size:
         return await table.query().select(columns).to_arrow()
+    return await table.take_offsets(sampled(rows, size).tolist()).select(columns).to_arrow()
+
+
+def sampled(rows: int, size: int) -> NDArray[np.int64]:
+    """The places of some rows, of all where there are not more; rising."""
+    if rows <= size:
+        return np.arange(rows)
     drawn = np.random.default_rng(_SEED).random(size) * rows
-    offsets = np.unique(drawn.astype(np.int64)).tolist()
-    return await table.take_offsets(offsets).select(columns).to_arrow()
+    return np.unique(drawn.astype(np.int64))

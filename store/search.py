@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from store.cutoff import KEEP_ALL
 from store.errors import QueryError
@@ -16,10 +15,11 @@ from store.filters import ALWAYS, compile_filter
 from store.fusion import fuse
 from store.limits import MAX_LIMIT, MAX_OFFSET, MAX_TEXT_CHARS
 from store.metadata import Registry
-from store.nearest import any_nearest
+from store.nearest import any_within
 from store.newest import newest as newest_rows
 from store.rows import check_vector, selected, to_dicts, to_hit
 from store.schemas import FloatVector, Hit, SearchQuery
+from store.snapshot import Snapshot
 from store.values import is_unicode
 from store.view import View, scores_of
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 # How deep each list goes into a fusion. It is the same for all pages of up to a thousand hits, so
 # that paging through them neither repeats nor leaves out an image.
 FUSION_DEPTH = 1000
-# From here on only ids are ranked, and the rows of the page fetched after that.
-LATE_OFFSET = 200
 
+# Of a score, see `score_of`.
+_ROUNDING = 1e-6
 Found = dict[str, Any]
 
 
@@ -73,35 +73,37 @@ def _check_text(query: SearchQuery) -> None:
         raise QueryError("cutoff needs a picture or a text to score against")
 
 
-async def search(table: "AsyncTable", query: SearchQuery) -> list[Hit]:
+async def search(table: "AsyncTable", snapshot: Snapshot, query: SearchQuery) -> list[Hit]:
     """Answers a checked query, best first. The filter is applied before any ranking.
+
+    Args:
+        table: to search.
+        snapshot: of it.
+        query: what for.
 
     Raises:
         FilterError: the filter is not in the language or does not fit the columns.
     """
-    registry = Registry.from_schema(await table.schema())
-    view = View(
-        table,
-        registry,
-        compile_filter({} if query.filter is None else query.filter, registry.by_key),
-    )
+    registry = snapshot.registry
+    where = compile_filter({} if query.filter is None else query.filter, registry.by_key)
+    view = View(table, snapshot, where)
     if query.text is not None:
         found = await _fused(view, query)
     elif query.vector is not None:
-        found = await _by_picture(view, query, query.vector)
+        return await asyncio.to_thread(_by_picture, view, query, query.vector, registry)
     else:
         rows = await view.newest(query.limit, query.offset)
         return await asyncio.to_thread(_hits, rows, registry)
     return await asyncio.to_thread(_hits_of, found, registry)
 
 
-async def _by_picture(view: View, query: SearchQuery, vector: FloatVector) -> pa.Table:
-    """The nearest to a picture."""
-    least = max(_least(query), await view.cutoff(vector) if query.cutoff else KEEP_ALL)
-    is_late = query.offset >= LATE_OFFSET
-    found = await view.nearest(vector, query.offset + query.limit, ["id"] if is_late else None)
-    page = found.filter(pa.array(scores_of(found) >= least)).slice(query.offset, query.limit)
-    return await view.scored(vector, page["id"].to_pylist()) if is_late else page
+def _by_picture(
+    view: View, query: SearchQuery, vector: FloatVector, registry: Registry
+) -> list[Hit]:
+    """The nearest to a picture. Blocks."""
+    least = max(_least(query), view.cutoff(vector) if query.cutoff else KEEP_ALL)
+    found = view.nearest(vector, slice(query.offset, query.offset + query.limit))
+    return _hits_of(found.filter(pa.array(scores_of(found) >= least)), registry)
 
 
 async def _fused(view: View, query: SearchQuery) -> pa.Table:
@@ -114,7 +116,7 @@ async def _fused(view: View, query: SearchQuery) -> pa.Table:
     depth = FUSION_DEPTH * math.ceil((query.offset + query.limit) / FUSION_DEPTH)
     vectors = [vector for vector in (query.vector, query.text_vector) if vector is not None]
     rankings = await asyncio.gather(
-        *(view.nearest(vector, depth, ["id"]) for vector in vectors),
+        *(asyncio.to_thread(view.nearest, each, slice(0, depth), ["id"]) for each in vectors),
         view.matching(text, depth),
     )
     ids = [ranking["id"].to_pylist() for ranking in rankings]
@@ -134,7 +136,8 @@ async def _relevant(
     if query.cutoff:
         # A stored text with every word that was asked for is relevant, whatever its picture shows.
         least, matches = await asyncio.gather(
-            view.cutoff(vector), view.matching(query.text or "", depth, every_word=True)
+            asyncio.to_thread(view.cutoff, vector),
+            view.matching(query.text or "", depth, every_word=True),
         )
         named = set(matches["id"].to_pylist())
         kept &= (scores >= least) | np.array([each in named for each in order], np.bool_)
@@ -158,13 +161,15 @@ async def newest(table: "AsyncTable", registry: Registry, limit: int, offset: in
     return await newest_rows(table, selected(registry), limit, offset, ALWAYS)
 
 
-async def near(
-    table: "AsyncTable", vector: FloatVector, min_score: float, limit: int, excluded_id: str
+def near(
+    snapshot: Snapshot, vector: FloatVector, min_score: float, limit: int, excluded_id: str
 ) -> list[Hit]:
-    """The images at least this similar to a checked vector, nearest first, but for one id."""
-    registry = Registry.from_schema(await table.schema())
+    """The images at least this similar to a checked vector, nearest first, but for one id.
+
+    Blocks.
+    """
     # One more, instead of a filter: a filter on the id of nearly all rows costs more than the rest.
-    found = await any_nearest(table, vector, limit + 1, selected(registry), ALWAYS)
-    rows = found.filter(pc.field("id") != excluded_id)
-    hits = await asyncio.to_thread(_hits_of, rows, registry)
+    columns = selected(snapshot.registry)
+    found = any_within(snapshot, vector, 1 - min_score + _ROUNDING, limit + 1, columns)
+    hits = [hit for hit in _hits_of(found, snapshot.registry) if hit.id != excluded_id]
     return [hit for hit in hits if hit.score is not None and hit.score >= min_score][:limit]

@@ -61,7 +61,15 @@ class StoreSettings(BaseSettings):
         default=256,
         ge=16,
         le=1_000_000,
-        description="MiB of memory for LanceDB's index cache; a sixteenth more is for its metadata",
+        description="MiB of memory for each of LanceDB's two index caches, of searches by vector"
+        " and of the rest; a sixteenth more is for its metadata",
+    )
+    store_memory_mb: int = Field(
+        default=128,
+        ge=0,
+        le=1_000_000,
+        description="MiB at most for images in a process's memory: the newest whole, the metadata"
+        " of others; searches read the rest from disk",
     )
 
     @field_validator("store_uri")

@@ -7,13 +7,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from store.cutoff import KEEP_ALL, background, cutoff_score
-from store.fetching import fetched
-from store.metadata import Registry
-from store.nearest import any_nearest, filtered, nearest, with_distances
+from store.cutoff import KEEP_ALL, cutoff_score
+from store.distances import distances
+from store.fetching import fetched, filtered
+from store.nearest import any_nearest, nearest
 from store.newest import newest as newest_rows
-from store.rows import selected
+from store.rows import as_matrix, selected
 from store.schemas import FloatVector
+from store.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -26,33 +27,34 @@ class View:
 
     Args:
         table: to read.
-        registry: its metadata columns.
+        snapshot: of it, for what is near to a vector.
         where: an SQL predicate.
     """
 
-    def __init__(self, table: "AsyncTable", registry: Registry, where: str) -> None:
+    def __init__(self, table: "AsyncTable", snapshot: Snapshot, where: str) -> None:
         self._table = table
-        self._columns = selected(registry)
+        self._snapshot = snapshot
+        self._columns = selected(snapshot.registry)
         self._where = where
 
     async def newest(self, limit: int, offset: int) -> list[Found]:
         """A page of the rows, newest first."""
         return await newest_rows(self._table, self._columns, limit, offset, self._where)
 
-    async def nearest(
-        self, vector: FloatVector, count: int, columns: list[str] | None = None
+    def nearest(
+        self, vector: FloatVector, page: slice, columns: list[str] | None = None
     ) -> pa.Table:
-        """The rows nearest to a vector, in the `selected` columns or others."""
+        """A page of the rows nearest to a vector, in the `selected` columns or others. Blocks."""
         named = self._columns if columns is None else columns
-        return await nearest(self._table, vector, count, named, self._where)
+        return nearest(self._snapshot, vector, page, named, self._where)
 
-    async def cutoff(self, vector: FloatVector) -> float:
-        """The least score of a relevant row; see `store.cutoff`."""
-        best = await any_nearest(self._table, vector, 1, ["id"], self._where)
+    def cutoff(self, vector: FloatVector) -> float:
+        """The least score of a relevant row; see `store.cutoff`. Blocks."""
+        best = any_nearest(self._snapshot, vector, 1, ["id"], self._where)
         if not best.num_rows:
             return KEEP_ALL
-        scores, rows = await background(self._table, vector)
-        return cutoff_score(float(scores_of(best)[0]), scores, rows)
+        scores = self._snapshot.sample @ vector
+        return cutoff_score(float(scores_of(best)[0]), scores, self._snapshot.rows)
 
     async def matching(self, text: str, count: int, *, every_word: bool = False) -> pa.Table:
         """The rows whose text has any of the words, or every one, by BM25, then id."""
@@ -71,10 +73,16 @@ class View:
         """The rows of these ids in this order, with their distance to the vector."""
         named = self._columns if columns is None else columns
         found = await fetched(self._table, ids, [*named, "vector"])
-        return await asyncio.to_thread(with_distances, found, vector)
+        return await asyncio.to_thread(_with_distances, found, vector)
 
 
 def scores_of(found: pa.Table) -> NDArray[np.float64]:
     """What `score_of` makes of each row's distance, float64 [rows]."""
-    distances = found["_distance"].to_numpy().astype(np.float64)
-    return np.asarray(np.clip(1 - distances, -1, 1).round(6))
+    far = found["_distance"].to_numpy().astype(np.float64)
+    return np.asarray(np.clip(1 - far, -1, 1).round(6))
+
+
+def _with_distances(found: pa.Table, vector: FloatVector) -> pa.Table:
+    """A result with the rows' distance to a vector in place of their own vector."""
+    far = distances(as_matrix(found["vector"]), vector)
+    return found.drop_columns(["vector"]).append_column("_distance", pa.array(far))

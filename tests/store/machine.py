@@ -24,6 +24,7 @@ from tests.store.support import IDENTITY
 # A Rust panic inside of LanceDB leaves its caller waiting for ever.
 OPERATION_TIMEOUT_S = 60
 EVERYTHING = 1000
+MEMORY_MB = (64, 0)
 
 HANDLES = st.integers(0, 1)
 IDS = seeded(url).map(image_id) | st.sampled_from(["0" * 32, "", "' OR true --"])
@@ -43,7 +44,8 @@ class Machine(RuleBasedStateMachine):
         self.model = ModelTable()
         self.versions: dict[int, ModelTable] = {}
         self.moments: dict[datetime, ModelTable] = {}
-        self.indexes = [self._run(self._open()) for _ in range(2)]
+        # One of them holds the rows in memory, the other reads each from the disk.
+        self.indexes = [self._run(self._open(megabytes)) for megabytes in MEMORY_MB]
         self._remember()
 
     def teardown(self) -> None:
@@ -75,10 +77,13 @@ class Machine(RuleBasedStateMachine):
         version = self._run(self.indexes[0].versions())[0]
         self.versions[version.version] = self.moments[datetime.now(UTC)] = self.model.copy()
 
-    async def _open(self) -> ImageIndex:
+    async def _open(self, memory_mb: int) -> ImageIndex:
         # Compaction, too, comes every few commits by itself, and large bursts are several commits.
         rare = StoreSettings(
-            store_uri=str(self.folder), store_upkeep_every=5, store_max_commit_rows=6
+            store_uri=str(self.folder),
+            store_upkeep_every=5,
+            store_max_commit_rows=6,
+            store_memory_mb=memory_mb,
         )
         return await ImageIndex.open(rare, IDENTITY)
 

@@ -15,6 +15,7 @@ from tests.store.machine import (
     DELETES,
     FILTERS,
     HANDLES,
+    MEMORY_MB,
     Machine,
     comparable,
     counts,
@@ -110,7 +111,7 @@ class Writes(Machine):
     def restart(self, handle: int) -> None:
         counts["restart"] += 1
         self._run(self.indexes[handle].close())
-        self.indexes[handle] = self._run(self._open())
+        self.indexes[handle] = self._run(self._open(MEMORY_MB[handle]))
         self._remember()
 
     @rule(handle=HANDLES, image=IMAGES, steps=st.integers(0, 6))

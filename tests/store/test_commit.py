@@ -12,6 +12,7 @@ from store.metadata import Registry
 from store.operations import Upsert
 from store.schemas import Upserted
 from store.settings import StoreSettings
+from store.snapshots import Snapshots
 from tests.store.support import IDENTITY, image, run
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ async def handle(folder: Path) -> "AsyncTable":
     return await open_table(await connect(StoreSettings(store_uri=str(folder))), IDENTITY)
 
 
+def committer(table: Any) -> Committer:
+    return Committer(table, Snapshots(table), locked=False)
+
+
 @pytest.mark.parametrize("theirs", [{"b": 1}, {"b": "text"}, {"a": 1, "b": 2}])
 @pytest.mark.parametrize(
     ("method", "nth"),
@@ -55,15 +60,15 @@ def test_a_lost_race_for_columns_is_a_conflict_and_nothing_is_written(
     tmp_path: Path, method: str, nth: int, theirs: dict[str, Any]
 ) -> None:
     async def check() -> None:
-        other = Committer(await handle(tmp_path), locked=False)
+        other = committer(await handle(tmp_path))
         table = await handle(tmp_path)
         meddled = Meddled(table, method, nth, lambda: other.put([Upsert(image(1, theirs))]))
         with pytest.raises(Exception) as caught:  # noqa: PT011 - LanceDB's own or ours
-            await Committer(meddled, locked=False).put([Upsert(image(2, {"a": 7}))])
+            await committer(meddled).put([Upsert(image(2, {"a": 7}))])
         assert is_conflict(caught.value)
         assert await table.count_rows() == 1
 
-        [answer] = await Committer(table, locked=False).put([Upsert(image(2, {"a": 7}))])
+        [answer] = await committer(table).put([Upsert(image(2, {"a": 7}))])
         assert isinstance(answer, Upserted)
         registry = Registry.from_schema(await table.schema())
         assert sorted(column.key for column in registry.columns) == ["a", "b"]

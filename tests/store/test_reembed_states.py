@@ -4,10 +4,8 @@ import asyncio
 import subprocess
 import sys
 import time
-from datetime import timedelta
 from pathlib import Path
 
-import lancedb
 import pytest
 
 from store import switching
@@ -179,17 +177,14 @@ def test_a_restored_version_and_keys_that_changed_places(tmp_path: Path) -> None
 
 
 def test_on_an_object_store_changes_are_refused_before_the_last_look(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(switching, "GRACE_S", 0.1)
 
     async def check() -> None:
-        # An object store in memory lives as long as its connection.
-        uri = "memory://reembed"
-        connection = await lancedb.connect_async(uri, read_consistency_interval=timedelta(0))
-        monkeypatch.setattr("store.reembed.connect", lambda _: given(connection))
-        monkeypatch.setattr("store.index.connect", lambda _: given(connection))
-        settings = StoreSettings(store_uri=uri)
+        # A folder, by the code for object stores.
+        settings = StoreSettings(store_uri=f"file-object-store://{tmp_path}")
+        connection = await connect(settings)
         index = await ImageIndex.open(settings, IDENTITY)
         for n in range(3):
             await index.upsert(image(n))
@@ -207,10 +202,6 @@ def test_on_an_object_store_changes_are_refused_before_the_last_look(
         assert await new.count_rows() == 4
 
     run(check())
-
-
-async def given(connection: object) -> object:
-    return connection
 
 
 def test_marks_and_compaction_do_not_undo_each_other(tmp_path: Path) -> None:

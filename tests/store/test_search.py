@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from store import nearest, newest
-from store import search as search_module
 from store.errors import InvalidRowError, QueryError
 from store.index import ImageIndex
 from store.limits import MAX_OFFSET
-from store.rows import to_dicts
 from store.schemas import FloatVector, Hit, NewImage, SearchQuery, image_id
 from store.search import FUSION_DEPTH
+from store.snapshot import Snapshot
 from tests.store.support import DIM, opened, url_of, vector
 
 ROWS = 600
@@ -106,46 +106,50 @@ def test_equal_rows_come_in_one_order_however_they_are_paged(search: Search) -> 
 
 
 async def _asks(monkeypatch: pytest.MonkeyPatch, index: ImageIndex, query: SearchQuery) -> Any:
-    """The hits, what LanceDB was asked for, and the rows that became Python objects."""
-    asked, made = [], []
-    ask = nearest._Asking.ask
+    """The hits, how many rows were asked for each time, and how many were read whole."""
+    asked, whole = [], []
+    ask, take = nearest._Asking.ask, Snapshot.take
 
-    async def noted(self: Any, count: int, columns: list[str]) -> Any:
-        asked.append((count, columns == ["id"]))
-        return await ask(self, count, columns)
+    def noted(self: Any, enough: int, count: int) -> Any:
+        asked.append(enough)
+        return ask(self, enough, count)
 
-    def counted(found: Any) -> Any:
-        made.append(len(found))
-        return to_dicts(found)
+    def counted(self: Any, row_ids: Any, columns: list[str]) -> Any:
+        if columns != ["id"]:
+            whole.append(len(row_ids))
+        return take(self, row_ids, columns)
 
     monkeypatch.setattr(nearest._Asking, "ask", noted)
-    monkeypatch.setattr(search_module, "to_dicts", counted)
-    return await index.search(query), asked, made
+    monkeypatch.setattr(Snapshot, "take", counted)
+    return await index.search(query), asked, whole
 
 
+@pytest.mark.parametrize(
+    ("megabytes", "asks"), [(64, [64]), (0, [64, 256, 1024, 16_384])], ids=["in memory", "on disk"]
+)
 def test_of_many_equal_rows_only_the_page_is_read_whole(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int, asks: list[int]
 ) -> None:
     """One picture under many urls: ties are settled by ids and distances alone."""
     rows = 1200
 
     async def check() -> None:
-        async with opened(tmp_path_factory.mktemp("equal")) as index:
+        async with opened(tmp_path, store_memory_mb=megabytes) as index:
             images = [NewImage(url_of(n), vector(1), {"n": n}) for n in range(rows)]
             await asyncio.gather(*map(index.upsert, images))
             query = SearchQuery(vector=vector(1), limit=10, offset=40)
-            hits, asked, made = await _asks(monkeypatch, index, query)
+            hits, asked, whole = await _asks(monkeypatch, index, query)
             ids = sorted(image_id(url_of(n)) for n in range(rows))
             assert [hit.id for hit in hits] == ids[40:50]
             assert [hit.score for hit in hits] == [1.0] * 10
             assert all(hit.metadata["n"] == numbers([hit])[0] for hit in hits)
-            assert asked == [(64, False), (256, True), (1024, True), (16_384, True)]
-            assert made == [10]
+            assert asked == asks
+            assert whole == [10]
             asked.clear()
             near = await index.near_duplicates(vector(1), url_of(3), 0.9, 10)
             assert len(near) == 10
             assert image_id(url_of(3)) not in {hit.id for hit in near}
-            assert asked == [(16, False)]
+            assert asked == [16]
 
     asyncio.run(check())
 

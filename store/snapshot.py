@@ -1,0 +1,141 @@
+"""The table at one version, for everything that a request reads of it.
+
+Rows may be added, joined and restored meanwhile: a snapshot is of one moment, so that what one step
+of a search finds, the next finds again. The rows that the vector index does not know are held in
+memory, and the columns of as many others as there is room for; see `store.held` for what that
+saves, and `store.snapshots` for how they get there. What is not held, the engine reads.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from store.held import ROW_ID, Held, HeldFragment, RowIds
+from store.literals import among
+from store.metadata import Registry
+from store.rows import as_matrix
+from store.sampling import sampled
+from store.schemas import FloatVector
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from lance import LanceDataset
+
+SAMPLE_ROWS = 512
+
+
+class Snapshot:
+    """A version of the table. Whatever reads rows blocks.
+
+    Args:
+        dataset: at this version.
+        held: the fragments in memory.
+        indexed: the numbers of the fragments that the vector index knows; None where there is none.
+
+    Attributes:
+        knows_tail: whether all rows that it does not know are in memory.
+    """
+
+    def __init__(
+        self,
+        dataset: "LanceDataset",
+        held: "Sequence[HeldFragment]",
+        indexed: "Collection[int] | None",
+    ) -> None:
+        self.dataset = dataset
+        self.version = int(dataset.version)
+        self.indexed = indexed is not None
+        fragments = dataset.get_fragments()
+        self._tail = [each for each in fragments if each.fragment_id not in (indexed or ())]
+        tail, numbers = {each.fragment_id for each in self._tail}, {each.number for each in held}
+        self._others = [each for each in fragments if each.fragment_id not in numbers]
+        self.knows_tail = tail <= numbers
+        self.held = Held(held, tail & numbers, dataset.schema)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The metadata columns."""
+        return Registry.from_schema(self.dataset.schema)
+
+    @cached_property
+    def rows(self) -> int:
+        """How many there are."""
+        return int(self.dataset.count_rows())
+
+    @cached_property
+    def sample(self) -> FloatVector:
+        """The vectors of some rows, float32 [up to 512, dim]."""
+        places = sampled(self.rows, SAMPLE_ROWS)
+        if len(self.held.tail) == self.rows:
+            return self.held.vectors(places)
+        found = self.dataset.take(places.tolist(), columns=["vector"])
+        return as_matrix(found["vector"])
+
+    def vectors(self, row_ids: RowIds) -> FloatVector:
+        """The vectors of these rows, from the disk: float32 [rows, dim]."""
+        return as_matrix(self._read(row_ids, ["vector"])["vector"])
+
+    def take(self, row_ids: RowIds, columns: list[str]) -> pa.Table:
+        """These rows in this order, without their vectors."""
+        places, here = self.held.places_of(row_ids)
+        held = self.held.taken(places[here], columns)
+        if here.all():
+            return held
+        read = self._read(row_ids[~here], columns).cast(held.schema)
+        order = np.argsort(np.concatenate([np.flatnonzero(here), np.flatnonzero(~here)]))
+        return pa.concat_tables([held, read]).take(order)
+
+    def having(
+        self,
+        column: str,
+        values: "Collection[str]",
+        columns: list[str],
+        oldest: int | None = None,
+    ) -> pa.Table:
+        """The rows that have one of these values in a text column.
+
+        Args:
+            column: of texts.
+            values: of it.
+            columns: to return.
+            oldest: how many at most, those that were added first, in this order; the date and the
+                id have to be among the columns.
+        """
+        found = self.held.having(column, values, columns)
+        if self._others and values:
+            scanner = self.dataset.scanner(
+                columns=columns,
+                filter=among(column, values),
+                fragments=self._others,
+                order_by=None if oldest is None else ["created_at", "id"],
+                limit=oldest,
+            )
+            found = pa.concat_tables([found, scanner.to_table().cast(found.schema)])
+        if oldest is None:
+            return found
+        return found.sort_by([(name, "ascending") for name in ("created_at", "id")])[:oldest]
+
+    def tail_matching(self, where: str) -> RowIds:
+        """The rows that a predicate lets through, of those that the vector index does not know."""
+        if not len(self.held.tail):
+            return np.empty(0, np.uint64)
+        found = self.dataset.scanner(
+            columns=[], filter=where, fragments=self._tail, with_row_id=True
+        )
+        return np.asarray(found.to_table()[ROW_ID].to_numpy())
+
+    def _read(self, row_ids: RowIds, columns: list[str]) -> pa.Table:
+        # The public ways to read rows count them from the table's first, or look for a filter.
+        return self.dataset._take_rows(row_ids.tolist(), columns=columns)
+
+
+def indexed_fragments(dataset: "LanceDataset") -> set[int] | None:
+    """The numbers of the fragments that the vector index knows; None where there is none."""
+    found: set[int] | None = None
+    for index in dataset.describe_indices():
+        if index.field_names == ["vector"]:
+            found = (found or set()).union(*(set(each.fragment_ids) for each in index.segments))
+    return found

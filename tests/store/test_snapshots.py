@@ -1,0 +1,150 @@
+"""What is held in memory follows the table, whoever changes it, and keeps within its room."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import lance.fragment
+import pytest
+
+from store.engine import connect, open_table
+from store.held import HeldFragment
+from store.index import ImageIndex
+from store.schemas import SearchQuery, image_id
+from store.settings import StoreSettings
+from store.snapshots import Snapshots
+from store.vector_index import ensure_vector_index
+from tests.store.support import DIM, IDENTITY, image, opened, run, url_of, vector
+
+ROWS = 300
+
+
+@asynccontextmanager
+async def filled(folder: Path, **bounds: Any) -> AsyncIterator[tuple[ImageIndex, Snapshots, Any]]:
+    """An index, and the snapshots of another handle on its table."""
+    async with opened(folder) as index:
+        await asyncio.gather(*(index.upsert(image(n, {"n": n})) for n in range(ROWS)))
+        connection = await connect(StoreSettings(store_uri=str(folder)))
+        table = await open_table(connection, IDENTITY)
+        snapshots = Snapshots(table, **bounds)
+        yield index, snapshots, table
+        snapshots.close()
+
+
+def reads_of(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Each fragment that is read from now on: whether whole."""
+    reads: list[bool] = []
+    read = HeldFragment.read.__func__  # type: ignore[attr-defined] # of a class method
+
+    def noted(cls: Any, fragment: lance.fragment.LanceFragment, *, whole: bool) -> HeldFragment:
+        reads.append(whole)
+        held: HeldFragment = read(cls, fragment, whole=whole)
+        return held
+
+    monkeypatch.setattr(HeldFragment, "read", classmethod(noted))
+    return reads
+
+
+def test_deleted_rows_go_and_restored_ones_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        async with filled(tmp_path) as (index, snapshots, _):
+            assert len((await snapshots.latest()).held) == ROWS
+            assert await index.search(SearchQuery(vector=vector(3), limit=1))
+            reads = reads_of(monkeypatch)
+            version = (await index.versions())[0].version
+            await index.delete([image_id(url_of(n)) for n in range(0, ROWS, 3)])
+            held = (await snapshots.latest()).held
+            assert len(held) == len(held.tail) == len(held.rough_distances(vector(1))) == 200
+            assert reads == []  # what was deleted is known without reading the rest again
+            await index.restore(version=version)
+            assert len((await snapshots.latest()).held) == ROWS
+            [hit] = await index.search(SearchQuery(vector=vector(3), limit=1))
+            assert (hit.url, hit.metadata) == (url_of(3), {"n": 3})
+
+    run(check())
+
+
+def test_a_column_that_a_restore_gives_another_type_holds_nothing_of_the_old(
+    tmp_path: Path,
+) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1))
+            version = (await index.versions())[0].version
+            await index.upsert(image(2, {"a": "text"}))
+            assert len(await index.search(SearchQuery(vector=vector(1)))) == 2
+            await index.restore(version=version)
+            await index.upsert(image(3, {"b": 5}))
+            hits = await index.search(SearchQuery(vector=vector(1)))
+            assert {hit.url: hit.metadata for hit in hits} == {url_of(1): None, url_of(3): {"b": 5}}
+
+    run(check())
+
+
+def test_a_tail_without_room_is_searched_by_the_engine(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with filled(tmp_path, held_bytes=ROWS * DIM) as (_, snapshots, _):
+            snapshot = await snapshots.latest()
+            assert not snapshot.knows_tail
+            assert len(snapshot.held) == 0
+            assert snapshot.rows == ROWS
+
+    run(check())
+
+
+def test_what_the_index_knows_is_held_without_its_vectors_while_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        async with filled(tmp_path, fill=True) as (index, snapshots, table):
+            whole = (await snapshots.latest()).held.nbytes
+            assert await ensure_vector_index(table, ROWS, ROWS) is not None
+            held = (await snapshots.latest()).held
+            assert (len(held), len(held.tail)) == (ROWS, 0)
+            assert held.nbytes < whole - ROWS * DIM * 3
+            # A process that starts now reads the columns in the background, as far as they fit.
+            reads = reads_of(monkeypatch)
+            later = Snapshots(table, fill=True)
+            first = await later.latest()
+            assert (len(first.held), first.knows_tail) == (0, True)
+            assert later._filling is not None
+            await later._filling
+            assert len((await later.latest()).held) == ROWS
+            assert set(reads) == {False}
+            cramped = Snapshots(table, held_bytes=1, fill=True)
+            assert len((await cramped.latest()).held) == 0
+            assert cramped._filling is None
+            # Both find the same, the new row as well.
+            await index.upsert(image(ROWS, {"n": ROWS}))
+            for each in (later, cramped):
+                found = (await each.latest()).having("id", [image_id(url_of(ROWS))], ["id", "url"])
+                assert found["url"].to_pylist() == [url_of(ROWS)]
+                each.close()
+
+    run(check())
+
+
+def test_a_fragment_that_cannot_be_read_in_the_background_fails_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def check() -> None:
+        async with filled(tmp_path) as (_, _, table):
+            assert await ensure_vector_index(table, ROWS, ROWS) is not None
+
+            def broken(*_: Any, **__: Any) -> None:
+                raise OSError("no such file")
+
+            monkeypatch.setattr(HeldFragment, "read", broken)
+            snapshots = Snapshots(table, fill=True)
+            snapshot = await snapshots.latest()
+            task = snapshots._filling
+            assert task is not None
+            await task
+            assert "could not be read into memory" in caplog.text
+            assert snapshot.having("id", [image_id(url_of(3))], ["id"]).num_rows == 1
+
+    run(check())
