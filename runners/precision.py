@@ -95,5 +95,7 @@ def near(one: torch.Tensor, other: torch.Tensor) -> bool:
 def warn_of_fallback(label: str, precision: Precision) -> None:
     """Say that a model is computed in fp32 although the settings or the hardware asked for less."""
     _log.warning(
-        "%s: computed in fp32, as its results in %s differ too much from it", label, precision
+        "%s: computed in fp32; in %s it does not run, or its results differ too much",
+        label,
+        precision,
     )

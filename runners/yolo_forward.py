@@ -40,6 +40,27 @@ def sharing(network: Any, copies: int) -> list[Any]:
     return [network, *(copy.deepcopy(network, dict(shared)) for _ in range(copies - 1))]
 
 
+def predictions(network: Any, pixels: torch.Tensor) -> Any:
+    """What a network finds, as ultralytics' `non_max_suppression` takes it.
+
+    RT-DETR's boxes alone are centre and size, in shares of the picture (8.4 `RTDETRPredictor`).
+
+    Args:
+        network: a `prepared` one.
+        pixels: float32 [n, 3, height, width], 0 to 1.
+    """
+    from ultralytics.nn.tasks import RTDETRDetectionModel  # noqa: PLC0415 - see yolo_weights
+    from ultralytics.utils.ops import xywh2xyxy  # noqa: PLC0415 - likewise
+
+    found = network(pixels)
+    if not isinstance(network, RTDETRDetectionModel):
+        return found
+    rows = found[0] if isinstance(found, list | tuple) else found
+    height, width = pixels.shape[2:]
+    boxes = xywh2xyxy(rows[..., :4]) * rows.new_tensor([width, height, width, height])
+    return torch.cat([boxes, rows[..., 4:]], dim=-1)
+
+
 def computes_in(precision: Precision, network: Any, image_size: int) -> bool:
     """Let all layers but the head compute in a shorter format; only if it returns True, of use.
 

@@ -137,7 +137,7 @@ class YoloModel:
             with torch.inference_mode():
                 pixels = to_device(batch, self._device).permute(0, 3, 1, 2)
                 found = non_max_suppression(
-                    network(pixels.float().div_(255.0)),
+                    yolo_forward.predictions(network, pixels.float().div_(255.0)),
                     self._min_confidence,
                     _NMS_IOU,
                     max_det=_MAX_DETECTIONS,

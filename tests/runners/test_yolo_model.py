@@ -84,6 +84,38 @@ def test_every_kind_of_head_gives_what_ultralytics_gives(
     np.testing.assert_allclose(pack_detections(ours), theirs, atol=1e-3)
 
 
+RTDETR = """
+nc: 3
+backbone:
+  - [-1, 1, Conv, [16, 3, 8]]
+  - [-1, 1, Conv, [16, 3, 2]]
+  - [-1, 1, Conv, [16, 3, 2]]
+head:
+  - [[0, 1, 2], 1, RTDETRDecoder, [nc, 32, 20]]
+"""
+
+
+def test_rtdetr_gives_what_ultralytics_gives(
+    settings: Settings, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    from ultralytics import RTDETR as Model
+
+    (tmp_path / "tiny-rtdetr.yaml").write_text(RTDETR)
+    torch.manual_seed(0)
+    model = Model(str(tmp_path / "tiny-rtdetr.yaml"))
+    torch.nn.init.zeros_(model.model.model[-1].dec_score_head[-1].bias)  # else it is never sure
+    model.save(str(tmp_path / "tiny.pt"))
+    picture = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
+
+    yolo = YoloModel.load(settings(yolo_weights=str(tmp_path / "tiny.pt")))
+    ours = pack_detections(yolo.detect([picture])[0])
+
+    theirs = own_predict(tmp_path / "tiny.pt", picture, imgsz=128)
+    assert len(theirs) > 0
+    theirs[:, :4] = theirs[:, :4].clip(0, 128)  # what lies outside of it is cut off here
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
 def test_pictures_of_many_shapes_come_back_in_order(settings: Settings) -> None:
     yolo = YoloModel.load(settings(models="demo"))
     sizes = [(160, 96), (96, 160), (128, 128), (192, 128)]
