@@ -86,7 +86,8 @@ def resolve_device(device: str) -> str:
     """Turn a setting into the name of an existing torch device.
 
     Args:
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        device: `auto`, `auto:N`, `cpu`, `cuda` or `cuda:N`. `auto:N` is the N-th GPU, counted
+            round and round, or the CPU where there is none.
 
     Returns:
         `cpu` or `cuda:N`.
@@ -97,9 +98,12 @@ def resolve_device(device: str) -> str:
     import torch  # noqa: PLC0415 - see _on
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "cpu" or (device == "auto" and not count):
+    kind, _, number = device.partition(":")
+    if kind == "cpu" or (kind == "auto" and not count):
         return "cpu"
-    index = int(device.partition(":")[2] or 0)
+    index = int(number or 0)
+    if kind == "auto":
+        return f"cuda:{index % count}"
     if index >= count:
         raise DeviceError(
             f"IMAGE_SEARCH_DEVICE={device}: torch sees {count} CUDA device(s) here; use cpu or auto"

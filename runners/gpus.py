@@ -21,10 +21,14 @@ def device_of(device: str, worker_index: int | None) -> str:
     Args:
         device: as for `workers_of`.
         worker_index: from 1, as BentoML counts; None outside a worker.
+
+    Returns:
+        Such as `cuda:1`; for `auto` it is `auto:1`, as torch may see fewer GPUs than there are, or
+        none, where its driver is too old or it was built without.
     """
     if worker_index is None or workers_of(device) == 1:
         return device
-    return f"cuda:{(worker_index - 1) % workers_of(device)}"
+    return f"{device}:{(worker_index - 1) % workers_of(device)}"
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> int:

@@ -85,12 +85,12 @@ def test_models_answer_alike_on_any_number_of_cores(
         ("auto", 0, None, ["auto"]),
         ("cpu", 4, None, ["cpu"]),
         ("auto", 1, None, ["auto"]),
-        ("auto", 3, None, ["cuda:0", "cuda:1", "cuda:2"]),
+        ("auto", 3, None, ["auto:0", "auto:1", "auto:2"]),
         ("cuda", 2, None, ["cuda:0", "cuda:1"]),
         ("cuda:1", 4, None, ["cuda:1"]),
-        ("auto", 4, "2,0", ["cuda:0", "cuda:1"]),
+        ("auto", 4, "2,0", ["auto:0", "auto:1"]),
         ("auto", 4, "1, 9, 2", ["auto"]),
-        ("auto", 4, "GPU-5f,GPU-6a,x,GPU-7b", ["cuda:0", "cuda:1"]),
+        ("auto", 4, "GPU-5f,GPU-6a,x,GPU-7b", ["auto:0", "auto:1"]),
         ("auto", 4, "", ["auto"]),
         ("auto", 4, "-1", ["auto"]),
     ],
@@ -116,7 +116,7 @@ def test_outside_a_worker_the_settings_stay(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert worker_settings(ModelSettings(device="auto")).device == "auto"
     monkeypatch.setattr("runners.serving.server_context.worker_index", 2)
-    assert worker_settings(ModelSettings(device="auto")).device == "cuda:1"
+    assert worker_settings(ModelSettings(device="auto")).device == "auto:1"
 
 
 def test_a_models_process_leaves_the_compiler_out_until_it_is_asked_for(tmp_path: Path) -> None:

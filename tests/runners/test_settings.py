@@ -72,9 +72,10 @@ def test_devices_resolve_to_what_exists(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     resolved = [resolve_device(name) for name in ("cpu", "auto", "cuda", "cuda:1")]
     assert resolved == ["cpu", "cuda:0", "cuda:0", "cuda:1"]
+    assert [resolve_device(f"auto:{n}") for n in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
     with pytest.raises(DeviceError, match="sees 2 CUDA"):
         resolve_device("cuda:2")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert resolve_device("auto") == "cpu"
+    assert [resolve_device(name) for name in ("auto", "auto:1")] == ["cpu", "cpu"]
     with pytest.raises(DeviceError):
         resolve_device("cuda")

@@ -84,7 +84,7 @@ def test_every_kind_of_head_gives_what_ultralytics_gives(
     np.testing.assert_allclose(pack_detections(ours), theirs, atol=1e-3)
 
 
-RTDETR = """
+TINY_RTDETR = """
 nc: 3
 backbone:
   - [-1, 1, Conv, [16, 3, 8]]
@@ -98,11 +98,11 @@ head:
 def test_rtdetr_gives_what_ultralytics_gives(
     settings: Settings, tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    from ultralytics import RTDETR as Model
+    from ultralytics import RTDETR
 
-    (tmp_path / "tiny-rtdetr.yaml").write_text(RTDETR)
+    (tmp_path / "tiny-rtdetr.yaml").write_text(TINY_RTDETR)
     torch.manual_seed(0)
-    model = Model(str(tmp_path / "tiny-rtdetr.yaml"))
+    model = RTDETR(str(tmp_path / "tiny-rtdetr.yaml"))
     torch.nn.init.zeros_(model.model.model[-1].dec_score_head[-1].bias)  # else it is never sure
     model.save(str(tmp_path / "tiny.pt"))
     picture = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
