@@ -232,6 +232,8 @@ class _Asking:
             filter=None if self.where == ALWAYS else self.where,
             prefilter=filter_first,
             fast_search=self.snapshot.knows_tail,
+            # For all that it searches, or for none of it.
+            use_scalar_index=not self.snapshot.knows_tail or self.snapshot.indexes_know(self.where),
         )
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import lance.fragment
 import pytest
+from lancedb.index import BTree
 
 from store.engine import connect, open_table
 from store.held import HeldFragment
 from store.index import ImageIndex
+from store.metadata import Registry
 from store.schemas import SearchQuery, image_id
 from store.settings import StoreSettings
 from store.snapshots import Snapshots
@@ -45,6 +47,27 @@ def reads_of(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
     monkeypatch.setattr(HeldFragment, "read", classmethod(noted))
     return reads
+
+
+def test_an_index_behind_the_vector_index_hides_and_shows_no_rows(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with filled(tmp_path) as (index, _, table):
+            column = Registry.from_schema(await table.schema()).by_key["n"].name
+            await table.create_index(column, config=BTree())
+            await asyncio.gather(
+                *(index.upsert(image(ROWS + n, {"n": ROWS + n})) for n in range(9))
+            )
+            assert await ensure_vector_index(table, ROWS + 9, 1)
+
+            async def found(filter: dict[str, Any]) -> list[Any]:
+                hits = await index.search(SearchQuery(vector=vector(3), filter=filter, limit=400))
+                return sorted(hit.metadata["n"] for hit in hits if isinstance(hit.metadata, dict))
+
+            old, new = {"n": {"$lt": ROWS}}, {"n": {"$gte": ROWS}}
+            assert await found(new) == await found({"$not": old}) == [*range(ROWS, ROWS + 9)]
+            assert await found(old) == await found({"$not": new}) == [*range(ROWS)]
+
+    run(check())
 
 
 def test_deleted_rows_go_and_restored_ones_come_back(
