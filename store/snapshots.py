@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lancedb import AsyncTable
 
 COLUMNS_BYTES = 256
-"""Of a row, but for its vector; until it was read."""
+"""Of a row at least, but for its vector; until it was read."""
 
 logger = logging.getLogger(__name__)
 
@@ -144,20 +144,26 @@ class Snapshots:
         """Which fragments there is room for: those of the tail, or none of it, then the newest."""
         if dataset.has_stable_row_ids:  # rows are found by where their fragment begins
             return []
-        row_bytes = 4 * vector_dim(dataset.schema) + COLUMNS_BYTES
+        vector_bytes = 4 * vector_dim(dataset.schema)
         newest = sorted(fragments, key=lambda each: -each.fragment_id)
         needed = [each for each in newest if each.fragment_id in tail]
-        room = self._held_bytes - sum(self._size(each, row_bytes) for each in needed)
+        room = self._held_bytes - sum(self._size(each, vector_bytes, whole=True) for each in needed)
         if room < 0:
             needed, room = [], self._held_bytes
         for fragment in newest:
-            size = self._size(fragment, COLUMNS_BYTES)
+            size = self._size(fragment, vector_bytes, whole=False)
             if fragment.fragment_id not in tail and size <= room:
                 needed.append(fragment)
                 room -= size
         return needed
 
-    def _size(self, fragment: "LanceFragment", row_bytes: int) -> float:
+    def _size(self, fragment: "LanceFragment", vector_bytes: int, *, whole: bool) -> float:
         """The memory that a fragment takes, or will take so far as one can say."""
         known = self._sizes.get(fragment.fragment_id)
-        return float(fragment.physical_rows * row_bytes) if known is None else known
+        if known is not None:
+            return known
+        rows = fragment.physical_rows
+        files = sum(each.file_size_bytes or 0 for each in fragment.metadata.files)
+        # Vectors do not shrink on the disk. Texts do, but the long ones are still seen there.
+        columns = max(rows * COLUMNS_BYTES, files - rows * vector_bytes)
+        return float(columns + whole * rows * vector_bytes)

@@ -1,6 +1,7 @@
 """What is held in memory follows the table, whoever changes it, and keeps within its room."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -147,6 +148,21 @@ def test_what_the_index_knows_is_held_without_its_vectors_while_there_is_room(
                 found = (await each.latest()).having("id", [image_id(url_of(ROWS))], ["id", "url"])
                 assert found["url"].to_pylist() == [url_of(ROWS)]
                 each.close()
+
+    run(check())
+
+
+def test_long_texts_are_not_read_to_see_that_there_is_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        async with filled(tmp_path) as (index, _, table):
+            texts = [random.Random(n).randbytes(10_000).hex() for n in range(50)]
+            await asyncio.gather(*(index.upsert(image(n, text)) for n, text in enumerate(texts)))
+            reads = reads_of(monkeypatch)
+            snapshot = await Snapshots(table, held_bytes=400_000).latest()
+            assert (snapshot.knows_tail, reads) == (False, [])
+            assert (await Snapshots(table, held_bytes=4_000_000).latest()).knows_tail
 
     run(check())
 
