@@ -4,7 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
@@ -230,6 +230,24 @@ def post(url: str) -> bytes:
     )
 
 
+@contextmanager
+def full(locked: ServiceProcess, hanging: Hanging) -> Iterator[None]:
+    """The one place is taken, by a client that stays until the block ends."""
+    deadline = time.monotonic() + 15
+    while True:
+        with socket.create_connection(("127.0.0.1", locked.port)) as client:
+            client.sendall(post(hanging.url))
+            client.settimeout(1)
+            with suppress(TimeoutError):
+                answer = client.recv(65_536)  # another request, just ending, had the place
+                assert answer.startswith(b"HTTP/1.1 429 "), answer
+                assert time.monotonic() < deadline
+                continue
+            until(locked, full=True, within_s=5)
+            yield
+            return
+
+
 def until(locked: ServiceProcess, *, full: bool, within_s: float) -> None:
     """Wait until the one place is taken, or free, as a request sees it that has no url."""
     deadline = time.monotonic() + within_s
@@ -242,10 +260,7 @@ def until(locked: ServiceProcess, *, full: bool, within_s: float) -> None:
 def test_a_full_service_refuses_at_once_and_is_alive(
     locked: ServiceProcess, hanging: Hanging
 ) -> None:
-    with socket.create_connection(("127.0.0.1", locked.port)) as busy:
-        busy.sendall(post(hanging.url))
-        time.sleep(0.5)  # who looks takes the place for a moment, too
-        until(locked, full=True, within_s=5)
+    with full(locked, hanging):
         cross = {**BEARER, "Origin": ORIGIN}
         url = f"{locked.url}/run_object_detection"
         refused = requests.post(url, json={"url": "x"}, headers=cross, timeout=10)
@@ -266,10 +281,8 @@ def test_a_full_service_refuses_at_once_and_is_alive(
 def test_who_goes_away_ends_their_request(locked: ServiceProcess, hanging: Hanging) -> None:
     """Long before the download's 8 s are over; nothing is an error, and no metric is left up."""
     for _ in range(5):
-        with socket.create_connection(("127.0.0.1", locked.port)) as client:
-            client.sendall(post(hanging.url))
-            time.sleep(0.5)
-            until(locked, full=True, within_s=5)
+        with full(locked, hanging):
+            pass
         until(locked, full=False, within_s=6)
         hanging.wait_for_end(4)  # the download has ended, too
     metrics = requests.get(f"{locked.url}/metrics", headers=BEARER, timeout=10).text
