@@ -24,7 +24,7 @@ MODEL_SERVICES = frozenset({"ClipEmbedder", "YoloDetector"})
 """The names of the services in this room."""
 
 MAX_BATCH_SIZE = 64
-"""The API sends at most as many calls at once, so that one batch takes all that wait."""
+"""Items of a batch: each API worker sends up to 16 in a call, so that those of several fit in."""
 
 _STDERR = 2
 _PR_SET_PDEATHSIG = 1
