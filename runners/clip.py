@@ -20,7 +20,7 @@ from runners.serving import (
     worker_settings,
 )
 from runners.settings import ModelSettings
-from runners.torch_process import prepare_torch, return_freed_memory
+from runners.torch_process import prepare_torch, trim_memory
 
 if TYPE_CHECKING:
     from runners.clip_model import ClipModel
@@ -45,7 +45,7 @@ class ClipEmbedder:
 
         model = ClipModel.load(worker_settings(ModelSettings()))
         model.warm_up()
-        return_freed_memory()
+        trim_memory()
         return model
 
     @batched

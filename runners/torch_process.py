@@ -42,7 +42,7 @@ def wait_passively() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
-def return_freed_memory() -> None:
+def trim_memory() -> None:
     """Give what loading a model has freed back to the system."""
     gc.collect()
     with suppress(OSError, AttributeError):  # another C library than glibc

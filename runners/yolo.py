@@ -18,7 +18,7 @@ from runners.serving import (
     worker_settings,
 )
 from runners.settings import ModelSettings
-from runners.torch_process import prepare_torch, return_freed_memory
+from runners.torch_process import prepare_torch, trim_memory
 
 if TYPE_CHECKING:
     from runners.yolo_model import YoloModel
@@ -43,7 +43,7 @@ class YoloDetector:
 
         model = YoloModel.load(worker_settings(ModelSettings()))
         model.warm_up()
-        return_freed_memory()
+        trim_memory()
         return model
 
     @batched
