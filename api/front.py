@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from api.bodies import Bodies
 from api.gate import Gate
 from api.headers import SafeHeaders
+from api.http1 import serve_bounded
 from api.paths import ShownPaths
 from api.request_id import HEADER, RequestIds
 from api.settings import ApiSettings
@@ -42,6 +43,7 @@ def put_in_front(service: Any, settings: ApiSettings, routes: Iterable[str]) -> 
     to_asgi = Service.to_asgi
 
     def guarded(asked: Any, is_main: bool = True) -> Any:
+        serve_bounded()
         app: Any = to_asgi(asked, is_main)
         slim_middlewares(app)
         if asked is service:

@@ -15,7 +15,7 @@ DOCS_PAGE = Path(__file__).with_name("docs.html")
 DOCS_PATH = "/"
 _FILES = "/static_content/"
 _NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-_ALWAYS = [
+ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
@@ -30,8 +30,8 @@ class SafeHeaders:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._page = [*_ALWAYS, (b"content-security-policy", _page_policy().encode())]
-        self._other = [*_ALWAYS, (b"content-security-policy", _NOTHING.encode())]
+        self._page = [*ALWAYS, (b"content-security-policy", _page_policy().encode())]
+        self._other = [*ALWAYS, (b"content-security-policy", _NOTHING.encode())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on; the start of an answer with these headers."""

@@ -10,6 +10,7 @@ import psutil
 import pytest
 import requests
 
+from api.http1 import MAX_PIPELINED
 from demo.process import ServiceProcess
 from tests.serve.conftest import environment
 
@@ -84,7 +85,11 @@ UPGRADE = (
     b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+LONG_EXTENSION = b"Transfer-Encoding: chunked\r\n\r\n2;"
+TRAILERS = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
 EXPECT = b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+INVALID = b'"code": "bad_request"'
 NO_URL = b"url not provided error"
 GET = b"GET /heartbeat HTTP/1.1\r\n" + HOST
 CASES: list[tuple[str, tuple[bytes, ...], bytes, bytes]] = [
@@ -103,23 +108,23 @@ CASES: list[tuple[str, tuple[bytes, ...], bytes, bytes]] = [
     ("a body with GET", (GET + b"Content-Length: 3\r\n\r\nabc",), b" 200 ", b"Api is running"),
     ("HTTP/1.0", (b"GET /heartbeat HTTP/1.0\r\n\r\n",), b" 200 ", b"Api is running"),
     ("no host", (b"GET /heartbeat HTTP/1.1\r\n\r\n",), b" 400 ", b""),
-    ("HTTP/3.7", (b"GET /heartbeat HTTP/3.7\r\n\r\n",), b" 200 ", b""),
+    ("HTTP/3.7", (b"GET /heartbeat HTTP/3.7\r\n\r\n",), b" 400 ", INVALID),
     ("no HTTP", (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",), b" 400 ", b""),
-    ("HTTP/2", (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",), b" 404 ", b""),
+    ("HTTP/2", (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",), b" 400 ", INVALID),
     ("a huge header", (GET + b"X: ", *[b"a" * 10_000] * 7), b" 400 ", b""),
     ("headers for ever", (GET, *[b"X: a\r\n" * 1000] * 20), b" 400 ", b""),
     ("a thousand headers", (GET + b"X: a\r\n" * 1000 + b"\r\n",), b" 200 ", b"Api is running"),
     ("a header's bytes", (GET + b"X: \xff\xfe\r\nY: \t\r\n\r\n",), b" 200 ", b"Api is running"),
     ("a bad header", (GET + b"X Y: 1\r\n\r\n",), b" 400 ", b""),
     ("NUL in a header", (GET + b"X: a\0b\r\n\r\n",), b" 400 ", b""),
-    ("a folded header", (GET + b"X: a\r\n b\r\n\r\n",), b" 200 ", b""),
+    ("a folded header", (GET + b"X: a\r\n b\r\n\r\n",), b" 400 ", INVALID),
     ("encoded", (get(b"/%68eartbeat"),), b" 200 ", b"Api is running"),
     ("two slashes", (get(b"//heartbeat"),), b" 404 ", b"not_found"),
-    ("absolute", (get(b"http://x/heartbeat"),), b" 404 ", b""),
+    ("absolute", (get(b"http://x/heartbeat"),), b" 200 ", b"Api is running"),
     ("a star", (b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",), b" 404 ", b"not_found"),
-    ("CONNECT", (b"CONNECT 127.0.0.1:22 HTTP/1.1\r\n" + HOST + b"\r\n",), b" 404 ", b"not_found"),
+    ("CONNECT", (b"CONNECT 127.0.0.1:22 HTTP/1.1\r\n" + HOST + b"\r\n",), b" 400 ", INVALID),
     ("TRACE", (b"TRACE /heartbeat HTTP/1.1\r\n" + HOST + b"\r\n",), b" 405 ", b"method_not"),
-    ("an odd method", (b"FOO /heartbeat HTTP/1.1\r\n" + HOST + b"\r\n",), b" 405 ", b"method_not"),
+    ("an odd method", (b"FOO /heartbeat HTTP/1.1\r\n" + HOST + b"\r\n",), b" 400 ", INVALID),
     ("a long path", (get(b"/" + b"a" * 50_000),), b" 404 ", b""),
     ("up", (get(b"/static_content/../../http.py"),), b" 404 ", b""),
     ("up, encoded", (get(b"/static_content/%2e%2e%2fbase_app.py"),), b" 404 ", b""),
@@ -130,6 +135,14 @@ CASES: list[tuple[str, tuple[bytes, ...], bytes, bytes]] = [
     ("HEAD", (b"HEAD /heartbeat HTTP/1.1\r\n" + HOST + b"\r\n",), b" 200 ", b"nosniff"),
     ("a WebSocket", (GET + UPGRADE,), b" 403 ", b""),
     ("another protocol", (GET + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n",), b" 200 ", b"Api"),
+    ("POST, another protocol", (POST + H2C + b"Content-Length: 2\r\n\r\n{}",), b" 400 ", NO_URL),
+    ("two hosts", (GET + HOST + b"\r\n",), b" 400 ", INVALID),
+    ("both lengths", (POST + b"Content-Length: 2\r\n" + chunked(b"{}"),), b" 400 ", INVALID),
+    ("a chunk's long extension", (POST + LONG_EXTENSION, *[b"a" * 10_000] * 7), b" 400 ", INVALID),
+    ("trailers for ever", (POST + TRAILERS, *[b"X: a\r\n" * 1000] * 20), b" 400 ", b""),
+    ("a trailer", (POST + TRAILERS + b"X-Request-ID: late\r\n\r\n",), b" 400 ", NO_URL),
+    ("empty lines for ever", (b"\r\n" * 40_000,), b" 400 ", INVALID),
+    ("garbage after", (GET + b"\r\n\0\0",), b" 200 ", b"Api is running"),
     ("pipelined", ((GET + b"\r\n") * 3 + GET + b"Connection: close\r\n\r\n",), b" 200 ", b"Api"),
 ]  # fmt: skip
 
@@ -145,6 +158,14 @@ def test_what_strangers_write(
     assert status in got.split(b"\r\n")[0], got[:300]
     assert said in got
     assert requests.get(f"{service.url}/heartbeat", timeout=10).ok
+    assert worker(service) == before
+
+
+def test_few_requests_wait_on_one_connection(service: ServiceProcess) -> None:
+    """They come in one packet; those that were taken are answered, then the connection ends."""
+    before = worker(service)
+    got = exchange(service, (POST + b"Content-Length: 2\r\n\r\n{}") * 500)
+    assert got.count(b"HTTP/1.1 400 ") == got.count(NO_URL) == MAX_PIPELINED + 1
     assert worker(service) == before
 
 
