@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from api.budget import MemoryBudget
 from api.downloads import Downloads
-from api.instruments import DECODE, DECODE_MEMORY, MEMORY_QUEUE
+from api.instruments import DECODE, DECODE_MEMORY, DRAW, MEMORY_QUEUE
 from api.settings import Settings
 from images.decoders import Decoders
 from images.fetch import Fetcher
@@ -92,7 +92,8 @@ class Pictures:
         Raises:
             ImageError: it cannot be drawn.
         """
-        return await self.decoders.draw(picture, boxes, self._quality)
+        with DRAW():
+            return await self.decoders.draw(picture, boxes, self._quality)
 
     def close(self) -> None:
         """Take no more work."""
