@@ -104,16 +104,17 @@ class Decoders:
     async def letterbox(
         self, data: bytes, task: LetterboxTask, room_bytes: int, held: HeldPicture
     ) -> tuple[Letterboxed, int]:
-        """Decode a file, prepare it for the detector, and keep it for `draw`.
+        """Decode a file, prepare it for the detector, and keep it for `draw` if that is wanted.
 
         Args:
             data: the file.
             task: how it is prepared.
             room_bytes: memory that it may take.
-            held: gets the picture; its `use` is that of the memory.
+            held: gets the picture, or its size alone; its `use` is that of the memory.
 
         Returns:
-            What the detector takes, and the memory that it takes at most until it is drawn.
+            What the detector takes, and the memory that it takes at most until it is drawn: none
+            where it is not kept.
 
         Raises:
             MoreRoomError: it needs more memory than that.
