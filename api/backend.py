@@ -108,15 +108,20 @@ class Backend:
 
     @asynccontextmanager
     async def detected(
-        self, url: str, min_confidence: float
+        self, url: str, min_confidence: float, *, keep: bool
     ) -> AsyncIterator[tuple[HeldPicture, list[LabelledBox]]]:
         """The picture at a URL, and the objects in it, surest first, in its own pixels.
+
+        Args:
+            url: of the picture.
+            min_confidence: of the objects.
+            keep: whether the picture will be drawn into; else it has no pixels, only its size.
 
         Raises:
             ImageError: the picture cannot be had.
             ModelUnavailableError: the detector does not answer.
         """
-        async with self.pictures.for_yolo(url, self._models.yolo) as (picture, boxed):
+        async with self.pictures.for_yolo(url, self._models.yolo, keep=keep) as (picture, boxed):
             rows = np.array(await self._models.detect.one(boxed.pixels), np.float32)
             rows[:, :4] = boxed.to_original(rows[:, :4])
             found = unpack_detections(rows, self._models.yolo.class_names)

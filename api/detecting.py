@@ -29,8 +29,9 @@ async def detect(backend: "Backend", request: DetectRequest, floor: float) -> Re
     wanted = floor if request.confidence is None else request.confidence
     if wanted < floor:
         raise RequestError(f"confidence must be at least {floor:g}, this server's minimum")
-    async with backend.detected(request.url, wanted) as (picture, boxes):
-        if request.format == "json":
+    drawn = request.format != "json"
+    async with backend.detected(request.url, wanted, keep=drawn) as (picture, boxes):
+        if not drawn:
             width, height = picture.size
             found = {"detections": [_detection(box) for box in boxes]}
             return JSONResponse({"width": width, "height": height, **found})

@@ -111,6 +111,12 @@ DECODE = Work(
     _seconds("decode", "Time to decode a picture and prepare it for a model"),
     _counter("decodes_total", "Pictures by how their decoding ended", "outcome").labels,
 )
+DRAW = Work(
+    "draw",
+    _gauge("draws_in_flight", "Pictures being drawn into now"),
+    _seconds("draw", "Time to draw the boxes into a picture and encode it"),
+    _counter("draws_total", "Pictures by how drawing into them ended", "outcome").labels,
+)
 SEARCH = Work(
     "search",
     _gauge("index_searches_in_flight", "Searches of the index going on now"),

@@ -30,9 +30,9 @@ MAX_ITEMS = 16
 """Items of a call. Larger batches are no faster on a CPU, and all of a batch wait for its end."""
 
 ANSWER_S = 30.0
-"""What a model may take for a call, its waiting batches included. The supervisor keeps the socket
-of a model worker that died, so that calls wait in it until the next one is ready, or for ever if
-one hangs."""
+"""What a model may take for a batch of the API's, what waits in the model's queue included, and the
+calls item by item where it fails. The supervisor keeps the socket of a model worker that died, so
+that calls wait in it until the next one is ready, or for ever if one hangs."""
 
 _PAUSES_S = (0.0, 0.0, 0.05, 0.5)
 """Before each attempt. A model service closes a connection that idled for 5 s at the very moment
@@ -137,26 +137,34 @@ class ModelCall:
         """The result of an item, counted; the first of a batch makes the call for all."""
         with self._work():
             if asked is batch[0]:
-                try:
-                    await self._settle(batch)
-                finally:
-                    self._calls -= 1
-                    self._send()
+                await self._settle(batch)
+                # Only the end of the event loop cancels this, and then nothing more is to begin.
+                self._calls -= 1
+                self._send()
             return await asked.result
 
     async def _settle(self, batch: list[_Asked]) -> None:
-        """Give each item of a batch its result; where the model fails at it, each by itself."""
+        """Give each item of a batch its result or an error, all in the time for one call."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._compute(batch)
+        except TimeoutError as error:
+            late = ModelUnavailableError("the model service does not answer; try again")
+            late.__cause__ = error
+            _fail(batch, late)
+        except Exception as error:
+            _fail(batch, error)
+
+    async def _compute(self, batch: list[_Asked]) -> None:
+        """Call the model for a batch; where it fails at that, for each item by itself."""
         try:
             results = await self._results([asked.item for asked in batch])
         except _FailedError as error:
-            if len(batch) > 1:
-                for asked in batch:  # one after another: BentoML would join them again
-                    await self._settle([asked])
-            else:
+            if len(batch) == 1:
                 batch[0].result.set_exception(error)
-        except Exception as error:
-            for asked in batch:
-                asked.result.set_exception(error)
+                return
+            for asked in batch:  # one after another: BentoML would join them again
+                await self._compute([asked])
         else:
             for asked, result in zip(batch, results, strict=True):
                 asked.result.set_result(result)
@@ -164,12 +172,7 @@ class ModelCall:
     async def _results(self, items: list[Item]) -> Sequence[Any]:
         """One call; its results, one for each item."""
         self._items.observe(len(items))
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                results: Sequence[Any] = await self._attempts(self._joined(items))
-        except TimeoutError as error:
-            message = "the model service does not answer; try again"
-            raise ModelUnavailableError(message) from error
+        results: Sequence[Any] = await self._attempts(self._joined(items))
         if len(results) != len(items):
             raise _FailedError("the model service gave no result; try again")
         return results
@@ -184,3 +187,10 @@ class ModelCall:
             except bentoml.exceptions.BentoMLException as error:
                 raise _FailedError("the model service failed; try again") from error
         raise ModelUnavailableError("the model service cannot be reached; try again") from broken
+
+
+def _fail(batch: list[_Asked], error: Exception) -> None:
+    """Tell those of a batch that have no result yet."""
+    for asked in batch:
+        if not asked.result.done():
+            asked.result.set_exception(error)

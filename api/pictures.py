@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from api.budget import MemoryBudget
 from api.downloads import Downloads
-from api.instruments import DECODE, DECODE_MEMORY, MEMORY_QUEUE
+from api.instruments import DECODE, DECODE_MEMORY, DRAW, MEMORY_QUEUE
 from api.settings import Settings
 from images.decoders import Decoders
 from images.fetch import Fetcher
@@ -67,17 +67,17 @@ class Pictures:
 
     @asynccontextmanager
     async def for_yolo(
-        self, url: str, yolo: YoloInfo
+        self, url: str, yolo: YoloInfo, *, keep: bool = True
     ) -> AsyncIterator[tuple[HeldPicture, Letterboxed]]:
         """Fetch and prepare a picture for the detector; the picture itself is for drawing.
 
-        Its pixels are held until the block ends.
+        Its pixels are held until the block ends, if they are to be kept at all.
 
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
         task = LetterboxTask(yolo.image_size, yolo.stride)
-        with HeldPicture() as picture:
+        with HeldPicture(keep=keep) as picture:
 
             async def decode(data: bytes, room_bytes: int, use: Use) -> tuple[Letterboxed, int]:
                 picture.use = use
@@ -92,7 +92,8 @@ class Pictures:
         Raises:
             ImageError: it cannot be drawn.
         """
-        return await self.decoders.draw(picture, boxes, self._quality)
+        with DRAW():
+            return await self.decoders.draw(picture, boxes, self._quality)
 
     def close(self) -> None:
         """Take no more work."""

@@ -9,23 +9,20 @@ Exits with 1 if the median afterwards is more than 1.25 times the one before, an
 the blocks before differed among themselves; or if a request of the burst failed.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from bench.ending import end_on_signals
 from bench.lone import WARM_UP, Lone
-from bench.photos import sides_of
+from bench.options import service_options
 from bench.report import Report
 from bench.served import Measured, Served, photographs, served
 from bench.settings import service_settings, tell_settings
 from bench.traffic import ROUTES
 from bench.verdict import Limit, judged, percentile, ratio
-from bench.weights import SIZES
 
 MOST = 1.25
 BURST = 200
@@ -133,14 +130,7 @@ def verdicts(found: Mapping[str, Burst]) -> list[Limit]:
 
 def main() -> None:
     """Runs and exits with 1 if a limit was not kept."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--models", choices=SIZES, default="full")
-    parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--runs", type=int, default=20, help="lone requests of a block")
-    parser.add_argument("--sides", type=sides_of, default=sides_of("640,1280"))
-    parser.add_argument("--precision", help="of both models")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    given = service_options(__doc__, 10_000, 20, "lone requests of a block", "640,1280")
     end_on_signals()
     report = Report(f"A burst of {BURST}: {given.models} models, {given.rows:,} rows")
     settings = service_settings(given.models, given.precision)

@@ -4,7 +4,7 @@ As a command::
 
     python -m bench.forward clip|text|yolo PHOTOGRAPH RUNS    # settings from the environment
 
-Threads and precision are those that the settings give to a model's process.
+Threads, their way to wait, and precision are those that a model's process has in the service.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.timing import Timed, each_now
+from runners.torch_process import prepare_torch
 
 _WARM_UP = 5
 _TEXT = "a red bus, number {}"
@@ -44,6 +45,9 @@ def lone_forward(
 
 
 def _call(model: str, photo: Path) -> Callable[[int], Any]:
+    # First: torch reads once how its threads are to wait. Where they spin, and anything else wants
+    # a core, a pass takes several times as long.
+    prepare_torch("torchvision", "open_clip")
     from bench.pipeline import ClipWork, YoloWork  # noqa: PLC0415 - torch
     from runners.clip_model import ClipModel  # noqa: PLC0415 - torch
     from runners.settings import ModelSettings  # noqa: PLC0415

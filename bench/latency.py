@@ -12,25 +12,23 @@ for a search by text or by a photograph of an ordinary size. Beside it stand the
 by the plain model class in an idle process, and the same download by a plain client.
 """
 
-import argparse
 import http.client
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 
 from bench.ending import end_on_signals
 from bench.forward import lone_forward
 from bench.lone import WARM_UP, Lone
-from bench.photos import NATIVE, sides_of
+from bench.options import service_options
+from bench.photos import NATIVE
 from bench.report import Cell, Report
 from bench.served import Served, photographs, served
 from bench.settings import service_settings, tell_settings
 from bench.stages import FETCH, FORWARD, Stages, watched
 from bench.timing import Timed, each_now
 from bench.verdict import Limit, judged, percentile
-from bench.weights import SIZES
 
 MOST_OVER_MS = 15.0
 ORDINARY = (NATIVE, "640", "1280")
@@ -154,14 +152,7 @@ def verdicts(found: Mapping[Asked, Sequence[Stages]]) -> list[Limit]:
 
 def main() -> None:
     """Runs and exits with 1 if a limit was not kept."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--models", choices=SIZES, default="full")
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--runs", type=int, default=60, help="requests of each kind")
-    parser.add_argument("--sides", type=sides_of, default=sides_of("native,640,1280,4000"))
-    parser.add_argument("--precision", help="of both models")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    given = service_options(__doc__, 100_000, 60, "requests of each kind", "native,640,1280,4000")
     end_on_signals()
     report = Report(f"Latency: {given.models} models, {given.rows:,} rows, {given.runs} runs")
     settings = service_settings(given.models, given.precision)

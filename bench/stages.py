@@ -19,9 +19,9 @@ Sums = Mapping[str, float]
 """Seconds that each histogram has added up, all its labels together."""
 
 FETCH, FORWARD = "fetch", "forward"
-DOWNLOAD, DECODE, CALL, BATCH, SEARCH = (
+DOWNLOAD, DECODE, CALL, BATCH, SEARCH, DRAW = (
     f"image_search_{name}_seconds"
-    for name in ("download", "decode", "model_call", "model_batch", "index_search")
+    for name in ("download", "decode", "model_call", "model_batch", "index_search", "draw")
 )
 WAIT = "image_search_wait_seconds"
 WITHIN = "bentoml_service_request_duration_seconds"
@@ -74,9 +74,7 @@ def between(before: Sums, after: Sums) -> dict[str, float]:
 
 def stages(total: float, grown: Mapping[str, float]) -> Stages:
     """The parts of one request; `grown` as `between` has it, `total` in milliseconds."""
-    ms = {
-        name: grown.get(name, 0.0) for name in (DOWNLOAD, DECODE, CALL, BATCH, SEARCH, WAIT, WITHIN)
-    }
+    ms = {name: grown.get(name, 0.0) for name in _PLACED}
     parts = {
         "HTTP and the guard in front": total - ms[WITHIN],
         "waits for a place": ms[WAIT],
@@ -85,6 +83,7 @@ def stages(total: float, grown: Mapping[str, float]) -> Stages:
         "way to the model, its queue": ms[CALL] - ms[BATCH],
         FORWARD: ms[BATCH],
         "store": ms[SEARCH],
+        "draw, encode": ms[DRAW],
     }
     parts |= {_words(name): value for name, value in grown.items() if _is_new(name)}
     return Stages(total, {**parts, "rest": total - sum(parts.values())}, dict(grown))
@@ -109,7 +108,7 @@ def watched(client: Lone, requests: Sequence[bytes]) -> list[Stages]:
     return found
 
 
-_PLACED = frozenset({DOWNLOAD, DECODE, CALL, BATCH, SEARCH, WAIT, WITHIN})
+_PLACED = frozenset({DOWNLOAD, DECODE, CALL, BATCH, SEARCH, DRAW, WAIT, WITHIN})
 _PARTS_OF_OTHERS = ("image_search_index_", "image_search_model_")
 
 

@@ -31,6 +31,7 @@ from images.errors import (
 )
 from images.parts import check_frames, check_parts
 from images.schemas import DecodeLimits
+from images.sizes import check_size, webp_size
 
 
 class _JpegFile(JpegImagePlugin.JpegImageFile):
@@ -94,7 +95,7 @@ def open_header(data: bytes, limits: DecodeLimits) -> ImageFile.ImageFile:
     """
     with _translated():
         picture = _opened(data, limits)
-        _check_size(picture.width, picture.height, limits)
+        check_size(picture.width, picture.height, limits)
         _check_run_lengths(picture, data)
         if picture.format in {"WEBP", "AVIF"}:  # a GIF's property goes through all frames
             check_frames(getattr(picture, "n_frames", 1), limits)
@@ -122,42 +123,6 @@ def decode_pixels(picture: ImageFile.ImageFile) -> Image.Image:
             upright = upright.transpose(turn)
     upright.info.clear()
     return upright
-
-
-def webp_size(data: bytes, limits: DecodeLimits) -> tuple[int, int] | None:
-    """Width and height that a WebP file's first chunk tells of; None for any other file.
-
-    Pillow's reader takes the memory for its canvases when it opens the file: this comes before.
-
-    Raises:
-        ImageLimitError: it is larger than is accepted.
-    """
-    size = _webp_size(data)
-    if size is not None:
-        _check_size(*size, limits)
-    return size
-
-
-def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """As the container's specification has it, for the three kinds of first chunk.
-
-    https://developers.google.com/speed/webp/docs/riff_container
-    """
-    kind, fields = data[8:16], data[20:30]
-    if len(fields) < 10:
-        return None
-    if kind == b"WEBPVP8X":
-        return 1 + _little_endian(fields[4:7]), 1 + _little_endian(fields[7:10])
-    if kind == b"WEBPVP8L":
-        bits = _little_endian(fields[1:5])
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if kind == b"WEBPVP8 ":
-        return _little_endian(fields[6:8]) & 0x3FFF, _little_endian(fields[8:10]) & 0x3FFF
-    return None
-
-
-def _little_endian(number: bytes) -> int:
-    return int.from_bytes(number, "little")
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
@@ -205,19 +170,6 @@ def _too_many_pixels(limits: DecodeLimits, detail: str) -> ImageLimitError:
         "accepted",
         detail,
     )
-
-
-def _check_size(width: int, height: int, limits: DecodeLimits) -> None:
-    if width * height > limits.max_image_pixels:
-        raise ImageLimitError(
-            f"the image has {width} x {height} pixels, at most "
-            f"{limits.max_image_pixels:,} in all are accepted"
-        )
-    if max(width, height) > limits.max_aspect_ratio * min(width, height):
-        raise ImageLimitError(
-            f"the image has {width} x {height} pixels, its long side may be at most "
-            f"{limits.max_aspect_ratio:g} times its short side"
-        )
 
 
 def _check_run_lengths(picture: ImageFile.ImageFile, data: bytes) -> None:

@@ -22,7 +22,7 @@ def serve(channel: socket.socket, tasks: Tasks) -> None:
     while (request := receive(channel)) is not None:
         head, body, fds = request
         try:
-            reply = tasks.answer(head, body, fds[0] if fds else -1)
+            reply = tasks.answer(head, body, fds[0] if fds else None)
         finally:
             for fd in fds:
                 os.close(fd)

@@ -16,14 +16,17 @@ class HeldPicture:
     The process that decodes writes them, any other reads them back, and where either of them
     crashes they are still there. Nothing of it is mapped into the API's own process.
 
+    Args:
+        keep: whether there will be anything to draw into; else only the size is told.
+
     Attributes:
-        fd: the descriptor (memfd_create(2)).
+        fd: the descriptor (memfd_create(2)); None where no pixels are kept.
         size: width and height in pixels; (0, 0) before the picture is decoded.
         use: of the memory that is reserved for it; whatever works on it is such a block.
     """
 
-    def __init__(self) -> None:
-        self.fd = os.memfd_create("picture", os.MFD_CLOEXEC)
+    def __init__(self, *, keep: bool = True) -> None:
+        self.fd = os.memfd_create("picture", os.MFD_CLOEXEC) if keep else None
         self.size = (0, 0)
         self.use: Use = nullcontext
 
@@ -37,4 +40,5 @@ class HeldPicture:
         at: TracebackType | None,
     ) -> None:
         """Give the memory back."""
-        os.close(self.fd)
+        if self.fd is not None:
+            os.close(self.fd)

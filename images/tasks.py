@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from images.confine import limited_memory
-from images.decode import decode_pixels, open_header, webp_size
+from images.decode import decode_pixels, open_header
 from images.digest import pixel_digest
 from images.draw import draw_boxes, encode_jpeg
 from images.errors import ImageError, ImageMemoryError
 from images.prepare import clip_pixels, letterbox
 from images.room import MoreRoomError, needed_bytes
 from images.schemas import ClipTask, DecodeLimits, LabelledBox, LetterboxTask
+from images.sizes import webp_size
 from images.wire import Body, Head
 
 Reply = tuple[Head, Body]
@@ -31,13 +32,13 @@ class Tasks:
 
     def __init__(self, limits: DecodeLimits) -> None:
         self._limits = limits
-        self._tasks: dict[str, Callable[[Head, bytes, int], Reply]] = {
+        self._tasks: dict[str, Callable[[Head, bytes, int | None], Reply]] = {
             "clip": self._clip,
             "letterbox": self._letterbox,
             "draw": self._draw,
         }
 
-    def answer(self, request: Head, data: bytes, fd: int) -> Reply:
+    def answer(self, request: Head, data: bytes, fd: int | None) -> Reply:
         """Do what a request asks for; whatever goes wrong is told, and nothing is raised."""
         try:
             with limited_memory(request["room_bytes"]):
@@ -51,7 +52,7 @@ class Tasks:
         except Exception as error:  # a fault of ours: told of, and logged, where there is a log
             return _told("", detail=f"{type(error).__name__}: {error}")
 
-    def _clip(self, request: Head, data: bytes, _: int) -> Reply:
+    def _clip(self, request: Head, data: bytes, _: int | None) -> Reply:
         task = ClipTask(**request["with"])
         picture, _room = self._decoded(request, data)
         pixels = clip_pixels(
@@ -59,23 +60,26 @@ class Tasks:
         )
         return {"digest": pixel_digest(picture) if task.digest else None}, pixels.data.cast("B")
 
-    def _letterbox(self, request: Head, data: bytes, fd: int) -> Reply:
+    def _letterbox(self, request: Head, data: bytes, fd: int | None) -> Reply:
         task = LetterboxTask(**request["with"])
         picture, needed = self._decoded(request, data)
         pixels = np.asarray(picture)
         del picture
-        _write(fd, pixels)
+        if fd is not None:
+            _write(fd, pixels)
         boxed = letterbox(pixels, task.image_size, task.stride)
         reply = {
             "shape": boxed.pixels.shape,
             "gain": boxed.gain,
             "pad": boxed.pad,
             "original_size": boxed.original_size,
-            "needed_bytes": needed,
+            "needed_bytes": 0 if fd is None else needed,
         }
         return reply, boxed.pixels.data.cast("B")
 
-    def _draw(self, request: Head, _: bytes, fd: int) -> Reply:
+    def _draw(self, request: Head, _: bytes, fd: int | None) -> Reply:
+        if fd is None:
+            raise ValueError("there is no picture to draw into")
         width, height = request["with"]["size"]
         with mmap.mmap(fd, 3 * width * height, access=mmap.ACCESS_READ) as pixels:
             rows = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)

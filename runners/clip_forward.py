@@ -8,27 +8,35 @@ import torch
 from runners.precision import Precision, compute_in
 
 
-def compute_blocks_in(model: Any, precision: Precision) -> None:
+def compute_blocks_in(model: Any, precision: Precision) -> bool:
     """Let the transformer blocks of both towers multiply in a shorter format.
 
     Every block of open_clip and timm has its attention and its MLP under these names. Towers
-    without such blocks, as ResNets, stay as they are. The parameters go on saying that they want
-    gradients: of those that do not, torch multiplies some by a path that takes thirty times as long
-    (2.15 `should_fold` in LinearAlgebra.cpp, for attention on a batch of two or more).
+    without such blocks, as ResNets and ConvNeXts, stay as they are. The parameters go on saying
+    that they want gradients: of those that do not, torch multiplies some by a path that takes
+    thirty times as long (2.15 `should_fold` in LinearAlgebra.cpp, for attention on a batch of two
+    or more).
+
+    Returns:
+        Whether that was so of any in the tower of pictures.
     """
     if isinstance(model.visual, open_clip.transformer.VisionTransformer):
         compute_in(model.visual.conv1, precision)
+    pictures = {id(module) for module in model.visual.modules()}
     blocks: list[Any] = list(model.modules())
+    changed = False
     for block in blocks:
         attention, mlp = getattr(block, "attn", None), getattr(block, "mlp", None)
         if not (isinstance(attention, torch.nn.Module) and isinstance(mlp, torch.nn.Module)):
             continue
+        changed = changed or id(block) in pictures
         compute_in(attention, precision)
         compute_in(mlp, precision)
         if hasattr(mlp, "c_fc"):
             # open_clip casts what it embeds to the format of this layer, but asks here first what
             # the layer takes (3.3 `ResidualAttentionBlock.get_weight_dtype`).
             block.mlp.c_fc.int8_original_dtype = torch.float32
+    return changed
 
 
 class TextCut:

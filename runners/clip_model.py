@@ -1,28 +1,22 @@
 """CLIP without a server: pixels and texts to unit-length embeddings."""
 
-import pickle
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import open_clip
 import torch
-from safetensors import SafetensorError
 
 from runners import clip_weights
+from runners.clip_build import Tokenizer, create, describe, tokenizer_of
 from runners.clip_forward import TextCut, compute_blocks_in
 from runners.compute import Cores, resolve_device, to_device
-from runners.errors import (
-    ModelOutputError,
-    UnsupportedModelError,
-    WeightsInvalidError,
-)
+from runners.errors import ModelOutputError
 from runners.precision import Precision, near, resolve_precision, warn_of_fallback
 from runners.schemas import ClipInfo, Embeddings, Pixels
 from runners.settings import ModelSettings
-from runners.weights import WeightsSource, check_sha256, clip_source, identity_of
+from runners.weights import WeightsSource, check_sha256, clip_source
 
 _FORWARD_SIZE = 64
 """Items per forward pass at most."""
@@ -33,9 +27,6 @@ _LONG_WORD = re.compile(r"(\S{64})\S+")
 """The tokenizer's time grows with the square of a word's length: one of 1,500 letters takes 0.15 s,
 in which its whole batch waits."""
 
-Tokenizer = Callable[[list[str]], torch.Tensor]
-
-
 _TRIAL_TEXTS = ("a photo of a cat", "", "two red cars in front of a house by the lake, in the rain")
 
 
@@ -44,7 +35,8 @@ class ClipModel:
 
     Attributes:
         info: What the model is, and how pictures must be prepared for it.
-        precision: What its blocks compute in.
+        precision: What its tower of pictures computes in. Where that has no blocks that could
+            change (ResNet, ConvNeXt), it stays fp32 although texts are computed in less.
     """
 
     def __init__(
@@ -92,16 +84,16 @@ class ClipModel:
 
     @classmethod
     def _of(cls, source: WeightsSource, checkpoint: Path, device: str, cores: Cores) -> Self:
-        model, tokenizer = _create(source, checkpoint), _tokenizer(source)
-        return cls(model, tokenizer, _describe(model, tokenizer, source), device, cores)
+        model, tokenizer = create(source, checkpoint), tokenizer_of(source)
+        return cls(model, tokenizer, describe(model, tokenizer, source), device, cores)
 
     def _computes_in(self, precision: Precision) -> bool:
         """Change to a precision; only if this returns True is the model of use in it."""
         if precision == "fp32":
             return True
         expected = self._trial()
-        compute_blocks_in(self._model, precision)
-        self.precision = precision
+        if compute_blocks_in(self._model, precision):
+            self.precision = precision
         try:
             found = self._trial()
         except (ModelOutputError, RuntimeError):  # no such operation, or numbers out of range
@@ -194,74 +186,3 @@ def _parts(items: int, cores: int) -> list[slice]:
     """Equal parts of a batch, for each core one if they are not too large then."""
     size = max(1, min(_FORWARD_SIZE, -(-items // cores)))
     return [slice(start, start + size) for start in range(0, items, size)]
-
-
-def _create(source: WeightsSource, checkpoint: Path) -> torch.nn.Module:
-    """Build the architecture and fill in a checkpoint, of which only tensors are unpickled."""
-    try:
-        model: torch.nn.Module = open_clip.create_model(
-            source.architecture,
-            pretrained=str(checkpoint),
-            force_preprocess_cfg=clip_weights.preprocessing(source),
-            weights_only=True,
-        )
-    except (pickle.UnpicklingError, SafetensorError, EOFError, StopIteration) as error:
-        raise WeightsInvalidError(
-            f"{source.label}: the file is damaged or holds more than weights; "
-            "a checkpoint is a state dict of tensors, as .safetensors or torch.save",
-            detail=repr(error),
-        ) from error
-    except Exception as error:  # what wrong weights make open_clip raise has no common class
-        _check_packages(source, error)
-        raise WeightsInvalidError(
-            f"{source.label}: the file does not hold weights of the architecture "
-            f"{source.architecture}",
-            detail=repr(error),
-        ) from error
-    return model
-
-
-def _tokenizer(source: WeightsSource) -> Tokenizer:
-    """The architecture's own tokenizer; some need the transformers package and a download."""
-    try:
-        tokenizer: Tokenizer = open_clip.get_tokenizer(source.architecture)
-    except Exception as error:  # open_clip, transformers and the Hub each raise their own
-        _check_packages(source, error)
-        raise UnsupportedModelError(
-            f"{source.label}: the tokenizer of {source.architecture} could not be had",
-            detail=repr(error),
-        ) from error
-    return tokenizer
-
-
-def _check_packages(source: WeightsSource, error: Exception) -> None:
-    """Say so if the failure is that a package is missing, which open_clip says in two ways."""
-    if isinstance(error, ImportError) or "pip install" in str(error):
-        raise UnsupportedModelError(
-            f"{source.label}: the architecture {source.architecture} needs the package "
-            "transformers, which is not installed",
-            detail=repr(error),
-        ) from error
-
-
-def _describe(model: Any, tokenizer: Tokenizer, source: WeightsSource) -> ClipInfo:
-    preprocess = open_clip.get_model_preprocess_cfg(model)
-    size = preprocess["size"]
-    height, width = (size, size) if isinstance(size, int) else size
-    if height != width:
-        raise UnsupportedModelError(
-            f"{source.label}: {source.architecture} takes pictures of {width}x{height} pixels; "
-            "only square ones are supported"
-        )
-    return ClipInfo(
-        model=source.architecture,
-        pretrained=identity_of(source),
-        dim=open_clip.get_model_config(source.architecture)["embed_dim"],
-        image_size=height,
-        interpolation=preprocess["interpolation"],
-        resize_mode=preprocess["resize_mode"],
-        fill_color=preprocess["fill_color"],
-        mean=tuple(preprocess["mean"]),
-        std=tuple(preprocess["std"]),
-        context_length=getattr(tokenizer, "context_length", None) or model.context_length,
-    )

@@ -199,6 +199,50 @@ def test_a_model_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatc
         asyncio.run(ModelCall(FakeClient(silent), "detect").one("x"))
 
 
+def test_a_batch_that_fails_and_then_hangs_holds_its_place_for_one_time_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.model_call.ANSWER_S", 0.2)
+
+    async def failing_then_silent(method: str, batch: Any) -> Any:
+        if len(batch) > 1:
+            raise bentoml.exceptions.InternalServerError("secret")
+        if batch[0] not in {"first", "good"}:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        return batch
+
+    async def ask() -> tuple[list[Any], float]:
+        call = ModelCall(FakeClient(failing_then_silent), "encode_texts")
+        began = asyncio.get_running_loop().time()
+        items = ["first", "good", *map(str, range(5))]
+        found = await asyncio.gather(*map(call.one, items), return_exceptions=True)
+        took = asyncio.get_running_loop().time() - began
+        assert await call.one("first") == "first"  # its place is free again
+        return found, took
+
+    (first, good, *late), took = asyncio.run(ask())
+    assert (first, good) == ("first", "good")
+    assert all("does not answer" in str(one) for one in late)
+    assert took < 0.4
+
+
+def test_no_call_begins_when_the_event_loop_ends() -> None:
+    async def silent(method: str, batch: Any) -> Any:
+        await asyncio.Event().wait()
+
+    client = FakeClient(silent)
+
+    async def leave() -> None:
+        call = ModelCall(client, "encode_texts")
+        asked = [asyncio.create_task(call.one(item)) for item in "abc"]
+        await asyncio.sleep(0.01)
+        assert not any(one.done() for one in asked)
+
+    asyncio.run(leave())
+    assert client.calls == 1
+
+
 def test_callers_that_leave_pile_up_no_work() -> None:
     """What was sent is computed, whoever waits for it, and what was not sent never is."""
 

@@ -88,6 +88,8 @@ image_search_download_seconds_count 1.0
 image_search_model_call_seconds_sum{model="ClipEmbedder",method="encode_images"} %s
 # TYPE image_search_model_batch_seconds histogram
 image_search_model_batch_seconds_sum{model="ClipEmbedder",method="encode_images"} %s
+# TYPE image_search_draw_seconds histogram
+image_search_draw_seconds_sum %s
 # TYPE image_search_encode_seconds histogram
 image_search_encode_seconds_sum %s
 # TYPE bentoml_service_request_duration_seconds histogram
@@ -97,12 +99,15 @@ bentoml_service_request_duration_seconds_sum{service_name="ClipEmbedder",endpoin
 
 
 def test_the_parts_of_a_request_add_up_to_it() -> None:
-    before, after = sums(METRICS % (1, 2, 1, 0, 5)), sums(METRICS % (1.01, 2.1, 1.08, 0.003, 5.13))
+    before, after = (
+        sums(METRICS % each) for each in ((1, 2, 1, 4, 0, 5), (1.01, 2.1, 1.08, 4.002, 0.003, 5.13))
+    )
     found = stages(135.0, between(before, after))
     assert sum(found.parts.values()) == pytest.approx(135)
     assert found.parts[FETCH] == pytest.approx(10)
     assert found.parts[FORWARD] == pytest.approx(80)
     assert found.parts["way to the model, its queue"] == pytest.approx(20)
+    assert found.parts["draw, encode"] == pytest.approx(2)
     assert found.parts["encode"] == pytest.approx(3)
     assert found.parts["HTTP and the guard in front"] == pytest.approx(5)
     assert found.over == pytest.approx(45)

@@ -113,6 +113,22 @@ def test_what_comes_back_is_what_the_same_steps_give_here() -> None:
     run(test)
 
 
+def test_a_picture_that_is_not_drawn_into_is_not_kept() -> None:
+    async def test(decoders: Decoders) -> None:
+        before = pictures_held()
+        with HeldPicture(keep=False) as held:
+            boxed, needed_bytes = await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
+            assert pictures_held() == before
+            assert (held.size, needed_bytes) == ((300, 200), 0)
+            with pytest.raises(DecoderError):
+                await decoders.draw(held, BOXES, 80)
+        own = letterbox(np.asarray(decode(DATA, LIMITS)), 64, 32)
+        assert np.array_equal(boxed.pixels, own.pixels)
+        assert not decoders.restarts
+
+    run(test)
+
+
 def test_no_digest_where_none_is_wanted() -> None:
     async def test(decoders: Decoders) -> None:
         task = ClipTask(32, "bicubic", "shortest", 0, digest=False)
@@ -240,6 +256,7 @@ def test_a_process_is_not_lost_where_descriptors_run_out() -> None:
     async def test(decoders: Decoders) -> None:
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         with HeldPicture() as held:
+            assert held.fd is not None
             resource.setrlimit(resource.RLIMIT_NOFILE, (held.fd + 1, limits[1]))
             try:
                 spare = _all_descriptors()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 
@@ -107,6 +108,15 @@ def test_auto_takes_what_the_hardware_is_fast_in(
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: hardware, raising=False)
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda _: hardware)
     assert resolve_precision(asked, device) == found  # type: ignore[arg-type]
+
+
+def test_a_tower_without_blocks_is_told_of_as_fp32() -> None:
+    resnet = open_clip.CLIPVisionCfg(layers=(1, 1, 1, 1), width=16, image_size=64)
+    text = open_clip.CLIPTextCfg(width=32, heads=1, layers=1, context_length=8, vocab_size=99)
+    model = open_clip.CLIP(embed_dim=32, vision_cfg=resnet, text_cfg=text)
+    assert not clip_forward.compute_blocks_in(model, "bf16")
+    assert {weight.dtype for weight in model.visual.parameters()} == {torch.float32}
+    assert model.transformer.resblocks[0].attn.in_proj_weight.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("shorter", ["fp32", "bf16"])

@@ -111,6 +111,7 @@ def test_each_metric_moves_when_the_thing_happens(
     assert rise('decodes_total{outcome="ok"}') == 3
     assert rise('decodes_total{outcome="not_an_image"}') == 1
     assert rise("decode_seconds_count") == 4
+    assert rise('draws_total{outcome="ok"}') == rise("draw_seconds_count") == 1
     assert rise('wait_seconds_count{queue="download"}') == 5
     assert rise('wait_seconds_count{queue="memory"}') == 4
     for model, method, calls in (
