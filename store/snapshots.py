@@ -8,7 +8,6 @@ first, while there is room.
 
 import asyncio
 import logging
-import math
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
@@ -50,7 +49,7 @@ class Snapshots:
         self._cache_bytes = cache_bytes
         self._held_bytes = held_bytes
         self._fill = fill
-        self._sizes: dict[int, float] = {}
+        self._sizes: dict[int, int] = {}
         self._making = asyncio.Lock()
         self._latest: Snapshot | None = None
         self._filling: asyncio.Task[None] | None = None
@@ -102,9 +101,8 @@ class Snapshots:
         except BaseException as error:
             if not is_failure(error):
                 raise
-            # Nobody has asked for these rows: who does is told.
+            # Nobody has asked for these rows: who does is told. The next version tries again.
             logger.warning("rows could not be read into memory: %r", error)
-            self._sizes[left[0].fragment_id] = math.inf
 
     async def _with(self, read: HeldFragment) -> "Sequence[LanceFragment]":
         """Makes the latest snapshot hold a fragment, too; what else there is room for."""
