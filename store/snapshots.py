@@ -15,6 +15,7 @@ from store.dataset import open_dataset
 from store.faults import is_failure
 from store.held import HeldFragment, vector_dim
 from store.snapshot import Snapshot, indexed_fragments
+from store.vector_files import VectorFiles
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -50,6 +51,7 @@ class Snapshots:
         self._held_bytes = held_bytes
         self._fill = fill
         self._sizes: dict[int, int] = {}
+        self._files = VectorFiles()
         self._making = asyncio.Lock()
         self._latest: Snapshot | None = None
         self._filling: asyncio.Task[None] | None = None
@@ -134,7 +136,8 @@ class Snapshots:
         numbers = {each.fragment_id for each in fragments}
         self._sizes = {n: size for n, size in self._sizes.items() if n in numbers}
         self._sizes |= {each.number: each.nbytes for each in held}
-        return Snapshot(dataset, held, indexed), left
+        self._files.keep(fragments)
+        return Snapshot(dataset, held, indexed, self._files), left
 
     def _fitting(
         self, dataset: "LanceDataset", fragments: "Sequence[LanceFragment]", tail: Container[int]
