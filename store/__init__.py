@@ -3,8 +3,9 @@
 - The front door: `index`, whose reading half is `reader`; `schemas`, `errors`, `settings`.
 - Metadata: `metadata` (keys to columns), `values` (types), `rows` (to Arrow and back).
 - Filters: `filters`, `predicates`, `literals`.
-- Searching: `search`, `view`, `nearest`, `distances`, `newest`, `fusion`, `cutoff`, `fetching`,
-  `sampling`. What a request sees: `snapshot`, of which `snapshots` is the latest; `held` in memory.
+- Searching: `search`, `view`, `nearest`, `distances`, `matching`, `newest`, `fusion`, `cutoff`,
+  `sampling`. What a request sees: `snapshot`, of which `snapshots` is the latest; `held` in memory,
+  `vector_files` on the disk.
 - Writing: `writer` (group commit), `operations`, `plan`, `commit`, `lock`, `durable`, `space`.
 - What goes wrong: `faults` (LanceDB's words to errors), `folder`, `acknowledged`, `damage`,
   `integrity` (asked at opening), `repair`.

@@ -18,4 +18,5 @@ def fuse(rankings: Iterable[Sequence[str]]) -> list[str]:
     for ranking in rankings:
         for rank, each in enumerate(ranking, start=1):
             totals[each] += 1 / (RRF_K + rank)
-    return sorted(totals, key=lambda each: (-totals[each], each))
+    # A sort keeps the order of what is equal.
+    return sorted(sorted(totals), key=totals.__getitem__, reverse=True)

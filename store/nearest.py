@@ -36,6 +36,9 @@ ALL_PARTITIONS = 1_000_000
 # Candidates per hit at the full depth; measured: two give a recall of 0.997 at four bits.
 _CANDIDATES = 2
 _LEAST_ASKED = 16
+# A text's vector lies far from all pictures, its nearest in any partition. Measured with vectors
+# drawn at random: a recall of 0.77 where pictures' are looked for, of 1.0 like this.
+_LEAST_EVERYWHERE = 256
 # Of the partitions; to look into all takes less than to count what a filter leaves.
 _LARGE_SHARE = 0.25
 _ORDER = [("_distance", "ascending"), ("id", "ascending")]
@@ -72,17 +75,27 @@ def nearest(
         snapshot: to search.
         vector: float32 [dim], unit length.
         page: which of them, such as ``slice(10, 20)``.
-        columns: to return, the id among them; ``_distance`` comes with them.
+        columns: to return, the id among them; ``_distance`` and ``_rowid`` come with them.
         where: an SQL predicate; applied before the ranking.
     """
-    asking = _Asking(snapshot, vector, where)
-    asked = _enough(page.stop)
+    return _nearest(_Asking(snapshot, vector, where), page, columns)
+
+
+def nearest_everywhere(
+    snapshot: Snapshot, vector: FloatVector, page: slice, columns: list[str], where: str
+) -> pa.Table:
+    """The same for a vector that is not a picture's, from all partitions."""
+    return _nearest(_Asking(snapshot, vector, where, everywhere=True), page, columns)
+
+
+def _nearest(asking: "_Asking", page: slice, columns: list[str]) -> pa.Table:
+    asked = max(_enough(page.stop), _LEAST_EVERYWHERE * asking.everywhere)
     found = asking.ask(asked, page.stop)
     while not found.is_settled(page.stop) and asked < MAX_TIES:
         # As many as come from the same candidates, then as many as from the next more.
         asked = next(depth.rows for depth in DEPTHS if depth.rows > asked)
         found = asking.ask(asked, page.stop)
-    return _paged(snapshot, found, page, columns)
+    return _paged(asking.snapshot, found, page, columns)
 
 
 def any_nearest(
@@ -134,13 +147,11 @@ def _paged(snapshot: Snapshot, found: _Found, page: slice, columns: list[str]) -
         kept = far <= _nth(far, page.stop)
         row_ids, far = row_ids[kept], far[kept]
     if page.start or len(row_ids) > page.stop:
-        order = pc.sort_indices(_with(far, snapshot.take(row_ids, ["id"])), _ORDER)[page]
+        ids = snapshot.take(row_ids, ["id"]).append_column("_distance", pa.array(far))
+        order = pc.sort_indices(ids, _ORDER)[page]
         row_ids, far = row_ids[order], far[order]
-    return _with(far, snapshot.take(row_ids, columns)).sort_by(_ORDER)
-
-
-def _with(far: NDArray[np.float64], rows: pa.Table) -> pa.Table:
-    return rows.append_column("_distance", pa.array(far))
+    rows = snapshot.take(row_ids, columns).append_column("_distance", pa.array(far))
+    return rows.append_column(ROW_ID, pa.array(row_ids)).sort_by(_ORDER)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +159,7 @@ class _Asking:
     snapshot: Snapshot
     vector: FloatVector
     where: str
+    everywhere: bool = False
 
     def ask(self, asked: int, count: int) -> _Found:
         """The nearest rows, so many of them and what lies as far off as the last."""
@@ -189,7 +201,7 @@ class _Asking:
 
     def _look_into(self, probes: int, wanted: int) -> RowIds:
         found = self._scanner(probes, wanted, filter_first=True).to_table()
-        return np.asarray(found[ROW_ID].to_numpy())
+        return np.sort(found[ROW_ID].to_numpy())  # as their vectors are read quickest
 
     def _probes(self, depth: Depth) -> int:
         """How many partitions to look into: as many times more as a filter leaves fewer rows.
@@ -200,6 +212,8 @@ class _Asking:
         Leaving the index aside for a rare filter is no way: LanceDB then reads every vector of
         the table, two seconds at a million rows, unless a scalar index knows the whole filter.
         """
+        if self.everywhere:
+            return ALL_PARTITIONS
         if self.where == ALWAYS:
             return depth.partitions
         rows = self.snapshot.rows

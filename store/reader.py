@@ -76,10 +76,8 @@ class Reader:
         if offset < 0:
             raise QueryError("offset must not be negative")
         with self._reading():
-            registry = await self._registry()
-            total = int(await self._table.count_rows())
-            found = await newest(self._table, registry, limit, offset) if offset < total else []
-        return Page([to_image(row, registry) for row in found], total)
+            snapshot = await self._snapshots.latest()
+            return Page(await asyncio.to_thread(newest, snapshot, limit, offset), snapshot.rows)
 
     async def vectors(self, ids: Collection[str]) -> dict[str, FloatVector]:
         """The stored vectors, float32 [dim], by id; ids that there are not are left out.
@@ -113,7 +111,7 @@ class Reader:
         """
         query = check_query(query, self.identity.dim)
         with self._reading():
-            return await search(self._table, await self._snapshots.latest(), query)
+            return await search(await self._snapshots.latest(), query)
 
     async def near_duplicates(
         self, vector: FloatVector, url: str, min_score: float, limit: int = 10

@@ -3,28 +3,25 @@
 import asyncio
 import math
 from dataclasses import replace
-from itertools import compress
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from store.cutoff import KEEP_ALL
 from store.errors import QueryError
 from store.filters import ALWAYS, compile_filter
 from store.fusion import fuse
+from store.held import ROW_ID, RowIds
 from store.limits import MAX_LIMIT, MAX_OFFSET, MAX_TEXT_CHARS
 from store.metadata import Registry
 from store.nearest import any_within
 from store.newest import newest as newest_rows
-from store.rows import check_vector, selected, to_dicts, to_hit
-from store.schemas import FloatVector, Hit, SearchQuery
+from store.rows import check_vector, selected, to_dicts, to_hit, to_image
+from store.schemas import FloatVector, Hit, SearchQuery, StoredImage
 from store.snapshot import Snapshot
 from store.values import is_unicode
 from store.view import View, scores_of
-
-if TYPE_CHECKING:
-    from lancedb import AsyncTable
 
 # How deep each list goes into a fusion. It is the same for all pages of up to a thousand hits, so
 # that paging through them neither repeats nor leaves out an image.
@@ -32,7 +29,6 @@ FUSION_DEPTH = 1000
 
 # Of a score, see `score_of`.
 _ROUNDING = 1e-6
-Found = dict[str, Any]
 
 
 def check_query(query: SearchQuery, dim: int) -> SearchQuery:
@@ -73,75 +69,89 @@ def _check_text(query: SearchQuery) -> None:
         raise QueryError("cutoff needs a picture or a text to score against")
 
 
-async def search(table: "AsyncTable", snapshot: Snapshot, query: SearchQuery) -> list[Hit]:
+async def search(snapshot: Snapshot, query: SearchQuery) -> list[Hit]:
     """Answers a checked query, best first. The filter is applied before any ranking.
-
-    Args:
-        table: to search.
-        snapshot: of it.
-        query: what for.
 
     Raises:
         FilterError: the filter is not in the language or does not fit the columns.
     """
     registry = snapshot.registry
     where = compile_filter({} if query.filter is None else query.filter, registry.by_key)
-    view = View(table, snapshot, where)
+    view = View(snapshot, where)
     if query.text is not None:
-        found = await _fused(view, query)
-    elif query.vector is not None:
-        return await asyncio.to_thread(_by_picture, view, query, query.vector, registry)
-    else:
-        rows = await view.newest(query.limit, query.offset)
-        return await asyncio.to_thread(_hits, rows, registry)
-    return await asyncio.to_thread(_hits_of, found, registry)
+        return await _by_text(view, query, query.text, registry)
+    return await asyncio.to_thread(_by_one, view, query, query.vector, registry)
 
 
-def _by_picture(
-    view: View, query: SearchQuery, vector: FloatVector, registry: Registry
+def _by_one(
+    view: View, query: SearchQuery, vector: FloatVector | None, registry: Registry
 ) -> list[Hit]:
-    """The nearest to a picture. Blocks."""
+    """The nearest to a vector, or without one the newest. Blocks."""
+    if vector is None:
+        return _hits_of(view.newest(query.limit, query.offset), registry)
     least = max(_least(query), view.cutoff(vector) if query.cutoff else KEEP_ALL)
-    found = view.nearest(vector, slice(query.offset, query.offset + query.limit))
+    page = slice(query.offset, query.offset + query.limit)
+    find = view.nearest if query.text is None else view.nearest_everywhere
+    found = find(vector, page)
     return _hits_of(found.filter(pa.array(scores_of(found) >= least)), registry)
 
 
-async def _fused(view: View, query: SearchQuery) -> pa.Table:
+async def _by_text(view: View, query: SearchQuery, text: str, registry: Registry) -> list[Hit]:
     """Fuses nearest to the picture, nearest to the text's vector and matches of the text.
 
     The score stays the similarity to the picture, or without one to the text's vector, so it need
     not fall from hit to hit.
     """
-    text = query.text or ""
-    depth = FUSION_DEPTH * math.ceil((query.offset + query.limit) / FUSION_DEPTH)
+    depth = _depth(query)
     vectors = [vector for vector in (query.vector, query.text_vector) if vector is not None]
+    matches = await asyncio.to_thread(view.matching, text, depth)
+    if not matches.num_rows and len(vectors) == 1:  # there is nothing to fuse
+        return await asyncio.to_thread(_by_one, view, query, vectors[0], registry)
     rankings = await asyncio.gather(
-        *(asyncio.to_thread(view.nearest, each, slice(0, depth), ["id"]) for each in vectors),
-        view.matching(text, depth),
+        *(
+            asyncio.to_thread(view.nearest_everywhere, each, slice(0, depth), ["id"])
+            for each in vectors
+        )
     )
+    return await asyncio.to_thread(_fused, view, query, vectors[0], [*rankings, matches], registry)
+
+
+def _fused(
+    view: View,
+    query: SearchQuery,
+    vector: FloatVector,
+    rankings: list[pa.Table],
+    registry: Registry,
+) -> list[Hit]:
+    """The page of what several rankings, the last one of texts, give together. Blocks."""
     ids = [ranking["id"].to_pylist() for ranking in rankings]
-    order = await asyncio.to_thread(fuse, ids)
+    rows: dict[str, int] = {}
+    for ranking, named in zip(rankings, ids, strict=True):
+        rows.update(zip(named, ranking[ROW_ID].to_pylist(), strict=True))
+    row_ids = np.array([rows[each] for each in fuse(ids)], np.uint64)
     if query.min_score is not None or query.cutoff:
-        order = await _relevant(view, query, vectors[0], order, depth)
-    return await view.scored(vectors[0], order[query.offset : query.offset + query.limit])
+        row_ids = row_ids[_relevant(view, query, vector, row_ids)]
+    return _hits_of(
+        view.scored(vector, row_ids[query.offset : query.offset + query.limit]), registry
+    )
 
 
-async def _relevant(
-    view: View, query: SearchQuery, vector: FloatVector, order: list[str], depth: int
-) -> list[str]:
-    """What of a fusion passes the query's ``min_score`` and ``cutoff``."""
-    found = await view.scored(vector, order, ["id"])
-    order, scores = found["id"].to_pylist(), scores_of(found)
+def _relevant(
+    view: View, query: SearchQuery, vector: FloatVector, row_ids: RowIds
+) -> NDArray[np.bool_]:
+    """Which rows of a fusion pass the query's ``min_score`` and ``cutoff``."""
+    scores = scores_of(view.scored(vector, row_ids, ["id"]))
     kept = scores >= _least(query)
     if query.cutoff:
         # A stored text with every word that was asked for is relevant, whatever its picture shows.
-        least, matches = await asyncio.gather(
-            asyncio.to_thread(view.cutoff, vector),
-            view.matching(query.text or "", depth, every_word=True),
-        )
-        named = set(matches["id"].to_pylist())
-        kept &= (scores >= least) | np.array([each in named for each in order], np.bool_)
-    return list(compress(order, kept.tolist()))
+        named = view.matching(query.text or "", _depth(query), every_word=True)
+        least = view.cutoff(vector)
+        kept &= (scores >= least) | np.isin(row_ids, named[ROW_ID].to_numpy())
+    return kept
+
+
+def _depth(query: SearchQuery) -> int:
+    return FUSION_DEPTH * math.ceil((query.offset + query.limit) / FUSION_DEPTH)
 
 
 def _least(query: SearchQuery) -> float:
@@ -149,16 +159,14 @@ def _least(query: SearchQuery) -> float:
 
 
 def _hits_of(found: pa.Table, registry: Registry) -> list[Hit]:
-    return _hits(to_dicts(found), registry)
+    return [to_hit(row, registry) for row in to_dicts(found)]
 
 
-def _hits(rows: list[Found], registry: Registry) -> list[Hit]:
-    return [to_hit(row, registry) for row in rows]
-
-
-async def newest(table: "AsyncTable", registry: Registry, limit: int, offset: int) -> list[Found]:
-    """The rows newest first, those of one moment by id, in the `selected` columns."""
-    return await newest_rows(table, selected(registry), limit, offset, ALWAYS)
+def newest(snapshot: Snapshot, limit: int, offset: int) -> list[StoredImage]:
+    """The images newest first, those of one moment by id. Blocks."""
+    registry = snapshot.registry
+    rows = newest_rows(snapshot, selected(registry), limit, offset, ALWAYS)
+    return [to_image(row, registry) for row in to_dicts(rows)]
 
 
 def near(

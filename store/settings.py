@@ -61,8 +61,8 @@ class StoreSettings(BaseSettings):
         default=256,
         ge=16,
         le=1_000_000,
-        description="MiB of memory for each of LanceDB's two index caches, of searches by vector"
-        " and of the rest; a sixteenth more is for its metadata",
+        description="MiB of memory for each of LanceDB's two index caches, of searches and of"
+        " the rest; a sixteenth more is for its metadata",
     )
     store_memory_mb: int = Field(
         default=128,

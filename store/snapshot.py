@@ -1,4 +1,4 @@
-"""The table at one version, for everything that a request reads of it.
+"""The table at one version, for everything that a search reads of it.
 
 Rows may be added, joined and restored meanwhile: a snapshot is of one moment, so that what one step
 of a search finds, the next finds again. The rows that the vector index does not know are held in
@@ -6,18 +6,21 @@ memory, and the columns of as many others as there is room for; see `store.held`
 saves, and `store.snapshots` for how they get there. What is not held, the engine reads.
 """
 
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from store.filters import ALWAYS
 from store.held import ROW_ID, Held, HeldFragment, RowIds
 from store.literals import among
 from store.metadata import Registry
-from store.rows import as_matrix
+from store.rows import as_matrix, to_dicts
 from store.sampling import sampled
 from store.schemas import FloatVector
+from store.vector_files import VectorFiles
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from lance import LanceDataset
 
 SAMPLE_ROWS = 512
+SAMPLE_MOMENTS = 256
 
 
 class Snapshot:
@@ -34,6 +38,7 @@ class Snapshot:
         dataset: at this version.
         held: the fragments in memory.
         indexed: the numbers of the fragments that the vector index knows; None where there is none.
+        files: of the vectors that are not held.
 
     Attributes:
         knows_tail: whether all rows that it does not know are in memory.
@@ -44,12 +49,15 @@ class Snapshot:
         dataset: "LanceDataset",
         held: "Sequence[HeldFragment]",
         indexed: "Collection[int] | None",
+        files: VectorFiles,
     ) -> None:
         self.dataset = dataset
+        self._files = files
         self.version = int(dataset.version)
         self.indexed = indexed is not None
         self._indexed = set(indexed or ())
         fragments = dataset.get_fragments()
+        self._fragments = {each.fragment_id: each for each in fragments}
         self._tail = [each for each in fragments if each.fragment_id not in (indexed or ())]
         tail, numbers = {each.fragment_id for each in self._tail}, {each.number for each in held}
         self._others = [each for each in fragments if each.fragment_id not in numbers]
@@ -75,6 +83,16 @@ class Snapshot:
         found = self.dataset.take(places.tolist(), columns=["vector"])
         return as_matrix(found["vector"])
 
+    @cached_property
+    def moments(self) -> list[datetime]:
+        """The dates of some rows, newest first."""
+        places = sampled(self.rows, SAMPLE_MOMENTS)
+        if len(self.held) == self.rows:
+            found = self.held.taken(places, ["created_at"])
+        else:
+            found = self.dataset.take(places.tolist(), columns=["created_at"])
+        return sorted((row["created_at"] for row in to_dicts(found)), reverse=True)
+
     def indexes_know(self, where: str) -> bool:
         """Whether the indexes of a predicate's columns know all rows that the vector index does.
 
@@ -87,7 +105,7 @@ class Snapshot:
     @cached_property
     def _behind(self) -> list[str]:
         """The columns whose index lacks rows that the vector index knows."""
-        known = {each.fragment_id for each in self.dataset.get_fragments()} & self._indexed
+        known = self._fragments.keys() & self._indexed
         return [
             index.field_names[0]
             for index in self.dataset.describe_indices()
@@ -95,8 +113,17 @@ class Snapshot:
         ]
 
     def vectors(self, row_ids: RowIds) -> FloatVector:
-        """The vectors of these rows, from the disk: float32 [rows, dim]."""
-        return as_matrix(self._read(row_ids, ["vector"])["vector"])
+        """The vectors of these rows, float32 [rows, dim]."""
+        places, here = self.held.places_of(row_ids)
+        here &= np.isin(places, self.held.tail)
+        if not here.any():
+            return self._read_vectors(row_ids)
+        held = self.held.vectors(places[here])
+        if here.all():
+            return held
+        vectors = np.empty((len(row_ids), held.shape[1]), np.float32)
+        vectors[here], vectors[~here] = held, self._read_vectors(row_ids[~here])
+        return vectors
 
     def take(self, row_ids: RowIds, columns: list[str]) -> pa.Table:
         """These rows in this order, without their vectors."""
@@ -138,6 +165,13 @@ class Snapshot:
             return found
         return found.sort_by([(name, "ascending") for name in ("created_at", "id")])[:oldest]
 
+    def row_ids(self, where: str) -> RowIds:
+        """The rows that a predicate lets through."""
+        if where == ALWAYS and len(self.held) == self.rows:
+            return self.held.row_ids
+        found = self.dataset.scanner(columns=[], filter=where, with_row_id=True)
+        return np.asarray(found.to_table()[ROW_ID].to_numpy())
+
     def tail_matching(self, where: str) -> RowIds:
         """The rows that a predicate lets through, of those that the vector index does not know."""
         if not len(self.held.tail):
@@ -146,6 +180,10 @@ class Snapshot:
             columns=[], filter=where, fragments=self._tail, with_row_id=True
         )
         return np.asarray(found.to_table()[ROW_ID].to_numpy())
+
+    def _read_vectors(self, row_ids: RowIds) -> FloatVector:
+        found = self._files.read(self.dataset, self._fragments, row_ids)
+        return as_matrix(self._read(row_ids, ["vector"])["vector"]) if found is None else found
 
     def _read(self, row_ids: RowIds, columns: list[str]) -> pa.Table:
         # The public ways to read rows count them from the table's first, or look for a filter.

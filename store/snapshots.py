@@ -8,7 +8,6 @@ first, while there is room.
 
 import asyncio
 import logging
-import math
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from store.dataset import open_dataset
 from store.faults import is_failure
 from store.held import HeldFragment, vector_dim
 from store.snapshot import Snapshot, indexed_fragments
+from store.vector_files import VectorFiles
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -50,7 +50,8 @@ class Snapshots:
         self._cache_bytes = cache_bytes
         self._held_bytes = held_bytes
         self._fill = fill
-        self._sizes: dict[int, float] = {}
+        self._sizes: dict[int, int] = {}
+        self._files = VectorFiles()
         self._making = asyncio.Lock()
         self._latest: Snapshot | None = None
         self._filling: asyncio.Task[None] | None = None
@@ -102,9 +103,8 @@ class Snapshots:
         except BaseException as error:
             if not is_failure(error):
                 raise
-            # Nobody has asked for these rows: who does is told.
+            # Nobody has asked for these rows: who does is told. The next version tries again.
             logger.warning("rows could not be read into memory: %r", error)
-            self._sizes[left[0].fragment_id] = math.inf
 
     async def _with(self, read: HeldFragment) -> "Sequence[LanceFragment]":
         """Makes the latest snapshot hold a fragment, too; what else there is room for."""
@@ -136,7 +136,8 @@ class Snapshots:
         numbers = {each.fragment_id for each in fragments}
         self._sizes = {n: size for n, size in self._sizes.items() if n in numbers}
         self._sizes |= {each.number: each.nbytes for each in held}
-        return Snapshot(dataset, held, indexed), left
+        self._files.keep(fragments)
+        return Snapshot(dataset, held, indexed, self._files), left
 
     def _fitting(
         self, dataset: "LanceDataset", fragments: "Sequence[LanceFragment]", tail: Container[int]

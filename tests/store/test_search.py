@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from store import nearest, newest
+from store import nearest, newest, snapshot
 from store.errors import InvalidRowError, QueryError
 from store.index import ImageIndex
 from store.limits import MAX_OFFSET
@@ -182,8 +182,7 @@ def test_lists_of_large_tables_are_those_of_small_ones(
     ]
     plain = [search(query) for query in queries]
     monkeypatch.setattr(newest, "MIN_ROWS", 0)
-    monkeypatch.setattr(newest, "LATE_OFFSET", 0)
-    monkeypatch.setattr(newest, "SAMPLE_ROWS", 64)
+    monkeypatch.setattr(snapshot, "SAMPLE_MOMENTS", 64)
     assert [search(query) for query in queries] == plain
 
 

@@ -171,19 +171,25 @@ def test_a_fragment_that_cannot_be_read_in_the_background_fails_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def check() -> None:
-        async with filled(tmp_path) as (_, _, table):
+        async with filled(tmp_path) as (index, _, table):
             assert await ensure_vector_index(table, ROWS, ROWS) is not None
 
             def broken(*_: Any, **__: Any) -> None:
                 raise OSError("no such file")
 
-            monkeypatch.setattr(HeldFragment, "read", broken)
-            snapshots = Snapshots(table, fill=True)
-            snapshot = await snapshots.latest()
-            task = snapshots._filling
-            assert task is not None
-            await task
+            with monkeypatch.context() as patched:
+                patched.setattr(HeldFragment, "read", broken)
+                snapshots = Snapshots(table, fill=True)
+                snapshot = await snapshots.latest()
+                assert snapshots._filling is not None
+                await snapshots._filling
             assert "could not be read into memory" in caplog.text
             assert snapshot.having("id", [image_id(url_of(3))], ["id"]).num_rows == 1
+            # Once it can be read, the next version has it.
+            await index.upsert(image(ROWS))
+            await snapshots.latest()
+            await snapshots._filling
+            assert len((await snapshots.latest()).held) == ROWS + 1
+            snapshots.close()
 
     run(check())
