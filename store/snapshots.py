@@ -57,10 +57,12 @@ class Snapshots:
 
     async def latest(self) -> Snapshot:
         """The table with all commits that were made before, by whichever process."""
-        latest = self._latest
-        if latest is None or latest.version != await self._table.version():
+        latest, version = self._latest, int(await self._table.version())
+        if latest is None or latest.version != version:
             async with self._making:
-                latest = await self._at(int(await self._table.version()))
+                if self._latest is not latest:  # others came first; it may be a later version
+                    version = int(await self._table.version())
+                latest = await self._at(version)
         return latest
 
     def close(self) -> None:
