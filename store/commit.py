@@ -180,7 +180,8 @@ class Committer:
         before = plan.before
         if self._locked and plan.rows.keys().isdisjoint({*before.known, *before.rows}):
             # Nobody else writes, so new rows stay new: appending them costs half of a merge.
-            await self._table.add(rows)
+            added = await self._table.add(rows)
+            self._snapshots.added(int(added.version), rows)
             return
         merge = self._table.merge_insert("id").when_matched_update_all()
         merge = merge.when_not_matched_insert_all().use_index(self._locked)
