@@ -72,18 +72,17 @@ class Committer:
             StoreDamagedError: the table has lost its newest version.
             Exception: whatever LanceDB raised; none of the rows was written.
         """
-        plan = Plan(await self._before(puts), self._clock)
+        snapshot = await self._latest()
+        plan = Plan(await self._before(snapshot, puts), self._clock)
         answers = [plan.apply(put) for put in puts]
         if plan.rows:
             await self._add_columns(plan.before.registry, plan.registry)
-            await self._write(plan)
+            await self._write(plan, await self._schema(snapshot, plan))
         return answers
 
     async def delete(self, ids: Collection[str]) -> set[str]:
         """Deletes the rows of these ids; tells which of them there were."""
-        await self._latest_schema()
-        snapshot = await self._snapshots.latest()
-        known = await asyncio.to_thread(_known, snapshot, ids)
+        known = await asyncio.to_thread(_known, await self._latest(), ids)
         if known:
             await self._table.delete(among("id", known))
         return known
@@ -121,24 +120,36 @@ class Committer:
             self._acknowledged.write(version)
 
     async def _latest_schema(self) -> pa.Schema:
+        await self._check_out()
+        return _refuse_moved(await self._table.schema())
+
+    async def _latest(self) -> Snapshot:
+        """The table at its newest version, by one look at it: each takes 0.7 ms of processor."""
+        await self._check_out()
+        snapshot = await self._snapshots.latest()
+        _refuse_moved(snapshot.dataset.schema)
+        return snapshot
+
+    async def _check_out(self) -> None:
         acknowledged = self._acknowledged
         known = 0 if acknowledged is None else await asyncio.to_thread(acknowledged.read)
         await self._table.checkout_latest()
         if acknowledged is not None:
             # What is committed on top of an older version would settle the loss.
             acknowledged.refuse_older(int(await self._table.version()), known)
-        schema = await self._table.schema()
-        if is_superseded(schema):
-            raise StoreMovedError
-        return schema
 
-    async def _before(self, puts: Iterable[Put]) -> Before:
-        registry = Registry.from_schema(await self._latest_schema())
+    async def _schema(self, snapshot: Snapshot, plan: Plan) -> pa.Schema:
+        """The table's, after this process, or without the lock another one, has added columns."""
+        if self._locked and plan.registry.columns == plan.before.registry.columns:
+            return snapshot.dataset.schema
+        return await self._table.schema()
+
+    async def _before(self, snapshot: Snapshot, puts: Iterable[Put]) -> Before:
+        registry = snapshot.registry
         upserts = [put for put in puts if isinstance(put, Upsert)]
         patched = {put.id for put in puts if isinstance(put, Patch)}
         ids = frozenset().union(*(put.ids() for put in upserts))
         pixels = {put.image.pixels for put in upserts if put.image.pixels is not None}
-        snapshot = await self._snapshots.latest()
         rows = await self._rows(patched, registry)
         known, twins = await asyncio.to_thread(
             lambda: (_known(snapshot, ids), _twins(snapshot, pixels, len(ids) + 1))
@@ -163,14 +174,14 @@ class Committer:
             _check_unchanged(await self._table.schema(), before, error)
             raise
 
-    async def _write(self, plan: Plan) -> None:
-        schema = await self._table.schema()
+    async def _write(self, plan: Plan, schema: pa.Schema) -> None:
         _check_unchanged(schema, plan.registry)
         rows = to_arrow(list(plan.rows.values()), plan.registry, schema)
         before = plan.before
         if self._locked and plan.rows.keys().isdisjoint({*before.known, *before.rows}):
             # Nobody else writes, so new rows stay new: appending them costs half of a merge.
-            await self._table.add(rows)
+            added = await self._table.add(rows)
+            self._snapshots.added(int(added.version), rows)
             return
         merge = self._table.merge_insert("id").when_matched_update_all()
         merge = merge.when_not_matched_insert_all().use_index(self._locked)
@@ -199,6 +210,12 @@ def _twins(snapshot: Snapshot, pixels: Collection[str], count: int) -> list[Twin
         twins += [twin for twin in found if twin.pixels in enough]
         left -= enough
     return twins
+
+
+def _refuse_moved(schema: pa.Schema) -> pa.Schema:
+    if is_superseded(schema):
+        raise StoreMovedError
+    return schema
 
 
 def _check_unchanged(schema: pa.Schema, registry: Registry, cause: Exception | None = None) -> None:

@@ -95,7 +95,7 @@ def _nearest(asking: "_Asking", page: slice, columns: list[str]) -> pa.Table:
         # As many as come from the same candidates, then as many as from the next more.
         asked = next(depth.rows for depth in DEPTHS if depth.rows > asked)
         found = asking.ask(asked, page.stop)
-    return _paged(asking.snapshot, found, page, columns)
+    return paged(asking.snapshot, found, page, columns)
 
 
 def any_nearest(
@@ -103,7 +103,7 @@ def any_nearest(
 ) -> pa.Table:
     """As many with any of the rows at the last place's distance, which saves asking for all."""
     found = _Asking(snapshot, vector, where).ask(_enough(count), count)
-    return _paged(snapshot, found, slice(0, count), columns)
+    return paged(snapshot, found, slice(0, count), columns)
 
 
 def any_within(
@@ -112,12 +112,39 @@ def any_within(
     """The same of all rows, but for those that are farther off than a distance."""
     found = _Asking(snapshot, vector, ALWAYS).ask(_enough(count), count)
     near = found.distances <= distance
-    found = _Found(found.row_ids[near], found.distances[near], found.reach)
-    return _paged(snapshot, found, slice(0, count), columns)
+    found = Found(found.row_ids[near], found.distances[near], found.reach)
+    return paged(snapshot, found, slice(0, count), columns)
+
+
+def batch_candidates(
+    snapshot: Snapshot, vectors: FloatVector, count: int
+) -> list[tuple[RowIds, NDArray[np.float32]] | None]:
+    """The rows that the index names as the nearest to each of several vectors, by one search.
+
+    Args:
+        snapshot: to search, which has an index and knows its tail.
+        vectors: float32 [vectors, dim], each of unit length.
+        count: how many of the nearest rows are to be among them.
+
+    Returns:
+        For each vector the rows and their distances, as the index takes them to be; None where the
+        partitions that were looked into hold too few.
+    """
+    asking, asked = _Asking(snapshot, vectors, ALWAYS), _enough(count)
+    depth = _depth(asked)
+    scanner = asking._scanner(depth.partitions, _CANDIDATES * depth.rows, filter_first=True)
+    found = scanner.to_table()
+    numbers, row_ids = found["query_index"].to_numpy(), found[ROW_ID].to_numpy()
+    # Of unit vectors, an index by cosine tells the square of their distance: twice the cosine's.
+    far = found["_distance"].to_numpy() / 2
+    parts = [(row_ids[those], far[those]) for those in (numbers == n for n in range(len(vectors)))]
+    return [
+        part if len(part[0]) >= asked or asking._is_everything(part[0]) else None for part in parts
+    ]
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class Found:
     """Rows with their distances, nearer ones than any other up to some distance.
 
     Attributes:
@@ -132,19 +159,19 @@ class _Found:
 
     def is_settled(self, count: int) -> bool:
         """Whether none of the last place's distance is missing, as a row further off shows."""
-        return len(self.row_ids) < count or self.reach > _nth(self.distances, count)
+        return len(self.row_ids) < count or self.reach > nth(self.distances, count)
 
 
-def _nth(distances: NDArray[Any], count: int) -> float:
+def nth(distances: NDArray[Any], count: int) -> float:
     """The distance of the last of so many rows."""
     return float(np.partition(distances, count - 1)[count - 1])
 
 
-def _paged(snapshot: Snapshot, found: _Found, page: slice, columns: list[str]) -> pa.Table:
+def paged(snapshot: Snapshot, found: Found, page: slice, columns: list[str]) -> pa.Table:
     """The page's rows, in order; of those at the last place's distance the first by id."""
     row_ids, far = found.row_ids, found.distances
     if len(row_ids) > page.stop:
-        kept = far <= _nth(far, page.stop)
+        kept = far <= nth(far, page.stop)
         row_ids, far = row_ids[kept], far[kept]
     if page.start or len(row_ids) > page.stop:
         ids = snapshot.take(row_ids, ["id"]).append_column("_distance", pa.array(far))
@@ -161,7 +188,7 @@ class _Asking:
     where: str
     everywhere: bool = False
 
-    def ask(self, asked: int, count: int) -> _Found:
+    def ask(self, asked: int, count: int) -> Found:
         """The nearest rows, so many of them and what lies as far off as the last."""
         near, near_distances = self._tail(count)
         row_ids, reach = near[:0], math.inf
@@ -171,7 +198,7 @@ class _Asking:
             if not is_all:
                 reach = float(far.max())
             near_distances = np.concatenate([near_distances, far])
-        return _Found(np.concatenate([near, row_ids]), near_distances, reach)
+        return Found(np.concatenate([near, row_ids]), near_distances, reach)
 
     def _tail(self, count: int) -> tuple[RowIds, NDArray[np.float64]]:
         """The nearest rows that the index lacks, those as far off as the last among them."""
@@ -181,12 +208,12 @@ class _Asking:
             kept = np.isin(held.row_ids[places], self.snapshot.tail_matching(self.where))
             places, rough = places[kept], rough[kept]
         if len(places) > count:
-            places = places[rough <= _nth(rough, count) + 2 * ROUGHNESS]
+            places = places[rough <= nth(rough, count) + 2 * ROUGHNESS]
         return held.row_ids[places], distances(held.vectors(places), self.vector)
 
     def _candidates(self, asked: int) -> tuple[RowIds, bool]:
         """Rows among which the nearest are, and whether they are all there are."""
-        depth = next((each for each in DEPTHS if asked <= each.rows), DEPTHS[-1])
+        depth = _depth(asked)
         wanted = _CANDIDATES * depth.rows if self.snapshot.indexed else asked
         probes = self._probes(depth)
         found = self._look_into(probes, wanted)
@@ -249,6 +276,10 @@ class _Asking:
             # For all that it searches, or for none of it.
             use_scalar_index=not self.snapshot.knows_tail or self.snapshot.indexes_know(self.where),
         )
+
+
+def _depth(asked: int) -> Depth:
+    return next((each for each in DEPTHS if asked <= each.rows), DEPTHS[-1])
 
 
 def _enough(count: int) -> int:

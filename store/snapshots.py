@@ -11,6 +11,8 @@ import logging
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from store.dataset import open_dataset
 from store.faults import is_failure
 from store.held import HeldFragment, vector_dim
@@ -55,14 +57,21 @@ class Snapshots:
         self._making = asyncio.Lock()
         self._latest: Snapshot | None = None
         self._filling: asyncio.Task[None] | None = None
+        self._added: tuple[int, pa.Table] | None = None
 
     async def latest(self) -> Snapshot:
         """The table with all commits that were made before, by whichever process."""
-        latest = self._latest
-        if latest is None or latest.version != await self._table.version():
+        latest, version = self._latest, int(await self._table.version())
+        if latest is None or latest.version != version:
             async with self._making:
-                latest = await self._at(int(await self._table.version()))
+                if self._latest is not latest:  # others came first; it may be a later version
+                    version = int(await self._table.version())
+                latest = await self._at(version)
         return latest
+
+    def added(self, version: int, rows: pa.Table) -> None:
+        """Says which rows a version has more than the one before, so that nobody reads them."""
+        self._added = version, rows
 
     def close(self) -> None:
         """Ends what goes on in the background."""
@@ -130,7 +139,7 @@ class Snapshots:
             if there is not None:
                 held.append(there.brought_up(fragment, whole=whole))
             elif whole:
-                held.append(HeldFragment.read(fragment, whole=True))
+                held.append(self._whole(dataset, fragment))
             else:
                 left.append(fragment)
         numbers = {each.fragment_id for each in fragments}
@@ -138,6 +147,16 @@ class Snapshots:
         self._sizes |= {each.number: each.nbytes for each in held}
         self._files.keep(fragments)
         return Snapshot(dataset, held, indexed, self._files), left
+
+    def _whole(self, dataset: "LanceDataset", fragment: "LanceFragment") -> HeldFragment:
+        """A fragment with its vectors: read, unless it is what the newest commit has added."""
+        version, rows = self._added or (0, [])
+        newest = max(each.fragment_id for each in dataset.get_fragments())
+        is_added = version == dataset.version and fragment.fragment_id == newest
+        if is_added and fragment.physical_rows == len(rows):
+            self._added = None
+            return HeldFragment.written(fragment, rows)
+        return HeldFragment.read(fragment, whole=True)
 
     def _fitting(
         self, dataset: "LanceDataset", fragments: "Sequence[LanceFragment]", tail: Container[int]

@@ -53,7 +53,7 @@ def committer(table: Any) -> Committer:
     ("method", "nth"),
     [
         ("add_columns", 1),  # they take the name that this commit is about to add
-        ("schema", 2),  # they add theirs between this commit's columns and its merge
+        ("schema", 1),  # they add theirs between this commit's columns and its merge
     ],
 )
 def test_a_lost_race_for_columns_is_a_conflict_and_nothing_is_written(

@@ -3,7 +3,14 @@
 import asyncio
 from pathlib import Path
 
-from store.schemas import NewImage, Upserted, image_id
+import numpy as np
+import pytest
+
+from store import duplicates
+from store.duplicates import Wanted, near_each
+from store.schemas import FloatVector, NewImage, Upserted, image_id
+from store.search import near
+from store.snapshot import Snapshot
 from tests.store.support import opened, run, url_of, vector
 
 
@@ -100,6 +107,70 @@ def test_near_duplicates_are_those_above_the_score_under_other_urls(tmp_path: Pa
             assert [(hit.id, hit.score) for hit in hits] == [(id_of(2), 1.0)]
             assert len(await index.near_duplicates(vector(7), url_of(9), 0.95, limit=1)) == 1
             assert await index.near_duplicates(vector(9), url_of(9), 0.99) == []
+
+    run(check())
+
+
+def like(n: int, similarity: float) -> FloatVector:
+    """A vector as similar as that to the one of this number."""
+    other = vector(100_000 + n)
+    other -= vector(n) * (other @ vector(n))
+    other /= np.linalg.norm(other)
+    mixed = similarity * vector(n) + np.sqrt(1 - similarity**2) * other
+    return np.asarray(mixed / np.linalg.norm(mixed), np.float32)
+
+
+@pytest.mark.parametrize("min_score", [0.3, 0.8, 0.95, 1.0])
+def test_those_who_ask_together_are_told_what_each_is_told_alone(
+    tmp_path: Path, min_score: float
+) -> None:
+    similarities = [1.0, 0.999, 0.96, 0.951, 0.949, 0.94, 0.82, 0.79, 0.5]
+
+    async def check() -> None:
+        async with opened(tmp_path, store_vector_index_rows=1000) as index:
+            await asyncio.gather(*(index.upsert(picture(n, None)) for n in range(1200)))
+            await index.run_upkeep()
+            # As like as can be to what the index knows, and in a tail that it does not.
+            near_ones = [like(n, similarities[n % 9]) for n in range(90)]
+            for first in range(0, 90, 30):
+                await asyncio.gather(
+                    *(
+                        index.upsert(NewImage(url_of(2000 + n), near_ones[n], None))
+                        for n in range(first, first + 30)
+                    )
+                )
+            snapshot = await index._snapshots.latest()
+            assert snapshot.indexed
+            assert snapshot.knows_tail
+            wanted = [
+                Wanted(vector, min_score, 5, id_of(n if n % 2 else 2000 + n))
+                for n, vector in enumerate(near_ones)
+            ]
+            alone = [near(snapshot, e.vector, e.min_score, e.limit, e.excluded_id) for e in wanted]
+            assert near_each(snapshot, wanted) == alone
+            assert sum(map(len, alone)) >= 45
+
+    run(check())
+
+
+def test_those_who_ask_at_the_same_time_share_a_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def noted(snapshot: Snapshot, wanted: list[Wanted]) -> object:
+        asked.append(len(wanted))
+        return near_each(snapshot, wanted)
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await asyncio.gather(*(index.upsert(picture(n, None)) for n in range(50)))
+            monkeypatch.setattr(duplicates, "near_each", noted)
+            found = await asyncio.gather(
+                *(index.near_duplicates(vector(n), url_of(99), 0.99) for n in range(50))
+            )
+            assert [hit.id for [hit] in found] == [id_of(n) for n in range(50)]
+            assert asked == [32, 18]
 
     run(check())
 

@@ -149,7 +149,7 @@ def test_of_many_equal_rows_only_the_page_is_read_whole(
             near = await index.near_duplicates(vector(1), url_of(3), 0.9, 10)
             assert len(near) == 10
             assert image_id(url_of(3)) not in {hit.id for hit in near}
-            assert asked == [16]
+            assert asked == ([] if megabytes else [16])  # what is in memory needs no asking
 
     asyncio.run(check())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lance.fragment
+import numpy as np
 import pytest
 from lancedb.index import BTree
 
@@ -67,6 +68,34 @@ def test_an_index_behind_the_vector_index_hides_and_shows_no_rows(tmp_path: Path
             old, new = {"n": {"$lt": ROWS}}, {"n": {"$gte": ROWS}}
             assert await found(new) == await found({"$not": old}) == [*range(ROWS, ROWS + 9)]
             assert await found(old) == await found({"$not": new}) == [*range(ROWS)]
+
+    run(check())
+
+
+def test_what_a_commit_has_added_is_held_as_it_would_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = {
+        "text": "a", "empty": "", "n": 7, "price": 0.1, "sold": True, "none": None,
+        "at": "2024-05-01T00:00:00.5+02:00", "tags": ["red", ""], "no tags": [],
+    }  # fmt: skip
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1, every))
+            await index._snapshots.latest()
+            reads = reads_of(monkeypatch)
+            given = [every, None, {"n": 8}, "a text", {"tags": ["x"]}]
+            await asyncio.gather(*(index.upsert(image(n, each)) for n, each in enumerate(given, 2)))
+            snapshot = await index._snapshots.latest()
+            assert reads == []
+            held = snapshot.held.fragments[-1]
+            read = HeldFragment.read(snapshot.dataset.get_fragment(held.number), whole=True)
+            assert held.columns.equals(read.columns)
+            assert held.columns.num_rows == len(given)
+            assert np.array_equal(held.vectors, read.vectors)
+            assert np.array_equal(held.row_ids, read.row_ids)
+            assert held.metadata == read.metadata
 
     run(check())
 

@@ -1,0 +1,153 @@
+"""Near-duplicates: the images that are about as like to a picture as it is to itself.
+
+Every add asks for them. A search of the vector index takes 4 ms of processor however little it
+finds, but 1.6 for each of eight vectors at once, so those who ask at the same time share one. And
+nearly all of what it finds lies far off, as the index's own distances tell: only of rows that may
+be near are the true vectors read.
+"""
+
+import asyncio
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.distances import ROUGHNESS, distances
+from store.held import Held, RowIds
+from store.nearest import Found, batch_candidates, nth, paged
+from store.rows import selected, to_dicts, to_hit
+from store.schemas import FloatVector, Hit
+from store.search import near
+from store.snapshot import Snapshot
+from store.snapshots import Snapshots
+from store.together import Together
+
+# Of a score, see `score_of`.
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """Whose near-duplicates are wanted.
+
+    Attributes:
+        vector: float32 [dim], checked.
+        min_score: their least similarity to it.
+        limit: how many at most.
+        excluded_id: of the image itself.
+    """
+
+    vector: FloatVector
+    min_score: float
+    limit: int
+    excluded_id: str
+
+    @property
+    def distance(self) -> float:
+        """The largest that one of them may have."""
+        return 1 - self.min_score + _ROUNDING
+
+    @property
+    def count(self) -> int:
+        """How many rows are looked for: one more, which may be the image itself."""
+        return self.limit + 1
+
+
+class NearDuplicates:
+    """Looks for near-duplicates, for all who ask at the same time by one search.
+
+    Args:
+        snapshots: of the table.
+    """
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
+        self._together = Together(self._found)
+
+    async def of(self, wanted: Wanted) -> list[Hit]:
+        """The images at least this similar, nearest first, in the table as it is from now on."""
+        return await self._together.ask(wanted)
+
+    async def _found(self, wanted: Sequence[Wanted]) -> list[list[Hit]]:
+        snapshot = await self._snapshots.latest()
+        return await asyncio.to_thread(near_each, snapshot, wanted)
+
+
+def near_each(snapshot: Snapshot, wanted: Sequence[Wanted]) -> list[list[Hit]]:
+    """What `store.search.near` finds for each. Blocks."""
+    if not snapshot.knows_tail:  # the engine searches it, too: its distances mean something else
+        return [_alone(snapshot, each) for each in wanted]
+    candidates = _candidates(snapshot, wanted)
+    row_ids = np.unique(np.concatenate([np.empty(0, np.uint64), *_known(candidates)]))
+    vectors = snapshot.vectors(row_ids) if len(row_ids) else np.empty((0, 1), np.float32)
+    found = []
+    for each, those in zip(wanted, candidates, strict=True):
+        if those is None:
+            found.append(_alone(snapshot, each))
+        else:
+            far = distances(vectors[np.searchsorted(row_ids, those)], each.vector)
+            found.append(_hits(snapshot, each, those, far))
+    return found
+
+
+def _alone(snapshot: Snapshot, wanted: Wanted) -> list[Hit]:
+    return near(snapshot, wanted.vector, wanted.min_score, wanted.limit, wanted.excluded_id)
+
+
+def _known(candidates: Sequence[RowIds | None]) -> Iterator[RowIds]:
+    return (each for each in candidates if each is not None)
+
+
+def _candidates(snapshot: Snapshot, wanted: Sequence[Wanted]) -> list[RowIds | None]:
+    """Of the rows that the index names, those that may be near; None where it named too few."""
+    if not snapshot.indexed:
+        return [np.empty(0, np.uint64) for _ in wanted]
+    count = max(each.count for each in wanted)
+    found = batch_candidates(snapshot, np.stack([each.vector for each in wanted]), count)
+    return [
+        None if of_one is None else of_one[0][of_one[1] <= _most(each.distance)]
+        for each, of_one in zip(wanted, found, strict=True)
+    ]
+
+
+def _most(distance: float) -> float:
+    """The index's distance that a row so far off may have.
+
+    The index knows how a row lies to its partition's centre c: how far off, exactly, and the
+    direction, by a code that is off by an angle a. Of the distance between the query q and the row
+    x, half the square of ``|q - x|``, it so mistakes ``|x - c| * tan(a) * |q - x|`` at most, by
+    Cauchy-Schwarz: only the part of q - c across x - c sees the code's error, and that is no longer
+    than q - x. At four bits tan(a) is some 0.1, and ``|x - c|`` at most 2: 0.28 by the distance's
+    root. The rest is for the rounding of the query. Measured at 0.05: off by 0.004 at most.
+    """
+    return distance + 0.3 * math.sqrt(distance) + 0.01
+
+
+def _hits(
+    snapshot: Snapshot, wanted: Wanted, row_ids: RowIds, far: NDArray[np.float64]
+) -> list[Hit]:
+    """The best of the index's rows and of those that it lacks."""
+    is_near = far <= wanted.distance
+    tail, tail_distances = _tail(snapshot.held, wanted)
+    row_ids = np.concatenate([tail, row_ids[is_near]])
+    if not len(row_ids):
+        return []
+    found = Found(row_ids, np.concatenate([tail_distances, far[is_near]]), math.inf)
+    columns = selected(snapshot.registry)
+    rows = to_dicts(paged(snapshot, found, slice(0, wanted.count), columns))
+    hits = [to_hit(row, snapshot.registry) for row in rows if row["id"] != wanted.excluded_id]
+    return [hit for hit in hits if (hit.score or 0) >= wanted.min_score][: wanted.limit]
+
+
+def _tail(held: Held, wanted: Wanted) -> tuple[RowIds, NDArray[np.float64]]:
+    """The near rows that the index lacks, as many as are needed, with their distances."""
+    rough = held.rough_distances(wanted.vector)
+    is_near = rough <= wanted.distance + ROUGHNESS
+    places, rough = held.tail[is_near], rough[is_near]
+    if len(places) > wanted.count:
+        places = places[rough <= nth(rough, wanted.count) + 2 * ROUGHNESS]
+    far = distances(held.vectors(places), wanted.vector)
+    is_near = far <= wanted.distance
+    return held.row_ids[places[is_near]], far[is_near]
