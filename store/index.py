@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from store.acknowledged import Acknowledged
 from store.commit import Committer
-from store.duplicates import NearDuplicates, Wanted
 from store.engine import connect, open_fault, open_table
 from store.errors import StoreError, StoreWriteError
 from store.faults import fault_of, is_failure
@@ -18,8 +17,6 @@ from store.operations import Delete, DeleteMatching, Patch, Restore, Upsert
 from store.reader import Reader, refuse_empty
 from store.rows import check_url, check_vector
 from store.schemas import (
-    FloatVector,
-    Hit,
     IndexState,
     ModelIdentity,
     NewImage,
@@ -28,7 +25,6 @@ from store.schemas import (
     TableVersion,
     UpkeepReport,
     Upserted,
-    image_id,
 )
 from store.settings import StoreSettings
 from store.snapshots import Snapshots
@@ -79,7 +75,6 @@ class ImageIndex(Reader):
             folder=folder,
             committed=self._committed,
         )
-        self._near = NearDuplicates(snapshots)
         self._observer = observer or Observer()
 
     @classmethod
@@ -169,19 +164,6 @@ class ImageIndex(Reader):
         """
         refuse_empty(filter)
         return int(await self._writer.write(DeleteMatching(filter)))
-
-    async def near_duplicates(
-        self, vector: FloatVector, url: str, min_score: float, limit: int = 10
-    ) -> list[Hit]:
-        """The images under other urls whose similarity to the vector is at least ``min_score``.
-
-        Raises:
-            InvalidRowError: the vector is not [dim], finite and of unit length.
-            StoreFault: the read failed, or the index is closed.
-        """
-        vector = check_vector(vector, self.identity.dim)
-        with self._reading():
-            return await self._near.of(Wanted(vector, min_score, limit, image_id(url)))
 
     async def versions(self) -> list[TableVersion]:
         """The versions that can be restored, newest first.

@@ -116,9 +116,7 @@ def any_within(
     return paged(snapshot, found, slice(0, count), columns)
 
 
-def batch_candidates(
-    snapshot: Snapshot, vectors: FloatVector, count: int
-) -> list[tuple[RowIds, NDArray[np.float32]] | None]:
+def batch_candidates(snapshot: Snapshot, vectors: FloatVector, count: int) -> list[RowIds | None]:
     """The rows that the index names as the nearest to each of several vectors, by one search.
 
     Args:
@@ -127,20 +125,15 @@ def batch_candidates(
         count: how many of the nearest rows are to be among them.
 
     Returns:
-        For each vector the rows and their distances, as the index takes them to be; None where the
-        partitions that were looked into hold too few.
+        For each vector the rows; None where the partitions that were looked into hold too few.
     """
     asking, asked = _Asking(snapshot, vectors, ALWAYS), _enough(count)
     depth = _depth(asked)
     scanner = asking._scanner(depth.partitions, _CANDIDATES * depth.rows, filter_first=True)
     found = scanner.to_table()
     numbers, row_ids = found["query_index"].to_numpy(), found[ROW_ID].to_numpy()
-    # Of unit vectors, an index by cosine tells the square of their distance: twice the cosine's.
-    far = found["_distance"].to_numpy() / 2
-    parts = [(row_ids[those], far[those]) for those in (numbers == n for n in range(len(vectors)))]
-    return [
-        part if len(part[0]) >= asked or asking._is_everything(part[0]) else None for part in parts
-    ]
+    parts = [row_ids[numbers == number] for number in range(len(vectors))]
+    return [part if len(part) >= asked or asking._is_everything(part) else None for part in parts]
 
 
 @dataclass(frozen=True, eq=False)

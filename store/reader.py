@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from store.duplicates import NearDuplicates, Wanted
 from store.errors import (
     FilterError,
     QueryError,
@@ -27,7 +28,7 @@ from store.schemas import (
     StoredImage,
     image_id,
 )
-from store.search import check_query, near, newest, search
+from store.search import check_query, newest, search
 from store.snapshots import Snapshots
 from store.values import is_unicode
 
@@ -47,6 +48,7 @@ class Reader:
         self.identity = identity
         self._table = table
         self._snapshots = snapshots
+        self._near = NearDuplicates(snapshots)
         self._uri = uri
         self._closed = False
 
@@ -124,8 +126,7 @@ class Reader:
         """
         vector = check_vector(vector, self.identity.dim)
         with self._reading():
-            snapshot = await self._snapshots.latest()
-            return await asyncio.to_thread(near, snapshot, vector, min_score, limit, image_id(url))
+            return await self._near.of(Wanted(vector, min_score, limit, image_id(url)))
 
     async def same_pixels(self, pixels: str, url: str) -> str | None:
         """The id of an image under another url that has these pixels, or None.
