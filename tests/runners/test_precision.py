@@ -40,7 +40,8 @@ def test_embeddings_stay_near(settings: Settings, models: str, shorter: str) -> 
     exact_images, exact_texts = exact.encode_images(pixels), exact.encode_texts(TEXTS)
     assert (np.sum(images * exact_images, axis=1) > 0.9999).all()
     assert (np.sum(texts * exact_texts, axis=1) > 0.9998).all()
-    assert np.abs(images @ images.T - exact_images @ exact_images.T).max() < 0.003
+    # 0.0028 with the processor's own instructions, 0.0032 where torch emulates bf16.
+    assert np.abs(images @ images.T - exact_images @ exact_images.T).max() < 0.004
     assert np.abs(texts @ images.T - exact_texts @ exact_images.T).max() < 0.003
 
 
