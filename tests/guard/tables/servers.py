@@ -71,7 +71,7 @@ STATUSES = [
 ENDLESS = [
     served("a body", endless(OK + b"\r\n", b"x"), TOO_LARGE),
     served("a picture that goes on", endless(OK + b"\r\n" + PICTURE, b"\0"), TOO_LARGE),
-    served("chunks", endless(CHUNKED, b"5\r\nxxxxx\r\n"), TOO_LARGE),
+    served("chunks", endless(CHUNKED, b"64\r\n" + b"x" * 100 + b"\r\n"), TOO_LARGE),
     served("chunks of one byte", endless(CHUNKED, b"1\r\nx\r\n"), ENDED),
     served("one chunk of 2^60", endless(CHUNKED + b"fffffffffffffff\r\n", b"x"), ENDED),
     served("chunk extensions", endless(CHUNKED, b"1;" + b"x" * 200 + b"\r\nx\r\n"), ENDED),
