@@ -17,13 +17,10 @@ from store.held import Held, RowIds
 from store.nearest import Found, batch_candidates, nth, paged
 from store.rows import selected, to_dicts, to_hit
 from store.schemas import FloatVector, Hit
-from store.search import near
+from store.search import ROUNDING, near
 from store.snapshot import Snapshot
 from store.snapshots import Snapshots
 from store.together import Together
-
-# Of a score, see `score_of`.
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +42,7 @@ class Wanted:
     @property
     def distance(self) -> float:
         """The largest that one of them may have."""
-        return 1 - self.min_score + _ROUNDING
+        return 1 - self.min_score + ROUNDING
 
     @property
     def count(self) -> int:

@@ -28,7 +28,7 @@ RowIds = NDArray[np.uint64]
 ROW_ID = "_rowid"
 _VECTOR = "vector"
 # A row's id is its fragment's number, then its place in the fragment.
-_PLACE_BITS = 32
+PLACE_BITS = np.uint64(32)
 _NO_VECTORS = np.empty((0, 1), np.float32)
 
 
@@ -63,7 +63,7 @@ class HeldFragment:
     @classmethod
     def written(cls, fragment: "LanceFragment", rows: pa.Table) -> Self:
         """The same without reading it: from the rows that a commit has just made it of."""
-        first = fragment.fragment_id << _PLACE_BITS
+        first = fragment.fragment_id << int(PLACE_BITS)
         row_ids = np.arange(first, first + len(rows), dtype=np.uint64)
         return cls._of(fragment, row_ids, rows, whole=True)
 

@@ -28,7 +28,7 @@ from store.view import View, scores_of
 FUSION_DEPTH = 1000
 
 # Of a score, see `score_of`.
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 
 def check_query(query: SearchQuery, dim: int) -> SearchQuery:
@@ -178,6 +178,6 @@ def near(
     """
     # One more, instead of a filter: a filter on the id of nearly all rows costs more than the rest.
     columns = selected(snapshot.registry)
-    found = any_within(snapshot, vector, 1 - min_score + _ROUNDING, limit + 1, columns)
+    found = any_within(snapshot, vector, 1 - min_score + ROUNDING, limit + 1, columns)
     hits = [hit for hit in _hits_of(found, snapshot.registry) if hit.id != excluded_id]
     return [hit for hit in hits if hit.score is not None and hit.score >= min_score][:limit]

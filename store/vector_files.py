@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.held import ROW_ID, RowIds, vector_dim
+from store.held import PLACE_BITS, ROW_ID, RowIds, vector_dim
 from store.lock import is_local
 from store.rows import as_matrix
 from store.schemas import FloatVector
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 _VECTOR = "vector"
 _ITEM_BYTES = 4
-# A row's id is its fragment's number, then its place in there.
-_PLACE_BITS = np.uint64(32)
 _PLACE_MASK = np.uint64(0xFFFFFFFF)
 # Of each file so many rows are read by the engine, too, to see that it finds the same.
 _COMPARED = 16
@@ -86,7 +84,7 @@ class VectorFiles:
         """
         order = None if _is_rising(row_ids) else np.argsort(row_ids)
         rising = row_ids if order is None else row_ids[order]
-        numbers, places = rising >> _PLACE_BITS, (rising & _PLACE_MASK).astype(np.int64)
+        numbers, places = rising >> PLACE_BITS, (rising & _PLACE_MASK).astype(np.int64)
         vectors = np.empty((len(rising), vector_dim(dataset.schema)), np.float32)
         for number in np.unique(numbers).tolist():
             file = self._of(dataset, fragments[number])
