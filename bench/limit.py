@@ -26,7 +26,8 @@ Model = Literal["clip", "yolo", "yolo, drawn"]
 PASSIVE = "PASSIVE"
 """Threads that wait do not keep a core from those that decode: without it two torch threads beside
 two that decode take up to ten times as long."""
-BATCHES = (1, 4, 8, 16, 32)
+BATCHES = ((16, 32), (4, 1))
+"""Ever larger ones, and ever smaller ones, than the first."""
 DRAWN: Model = "yolo, drawn"
 _MOST_DRAWN = 8
 """Whole pictures are kept until they are drawn into: large batches take gigabytes."""
@@ -128,13 +129,19 @@ def few_whole(way: Mapping[str, int]) -> dict[str, int]:
 
 
 def find(pipeline: "Pipeline", ways: Callable[[int], Sequence["Way"]], job: Job) -> Found:
-    """Try all ways with one size of batch, the best with the others, the very best for longer."""
+    """Try all ways with one size of batch, the best with the others, the very best for longer.
+
+    Larger batches are tried for as long as they are faster, and so are smaller ones.
+    """
     tried = {way: pipeline.rate(way, job.trial_s) for way in ways(_FIRST_BATCH)}
     places = sorted(range(len(tried)), key=list(tried.values()).__getitem__)[-_FINALISTS:]
-    for batch in BATCHES:
-        if batch != _FIRST_BATCH:
+    for sizes in BATCHES:
+        for batch in sizes:
+            fastest = max(tried.values())
             finalists = [ways(batch)[place] for place in places]
             tried |= {way: pipeline.rate(way, job.trial_s) for way in finalists}
+            if max(tried.values()) == fastest:
+                break
     best = sorted(tried, key=tried.__getitem__)[-_FINALISTS:]
     rates = {way: pipeline.rate(way, job.seconds / _FINALISTS) for way in best}
     way = max(rates, key=rates.__getitem__)
