@@ -74,7 +74,7 @@ class Writes(Machine):
         counts["in bursts"] += len(batch)
         for each, answer in zip(batch, answers, strict=True):
             expected = outcome(partial(self._applied, each))
-            assert comparable(answer) == expected, (each, answer)
+            assert comparable(answer) == expected, (each, repr(answer), expected)
         self._remember()
 
     @rule(handle=HANDLES, patch=seeded(_patch))
