@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Literal
 from prometheus_client import Counter, Gauge
 
 from api.instruments import DECODER_RESTARTS, LIMIT, WAITING
-from api.model_call import MAX_ITEMS
 from api.settings import Settings
 from runners.measures import MEMORY, resident_bytes
-from runners.serving import SERVICE_OPTIONS
+from runners.serving import CALL_ITEMS, LANES, WORKERS
 from store.errors import StoreError
 from store.lock import is_local
 from store.schemas import IndexState, StoreStats
@@ -143,7 +142,7 @@ def _limits(settings: Settings) -> dict[str, int]:
         "downloads": api.download_threads,
         "decode_memory": api.decode_memory_bytes,
         "decoders": api.decode_processes,
-        "calls": MAX_ITEMS * SERVICE_OPTIONS["workers"],
+        "calls": CALL_ITEMS * LANES * WORKERS,
         "operations": settings.store.store_queue_size,
     }
 

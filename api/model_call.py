@@ -1,12 +1,12 @@
 """One method of a model service as the API calls it: together what waits at the same time.
 
 A call costs both sides some 4 ms of Python (HTTP, pickle, BentoML's middlewares), as much as a
-small model needs for a picture. So there is one call at a time for each of the model's workers,
-and what comes meanwhile goes with the next one. An item that comes while none is under way goes at
-once. BentoML's own batching stays behind it and joins the calls of several API workers.
+small model needs for a picture. So there are as many calls at a time as the model computes
+batches, and what comes meanwhile goes with the next one. An item that comes while there are fewer
+goes at once. BentoML's own batching stays behind it and joins the calls of several API workers.
 
-A second call, to be there when the first ends, would cost more than the moment that it saves:
-while one waits, BentoML's dispatcher looks every millisecond whether the model is free (1.4.39,
+One call more, to be there when another ends, would cost more than the moment that it saves: while
+one waits, BentoML's dispatcher looks every millisecond whether the model is free (1.4.39,
 `CorkDispatcher.controller`), and batches get smaller.
 """
 
@@ -25,9 +25,6 @@ from numpy.typing import NDArray
 
 from api.errors import ModelUnavailableError
 from api.instruments import Queue, call_items, model_calls
-
-MAX_ITEMS = 16
-"""Items of a call. Larger batches are no faster on a CPU, and all of a batch wait for its end."""
 
 ANSWER_S = 30.0
 """What a model may take for a batch of the API's, what waits in the model's queue included, and the
@@ -66,7 +63,8 @@ class ModelCall:
         client: BentoML's client of the service, a dependency of the API service.
         method: name of a batching method of it.
         joined: makes the method's argument of several items.
-        workers: processes of that service.
+        calls: batches that it computes at the same time.
+        items: of a call at most.
     """
 
     def __init__(
@@ -74,13 +72,14 @@ class ModelCall:
         client: Any,
         method: str,
         joined: Callable[[list[Any]], Any] = list,
-        workers: int = 1,
+        calls: int = 1,
+        items: int = 16,
     ) -> None:
         # Once, and by name: looking the method up costs 0.3 ms a call, and the client has it as an
         # attribute only some time after the API service started.
         self._method = functools.partial(client.to_async.call, method)
         self._joined = joined
-        self._most_calls = workers
+        self._most_calls, self._most_items = calls, items
         self._calls = 0
         self._waiting: deque[_Asked] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -122,7 +121,7 @@ class ModelCall:
 
     def _next_batch(self) -> list[_Asked]:
         batch: list[_Asked] = []
-        while self._waiting and len(batch) < MAX_ITEMS:
+        while self._waiting and len(batch) < self._most_items:
             asked = self._waiting.popleft()
             if not asked.sent.cancelled():  # its caller is just leaving
                 batch.append(asked)

@@ -12,7 +12,7 @@ import numpy as np
 
 from api.model_call import ModelCall
 from runners.schemas import ClipInfo, YoloInfo
-from runners.serving import SERVICE_OPTIONS
+from runners.serving import CALL_ITEMS, LANES, WORKERS
 
 logger = logging.getLogger("bentoml.image_search")
 T = TypeVar("T")
@@ -39,13 +39,13 @@ class Models:
             embedder: BentoML's client of `ClipEmbedder`.
             detector: BentoML's client of `YoloDetector`.
         """
-        workers = SERVICE_OPTIONS["workers"]
+        most = {"calls": WORKERS * LANES, "items": CALL_ITEMS}
         return cls(
             clip=await _described(embedder, ClipInfo.from_dict),
             yolo=await _described(detector, YoloInfo.from_dict),
-            encode_image=ModelCall(embedder, "encode_images", np.stack, workers),
-            encode_text=ModelCall(embedder, "encode_texts", list, workers),
-            detect=ModelCall(detector, "detect", list, workers),
+            encode_image=ModelCall(embedder, "encode_images", np.stack, **most),
+            encode_text=ModelCall(embedder, "encode_texts", list, **most),
+            detect=ModelCall(detector, "detect", list, **most),
         )
 
 

@@ -1,5 +1,6 @@
 """What makes open_clip's towers compute less, for the same embeddings."""
 
+import threading
 from typing import Any
 
 import open_clip
@@ -52,12 +53,12 @@ class TextCut:
     def __init__(self, model: Any) -> None:
         self._tower = tower = getattr(model, "text", model)
         self._pool = getattr(tower, "pool_type", getattr(tower, "text_pool_type", None))
-        self._length: int | None = None
+        self._of_thread = threading.local()
         if self._can_cut():
             tower.transformer.register_forward_pre_hook(self._shorten, with_kwargs=True)
 
     def fit(self, tokens: torch.Tensor) -> None:
-        """Compute from now on only as many positions as these texts need.
+        """Compute in this thread from now on only as many positions as these texts need.
 
         Args:
             tokens: int [n, context_length], n > 0.
@@ -66,7 +67,7 @@ class TextCut:
             ends = (tokens == self._eos).int().argmax(dim=-1)
         else:
             ends = tokens.argmax(dim=-1)
-        self._length = int(ends.max()) + 1
+        self._of_thread.length = int(ends.max()) + 1
 
     @property
     def _eos(self) -> int:
@@ -80,7 +81,7 @@ class TextCut:
         return torch.equal(mask, causal) and self._pool in {"argmax", "eos"}
 
     def _shorten(self, _: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        mask, length = kwargs.get("attn_mask"), self._length
+        mask, length = kwargs.get("attn_mask"), getattr(self._of_thread, "length", None)
         if length is None or mask is None or mask.dim() != 2:
             return args, kwargs
         return (args[0][:, :length], *args[1:]), {**kwargs, "attn_mask": mask[:length, :length]}

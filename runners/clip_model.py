@@ -31,7 +31,7 @@ _TRIAL_TEXTS = ("a photo of a cat", "", "two red cars in front of a house by the
 
 
 class ClipModel:
-    """An open_clip model on one device and all given cores; use it from one thread at a time.
+    """An open_clip model on one device and all given cores, for any number of threads.
 
     Attributes:
         info: What the model is, and how pictures must be prepared for it.
@@ -153,9 +153,7 @@ class ClipModel:
         shortened = [_LONG_WORD.sub(r"\1", text) for text in plain]
         if not shortened:
             return np.empty((0, self.info.dim), np.float32)
-        tokens = self._tokenizer(shortened)
-        self._text_cut.fit(tokens)
-        return self._encode(tokens, self._encode_text_batch)
+        return self._encode(self._tokenizer(shortened), self._encode_text_batch)
 
     def _encode(self, items: Any, encode_batch: Callable[[Any], torch.Tensor]) -> Embeddings:
         """Forward in parts of bounded size, as callers may bring thousands of items."""
@@ -165,7 +163,8 @@ class ClipModel:
             with torch.inference_mode():
                 embeddings[part] = encode_batch(items[part]).float().cpu()
 
-        self._cores.map(encode, _parts(len(items), self._cores.threads))
+        with self._cores.share() as share:
+            share.map(encode, _parts(len(items), share.threads))
         norms = np.linalg.norm(embeddings, axis=1)
         # Written so that a NaN counts as wrong.
         if not (np.abs(norms - 1.0) < _UNIT_TOLERANCE).all():
@@ -179,6 +178,7 @@ class ClipModel:
         return self._model.encode_image(batch.contiguous(), normalize=True)  # type: ignore[no-any-return]
 
     def _encode_text_batch(self, tokens: torch.Tensor) -> torch.Tensor:
+        self._text_cut.fit(tokens)
         return self._model.encode_text(tokens.to(self._device), normalize=True)  # type: ignore[no-any-return]
 
 

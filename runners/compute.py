@@ -1,8 +1,11 @@
 """Device, cores and CPU threads of a model's process."""
 
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,12 +37,39 @@ def available_cores(quota_file: Path = _CGROUP_QUOTA) -> int:
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
-class Cores:
-    """Computes jobs side by side, one thread each, and a lone job on all threads together.
+@dataclass(frozen=True)
+class Share:
+    """The cores that one batch may use.
 
-    Jobs that do not wait for each other use two cores as well as two processes would, whatever
-    else the machine does meanwhile. The threads within one forward pass meet after every layer,
-    where all of them wait for the one that had to lend its core to somebody.
+    Attributes:
+        threads: how many.
+        pool: of threads to compute in.
+    """
+
+    threads: int
+    pool: ThreadPoolExecutor
+
+    def map(self, compute: Callable[[_Job], _Result], jobs: Sequence[_Job]) -> list[_Result]:
+        """Compute every job, starting with the first; results in the order of the jobs.
+
+        Side by side, one thread each; a lone job on all threads together. Jobs that do not wait for
+        each other use two cores as well as two processes would, whatever else the machine does
+        meanwhile. The threads within one forward pass meet after every layer, where all of them
+        wait for the one that had to lend its core to somebody.
+
+        What torch sets for a thread, such as the inference mode, `compute` sets itself.
+        """
+        if self.threads < 2 or len(jobs) < 2:
+            return [_on(self.threads, compute, job) for job in jobs]
+        share = max(1, self.threads // len(jobs))
+        return list(self.pool.map(lambda job: _on(share, compute, job), jobs))
+
+
+class Cores:
+    """Shares the cores out to the batches that are computed at the same time.
+
+    One that is alone has all of them. One that comes while others are computed has its equal part,
+    and they keep what they have until they end.
 
     Args:
         threads: of them all; 0 means one for each core that this process may use.
@@ -47,17 +77,21 @@ class Cores:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads or available_cores()
-        self._pool = ThreadPoolExecutor(self.threads, "compute") if self.threads > 1 else None
+        self._pool = ThreadPoolExecutor(self.threads, "compute")
+        self._lock = threading.Lock()
+        self._batches = 0
 
-    def map(self, compute: Callable[[_Job], _Result], jobs: Sequence[_Job]) -> list[_Result]:
-        """Compute every job, starting with the first; results in the order of the jobs.
-
-        What torch sets for a thread, such as the inference mode, `compute` sets itself.
-        """
-        if self._pool is None or len(jobs) < 2:
-            return [_on(self.threads, compute, job) for job in jobs]
-        share = max(1, self.threads // len(jobs))
-        return list(self._pool.map(lambda job: _on(share, compute, job), jobs))
+    @contextmanager
+    def share(self) -> Iterator[Share]:
+        """What a batch may use until the block ends."""
+        with self._lock:
+            self._batches += 1
+            threads = max(1, self.threads // self._batches)
+        try:
+            yield Share(threads, self._pool)
+        finally:
+            with self._lock:
+                self._batches -= 1
 
 
 def _on(threads: int, compute: Callable[[_Job], _Result], job: _Job) -> _Result:

@@ -1,8 +1,6 @@
 """How both model services are served."""
 
 import ctypes
-import faulthandler
-import functools
 import os
 import signal
 import sys
@@ -14,19 +12,20 @@ import bentoml
 from bentoml._internal.context import server_context
 from pydantic import ValidationError
 
-from runners.batching import cap_batch_wait
+from runners.batching import allow_batches, cap_batch_wait
 from runners.draining import outlive_callers
 from runners.errors import RunnerError
 from runners.gpus import device_of, workers_of
+from runners.hanging import ends_if_hung
+from runners.lanes import items_of, lanes_of
 from runners.settings import ModelSettings
 
 MODEL_SERVICES = frozenset({"ClipEmbedder", "YoloDetector"})
 """The names of the services in this room."""
 
 MAX_BATCH_SIZE = 64
-"""Items of a batch: each API worker sends up to 16 in a call, so that those of several fit in."""
+"""Items of a batch: those of several API workers' calls fit in."""
 
-_STDERR = 2
 _PR_SET_PDEATHSIG = 1
 _NICENESS = 5
 _SUPERVISOR = os.getppid()
@@ -36,27 +35,32 @@ MAX_LATENCY_MS = 60_000
 """BentoML answers 503 to calls that it expects to take longer, so this is no batching window; the
 number of waiting calls is bounded by the API instead."""
 
-HUNG_S = 600.0
-"""A batch that takes longer will not end: the largest models need a minute or two for 64 pictures
-on two cores."""
 
-
-def _workers() -> int:
+def _settings() -> ModelSettings:
     try:
-        return workers_of(ModelSettings().device)
+        return ModelSettings()
     except ValidationError:  # whoever reads all settings says so in one line, and ends the start
-        return 1
+        return ModelSettings.model_construct()
 
+
+WORKERS = workers_of(_settings().device)
+"""Processes of each model."""
+
+LANES = lanes_of(_settings())
+"""Batches that each of them computes at the same time."""
+
+CALL_ITEMS = items_of(_settings())
+"""Items that are to be sent in one call at most."""
 
 SERVICE_OPTIONS: dict[str, Any] = {
-    # One batch at a time: it has all cores, or the worker's GPU.
-    "threads": 1,
-    "workers": _workers(),
+    "threads": LANES,
+    "workers": WORKERS,
     # The client of a dependent service closes its shared session after 100 requests or 300 s, with
     # calls in flight (BentoML 1.4.39 `_bentoml_impl/client/proxy2.py` SessionManager).
     "runner_connection": {"max_requests": 2**31, "max_age": 1e9},
     "traffic": {"timeout": 120},
 }
+allow_batches(LANES)
 # `resources` is left out: two services that each ask for a GPU get two different ones, the second
 # of which may not exist. The device is a setting of its own.
 
@@ -69,24 +73,6 @@ def batched(method: _Function) -> _Function:
     """Serve a method of one parameter, whose first axis is the batch."""
     api = bentoml.api(batchable=True, max_batch_size=MAX_BATCH_SIZE, max_latency_ms=MAX_LATENCY_MS)
     return cast(_Function, api(ends_if_hung(method)))
-
-
-def ends_if_hung(method: _Function) -> _Function:
-    """End this process, with the traces of all threads, when a call of the method does not end.
-
-    A GPU or a lock that hangs keeps the one thread that computes, while the worker still says that
-    it is well. The supervisor starts another one.
-    """
-
-    @functools.wraps(method)
-    def watched(*args: Any, **kwargs: Any) -> Any:
-        faulthandler.dump_traceback_later(HUNG_S, exit=True, file=_STDERR)
-        try:
-            return method(*args, **kwargs)
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-
-    return cast(_Function, watched)
 
 
 def unbatched(method: _Function) -> _Function:

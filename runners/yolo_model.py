@@ -25,7 +25,7 @@ _MAX_DETECTIONS = 300
 
 
 class YoloModel:
-    """An ultralytics detection model on one device and all given cores; call it from one thread.
+    """An ultralytics detection model on one device and all given cores, for any number of threads.
 
     The network, its fusing and the suppression of overlapping boxes are ultralytics' own, so that
     detections stay right for every kind of head that the installed version knows. Only its
@@ -105,7 +105,8 @@ class YoloModel:
             for index, detections in zip(indexes, self._forward(batch), strict=True):
                 found[index] = detections
 
-        self._cores.map(detect, list(self._same_shapes(pictures)))
+        with self._cores.share() as share:
+            share.map(detect, list(self._same_shapes(pictures)))
         return found
 
     def _same_shapes(self, pictures: Sequence[Pixels]) -> Iterator[list[int]]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from api.errors import ModelUnavailableError
-from api.model_call import MAX_ITEMS, ModelCall
+from api.model_call import ModelCall
 from tests.api.metrics import rise
 
 
@@ -74,8 +74,8 @@ def test_a_lost_result_is_noticed() -> None:
         asyncio.run(ModelCall(FakeClient(empty), "detect").one("x"))
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_what_comes_during_a_call_goes_with_the_next(workers: int) -> None:
+@pytest.mark.parametrize(("calls", "items"), [(1, 16), (3, 8)])
+def test_what_comes_during_a_call_goes_with_the_next(calls: int, items: int) -> None:
     now = most = 0
     sizes: list[int] = []
 
@@ -89,14 +89,14 @@ def test_what_comes_during_a_call_goes_with_the_next(workers: int) -> None:
         return [f"of {item}" for item in batch]
 
     async def storm() -> list[Any]:
-        call = ModelCall(FakeClient(busy), "encode_texts", list, workers)
+        call = ModelCall(FakeClient(busy), "encode_texts", list, calls, items)
         return await asyncio.gather(*[call.one(str(number)) for number in range(100)])
 
     assert asyncio.run(storm()) == [f"of {number}" for number in range(100)]
-    assert most == workers
-    assert sizes[:workers] == [1] * workers  # the first goes at once
-    assert max(sizes) == MAX_ITEMS
-    assert len(sizes) <= workers + 100 // MAX_ITEMS + 1
+    assert most == calls
+    assert sizes[:calls] == [1] * calls  # the first goes at once
+    assert max(sizes) == items
+    assert len(sizes) <= calls + 100 // items + 1
 
 
 def test_pictures_go_as_one_array() -> None:

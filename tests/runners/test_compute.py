@@ -5,7 +5,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ import torch
 from runners import gpus
 from runners.clip_model import ClipModel
 from runners.compute import Cores, available_cores, to_device
+from runners.lanes import items_of, lanes_of
 from runners.serving import worker_settings
 from runners.settings import ModelSettings
 from runners.yolo_model import YoloModel
@@ -31,23 +35,40 @@ def test_jobs_run_side_by_side_in_order_and_share_the_threads() -> None:
         together.wait()  # which nobody passes alone
         return job, torch.get_num_threads()
 
-    assert Cores(5).map(compute, [7, 8]) == [(7, 2), (8, 2)]
+    with Cores(5).share() as share:
+        assert share.map(compute, [7, 8]) == [(7, 2), (8, 2)]
 
 
 def test_a_lone_job_has_all_threads_and_runs_here() -> None:
     def compute(_: object) -> tuple[int, threading.Thread]:
         return torch.get_num_threads(), threading.current_thread()
 
-    assert Cores(3).map(compute, [None]) == [(3, threading.current_thread())]
-    assert Cores(1).map(compute, [None, None]) == [(1, threading.current_thread())] * 2
+    with Cores(3).share() as share:
+        assert share.map(compute, [None]) == [(3, threading.current_thread())]
+    with Cores(1).share() as share:
+        assert share.map(compute, [None, None]) == [(1, threading.current_thread())] * 2
+
+
+def test_batches_at_the_same_time_share_the_threads() -> None:
+    cores = Cores(4)
+    with cores.share() as first:
+        with cores.share() as second, cores.share() as third:
+            assert [each.threads for each in (first, second, third)] == [4, 2, 1]
+        with cores.share() as fourth:
+            assert fourth.threads == 2
+    with cores.share() as alone:
+        assert alone.threads == 4
 
 
 def test_a_failure_of_one_job_is_raised() -> None:
     def compute(job: int) -> float:
         return 1 / job
 
-    with pytest.raises(ZeroDivisionError):
-        Cores(2).map(compute, [1, 0, 2])
+    cores = Cores(2)
+    with pytest.raises(ZeroDivisionError), cores.share() as share:
+        share.map(compute, [1, 0, 2])
+    with cores.share() as share:
+        assert share.threads == 2
 
 
 def test_read_only_bytes_become_a_tensor_of_their_own() -> None:
@@ -77,6 +98,34 @@ def test_models_answer_alike_on_any_number_of_cores(
     )
     np.testing.assert_allclose(clip.encode_texts(texts), alone[0].encode_texts(texts), atol=1e-5)
     assert yolo.detect(pictures) == alone[1].detect(pictures)
+
+
+def test_models_answer_alike_to_several_threads(
+    settings: Callable[..., ModelSettings], rng: np.random.Generator
+) -> None:
+    changes = {"models": "demo", "precision": "fp32"}
+    clip = ClipModel.load(settings(**changes, threads=2))
+    yolo = YoloModel.load(settings(**changes, threads=2))
+    size = clip.info.image_size
+    pixels = [rng.integers(0, 255, (5, size, size, 3), dtype=np.uint8) for _ in range(6)]
+    texts = [["red"], ["a red disc " * 9], ["", "two blue discs"]] * 2
+    pictures = [
+        [rng.integers(0, 255, (32 * (1 + n % 3), 32 * each, 3), dtype=np.uint8) for n in range(4)]
+        for each in range(1, 7)
+    ]
+    jobs: list[Callable[[], Any]] = [
+        *(partial(clip.encode_images, each) for each in pixels),
+        *(partial(clip.encode_texts, each) for each in texts),
+        *(partial(yolo.detect, each) for each in pictures),
+    ]
+    expected = [job() for job in jobs]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda job: job(), [*jobs] * 3))
+    for one, other in zip(found, expected * 3, strict=True):
+        if isinstance(other, list):
+            assert one == other
+        else:
+            np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +158,33 @@ def test_each_gpu_has_one_worker(
     workers = gpus.workers_of(device)
     assert [gpus.device_of(device, index + 1) for index in range(workers)] == devices
     assert gpus.device_of(device, None) == device
+
+
+@pytest.mark.parametrize(
+    ("device", "installed", "threads", "lanes", "items"),
+    [
+        ("cpu", 0, 3, 3, 8),
+        ("cpu", 1, 1, 1, 8),
+        ("cpu", 0, 64, 8, 8),
+        ("cpu", 0, 0, min(available_cores(), 8), 8),
+        ("auto", 0, 2, 2, 8),
+        ("auto", 2, 2, 1, 16),
+        ("cuda", 1, 2, 1, 16),
+        ("cuda:1", 2, 0, 1, 16),
+    ],
+)
+def test_each_core_has_a_lane_and_a_gpu_one(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    installed: int,
+    threads: int,
+    lanes: int,
+    items: int,
+) -> None:
+    monkeypatch.setattr(gpus, "_installed_gpus", lambda: installed)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    settings = ModelSettings(device=device, threads=threads)
+    assert (lanes_of(settings), items_of(settings)) == (lanes, items)
 
 
 def test_outside_a_worker_the_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from runners.clip import ClipEmbedder, each_alone
 from runners.clip_model import ClipModel
 from runners.errors import ModelOutputError, WeightsMissingError
 from runners.schemas import ClipInfo, YoloInfo, unpack_detections
-from runners.serving import MAX_BATCH_SIZE, one_each
+from runners.serving import LANES, MAX_BATCH_SIZE, one_each
 from runners.settings import ModelSettings
 from runners.yolo import YoloDetector
 
@@ -40,7 +40,7 @@ def test_what_bentoml_is_told(service: Any, batched: set[str]) -> None:
         if api.batchable:
             assert (api.max_batch_size, api.max_latency_ms) == (MAX_BATCH_SIZE, 60_000)
     config = service.config
-    assert config["threads"] == 1
+    assert config["threads"] == LANES
     assert config["runner_connection"]["max_requests"] >= 2**31
     assert config["runner_connection"]["max_age"] >= 1e9
     assert "resources" not in config
@@ -58,15 +58,20 @@ def test_importing_the_services_brings_no_model_library() -> None:
 
 def test_a_worker_whose_model_hangs_ends_itself() -> None:
     code = (
-        "import threading, runners.serving as serving\n"
-        "serving.HUNG_S = 0.2\n"
-        "serving.ends_if_hung(lambda: None)()\n"
-        "serving.ends_if_hung(threading.Event().wait)()"
+        "import threading, time, runners.hanging as hanging\n"
+        "hanging.HUNG_S = 0.5\n"
+        "call = hanging.ends_if_hung(lambda wait, *args: wait(*args))\n"
+        "for _ in range(3): call(time.sleep, 0.3)\n"
+        "hung = threading.Thread(target=call, args=(threading.Event().wait,), daemon=True)\n"
+        "hung.start()\n"
+        "print('began', flush=True)\n"
+        "while True: call(time.sleep, 0.01)\n"
     )
     hung = subprocess.run(
         [sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True
     )
     assert hung.returncode == 1
+    assert hung.stdout == "began\n"
     assert "Timeout" in hung.stderr
 
 
