@@ -215,10 +215,11 @@ class ImageSearch:
 
     async def _search(self, request: SearchRequest) -> Response:
         backend = await self.backend()
-        query = await query_of(backend, request)
+        query, matches = await query_of(backend, request)
 
         async def found() -> Response:
-            return await listed("results", map(result_of, await backend.search(query)))
+            hits = await backend.search(query, matches)
+            return await listed("results", map(result_of, hits))
 
         return await backend.large_answers.made(request.limit, found)
 

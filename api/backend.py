@@ -23,6 +23,7 @@ from runners.serving import end_service
 from store.errors import ModelMismatchError, StoreError
 from store.index import ImageIndex
 from store.schemas import Hit, ModelIdentity, SearchQuery
+from store.search import Matches
 
 logger = logging.getLogger("bentoml.image_search")
 RETRY_S = 5.0
@@ -97,14 +98,18 @@ class Backend:
         """
         return _embedding(await self._models.encode_text.one(text))
 
-    async def search(self, query: SearchQuery) -> list[Hit]:
+    async def search(self, query: SearchQuery, matches: Matches | None) -> list[Hit]:
         """What the index finds, best first.
+
+        Args:
+            query: what to search for.
+            matches: of its text; None where it has none.
 
         Raises:
             StoreError: the query cannot be answered.
         """
         with SEARCH():
-            return await self.index.search(query)
+            return await self.index.search(query, matches)
 
     @asynccontextmanager
     async def detected(

@@ -1,6 +1,7 @@
 """From a search request to the store's query: what is cheap to check comes first."""
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +15,20 @@ from store.schemas import Hit, SearchQuery
 
 if TYPE_CHECKING:
     from api.backend import Backend  # heavy: only in a worker
+    from store.search import Matches
 
 Vector = NDArray[np.float32]
 
 
-async def query_of(backend: "Backend", request: SearchRequest) -> SearchQuery:
+async def query_of(
+    backend: "Backend", request: SearchRequest
+) -> "tuple[SearchQuery, Matches | None]":
     """Check the filter and the ids, then fetch and embed.
+
+    Stored texts are matched meanwhile: that needs no vector.
+
+    Returns:
+        The query, and what its text matches.
 
     Raises:
         RequestError: an id is unknown, or the terms cancel each other.
@@ -32,19 +41,20 @@ async def query_of(backend: "Backend", request: SearchRequest) -> SearchQuery:
     filter_ = request.metadata if isinstance(request.metadata, dict) else None
     if filter_:
         await backend.index.check_filter(filter_)
-    vector, text_vector = await asyncio.gather(
-        _vector(backend, request), backend.embed_text(text) if text else _nothing()
-    )
-    return SearchQuery(
-        vector=vector,
+    query = SearchQuery(
         text=text or None,
-        text_vector=text_vector,
         filter=filter_ or None,
         limit=request.limit,
         offset=request.offset,
         min_score=request.min_score,
         cutoff=request.cutoff == "auto",
     )
+    vector, text_vector, matches = await asyncio.gather(
+        _vector(backend, request),
+        backend.embed_text(text) if text else _nothing(),
+        backend.index.matches(query) if text else _nothing(),
+    )
+    return replace(query, vector=vector, text_vector=text_vector), matches
 
 
 async def _nothing() -> None:

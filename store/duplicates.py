@@ -5,22 +5,25 @@ finds, but 1.6 for each of eight vectors at once, so those who ask at the same t
 """
 
 import asyncio
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from store.distances import ROUGHNESS, distances
 from store.held import Held, RowIds
-from store.nearest import Found, batch_candidates, nth, paged
+from store.nearest import any_within, batch_candidates
+from store.ranking import Found, nth, paged
 from store.rows import selected, to_dicts, to_hit
 from store.schemas import FloatVector, Hit
-from store.search import ROUNDING, near
 from store.snapshot import Snapshot
 from store.snapshots import Snapshots
 from store.together import Together
+
+_ROUNDING = 1e-6
+"""Of a score, see `store.rows.score_of`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +45,7 @@ class Wanted:
     @property
     def distance(self) -> float:
         """The largest that one of them may have."""
-        return 1 - self.min_score + ROUNDING
+        return 1 - self.min_score + _ROUNDING
 
     @property
     def count(self) -> int:
@@ -71,24 +74,31 @@ class NearDuplicates:
 
 
 def near_each(snapshot: Snapshot, wanted: Sequence[Wanted]) -> list[list[Hit]]:
-    """What `store.search.near` finds for each. Blocks."""
+    """What `near` finds for each, by one search of the index. Blocks."""
     if not snapshot.knows_tail:  # the engine searches it, too: its distances mean something else
-        return [_alone(snapshot, each) for each in wanted]
+        return [near(snapshot, each) for each in wanted]
     candidates = _candidates(snapshot, wanted)
     row_ids = np.unique(np.concatenate([np.empty(0, np.uint64), *_known(candidates)]))
     vectors = snapshot.vectors(row_ids) if len(row_ids) else np.empty((0, 1), np.float32)
     found = []
     for each, those in zip(wanted, candidates, strict=True):
         if those is None:
-            found.append(_alone(snapshot, each))
+            found.append(near(snapshot, each))
         else:
             far = distances(vectors[np.searchsorted(row_ids, those)], each.vector)
             found.append(_hits(snapshot, each, those, far))
     return found
 
 
-def _alone(snapshot: Snapshot, wanted: Wanted) -> list[Hit]:
-    return near(snapshot, wanted.vector, wanted.min_score, wanted.limit, wanted.excluded_id)
+def near(snapshot: Snapshot, wanted: Wanted) -> list[Hit]:
+    """The images at least this similar to a picture, nearest first. Blocks.
+
+    However few of them the partitions hold that the index looks into first, and whether or not the
+    rows are known that it lacks.
+    """
+    columns = selected(snapshot.registry)
+    found = any_within(snapshot, wanted.vector, wanted.distance, wanted.count, columns)
+    return _wanted(snapshot, wanted, found)
 
 
 def _known(candidates: Sequence[RowIds | None]) -> Iterator[RowIds]:
@@ -112,10 +122,16 @@ def _hits(
     row_ids = np.concatenate([tail, row_ids[is_near]])
     if not len(row_ids):
         return []
-    found = Found(row_ids, np.concatenate([tail_distances, far[is_near]]), math.inf)
+    found = Found(row_ids, np.concatenate([tail_distances, far[is_near]]))
     columns = selected(snapshot.registry)
-    rows = to_dicts(paged(snapshot, found, slice(0, wanted.count), columns))
-    hits = [to_hit(row, snapshot.registry) for row in rows if row["id"] != wanted.excluded_id]
+    return _wanted(snapshot, wanted, paged(snapshot, found, slice(0, wanted.count), columns))
+
+
+def _wanted(snapshot: Snapshot, wanted: Wanted, rows: pa.Table) -> list[Hit]:
+    """The hits that rows make, without the image itself."""
+    # Left out here and not by a filter: one on the id of nearly all rows costs more than the rest.
+    others = [row for row in to_dicts(rows) if row["id"] != wanted.excluded_id]
+    hits = [to_hit(row, snapshot.registry) for row in others]
     return [hit for hit in hits if (hit.score or 0) >= wanted.min_score][: wanted.limit]
 
 

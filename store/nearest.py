@@ -13,16 +13,16 @@ urls: rows stay in numpy and Arrow here. All of this blocks, and is for a thread
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from store.distances import ROUGHNESS, distances
 from store.filters import ALWAYS
 from store.held import ROW_ID, RowIds
+from store.ranking import Found, nth, paged, ranked
 from store.schemas import FloatVector
 from store.snapshot import Snapshot
 from store.vector_index import partitions_for
@@ -41,7 +41,6 @@ _LEAST_ASKED = 16
 _LEAST_EVERYWHERE = 256
 # Of the partitions; to look into all takes less than to count what a filter leaves.
 _LARGE_SHARE = 0.25
-_ORDER = [("_distance", "ascending"), ("id", "ascending")]
 
 
 @dataclass(frozen=True)
@@ -78,24 +77,31 @@ def nearest(
         columns: to return, the id among them; ``_distance`` and ``_rowid`` come with them.
         where: an SQL predicate; applied before the ranking.
     """
-    return _nearest(_Asking(snapshot, vector, where), page, columns)
+    return paged(snapshot, _settled(_Asking(snapshot, vector, where), page.stop), page, columns)
 
 
 def nearest_everywhere(
     snapshot: Snapshot, vector: FloatVector, page: slice, columns: list[str], where: str
 ) -> pa.Table:
     """The same for a vector that is not a picture's, from all partitions."""
-    return _nearest(_Asking(snapshot, vector, where, everywhere=True), page, columns)
+    asking = _Asking(snapshot, vector, where, everywhere=True)
+    return paged(snapshot, _settled(asking, page.stop), page, columns)
 
 
-def _nearest(asking: "_Asking", page: slice, columns: list[str]) -> pa.Table:
-    asked = max(_enough(page.stop), _LEAST_EVERYWHERE * asking.everywhere)
-    found = asking.ask(asked, page.stop)
-    while not found.is_settled(page.stop) and asked < MAX_TIES:
+def ranking(snapshot: Snapshot, vector: FloatVector, count: int, where: str) -> RowIds:
+    """Which rows those are, without their columns."""
+    found = _settled(_Asking(snapshot, vector, where, everywhere=True), count)
+    return ranked(snapshot, found, slice(0, count))[0]
+
+
+def _settled(asking: "_Asking", count: int) -> Found:
+    asked = max(_enough(count), _LEAST_EVERYWHERE * asking.everywhere)
+    found = asking.ask(asked, count)
+    while not found.is_settled(count) and asked < MAX_TIES:
         # As many as come from the same candidates, then as many as from the next more.
         asked = next(depth.rows for depth in DEPTHS if depth.rows > asked)
-        found = asking.ask(asked, page.stop)
-    return paged(asking.snapshot, found, page, columns)
+        found = asking.ask(asked, count)
+    return found
 
 
 def any_nearest(
@@ -134,44 +140,6 @@ def batch_candidates(snapshot: Snapshot, vectors: FloatVector, count: int) -> li
     numbers, row_ids = found["query_index"].to_numpy(), found[ROW_ID].to_numpy()
     parts = [row_ids[numbers == number] for number in range(len(vectors))]
     return [part if len(part) >= asked or asking._is_everything(part) else None for part in parts]
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """Rows with their distances, nearer ones than any other up to some distance.
-
-    Attributes:
-        row_ids: uint64 [rows].
-        distances: float64 [rows].
-        reach: of the farthest candidate; infinite where there was nothing else to find.
-    """
-
-    row_ids: RowIds
-    distances: NDArray[np.float64]
-    reach: float
-
-    def is_settled(self, count: int) -> bool:
-        """Whether none of the last place's distance is missing, as a row further off shows."""
-        return len(self.row_ids) < count or self.reach > nth(self.distances, count)
-
-
-def nth(distances: NDArray[Any], count: int) -> float:
-    """The distance of the last of so many rows."""
-    return float(np.partition(distances, count - 1)[count - 1])
-
-
-def paged(snapshot: Snapshot, found: Found, page: slice, columns: list[str]) -> pa.Table:
-    """The page's rows, in order; of those at the last place's distance the first by id."""
-    row_ids, far = found.row_ids, found.distances
-    if len(row_ids) > page.stop:
-        kept = far <= nth(far, page.stop)
-        row_ids, far = row_ids[kept], far[kept]
-    if page.start or len(row_ids) > page.stop:
-        ids = snapshot.take(row_ids, ["id"]).append_column("_distance", pa.array(far))
-        order = pc.sort_indices(ids, _ORDER)[page]
-        row_ids, far = row_ids[order], far[order]
-    rows = snapshot.take(row_ids, columns).append_column("_distance", pa.array(far))
-    return rows.append_column(ROW_ID, pa.array(row_ids)).sort_by(_ORDER)
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ from store.schemas import (
     StoredImage,
     image_id,
 )
-from store.search import check_query, newest, search
+from store.search import Matches, check_query, check_text, matches_of, newest, search
 from store.snapshots import Snapshots
 from store.values import is_unicode
 
@@ -94,7 +94,23 @@ class Reader:
             rows = self._table.query().where(among("id", wanted))
             return to_vectors(await rows.select(["id", "vector"]).to_arrow())
 
-    async def search(self, query: SearchQuery) -> list[Hit]:
+    async def matches(self, query: SearchQuery) -> Matches:
+        """What the text of a query matches: for `search`, while the vectors are computed.
+
+        Args:
+            query: with a text; its vectors may be missing.
+
+        Raises:
+            QueryError: the text cannot be searched for.
+            FilterError: the filter is not in the language or does not fit the columns.
+            StoreFault: the read failed, or the index is closed.
+        """
+        check_text(query)
+        with self._reading():
+            snapshot = await self._snapshots.latest()
+            return await asyncio.to_thread(matches_of, snapshot, query)
+
+    async def search(self, query: SearchQuery, matches: Matches | None = None) -> list[Hit]:
         """Searches by picture, text or filter, or several of them; see `SearchQuery`.
 
         - picture: the nearest by cosine similarity; equal ones in the order of their ids.
@@ -105,6 +121,11 @@ class Reader:
         The filter goes before the ranking: ``limit`` hits come back if that many match. Nearest is
         exact until the table has a vector index, and with one nearly so.
 
+        Args:
+            query: what to search for.
+            matches: of the same query, where they are known already; the table is searched as it
+                was when they were.
+
         Raises:
             QueryError: the query leaves its bounds or contradicts itself.
             InvalidRowError: a vector is not [dim], finite and of unit length.
@@ -112,8 +133,11 @@ class Reader:
             StoreFault: the read failed, or the index is closed.
         """
         query = check_query(query, self.identity.dim)
+        if query.text is not None and matches is None:
+            matches = await self.matches(query)
         with self._reading():
-            return await search(await self._snapshots.latest(), query)
+            snapshot = await self._snapshots.latest() if matches is None else matches.snapshot
+            return await search(snapshot, query, matches)
 
     async def near_duplicates(
         self, vector: FloatVector, url: str, min_score: float, limit: int = 10
@@ -160,8 +184,9 @@ class Reader:
             StoreFault: the read failed, or the index is closed.
         """
         _, given = split_metadata(metadata)
-        with self._reading():
-            (await self._registry()).place(given)
+        if given:  # a text fits any columns
+            with self._reading():
+                (await self._registry()).place(given)
 
     async def check_filter(self, filter: Mapping[str, Any]) -> None:
         """Says beforehand, from the columns there are now, what `search` would refuse.

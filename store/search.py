@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,6 @@ from store.fusion import fuse
 from store.held import ROW_ID, RowIds
 from store.limits import MAX_LIMIT, MAX_OFFSET, MAX_TEXT_CHARS
 from store.metadata import Registry
-from store.nearest import any_within
 from store.newest import newest as newest_rows
 from store.rows import check_vector, selected, to_dicts, to_hit, to_image
 from store.schemas import FloatVector, Hit, SearchQuery, StoredImage
@@ -27,8 +26,18 @@ from store.view import View, scores_of
 # that paging through them neither repeats nor leaves out an image.
 FUSION_DEPTH = 1000
 
-# Of a score, see `score_of`.
-ROUNDING = 1e-6
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """What the text of a query matches, known before its vectors are.
+
+    Attributes:
+        snapshot: that was searched, and is to be searched for the rest.
+        rows: the columns ``id``, ``_score`` and ``_rowid``, best first.
+    """
+
+    snapshot: Snapshot
+    rows: pa.Table
 
 
 def check_query(query: SearchQuery, dim: int) -> SearchQuery:
@@ -52,13 +61,18 @@ def check_query(query: SearchQuery, dim: int) -> SearchQuery:
         None if given is None else check_vector(given, dim)
         for given in (query.vector, query.text_vector)
     )
-    _check_text(query)
+    if (query.text is None) != (query.text_vector is None):
+        raise QueryError("a text and its vector go together")
+    check_text(query)
     return replace(query, vector=vector, text_vector=text_vector)
 
 
-def _check_text(query: SearchQuery) -> None:
-    if (query.text is None) != (query.text_vector is None):
-        raise QueryError("a text and its vector go together")
+def check_text(query: SearchQuery) -> None:
+    """Checks the text of a query whose vectors may still be missing.
+
+    Raises:
+        QueryError: too long, not Unicode, or missing where something goes with it.
+    """
     if query.text is not None and len(query.text) > MAX_TEXT_CHARS:
         raise QueryError(f"the text must have at most {MAX_TEXT_CHARS} characters")
     if query.text is not None and not is_unicode(query.text):
@@ -69,18 +83,36 @@ def _check_text(query: SearchQuery) -> None:
         raise QueryError("cutoff needs a picture or a text to score against")
 
 
-async def search(snapshot: Snapshot, query: SearchQuery) -> list[Hit]:
-    """Answers a checked query, best first. The filter is applied before any ranking.
+def matches_of(snapshot: Snapshot, query: SearchQuery) -> Matches:
+    """What the text of a query matches, for `search`. Blocks.
 
     Raises:
         FilterError: the filter is not in the language or does not fit the columns.
     """
-    registry = snapshot.registry
-    where = compile_filter({} if query.filter is None else query.filter, registry.by_key)
-    view = View(snapshot, where)
-    if query.text is not None:
-        return await _by_text(view, query, query.text, registry)
-    return await asyncio.to_thread(_by_one, view, query, query.vector, registry)
+    view = _view(snapshot, query)
+    return Matches(snapshot, view.matching(query.text or "", _depth(query)))
+
+
+async def search(snapshot: Snapshot, query: SearchQuery, matches: Matches | None) -> list[Hit]:
+    """Answers a checked query, best first. The filter is applied before any ranking.
+
+    Args:
+        snapshot: to search.
+        query: checked.
+        matches: of its text in this snapshot; None where it has none.
+
+    Raises:
+        FilterError: the filter is not in the language or does not fit the columns.
+    """
+    view = _view(snapshot, query)
+    if matches is not None:
+        return await _by_text(view, query, matches.rows, snapshot.registry)
+    return await asyncio.to_thread(_by_one, view, query, query.vector, snapshot.registry)
+
+
+def _view(snapshot: Snapshot, query: SearchQuery) -> View:
+    filter_ = {} if query.filter is None else query.filter
+    return View(snapshot, compile_filter(filter_, snapshot.registry.by_key))
 
 
 def _by_one(
@@ -96,7 +128,9 @@ def _by_one(
     return _hits_of(found.filter(pa.array(scores_of(found) >= least)), registry)
 
 
-async def _by_text(view: View, query: SearchQuery, text: str, registry: Registry) -> list[Hit]:
+async def _by_text(
+    view: View, query: SearchQuery, matches: pa.Table, registry: Registry
+) -> list[Hit]:
     """Fuses nearest to the picture, nearest to the text's vector and matches of the text.
 
     The score stays the similarity to the picture, or without one to the text's vector, so it need
@@ -104,36 +138,29 @@ async def _by_text(view: View, query: SearchQuery, text: str, registry: Registry
     """
     depth = _depth(query)
     vectors = [vector for vector in (query.vector, query.text_vector) if vector is not None]
-    matches = await asyncio.to_thread(view.matching, text, depth)
     if not matches.num_rows and len(vectors) == 1:  # there is nothing to fuse
         return await asyncio.to_thread(_by_one, view, query, vectors[0], registry)
     rankings = await asyncio.gather(
-        *(
-            asyncio.to_thread(view.nearest_everywhere, each, slice(0, depth), ["id"])
-            for each in vectors
-        )
+        *(asyncio.to_thread(view.ranking, each, depth) for each in vectors)
     )
-    return await asyncio.to_thread(_fused, view, query, vectors[0], [*rankings, matches], registry)
+    rankings.append(matches[ROW_ID].to_numpy())
+    return await asyncio.to_thread(_fused, view, query, vectors[0], rankings, registry)
 
 
 def _fused(
     view: View,
     query: SearchQuery,
     vector: FloatVector,
-    rankings: list[pa.Table],
+    rankings: list[RowIds],
     registry: Registry,
 ) -> list[Hit]:
-    """The page of what several rankings, the last one of texts, give together. Blocks."""
-    ids = [ranking["id"].to_pylist() for ranking in rankings]
-    rows: dict[str, int] = {}
-    for ranking, named in zip(rankings, ids, strict=True):
-        rows.update(zip(named, ranking[ROW_ID].to_pylist(), strict=True))
-    row_ids = np.array([rows[each] for each in fuse(ids)], np.uint64)
+    """The page of what several rankings give together. Blocks."""
+    row_ids, totals = fuse(rankings)
     if query.min_score is not None or query.cutoff:
-        row_ids = row_ids[_relevant(view, query, vector, row_ids)]
-    return _hits_of(
-        view.scored(vector, row_ids[query.offset : query.offset + query.limit]), registry
-    )
+        kept = _relevant(view, query, vector, row_ids)
+        row_ids, totals = row_ids[kept], totals[kept]
+    page = slice(query.offset, query.offset + query.limit)
+    return _hits_of(view.scored(vector, view.best(row_ids, totals, page)), registry)
 
 
 def _relevant(
@@ -167,17 +194,3 @@ def newest(snapshot: Snapshot, limit: int, offset: int) -> list[StoredImage]:
     registry = snapshot.registry
     rows = newest_rows(snapshot, selected(registry), limit, offset, ALWAYS)
     return [to_image(row, registry) for row in to_dicts(rows)]
-
-
-def near(
-    snapshot: Snapshot, vector: FloatVector, min_score: float, limit: int, excluded_id: str
-) -> list[Hit]:
-    """The images at least this similar to a checked vector, nearest first, but for one id.
-
-    Blocks.
-    """
-    # One more, instead of a filter: a filter on the id of nearly all rows costs more than the rest.
-    columns = selected(snapshot.registry)
-    found = any_within(snapshot, vector, 1 - min_score + ROUNDING, limit + 1, columns)
-    hits = [hit for hit in _hits_of(found, snapshot.registry) if hit.id != excluded_id]
-    return [hit for hit in hits if hit.score is not None and hit.score >= min_score][:limit]

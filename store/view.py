@@ -8,8 +8,9 @@ from store.cutoff import KEEP_ALL, cutoff_score
 from store.distances import distances
 from store.held import RowIds
 from store.matching import matching
-from store.nearest import any_nearest, nearest, nearest_everywhere
+from store.nearest import any_nearest, nearest, nearest_everywhere, ranking
 from store.newest import newest
+from store.ranking import Found, ranked
 from store.rows import selected
 from store.schemas import FloatVector
 from store.snapshot import Snapshot
@@ -36,12 +37,17 @@ class View:
         """A page of the rows nearest to a picture."""
         return nearest(self._snapshot, vector, page, self._columns, self._where)
 
-    def nearest_everywhere(
-        self, vector: FloatVector, page: slice, columns: list[str] | None = None
-    ) -> pa.Table:
-        """A page of the rows nearest to any vector, in the `selected` columns or others."""
-        named = self._columns if columns is None else columns
-        return nearest_everywhere(self._snapshot, vector, page, named, self._where)
+    def nearest_everywhere(self, vector: FloatVector, page: slice) -> pa.Table:
+        """A page of the rows nearest to any vector."""
+        return nearest_everywhere(self._snapshot, vector, page, self._columns, self._where)
+
+    def ranking(self, vector: FloatVector, count: int) -> RowIds:
+        """The rows nearest to any vector, without their columns."""
+        return ranking(self._snapshot, vector, count, self._where)
+
+    def best(self, row_ids: RowIds, totals: NDArray[np.float64], page: slice) -> RowIds:
+        """A page of rows by what they count, then id."""
+        return ranked(self._snapshot, Found(row_ids, -totals), page)[0]
 
     def cutoff(self, vector: FloatVector) -> float:
         """The least score of a relevant row; see `store.cutoff`."""

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from store import duplicates
-from store.duplicates import Wanted, near_each
+from store.duplicates import Wanted, near, near_each
 from store.schemas import FloatVector, NewImage, Upserted, image_id
-from store.search import near
 from store.snapshot import Snapshot
 from tests.store.support import opened, run, url_of, vector
 
@@ -146,7 +145,7 @@ def test_those_who_ask_together_are_told_what_each_is_told_alone(
                 Wanted(vector, min_score, 5, id_of(n if n % 2 else 2000 + n))
                 for n, vector in enumerate(near_ones)
             ]
-            alone = [near(snapshot, e.vector, e.min_score, e.limit, e.excluded_id) for e in wanted]
+            alone = [near(snapshot, each) for each in wanted]
             assert near_each(snapshot, wanted) == alone
             assert sum(map(len, alone)) >= 45
 

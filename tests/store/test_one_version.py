@@ -12,13 +12,14 @@ import pytest
 
 from store import vector_files
 from store.engine import connect, open_table
+from store.errors import FilterError, QueryError
 from store.filters import ALWAYS
 from store.held import RowIds
 from store.index import ImageIndex
 from store.matching import matching
 from store.rows import as_matrix
 from store.schemas import FloatVector, ModelIdentity, NewImage, SearchQuery, image_id
-from store.search import newest, search
+from store.search import Matches, matches_of, newest, search
 from store.settings import StoreSettings
 from store.snapshot import Snapshot
 from store.snapshots import Snapshots
@@ -43,6 +44,11 @@ async def snapshots_of(
     snapshots.close()
 
 
+def matches_in(snapshot: Snapshot, query: SearchQuery) -> Matches | None:
+    """As `ImageIndex.search` looks for them."""
+    return None if query.text is None else matches_of(snapshot, query)
+
+
 @pytest.mark.parametrize("held_bytes", [0, 1 << 20])
 def test_a_search_sees_nothing_of_what_is_committed_meanwhile(
     tmp_path: Path, held_bytes: int
@@ -61,11 +67,37 @@ def test_a_search_sees_nothing_of_what_is_committed_meanwhile(
                     (SearchQuery(filter={"shop": "A"}), {2}),
                     (SearchQuery(vector=vector(3)), {1, 2}),
                 ):
-                    hits = await search(before, query)
+                    hits = await search(before, query, matches_in(before, query))
                     assert {hit.url for hit in hits} == {url_of(n) for n in found}
                 assert [each.url for each in newest(before, 9, 0)] == [url_of(2), url_of(1)]
-                hits = await search(await snapshots.latest(), by_text)
+                latest = await snapshots.latest()
+                hits = await search(latest, by_text, matches_in(latest, by_text))
                 assert [hit.url for hit in hits] == [url_of(3)]
+
+    run(check())
+
+
+def test_a_text_may_be_matched_before_its_vector_is_there(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            for n, words in enumerate(["red bus", "blue bus", "red house", "tree"]):
+                await index.upsert(image(n, words))
+            for query in (SearchQuery(text="red bus", limit=3), SearchQuery(text="none at all")):
+                complete = replace(query, vector=vector(3), text_vector=vector(9))
+                expected = await index.search(complete)
+                assert await index.search(complete, await index.matches(query)) == expected
+
+            query = SearchQuery(text="tree", text_vector=vector(0))
+            matches = await index.matches(query)
+            before = await index.search(query)
+            await index.delete([image_id(url_of(3))])
+            await index.upsert(image(5, "tree"))
+            assert await index.search(query, matches) == before
+            assert await index.search(query) != before
+            with pytest.raises(QueryError, match="characters"):
+                await index.matches(SearchQuery(text="x" * 10_001))
+            with pytest.raises(FilterError):
+                await index.matches(SearchQuery(text="tree", filter={"$no": 1}))
 
     run(check())
 
