@@ -18,9 +18,18 @@ from runners import gpus
 from runners.clip_model import ClipModel
 from runners.compute import Cores, available_cores, to_device
 from runners.lanes import items_of, lanes_of
+from runners.schemas import Detection, pack_detections
 from runners.serving import worker_settings
 from runners.settings import ModelSettings
 from runners.yolo_model import YoloModel
+from tests.runners.pictures import drawn
+
+
+def assert_alike(found: list[list[Detection]], expected: list[list[Detection]]) -> None:
+    """Equal but for rounding, which depends on what else is in a forward pass."""
+    assert sum(map(len, expected))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(pack_detections(one), pack_detections(other), atol=0.01)
 
 
 def test_threads_default_to_all_cores() -> None:
@@ -90,14 +99,14 @@ def test_models_answer_alike_on_any_number_of_cores(
     alone = ClipModel.load(settings(**changes)), YoloModel.load(settings(**changes))
     size = clip.info.image_size
     pixels = rng.integers(0, 255, (7, size, size, 3), dtype=np.uint8)
-    pictures = [rng.integers(0, 255, (32 * (1 + i % 3), 64, 3), dtype=np.uint8) for i in range(7)]
+    pictures = [np.asarray(drawn(160 + 32 * (i % 3), 192)) for i in range(7)]
     texts = [f"a {word} disc" for word in ("red", "blue", "green", "grey", "large", "small", "odd")]
 
     np.testing.assert_allclose(
         clip.encode_images(pixels), alone[0].encode_images(pixels), atol=1e-5
     )
     np.testing.assert_allclose(clip.encode_texts(texts), alone[0].encode_texts(texts), atol=1e-5)
-    assert yolo.detect(pictures) == alone[1].detect(pictures)
+    assert_alike(yolo.detect(pictures), alone[1].detect(pictures))
 
 
 def test_models_answer_alike_to_several_threads(
@@ -110,7 +119,7 @@ def test_models_answer_alike_to_several_threads(
     pixels = [rng.integers(0, 255, (5, size, size, 3), dtype=np.uint8) for _ in range(6)]
     texts = [["red"], ["a red disc " * 9], ["", "two blue discs"]] * 2
     pictures = [
-        [rng.integers(0, 255, (32 * (1 + n % 3), 32 * each, 3), dtype=np.uint8) for n in range(4)]
+        [np.asarray(drawn(160 + 32 * (n % 3), 128 + 32 * each)) for n in range(4)]
         for each in range(1, 7)
     ]
     jobs: list[Callable[[], Any]] = [
@@ -123,7 +132,7 @@ def test_models_answer_alike_to_several_threads(
         found = list(pool.map(lambda job: job(), [*jobs] * 3))
     for one, other in zip(found, expected * 3, strict=True):
         if isinstance(other, list):
-            assert one == other
+            assert_alike(one, other)
         else:
             np.testing.assert_allclose(one, other, atol=1e-5)
 
