@@ -2,8 +2,8 @@
 
 On a CPU each core has a lane. Where one batch has all cores, every core that is done with its part
 waits for the slowest one, then all of them for the next batch to arrive: of 32 requests in flight,
-two cores stood idle for a seventh of the time. Lanes wait for nobody. On a GPU one batch at a time
-is the fastest.
+two cores stood idle for a seventh of the time. Lanes wait for nobody. A GPU has one: no other
+number was measured there.
 """
 
 from runners.compute import available_cores

@@ -60,9 +60,10 @@ SERVICE_OPTIONS: dict[str, Any] = {
     "runner_connection": {"max_requests": 2**31, "max_age": 1e9},
     "traffic": {"timeout": 120},
 }
-allow_batches(LANES)
 # `resources` is left out: two services that each ask for a GPU get two different ones, the second
 # of which may not exist. The device is a setting of its own.
+
+allow_batches(LANES)
 
 _T = TypeVar("_T")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
