@@ -11,17 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from store.filters import ALWAYS
-from store.held import ROW_ID
+from store.held import ROW_ID, RowIds
+from store.ranking import Found, ranked
 from store.snapshot import Snapshot
 
 # So many more rows are asked for where the last place is shared.
 MAX_TIES = 16_384
-_ORDER = [("_score", "descending"), ("id", "ascending")]
 
 
 def matching(
     snapshot: Snapshot, text: str, count: int, where: str, *, every_word: bool = False
-) -> pa.Table:
+) -> RowIds:
     """The rows whose text has any of the words, or every one, by BM25, then id. Blocks.
 
     Args:
@@ -32,17 +32,15 @@ def matching(
         every_word: leave out what has only some of them.
 
     Returns:
-        The columns ``id``, ``_score`` and ``_rowid``.
+        The rows, best first.
     """
     found = _best(snapshot, text, count + 1, where, every_word=every_word)
     if len(found) > count:
         scores = found["_score"].to_numpy()
         if scores.min() == np.partition(scores, 1)[1]:
             found = _best(snapshot, text, count + MAX_TIES, where, every_word=every_word)
-            scores = found["_score"].to_numpy()
-        found = found.filter(pa.array(scores >= -np.partition(-scores, count - 1)[count - 1]))
-    ids = snapshot.take(np.asarray(found[ROW_ID].to_numpy()), ["id"])
-    return found.append_column("id", ids["id"]).sort_by(_ORDER)[:count]
+    far = -found["_score"].to_numpy().astype(np.float64)
+    return ranked(snapshot, Found(found[ROW_ID].to_numpy(), far), slice(0, count))[0]
 
 
 def _best(snapshot: Snapshot, text: str, count: int, where: str, *, every_word: bool) -> pa.Table:

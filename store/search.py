@@ -12,7 +12,7 @@ from store.cutoff import KEEP_ALL
 from store.errors import QueryError
 from store.filters import ALWAYS, compile_filter
 from store.fusion import fuse
-from store.held import ROW_ID, RowIds
+from store.held import RowIds
 from store.limits import MAX_LIMIT, MAX_OFFSET, MAX_TEXT_CHARS
 from store.metadata import Registry
 from store.newest import newest as newest_rows
@@ -33,11 +33,11 @@ class Matches:
 
     Attributes:
         snapshot: that was searched, and is to be searched for the rest.
-        rows: the columns ``id``, ``_score`` and ``_rowid``, best first.
+        rows: best first, uint64 [rows].
     """
 
     snapshot: Snapshot
-    rows: pa.Table
+    rows: RowIds
 
 
 def check_query(query: SearchQuery, dim: int) -> SearchQuery:
@@ -129,7 +129,7 @@ def _by_one(
 
 
 async def _by_text(
-    view: View, query: SearchQuery, matches: pa.Table, registry: Registry
+    view: View, query: SearchQuery, matches: RowIds, registry: Registry
 ) -> list[Hit]:
     """Fuses nearest to the picture, nearest to the text's vector and matches of the text.
 
@@ -138,12 +138,12 @@ async def _by_text(
     """
     depth = _depth(query)
     vectors = [vector for vector in (query.vector, query.text_vector) if vector is not None]
-    if not matches.num_rows and len(vectors) == 1:  # there is nothing to fuse
+    if not len(matches) and len(vectors) == 1:  # there is nothing to fuse
         return await asyncio.to_thread(_by_one, view, query, vectors[0], registry)
     rankings = await asyncio.gather(
         *(asyncio.to_thread(view.ranking, each, depth) for each in vectors)
     )
-    rankings.append(matches[ROW_ID].to_numpy())
+    rankings.append(matches)
     return await asyncio.to_thread(_fused, view, query, vectors[0], rankings, registry)
 
 
@@ -173,7 +173,7 @@ def _relevant(
         # A stored text with every word that was asked for is relevant, whatever its picture shows.
         named = view.matching(query.text or "", _depth(query), every_word=True)
         least = view.cutoff(vector)
-        kept &= (scores >= least) | np.isin(row_ids, named[ROW_ID].to_numpy())
+        kept &= (scores >= least) | np.isin(row_ids, named)
     return kept
 
 

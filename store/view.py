@@ -57,7 +57,7 @@ class View:
         scores = self._snapshot.sample @ vector
         return cutoff_score(float(scores_of(best)[0]), scores, self._snapshot.rows)
 
-    def matching(self, text: str, count: int, *, every_word: bool = False) -> pa.Table:
+    def matching(self, text: str, count: int, *, every_word: bool = False) -> RowIds:
         """The rows whose text has any of the words, or every one, by BM25, then id."""
         return matching(self._snapshot, text, count, self._where, every_word=every_word)
 

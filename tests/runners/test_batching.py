@@ -1,4 +1,4 @@
-"""The cap on BentoML's learned wait, against BentoML's own batcher."""
+"""The repairs of BentoML's batching, against its own batcher."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import pytest
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
 
 from runners import batching
-from runners.batching import MAX_WAIT_S, cap_batch_wait
+from runners.batching import MAX_WAIT_S, allow_batches, cap_batch_wait
 
 SLOW_S = 0.2
 
@@ -56,3 +56,30 @@ def test_calls_still_gather_while_a_batch_is_computed(monkeypatch: pytest.Monkey
 
     assert asyncio.run(burst()) == list(range(64))
     assert len(sizes) <= 4
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+def test_as_many_batches_are_computed_as_are_allowed(
+    monkeypatch: pytest.MonkeyPatch, lanes: int
+) -> None:
+    monkeypatch.setattr(CorkDispatcher, "__init__", CorkDispatcher.__init__)
+    allow_batches(lanes)
+    now = most = 0
+
+    async def compute(items: Sequence[int]) -> Sequence[int]:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.02)
+        now -= 1
+        return items
+
+    async def burst() -> list[int]:
+        batcher = CorkDispatcher(60_000, 2, fallback=lambda: None, get_batch_size=lambda item: 1)
+        call = batcher(compute)
+        answers = await asyncio.gather(*[call(number) for number in range(64)])
+        batcher.shutdown()
+        return list(answers)
+
+    assert asyncio.run(burst()) == list(range(64))
+    assert most == lanes
