@@ -65,12 +65,16 @@ def test_as_many_batches_are_computed_as_are_allowed(
     monkeypatch.setattr(CorkDispatcher, "__init__", CorkDispatcher.__init__)
     allow_batches(lanes)
     now = most = 0
+    full = asyncio.Event()
 
     async def compute(items: Sequence[int]) -> Sequence[int]:
         nonlocal now, most
         now += 1
         most = max(most, now)
-        await asyncio.sleep(0.02)
+        if now == lanes:
+            full.set()
+        await full.wait()
+        await asyncio.sleep(0.02)  # time for one more than allowed to begin
         now -= 1
         return items
 

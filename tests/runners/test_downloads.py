@@ -71,10 +71,12 @@ def serving(handler: type[Hub]) -> Iterator[str]:
     server.daemon_threads = True
     server.released = threading.Event()  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.released.set()  # type: ignore[attr-defined]
-    server.shutdown()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:  # or the thread that a stalled download leaves behind would ask on until the end
+        server.released.set()  # type: ignore[attr-defined]
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture
