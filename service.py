@@ -242,4 +242,5 @@ put_in_front(
         *(api.route for api in _bento_service().apis.values()),
         *(page.path for page in pages.routes if isinstance(page, Route)),
     ],
+    settings.fetch.max_image_bytes,
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.errors import DeadlineError, Problem, RequestError
 from api.schemas import AddManyRequest, AddRequest
+from api.sources import is_upload_url
 from api.tracing import span
 from store.errors import StoreFault
 from store.schemas import Hit, NewImage, Upserted, image_id
@@ -47,12 +48,16 @@ class Adder:
         if request.on_duplicate == "skip_near" and not self._min_similarity:
             raise RequestError("on_duplicate must be 'add' or 'skip': near ones are not looked for")
         await self._backend.index.check_metadata(request.metadata)
-        vector, pixels = await self._backend.embed_new(request.url)
+        vector, pixels = await self._backend.embed_new(request.picture(request.url))
         skip = request.on_duplicate != "add"
         image = NewImage(request.url, vector, request.metadata, pixels, skip_duplicate=skip)
         if request.on_duplicate == "skip_near":
-            return await self._add_unless_near(image)
-        return await self._written(image)
+            answer = await self._add_unless_near(image)
+        else:
+            answer = await self._written(image)
+        if is_upload_url(request.url) and "skipped" not in answer:
+            answer["url"] = request.url
+        return answer
 
     async def add_many(
         self, request: AddManyRequest, within_s: float, report: Report

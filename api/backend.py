@@ -16,6 +16,7 @@ from api.large import LargeAnswers
 from api.models import Models
 from api.pictures import Pictures
 from api.settings import Settings
+from api.sources import Source
 from images.held import HeldPicture
 from images.schemas import LabelledBox
 from runners.schemas import unpack_detections
@@ -70,24 +71,24 @@ class Backend:
                 await pictures.decoders.ready()
                 return cls(models, index, pictures)
 
-    async def embed_picture(self, url: str) -> NDArray[np.float32]:
-        """The embedding of the picture at a URL: float32 [dim], unit length.
+    async def embed_picture(self, source: Source) -> NDArray[np.float32]:
+        """The embedding of a picture: float32 [dim], unit length.
 
         Raises:
             ImageError: the picture cannot be had.
             ModelUnavailableError: the embedder does not answer.
         """
-        pixels = await self.pictures.for_clip(url, self._models.clip)
+        pixels = await self.pictures.for_clip(source, self._models.clip)
         return _embedding(await self._models.encode_image.one(pixels))
 
-    async def embed_new(self, url: str) -> tuple[NDArray[np.float32], str]:
-        """The embedding of the picture at a URL, as above, and the digest of its pixels.
+    async def embed_new(self, source: Source) -> tuple[NDArray[np.float32], str]:
+        """The embedding of a picture, as above, and the digest of its pixels.
 
         Raises:
             ImageError: the picture cannot be had.
             ModelUnavailableError: the embedder does not answer.
         """
-        pixels, digest = await self.pictures.for_index(url, self._models.clip)
+        pixels, digest = await self.pictures.for_index(source, self._models.clip)
         return _embedding(await self._models.encode_image.one(pixels)), digest
 
     async def embed_text(self, text: str) -> NDArray[np.float32]:
@@ -113,12 +114,12 @@ class Backend:
 
     @asynccontextmanager
     async def detected(
-        self, url: str, min_confidence: float, *, keep: bool
+        self, source: Source, min_confidence: float, *, keep: bool
     ) -> AsyncIterator[tuple[HeldPicture, list[LabelledBox]]]:
-        """The picture at a URL, and the objects in it, surest first, in its own pixels.
+        """A picture, and the objects in it, surest first, in its own pixels.
 
         Args:
-            url: of the picture.
+            source: of the picture.
             min_confidence: of the objects.
             keep: whether the picture will be drawn into; else it has no pixels, only its size.
 
@@ -126,7 +127,7 @@ class Backend:
             ImageError: the picture cannot be had.
             ModelUnavailableError: the detector does not answer.
         """
-        async with self.pictures.for_yolo(url, self._models.yolo, keep=keep) as (picture, boxed):
+        async with self.pictures.for_yolo(source, self._models.yolo, keep=keep) as (picture, boxed):
             rows = np.array(await self._models.detect.one(boxed.pixels), np.float32)
             rows[:, :4] = boxed.to_original(rows[:, :4])
             found = unpack_detections(rows, self._models.yolo.class_names)

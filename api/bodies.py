@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import BodyTooLargeError, RequestError
+from api.media import is_upload
 
 BODY_TIMEOUT_S = 30.0
 MAX_READERS = 256
@@ -33,6 +34,7 @@ class Bodies:
 
     Args:
         max_bytes: of one body.
+        max_upload_bytes: of one with a picture in it; 0 for as much as of any other.
         timeout_s: for one body.
         max_readers: bodies that are read at once.
         max_reading_bytes: of those bodies together.
@@ -44,11 +46,13 @@ class Bodies:
         timeout_s: float = BODY_TIMEOUT_S,
         max_readers: int = MAX_READERS,
         max_reading_bytes: int = MAX_READING_BYTES,
+        max_upload_bytes: int = 0,
     ) -> None:
         self._max_bytes = max_bytes
+        self._max_upload_bytes = max(max_upload_bytes, max_bytes)
         self._timeout_s = timeout_s
         self._max_readers = max_readers
-        self._max_reading_bytes = max(max_reading_bytes, 2 * max_bytes)
+        self._max_reading_bytes = max(max_reading_bytes, 2 * self._max_upload_bytes)
         # Each reading's deadline and bytes so far; the oldest first, as dicts keep their order.
         self._readings: dict[asyncio.Timeout, int] = {}
         self._reading_bytes = 0
@@ -60,21 +64,22 @@ class Bodies:
             RequestError: it is too large, or comes too slowly.
             ClientGoneError: it will not come.
         """
-        if _declared(scope) > self._max_bytes:
-            raise self._too_large()
+        most = self._max_upload_bytes if is_upload(scope) else self._max_bytes
+        if _declared(scope) > most:
+            raise _too_large(most)
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
                 self._readings[deadline] = 0
                 # Not now: a body that is there already takes nobody's place.
                 asyncio.get_running_loop().call_soon(self._make_way)
                 try:
-                    return await self._read(receive, deadline)
+                    return await self._read(receive, deadline, most)
                 finally:
                     self._forget(deadline)
         except TimeoutError:
             raise RequestError("the request body came too slowly") from None
 
-    async def _read(self, receive: Receive, deadline: asyncio.Timeout) -> bytes:
+    async def _read(self, receive: Receive, deadline: asyncio.Timeout, most: int) -> bytes:
         """Counted while it comes in: a header may lie."""
         body = bytearray()
         while True:
@@ -82,8 +87,8 @@ class Bodies:
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
             body += message.get("body", b"")
-            if len(body) > self._max_bytes:
-                raise self._too_large()
+            if len(body) > most:
+                raise _too_large(most)
             if not message.get("more_body", False):
                 return bytes(body)
             if deadline in self._readings:  # else it has just given way
@@ -103,9 +108,6 @@ class Bodies:
 
     def _forget(self, deadline: asyncio.Timeout) -> None:
         self._reading_bytes -= self._readings.pop(deadline, 0)
-
-    def _too_large(self) -> BodyTooLargeError:
-        return BodyTooLargeError(f"the request body is larger than {self._max_bytes} bytes")
 
 
 async def answer_unread(answer: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -139,6 +141,10 @@ async def _drop(receive: Receive) -> None:
         if not message.get("more_body", False):  # its end, or the client is gone
             return
         left -= len(message.get("body", b""))
+
+
+def _too_large(most_bytes: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"the request body is larger than {most_bytes} bytes")
 
 
 def _declared(scope: Scope) -> int:

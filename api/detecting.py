@@ -18,7 +18,7 @@ async def detect(backend: "Backend", request: DetectRequest, floor: float) -> Re
 
     Args:
         backend: the rooms.
-        request: with the picture's url.
+        request: with the picture, or its url.
         floor: the confidence from which the detector tells of objects at all.
 
     Raises:
@@ -30,7 +30,8 @@ async def detect(backend: "Backend", request: DetectRequest, floor: float) -> Re
     if wanted < floor:
         raise RequestError(f"confidence must be at least {floor:g}, this server's minimum")
     drawn = request.format != "json"
-    async with backend.detected(request.url, wanted, keep=drawn) as (picture, boxes):
+    source = request.picture(request.url)
+    async with backend.detected(source, wanted, keep=drawn) as (picture, boxes):
         if not drawn:
             width, height = picture.size
             found = {"detections": [_detection(box) for box in boxes]}

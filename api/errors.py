@@ -8,7 +8,8 @@ itself and decides the status. Whatever nobody foresaw says only "internal error
     |-- NotFoundError       404
     |-- UnknownIdError      a search by an image that is not there
     |-- BodyTooLargeError   413
-    |-- NotJsonError        415
+    |-- MediaTypeError      415
+    |-- ForeignFormError    415
     `-- EncodedBodyError    415
     HostBusyError           more downloads wait for a host than it serves
     ModelUnavailableError   a model service is gone or answers with a fault
@@ -68,7 +69,7 @@ class BodyTooLargeError(RequestError):
     status = 413
 
 
-class NotJsonError(RequestError):
+class MediaTypeError(RequestError):
     """The body has another content type than these."""
 
     code = "not_json"
@@ -76,6 +77,19 @@ class NotJsonError(RequestError):
 
     def __init__(self, types: Sequence[str]) -> None:
         super().__init__(f"the Content-Type must be {' or '.join(types)}")
+
+
+class ForeignFormError(RequestError):
+    """A browser sends a form for the page of another site."""
+
+    code = "foreign_form"
+    status = 415
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a form of another site's page is not taken: IMAGE_SEARCH_CORS_ORIGINS names the"
+            " origins whose are"
+        )
 
 
 class EncodedBodyError(RequestError):

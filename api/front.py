@@ -30,7 +30,9 @@ _METHODS = ("GET", "POST", "PATCH", "DELETE")
 _PREFLIGHT_S = 600
 
 
-def put_in_front(service: Any, settings: ApiSettings, routes: Iterable[str]) -> None:
+def put_in_front(
+    service: Any, settings: ApiSettings, routes: Iterable[str], max_image_bytes: int
+) -> None:
     """Let the service's workers serve its application behind the front.
 
     Those of the services that it depends on serve theirs as it is, but for `api.slimming`.
@@ -39,6 +41,7 @@ def put_in_front(service: Any, settings: ApiSettings, routes: Iterable[str]) -> 
         service: the BentoML service.
         settings: who may ask, and how much.
         routes: of this project's own, as for `ShownPaths`.
+        max_image_bytes: of a picture's file, so that one can be uploaded.
     """
     to_asgi = Service.to_asgi
 
@@ -47,18 +50,24 @@ def put_in_front(service: Any, settings: ApiSettings, routes: Iterable[str]) -> 
         app: Any = to_asgi(asked, is_main)
         slim_middlewares(app)
         if asked is service:
-            return front(app, settings, routes)
+            return front(app, settings, routes, max_image_bytes)
         settle_media_types(asked)
         return app
 
     Service.to_asgi = guarded
 
 
-def front(app: ASGIApp, settings: ApiSettings, routes: Iterable[str]) -> ASGIApp:
+def front(
+    app: ASGIApp, settings: ApiSettings, routes: Iterable[str], max_image_bytes: int
+) -> ASGIApp:
     """The front around an application."""
-    bodies = Bodies(settings.max_body_bytes)
+    # A form holds what a JSON body would, besides the picture.
+    upload_bytes = settings.max_body_bytes + max_image_bytes
+    bodies = Bodies(settings.max_body_bytes, max_upload_bytes=upload_bytes)
     shared = Shared(ShownPaths(app, routes), ("/metrics", "/readyz"))
-    gate: ASGIApp = Gate(shared, settings.api_keys, settings.max_in_flight, bodies)
+    gate: ASGIApp = Gate(
+        shared, settings.api_keys, settings.max_in_flight, bodies, settings.cors_origins
+    )
     if settings.cors_origins:
         gate = CORSMiddleware(
             gate,

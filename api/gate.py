@@ -14,16 +14,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.attended import attend
 from api.bodies import Bodies, ClientGoneError, answer_unread
-from api.errors import EncodedBodyError, NotJsonError, RequestError, problem_of
+from api.errors import (
+    EncodedBodyError,
+    ForeignFormError,
+    MediaTypeError,
+    RequestError,
+    problem_of,
+)
 from api.instruments import ABANDONED, REFUSALS, REQUESTS_IN_FLIGHT
+from api.media import accepted_types, is_accepted, is_foreign_form
 from api.places import Places
 
 logger = logging.getLogger("bentoml.image_search")
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 LIGHT_PATHS = frozenset({"/heartbeat", "/metrics"})
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-JSON_TYPE = "application/json"
-MERGE_PATCH_TYPE = "application/merge-patch+json"
 RETRY_AFTER_S = 1
 _GUESSED_CHARS = 16
 
@@ -73,10 +78,16 @@ class Gate:
         api_keys: accepted bearer tokens; none means that everybody may ask.
         max_in_flight: requests worked on at once.
         bodies: reads the bodies.
+        origins: of the web pages that may send forms, besides this service's own.
     """
 
     def __init__(
-        self, app: ASGIApp, api_keys: frozenset[str], max_in_flight: int, bodies: Bodies
+        self,
+        app: ASGIApp,
+        api_keys: frozenset[str],
+        max_in_flight: int,
+        bodies: Bodies,
+        origins: frozenset[str] = frozenset(),
     ) -> None:
         self._app = app
         self._key_digests = [_digest(key.encode()) for key in api_keys]
@@ -84,6 +95,7 @@ class Gate:
             logger.warning("an API key is shorter than %d characters: guessable", _GUESSED_CHARS)
         self._places = Places(max_in_flight)
         self._bodies = bodies
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it here."""
@@ -106,8 +118,11 @@ class Gate:
         if not self._may_ask(scope):
             return UNAUTHORIZED
         if scope["method"] in WITH_BODY:
-            if not may_be_json(scope):
-                return _refusal_of(NotJsonError(json_types(scope["method"])))
+            if not is_accepted(scope):
+                types = accepted_types(scope["method"], scope["path"])
+                return _refusal_of(MediaTypeError(types))
+            if is_foreign_form(scope, self._origins):
+                return _refusal_of(ForeignFormError())
             if Headers(scope=scope).get("content-encoding", "identity").lower() != "identity":
                 return _refusal_of(EncodedBodyError())
         if scope["path"] not in LIGHT_PATHS and self._places.are_taken():
@@ -138,22 +153,6 @@ class Gate:
         matches = [hmac.compare_digest(digest, known) for known in self._key_digests]
         # Of two headers another server could have read the other one.
         return len(given) == 1 and scheme.lower() == "bearer" and any(matches)
-
-
-def json_types(method: str) -> list[str]:
-    """The content types that a method takes; PATCH also that of RFC 7396."""
-    return [JSON_TYPE, MERGE_PATCH_TYPE] if method == "PATCH" else [JSON_TYPE]
-
-
-def may_be_json(scope: Scope) -> bool:
-    """Whether a body is said to be JSON, or nothing is said of it.
-
-    Other types let any web page post here without asking first (CORS), and one of BentoML's own
-    would be answered in BentoML's words.
-    """
-    given = Headers(scope=scope).getlist("content-type") or [JSON_TYPE]
-    media_type = given[0].split(";")[0].strip().lower()
-    return len(given) == 1 and media_type in json_types(scope["method"])
 
 
 def _digest(key: bytes) -> bytes:

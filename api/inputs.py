@@ -5,24 +5,19 @@ status 500; its hook for another reading is `IODescriptor.from_http_request`. A
 mounted route without a body reads its address with `from_address`.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import bentoml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
-from api.errors import MissingUrlError, NotJsonError, RequestError
-from api.gate import json_types
-from api.json_text import json_object
-from api.wording import in_words, short
-
-_MAX_QUERY_CHARS = 8192
-# Python reads no integer of more than 4300 digits from a text.
-_INTEGER = re.compile(r"-?[0-9]{1,4300}")
+from api.errors import MissingUrlError, RequestError
+from api.reading import query_texts, read, typed
+from api.sources import Source
+from api.wording import in_words
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,8 @@ class Carried:
 class JsonInput(bentoml.IODescriptor):
     """Base of the request models: known fields of strict types.
 
-    They stand in one JSON object, but for those that the address holds.
+    They stand in one JSON object, or in a form where pictures are taken, but for those that the
+    address holds.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -49,17 +45,25 @@ class JsonInput(bentoml.IODescriptor):
     """The fixed message for a missing, null or empty url, where the route needs one."""
     path_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields that stand in the path."""
+    _upload: Source | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, given: Any) -> Any:
         return without_nulls(cls, given)
 
+    def picture(self, url: str) -> Source:
+        """The picture that a url of this request means: what came with it, or is there."""
+        return self._upload if self._upload is not None else Source(url)
+
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> Carried:  # noqa: ARG003
         """Read, parse and check a body; never raises a RequestError but carries it."""
         try:
-            return Carried(cls.checked(await _json_object(request), request.path_params))
+            given = await read(cls, request)
+            checked = cls.checked(given.fields, request.path_params)
+            checked._upload = given.upload
+            return Carried(checked)
         except RequestError as error:
             return Carried(error)
 
@@ -67,7 +71,7 @@ class JsonInput(bentoml.IODescriptor):
     def from_address(cls, request: Request) -> Carried:
         """Check what the path and the query hold; carries errors as `from_http_request` does."""
         try:
-            return Carried(cls.checked(_query(request), request.path_params))
+            return Carried(cls.checked(typed(cls, query_texts(request)), request.path_params))
         except RequestError as error:
             return Carried(error)
 
@@ -104,24 +108,3 @@ def without_nulls(model: type[BaseModel], given: Any) -> Any:
 def _rank(details: ErrorDetails) -> bool:
     """Unknown fields come first: what is missing may stand there misspelt."""
     return details["type"] != "extra_forbidden"
-
-
-def _query(request: Request) -> dict[str, Any]:
-    """The parameters of the address; what looks like an integer is one."""
-    if len(request.url.query) > _MAX_QUERY_CHARS:
-        raise RequestError(f"the query is longer than {_MAX_QUERY_CHARS} characters")
-    given: dict[str, Any] = {}
-    for name, text in request.query_params.multi_items():
-        if name in given:
-            raise RequestError(f"{short(name)} was given more than once")
-        given[name] = int(text) if _INTEGER.fullmatch(text) else text
-    return given
-
-
-async def _json_object(request: Request) -> dict[str, Any]:
-    body = await request.body()  # which the gate has read
-    if not body:
-        return {}
-    if "content-type" not in request.headers:
-        raise NotJsonError(json_types(request.method))
-    return json_object(body)

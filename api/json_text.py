@@ -29,14 +29,24 @@ def json_object(body: bytes) -> dict[str, Any]:
     Raises:
         RequestError: it does not, or it is deeper or larger than any request needs.
     """
+    parsed = json_value(body)
+    if not isinstance(parsed, dict):
+        raise RequestError('the body must be a JSON object such as {"url": "https://..."}')
+    return parsed
+
+
+def json_value(body: bytes) -> Any:
+    """Parse JSON of any kind.
+
+    Raises:
+        RequestError: it is none, or deeper or larger than any request needs.
+    """
     text = _text(body)
     _check_shape(body)
     try:
         parsed = from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise RequestError(f"the body is not valid JSON: {error}") from None
-    if not isinstance(parsed, dict):
-        raise RequestError('the body must be a JSON object such as {"url": "https://..."}')
     # A second parse: only the standard library's tells of keys and numbers while it goes.
     json.loads(
         text, object_pairs_hook=_check_keys, parse_float=_check_number, parse_int=_check_number

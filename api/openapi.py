@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.gate import json_types
+from api.forms import PICTURE_FIELD
 from api.inputs import JsonInput
+from api.media import FORM_TYPE, PICTURE_TYPES, accepted_types
 from api.operations import OPERATIONS, Operation
 from api.replies import ANSWERS, Message
+from api.sources import INSTEAD_OF_A_PICTURE
 
 _JSON = "application/json"
 _REFERENCE = "#/components/schemas/{model}"
@@ -19,7 +21,7 @@ _TAGS = ["Service APIs"]
 _REFUSALS = {
     "401": "No valid API key, where keys are set",
     "413": "The request body is too large",
-    "415": "The request body is not application/json, or is compressed",
+    "415": "The request body is of another type than those above, or is compressed",
     "429": "Too many requests at once; see Retry-After",
 }
 _DESCRIPTION = (
@@ -35,6 +37,8 @@ _HEADERS = {
     "401": {"WWW-Authenticate": {"description": "Bearer", "schema": _TEXT}},
     "429": {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}},
 }
+_FILE = {"type": "string", "format": "binary"}
+_PICTURE_BODY = {"schema": _FILE}
 _WITH_BODY = frozenset({"post", "patch"})
 _NO_BODY = frozenset({"413", "415"})
 
@@ -95,18 +99,32 @@ def _described(operation: Operation) -> dict[str, Any]:
     if parameters:
         described["parameters"] = parameters
     if operation.method in _WITH_BODY:
-        examples = {name: {"value": value} for name, value in operation.examples.items()}
-        content = {"schema": _body_schema(operation.request), "examples": examples}
-        types = json_types(operation.method.upper())
-        described["requestBody"] = {"required": True, "content": dict.fromkeys(types, content)}
+        described["requestBody"] = {"required": True, "content": _contents(operation)}
     return described
+
+
+def _contents(operation: Operation) -> dict[str, Any]:
+    """The body by its type: JSON, and where a picture is taken a form or the picture itself."""
+    examples = {name: {"value": value} for name, value in operation.examples.items()}
+    as_json = {"schema": _body_schema(operation.request), "examples": examples}
+    other = {FORM_TYPE: {"schema": _form_schema(operation.request)}, PICTURE_TYPES: _PICTURE_BODY}
+    types = accepted_types(operation.method.upper(), operation.path)
+    return {kind: other.get(kind, as_json) for kind in types}
+
+
+def _form_schema(model: type[JsonInput]) -> dict[str, Any]:
+    """The fields as a form has them, and the picture in place of its url."""
+    schema: dict[str, Any] = model.model_json_schema()
+    for name in schema["properties"].keys() & INSTEAD_OF_A_PICTURE:
+        del schema["properties"][name]
+    schema["properties"][PICTURE_FIELD] = {**_FILE, "description": "The picture's file"}
+    return {**schema, "required": [PICTURE_FIELD], "title": f"{model.__name__}Form"}
 
 
 def _success(operation: Operation) -> dict[str, Any]:
     if operation.answer is not None:
         return _answer(operation.success, operation.answer, operation.example)
-    picture = {"schema": {"type": "string", "format": "binary"}}
-    content = {"image/jpg": picture, _JSON: {"schema": {"type": "object"}}}
+    content = {"image/jpg": _PICTURE_BODY, _JSON: {"schema": {"type": "object"}}}
     return {"description": operation.success, "content": content}
 
 

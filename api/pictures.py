@@ -16,7 +16,9 @@ from api.budget import MemoryBudget
 from api.downloads import Downloads
 from api.instruments import DECODE, DECODE_MEMORY, DRAW, MEMORY_QUEUE
 from api.settings import Settings
+from api.sources import Source
 from images.decoders import Decoders
+from images.errors import TooLargeError
 from images.fetch import Fetcher
 from images.held import HeldPicture, Use
 from images.room import ORDINARY_BYTES, MoreRoomError
@@ -46,28 +48,29 @@ class Pictures:
             Fetcher(settings.fetch), api.download_threads, api.downloads_per_host
         )
         self._quality = api.jpeg_quality
+        self._max_bytes = settings.fetch.max_image_bytes
 
-    async def for_clip(self, url: str, clip: ClipInfo) -> NDArray[np.uint8]:
+    async def for_clip(self, source: Source, clip: ClipInfo) -> NDArray[np.uint8]:
         """Fetch and prepare a picture for the embedder: uint8 [size, size, 3].
 
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
-        pixels, _ = await self._for_clip(url, clip, digest=False)
+        pixels, _ = await self._for_clip(source, clip, digest=False)
         return pixels
 
-    async def for_index(self, url: str, clip: ClipInfo) -> tuple[NDArray[np.uint8], str]:
+    async def for_index(self, source: Source, clip: ClipInfo) -> tuple[NDArray[np.uint8], str]:
         """The same, and the digest of the whole picture's pixels.
 
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
-        pixels, digest = await self._for_clip(url, clip, digest=True)
+        pixels, digest = await self._for_clip(source, clip, digest=True)
         return pixels, digest or ""
 
     @asynccontextmanager
     async def for_yolo(
-        self, url: str, yolo: YoloInfo, *, keep: bool = True
+        self, source: Source, yolo: YoloInfo, *, keep: bool = True
     ) -> AsyncIterator[tuple[HeldPicture, Letterboxed]]:
         """Fetch and prepare a picture for the detector; the picture itself is for drawing.
 
@@ -83,7 +86,7 @@ class Pictures:
                 picture.use = use
                 return await self.decoders.letterbox(data, task, room_bytes, picture)
 
-            async with self._decoded(url, decode) as boxed:
+            async with self._decoded(source, decode) as boxed:
                 yield picture, boxed
 
     async def annotated(self, picture: HeldPicture, boxes: Sequence[LabelledBox]) -> bytes:
@@ -100,7 +103,7 @@ class Pictures:
         self._downloads.close()
         self.decoders.close()
 
-    async def _for_clip(self, url: str, clip: ClipInfo, *, digest: bool) -> _ForClip:
+    async def _for_clip(self, source: Source, clip: ClipInfo, *, digest: bool) -> _ForClip:
         task = ClipTask(
             clip.image_size, clip.interpolation, clip.resize_mode, clip.fill_color, digest
         )
@@ -108,28 +111,42 @@ class Pictures:
         async def decode(data: bytes, room_bytes: int, use: Use) -> tuple[_ForClip, int]:
             return await self.decoders.clip(data, task, room_bytes, use), 0
 
-        async with self._decoded(url, decode) as prepared:
+        async with self._decoded(source, decode) as prepared:
             return prepared
 
     @asynccontextmanager
-    async def _decoded(self, url: str, decode: _Decode[T]) -> AsyncIterator[T]:
-        """What is made of the picture at a URL, while there is room for its pixels.
+    async def _decoded(self, source: Source, decode: _Decode[T]) -> AsyncIterator[T]:
+        """What is made of a picture, while there is room for its pixels.
 
         An ordinary picture is decoded at once, in a room of one size. Only a larger one is sent
         to a decoder twice: the first tells what it needs, and it waits until there is so much.
 
         Args:
-            url: of the picture.
+            source: of the picture.
             decode: takes the file, the memory it may take, and the use of that memory; returns
                 the result, and the memory that is held from then on.
         """
         async with AsyncExitStack() as held:
-            async with self._downloads.fetched(url) as data:
+            async with self._file(source) as data:
                 try:
                     result = await self._in_room(held, data, ORDINARY_BYTES, decode)
                 except MoreRoomError as more:
                     result = await self._in_room(held, data, more.needed_bytes, decode)
             yield result
+
+    @asynccontextmanager
+    async def _file(self, source: Source) -> AsyncIterator[bytes]:
+        """A picture's file: downloaded, or as it came with the request.
+
+        What came with requests is bounded by the gate, as their bodies are.
+        """
+        if source.data is None:
+            async with self._downloads.fetched(source.url) as data:
+                yield data
+            return
+        if len(source.data) > self._max_bytes:
+            raise TooLargeError(self._max_bytes)
+        yield source.data
 
     async def _in_room(
         self, held: AsyncExitStack, data: bytes, room_bytes: int, decode: _Decode[T]

@@ -39,6 +39,7 @@ class AddAnswer(_Added):
     message: str = Field(examples=["success"])
     id: str = Field(description="Made from the url", examples=["0a137b375cc3881a70e186ce2172c8d1"])
     created: bool = Field(description="false when the url was known and its row was replaced")
+    url: str = Field(default="", description="Of an uploaded image: made from its file")
 
 
 class BatchResult(_Added):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from api.errors import RequestError, UnknownIdError
 from api.schemas import SearchRequest, Term
+from api.sources import Source
 from api.terms import OpposedTermsError, combined
 from store.errors import shown
 from store.schemas import Hit, SearchQuery
@@ -63,7 +64,7 @@ async def _nothing() -> None:
 
 async def _vector(backend: "Backend", request: SearchRequest) -> Vector | None:
     if request.url:
-        return await backend.embed_picture(request.url)
+        return await backend.embed_picture(request.picture(request.url))
     if request.id is not None:
         return (await _stored(backend, {request.id}))[request.id]
     if request.query is not None:
@@ -82,7 +83,7 @@ async def _combined(backend: "Backend", terms: list[Term]) -> Vector:
 
 async def _embedded(backend: "Backend", term: Term, stored: dict[str, Vector]) -> Vector:
     if term.url is not None:
-        return await backend.embed_picture(term.url)
+        return await backend.embed_picture(Source(term.url))
     if term.text is not None:
         return await backend.embed_text(term.text)
     return stored[term.id or ""]

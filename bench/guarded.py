@@ -12,6 +12,7 @@ from PIL import Image
 from api.downloads import Downloads
 from api.pictures import Pictures
 from api.settings import Settings
+from api.sources import Source
 from images.fetch import Fetcher
 from images.prepare import clip_pixels
 from runners.schemas import ClipInfo
@@ -48,7 +49,7 @@ class Guarded:
 
     async def picture(self, url: str) -> NDArray[np.uint8]:
         """The whole way, to what the embedder takes: uint8 [224, 224, 3]."""
-        return await self._pictures.for_clip(url, _CLIP)
+        return await self._pictures.for_clip(Source(url), _CLIP)
 
     async def fetch(self, url: str) -> bytes:
         """From the URL to the file alone."""

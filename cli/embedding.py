@@ -13,6 +13,7 @@ import numpy as np
 
 from api.pictures import Pictures
 from api.settings import Settings
+from api.sources import Source, is_upload_url
 from images.errors import (
     BadAnswerError,
     FetchTimeoutError,
@@ -27,6 +28,8 @@ from store.rebuild import Embedded, Wanted
 
 FIRST_PAUSE_S = 1.0
 """Before a download is tried again; each further pause is four times as long."""
+
+UPLOADED = "the image was uploaded, and no file of it is kept: upload it again"
 
 _PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -94,6 +97,9 @@ class Embedder:
                 image = await anext(wanted, None)
             if image is None:
                 return
+            if is_upload_url(image.url):
+                await done(Embedded(image.id, None, UPLOADED))
+                continue
             try:
                 pixels = await self._fetched(image.url)
             except ImageError as error:
@@ -104,12 +110,12 @@ class Embedder:
     async def _fetched(self, url: str) -> Pixels:
         for failed in range(self._retries):
             try:
-                return await self._pictures.for_clip(url, self._model.info)
+                return await self._pictures.for_clip(Source(url), self._model.info)
             except ImageError as error:
                 if not _may_pass(error):
                     raise
             await asyncio.sleep(FIRST_PAUSE_S * 4**failed)
-        return await self._pictures.for_clip(url, self._model.info)
+        return await self._pictures.for_clip(Source(url), self._model.info)
 
     async def _embed(self, ready: "asyncio.Queue[_Ready | None]", done: Done) -> None:
         last = False

@@ -12,6 +12,7 @@ from api.adding import Adder
 from api.backend import Backend
 from api.errors import Problem, RequestError, problem_of
 from api.schemas import AddManyRequest, AddRequest
+from api.sources import Source
 from store.errors import StoreReadError
 from store.schemas import Hit, NewImage, Upserted, image_id
 
@@ -55,7 +56,8 @@ class FakeBackend:
         self.index = FakeIndex()
         self.now = self.most = 0
 
-    async def embed_new(self, url: str) -> tuple[NDArray[np.float32], str]:
+    async def embed_new(self, source: Source) -> tuple[NDArray[np.float32], str]:
+        url = source.url
         self.now += 1
         self.most = max(self.most, self.now)
         try:

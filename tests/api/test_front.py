@@ -30,7 +30,7 @@ async def work(request: Request) -> Response:
 
 def asked(method: str, path: str, headers: Any = None, **settings: Any) -> httpx.Response:
     routes = [Route("/work", work), Route("/", work), Route("/static_content/a", work)]
-    app = front(Starlette(routes=routes), ApiSettings(**settings), ["/work"])
+    app = front(Starlette(routes=routes), ApiSettings(**settings), ["/work"], 1 << 20)
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)
@@ -139,7 +139,7 @@ def test_there_are_no_websockets(path: str) -> None:
     scope = {"type": "websocket", "path": path, "headers": []}
 
     async def connect() -> None:
-        await front(never, ApiSettings(), [])(scope, receive, send)
+        await front(never, ApiSettings(), [], 1 << 20)(scope, receive, send)
 
     asyncio.run(connect())
     assert sent == [{"type": "websocket.close", "code": 1008}]

@@ -18,6 +18,7 @@ from PIL import Image
 
 from api.pictures import Pictures
 from api.settings import Settings
+from api.sources import Source
 from demo.server import PictureServer
 from images.decoder import Decoder
 from images.errors import BrokenImageError, ImageError
@@ -68,7 +69,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def test_forty_large_pictures_at_once_stay_within_the_budget(settings: Settings) -> None:
     async def detect(pictures: Pictures, url: str) -> int:
-        async with pictures.for_yolo(url, YOLO) as (picture, boxed):
+        async with pictures.for_yolo(Source(url), YOLO) as (picture, boxed):
             assert boxed.pixels.shape == (64, 64, 3)
             return len(
                 await pictures.annotated(picture, [LabelledBox((9, 9, 99, 99), 0.5, 0, "a")])
@@ -79,7 +80,7 @@ def test_forty_large_pictures_at_once_stay_within_the_budget(settings: Settings)
         try:
             await pictures.decoders.ready()
             with watched_bytes() as most:
-                clips = [pictures.for_index(url, CLIP) for _ in range(20)]
+                clips = [pictures.for_index(Source(url), CLIP) for _ in range(20)]
                 digests = {digest for _, digest in await asyncio.gather(*clips)}
                 jpegs = await asyncio.gather(*(detect(pictures, url) for _ in range(20)))
             assert len(digests) == len(set(jpegs)) == 1
@@ -101,9 +102,10 @@ def test_room_comes_back_whatever_happens(settings: Settings) -> None:
         try:
             for _ in range(3):
                 with pytest.raises(BrokenImageError):
-                    await pictures.for_clip(url + "broken.jpg", CLIP)
+                    await pictures.for_clip(Source(url + "broken.jpg"), CLIP)
             cancelled = [
-                asyncio.create_task(pictures.for_clip(url + "a.jpg", CLIP)) for _ in range(20)
+                asyncio.create_task(pictures.for_clip(Source(url + "a.jpg"), CLIP))
+                for _ in range(20)
             ]
             await asyncio.sleep(0.05)
             for task in cancelled:
@@ -111,7 +113,7 @@ def test_room_comes_back_whatever_happens(settings: Settings) -> None:
             await asyncio.gather(*cancelled, return_exceptions=True)
             await until(lambda: pictures.decoders.busy == 0)
             assert pictures.memory.free_bytes == BUDGET_BYTES
-            assert (await pictures.for_clip(url + "a.jpg", CLIP)).shape == (32, 32, 3)
+            assert (await pictures.for_clip(Source(url + "a.jpg"), CLIP)).shape == (32, 32, 3)
         finally:
             pictures.close()
 
@@ -131,10 +133,10 @@ def test_room_belongs_to_the_work_when_the_client_is_gone(
     async def client(pictures: Pictures, url: str) -> None:
         if work == "clip":
             stop(pictures)
-            await pictures.for_clip(url, CLIP)
+            await pictures.for_clip(Source(url), CLIP)
         if work == "letterbox":
             stop(pictures)
-        async with pictures.for_yolo(url, YOLO) as (picture, _):
+        async with pictures.for_yolo(Source(url), YOLO) as (picture, _):
             stop(pictures)
             await pictures.annotated(picture, [])
 
@@ -199,7 +201,7 @@ def test_a_decoder_that_was_taken_over_gets_no_memory_by_its_word(
             await pictures.decoders.ready()
             monkeypatch.setattr(Decoder, "ask", ask)
             with pytest.raises(ImageError):
-                async with pictures.for_yolo(url, YOLO):
+                async with pictures.for_yolo(Source(url), YOLO):
                     pass
             assert pictures.memory.free_bytes == BUDGET_BYTES
         finally:

@@ -162,11 +162,16 @@ METADATA = [
     *(sent(MANY, {"images": [{"url": "x", "metadata": one}]}, Expected(200)) for one in WRONG),
 ]  # fmt: skip
 
-NOT_JSON = refusal("not_json", status=415, says="the Content-Type must be application/json")
+NOT_JSON = refusal(
+    "not_json",
+    status=415,
+    says="the Content-Type must be application/json or multipart/form-data or image/*",
+)
+NOT_JSON_HERE = refusal("not_json", status=415)
 TYPES = [
     sent(ADD, b'{"url": "x"}', NOT_JSON, f"Content-Type: {kind}", Content_Type=kind)
     for kind in (
-        "text/plain", "", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded",
+        "text/plain", "", "multipart/mixed; boundary=x", "application/x-www-form-urlencoded", "image/", "image",
         "application/vnd.bentoml+pickle", "application/octet-stream", "text/json", "application/xml",
         "application/jsonp", "application/json-patch+json", "application/merge-patch+json",
         "*/*", "json", "application/json, text/plain",
@@ -174,6 +179,49 @@ TYPES = [
 ] + [
     sent(ADD, b'{"url": "x"}', refusal("url_invalid"), f"Content-Type: {kind}", Content_Type=kind)
     for kind in ("application/json; charset=utf-8", "Application/JSON", "application/json;charset=latin-1")
+]  # fmt: skip
+
+FORM = "multipart/form-data; boundary=b"
+
+
+def form(*parts: str, end: str = "--b--\r\n") -> bytes:
+    """Parts of a form, each a head and a text."""
+    return (
+        "".join(f"--b\r\nContent-Disposition: form-data; {one}\r\n" for one in parts) + end
+    ).encode()
+
+
+PICTURE = 'name="image"; filename="x"\r\n\r\nno picture'
+FORMS = [
+    sent(route, body, expected, f"{route}: a form: {title}", Content_Type=FORM)
+    for route in (ADD, SEARCH, DETECT)
+    for title, body, expected in (
+        ("empty", b"", BAD_REQUEST),
+        ("no form", b"{}", BAD_REQUEST),
+        ("no end", form(PICTURE, end=""), BAD_REQUEST),
+        ("no picture but text", form(PICTURE), refusal("not_an_image")),
+        ("two pictures", form(PICTURE, PICTURE), BAD_REQUEST),
+        ("a picture without a file name", form('name="image"\r\n\r\nx'), BAD_REQUEST),
+        ("another file", form('name="file"; filename="x"\r\n\r\nx'), BAD_REQUEST),
+        ("an unknown field", form(PICTURE, 'name="x"\r\n\r\ny'), BAD_REQUEST),
+        ("a nameless part", form("\r\n\r\nx"), BAD_REQUEST),
+        ("a url as well", form(PICTURE, 'name="url"\r\n\r\nhttp://example.com/'), BAD_REQUEST),
+        ("a bad metadata object", form(PICTURE, 'name="metadata"\r\n\r\n{"a"'), BAD_REQUEST),
+        ("many parts", form(*(f'name="x{n}"\r\n\r\n' for n in range(30_000))), BAD_REQUEST),
+        ("a long head", form(f'name="{"x" * 500_000}"\r\n\r\ny'), BAD_REQUEST),
+        ("many heads", b"--b\r\n" + b"X: y\r\n" * 100_000 + b"\r\n--b--\r\n", BAD_REQUEST),
+        ("all boundaries", b"--b\r\n" * 200_000, BAD_REQUEST),
+        ("nearly boundaries", form('name="image"; filename="x"\r\n\r\n' + "\r\n--" * 200_000), refusal("not_an_image")),
+    )
+] + [
+    sent(ADD, form(PICTURE), refusal("foreign_form", status=415), "a form of another site", Content_Type=FORM, Origin="https://evil.example"),
+    sent(ADD, form(PICTURE), BAD_REQUEST, "a form without a boundary", Content_Type="multipart/form-data"),
+    sent(ADD, b"", BAD_REQUEST, "an empty picture", Content_Type="image/png"),
+    sent(ADD, b"GIF89a", refusal("image_broken", "not_an_image"), "half a picture", Content_Type="image/png"),
+    sent(f"{ADD}?url=http://example.com/", b"x", BAD_REQUEST, "a picture, and a url in the query", Content_Type="image/png"),
+    sent(f"{ADD}?a=1&a=2", b"x", BAD_REQUEST, "a picture, and a parameter twice", Content_Type="image/png"),
+    sent(MANY, form(PICTURE), NOT_JSON_HERE, "a form for many", Content_Type=FORM),
+    sent("delete_images", form(PICTURE), NOT_JSON_HERE, "a form for a deletion", Content_Type=FORM),
 ]  # fmt: skip
 
 ENCODINGS = [
@@ -228,6 +276,7 @@ CASES = [
     *FIELDS,
     *METADATA,
     *TYPES,
+    *FORMS,
     *ENCODINGS,
     *ORIGINS,
     *ROUTES,

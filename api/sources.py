@@ -1,0 +1,31 @@
+"""Where a request's picture comes from: an address, or the request itself."""
+
+import hashlib
+from dataclasses import dataclass
+
+UPLOAD_PREFIX = "upload:"
+INSTEAD_OF_A_PICTURE = ("url", "id", "query")
+"""The fields of requests that say which picture is meant; with an uploaded one, none of them."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture.
+
+    Attributes:
+        url: where it is; of an uploaded one what it is called by (`upload_url`).
+        data: the file, where it was uploaded.
+    """
+
+    url: str
+    data: bytes | None = None
+
+
+def upload_url(data: bytes) -> str:
+    """What stands as the url of an uploaded file: the same for the same bytes, whoever sends it."""
+    return UPLOAD_PREFIX + hashlib.sha256(data).hexdigest()
+
+
+def is_upload_url(url: str) -> bool:
+    """Whether this is the url of an uploaded file, which nobody can fetch."""
+    return url.startswith(UPLOAD_PREFIX)
