@@ -12,8 +12,7 @@ from contextlib import suppress
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import BodyTooLargeError, RequestError
-from api.media import is_upload
+from api.errors import BodyTooLargeError, OverloadedError, RequestError
 
 BODY_TIMEOUT_S = 30.0
 MAX_READERS = 256
@@ -34,7 +33,6 @@ class Bodies:
 
     Args:
         max_bytes: of one body.
-        max_upload_bytes: of one with a picture in it; 0 for as much as of any other.
         timeout_s: for one body.
         max_readers: bodies that are read at once.
         max_reading_bytes: of those bodies together.
@@ -46,40 +44,42 @@ class Bodies:
         timeout_s: float = BODY_TIMEOUT_S,
         max_readers: int = MAX_READERS,
         max_reading_bytes: int = MAX_READING_BYTES,
-        max_upload_bytes: int = 0,
     ) -> None:
         self._max_bytes = max_bytes
-        self._max_upload_bytes = max(max_upload_bytes, max_bytes)
         self._timeout_s = timeout_s
         self._max_readers = max_readers
-        self._max_reading_bytes = max(max_reading_bytes, 2 * self._max_upload_bytes)
+        self._max_reading_bytes = max(max_reading_bytes, 2 * max_bytes)
         # Each reading's deadline and bytes so far; the oldest first, as dicts keep their order.
         self._readings: dict[asyncio.Timeout, int] = {}
         self._reading_bytes = 0
+        self._gave_way: set[asyncio.Timeout] = set()
 
     async def read(self, scope: Scope, receive: Receive) -> bytes:
         """The whole body.
 
         Raises:
             RequestError: it is too large, or comes too slowly.
+            OverloadedError: it gave way to others.
             ClientGoneError: it will not come.
         """
-        most = self._max_upload_bytes if is_upload(scope) else self._max_bytes
-        if _declared(scope) > most:
-            raise _too_large(most)
+        if _declared(scope) > self._max_bytes:
+            raise self._too_large()
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
                 self._readings[deadline] = 0
                 # Not now: a body that is there already takes nobody's place.
                 asyncio.get_running_loop().call_soon(self._make_way)
                 try:
-                    return await self._read(receive, deadline, most)
+                    return await self._read(receive, deadline)
                 finally:
                     self._forget(deadline)
         except TimeoutError:
+            if deadline in self._gave_way:
+                self._gave_way.remove(deadline)
+                raise OverloadedError from None
             raise RequestError("the request body came too slowly") from None
 
-    async def _read(self, receive: Receive, deadline: asyncio.Timeout, most: int) -> bytes:
+    async def _read(self, receive: Receive, deadline: asyncio.Timeout) -> bytes:
         """Counted while it comes in: a header may lie."""
         body = bytearray()
         while True:
@@ -87,8 +87,8 @@ class Bodies:
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
             body += message.get("body", b"")
-            if len(body) > most:
-                raise _too_large(most)
+            if len(body) > self._max_bytes:
+                raise self._too_large()
             if not message.get("more_body", False):
                 return bytes(body)
             if deadline in self._readings:  # else it has just given way
@@ -104,10 +104,14 @@ class Bodies:
             oldest = next(iter(self._readings))
             self._forget(oldest)
             if not oldest.expired():
+                self._gave_way.add(oldest)
                 oldest.reschedule(asyncio.get_running_loop().time())
 
     def _forget(self, deadline: asyncio.Timeout) -> None:
         self._reading_bytes -= self._readings.pop(deadline, 0)
+
+    def _too_large(self) -> BodyTooLargeError:
+        return BodyTooLargeError(f"the request body is larger than {self._max_bytes} bytes")
 
 
 async def answer_unread(answer: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,10 +145,6 @@ async def _drop(receive: Receive) -> None:
         if not message.get("more_body", False):  # its end, or the client is gone
             return
         left -= len(message.get("body", b""))
-
-
-def _too_large(most_bytes: int) -> BodyTooLargeError:
-    return BodyTooLargeError(f"the request body is larger than {most_bytes} bytes")
 
 
 def _declared(scope: Scope) -> int:

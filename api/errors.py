@@ -11,6 +11,7 @@ itself and decides the status. Whatever nobody foresaw says only "internal error
     |-- MediaTypeError      415
     |-- ForeignFormError    415
     `-- EncodedBodyError    415
+    OverloadedError         429: no room for it now
     HostBusyError           more downloads wait for a host than it serves
     ModelUnavailableError   a model service is gone or answers with a fault
     DeadlineError           the request took longer than it may
@@ -90,6 +91,16 @@ class ForeignFormError(RequestError):
             "a form of another site's page is not taken: IMAGE_SEARCH_CORS_ORIGINS names the"
             " origins whose are"
         )
+
+
+class OverloadedError(ApiError):
+    """There is no room for this request now; it is answered 429, with the time to come back."""
+
+    code = "overloaded"
+    status = 429
+
+    def __init__(self) -> None:
+        super().__init__("too many requests at once; try again")
 
 
 class EncodedBodyError(RequestError):

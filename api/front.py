@@ -28,6 +28,8 @@ from api.slimming import settle_media_types, slim_middlewares
 
 _METHODS = ("GET", "POST", "PATCH", "DELETE")
 _PREFLIGHT_S = 600
+# Of pictures that are being read, apart from other bodies: neither gives way to the other.
+_MAX_UPLOADING_BYTES = 256 << 20
 
 
 def put_in_front(
@@ -62,11 +64,18 @@ def front(
 ) -> ASGIApp:
     """The front around an application."""
     # A form holds what a JSON body would, besides the picture.
-    upload_bytes = settings.max_body_bytes + max_image_bytes
-    bodies = Bodies(settings.max_body_bytes, max_upload_bytes=upload_bytes)
+    bodies = Bodies(settings.max_body_bytes)
+    uploads = Bodies(
+        settings.max_body_bytes + max_image_bytes, max_reading_bytes=_MAX_UPLOADING_BYTES
+    )
     shared = Shared(ShownPaths(app, routes), ("/metrics", "/readyz"))
     gate: ASGIApp = Gate(
-        shared, settings.api_keys, settings.max_in_flight, bodies, settings.cors_origins
+        shared,
+        settings.api_keys,
+        settings.max_in_flight,
+        bodies,
+        uploads=uploads,
+        origins=settings.cors_origins,
     )
     if settings.cors_origins:
         gate = CORSMiddleware(

@@ -18,11 +18,12 @@ from api.errors import (
     EncodedBodyError,
     ForeignFormError,
     MediaTypeError,
+    OverloadedError,
     RequestError,
     problem_of,
 )
 from api.instruments import ABANDONED, REFUSALS, REQUESTS_IN_FLIGHT
-from api.media import accepted_types, is_accepted, is_foreign_form
+from api.media import accepted_types, is_accepted, is_foreign_form, is_upload
 from api.places import Places
 
 logger = logging.getLogger("bentoml.image_search")
@@ -31,6 +32,8 @@ LIGHT_PATHS = frozenset({"/heartbeat", "/metrics"})
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 RETRY_AFTER_S = 1
 _GUESSED_CHARS = 16
+# A file is passed on as it is, JSON becomes objects (`api.places.MAX_WORKING_BYTES`).
+_UPLOAD_WEIGHS = 0.25
 
 
 class Refusal:
@@ -61,10 +64,10 @@ UNAUTHORIZED = Refusal(
     ),
 )
 OVERLOADED = Refusal(
-    "overloaded",
+    OverloadedError.code,
     JSONResponse(
-        {"message": "too many requests at once; try again", "code": "overloaded"},
-        status_code=429,
+        problem_of(OverloadedError()).document(),
+        status_code=OverloadedError.status,
         headers={"Retry-After": str(RETRY_AFTER_S)},
     ),
 )
@@ -78,15 +81,18 @@ class Gate:
         api_keys: accepted bearer tokens; none means that everybody may ask.
         max_in_flight: requests worked on at once.
         bodies: reads the bodies.
+        uploads: reads those with a picture in them; None where there are none.
         origins: of the web pages that may send forms, besides this service's own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is another thing that it asks
         self,
         app: ASGIApp,
         api_keys: frozenset[str],
         max_in_flight: int,
         bodies: Bodies,
+        *,
+        uploads: Bodies | None = None,
         origins: frozenset[str] = frozenset(),
     ) -> None:
         self._app = app
@@ -95,6 +101,7 @@ class Gate:
             logger.warning("an API key is shorter than %d characters: guessable", _GUESSED_CHARS)
         self._places = Places(max_in_flight)
         self._bodies = bodies
+        self._uploads = uploads or bodies
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,17 +137,23 @@ class Gate:
         return None
 
     async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = b""
+        body, weighs = b"", 1.0
         if scope["method"] in WITH_BODY:
+            bodies = self._bodies
+            if is_upload(scope):
+                bodies, weighs = self._uploads, _UPLOAD_WEIGHS
             try:
-                body = await self._bodies.read(scope, receive)
+                body = await bodies.read(scope, receive)
+            except OverloadedError:
+                await OVERLOADED(scope, receive, send)
+                return
             except RequestError as error:
                 await _refusal_of(error)(scope, receive, send)
                 return
         if self._places.are_taken():  # they were not when the body began to come
             await OVERLOADED(scope, receive, send)
             return
-        with self._places.taken(len(body)), REQUESTS_IN_FLIGHT.track_inprogress():
+        with self._places.taken(int(len(body) * weighs)), REQUESTS_IN_FLIGHT.track_inprogress():
             await attend(self._app, body, scope, receive, send)
 
     def _may_ask(self, scope: Scope) -> bool:

@@ -68,8 +68,13 @@ def is_foreign_form(scope: Scope, origins: Collection[str]) -> bool:
         origins: those that may; `*` for all.
     """
     headers = Headers(scope=scope)
-    origin = headers.get("origin")
-    if media_type(scope) != FORM_TYPE or origin is None or {origin, "*"} & set(origins):
+    given = headers.getlist("origin")
+    if media_type(scope) != FORM_TYPE or not given:
+        return False
+    [origin, *others] = given
+    if others:
+        return True
+    if {origin, "*"} & set(origins):
         return False
     own = origin.partition("://")[2].lower()
     return not own or own != headers.get("host", "").lower()

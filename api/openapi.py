@@ -39,6 +39,10 @@ _HEADERS = {
 }
 _FILE = {"type": "string", "format": "binary"}
 _PICTURE_BODY = {"schema": _FILE}
+_WITH_PICTURE = (
+    "In a form, `image` stands in place of what names a picture. With the picture alone as the"
+    " body, the other fields stand in the query."
+)
 _WITH_BODY = frozenset({"post", "patch"})
 _NO_BODY = frozenset({"413", "415"})
 
@@ -99,7 +103,10 @@ def _described(operation: Operation) -> dict[str, Any]:
     if parameters:
         described["parameters"] = parameters
     if operation.method in _WITH_BODY:
-        described["requestBody"] = {"required": True, "content": _contents(operation)}
+        content = _contents(operation)
+        described["requestBody"] = {"required": True, "content": content}
+        if PICTURE_TYPES in content:
+            described["requestBody"]["description"] = _WITH_PICTURE
     return described
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -51,6 +52,8 @@ async def read(model: type[BaseModel], request: Request) -> Given:
     if not is_upload(request.scope):
         return Given(_json(request, body))
     if kind == FORM_TYPE:
+        if request.url.query:
+            raise RequestError("with a form all fields stand in the form, and none in the query")
         # Megabytes may be in it: not on the event loop.
         form = await asyncio.to_thread(parse_form, body, request.headers["content-type"])
         # A form's field that was left empty is sent all the same.
@@ -70,11 +73,18 @@ def query_texts(request: Request) -> dict[str, str]:
     if len(request.url.query) > _MAX_QUERY_CHARS:
         raise RequestError(f"the query is longer than {_MAX_QUERY_CHARS} characters")
     given: dict[str, str] = {}
-    for name, text in request.query_params.multi_items():
+    for name, text in _pairs(request):
         if name in given:
             raise RequestError(f"{short(name)} was given more than once")
         given[name] = text
     return given
+
+
+def _pairs(request: Request) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(request.url.query, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise RequestError("the query must be UTF-8") from None
 
 
 def typed(model: type[BaseModel], texts: Mapping[str, str]) -> dict[str, Any]:

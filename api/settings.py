@@ -53,7 +53,9 @@ class ApiSettings(BaseSettings):
         "itself.",
     )
     max_body_bytes: int = Field(
-        default=1 << 20, ge=1024, description="Largest request body, in bytes."
+        default=1 << 20,
+        ge=1024,
+        description="Largest request body, in bytes, without an uploaded picture.",
     )
     max_in_flight: int = Field(
         default=256,

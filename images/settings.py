@@ -115,7 +115,10 @@ class FetchSettings(BaseSettings):
         "cannot be reached is answered, whatever the reason",
     )
     max_image_bytes: int = Field(
-        default=20 * 2**20, ge=1, le=2**30, description="Largest file that is downloaded, in bytes"
+        default=20 * 2**20,
+        ge=1,
+        le=2**30,
+        description="Largest file that is downloaded or uploaded, in bytes",
     )
     max_redirects: int = Field(
         default=5, ge=0, le=20, description="How many redirects a download follows"

@@ -81,7 +81,8 @@ def test_the_longest_reading_gives_way() -> None:
             assert await Asked(app).feed(b"{}", more=False).status() == 200
         assert not any(one.task.done() for one in slow)
         newcomer = Asked(app).feed(b"{")
-        assert await slow[0].status() == 400
+        assert await slow[0].status() == 429
+        assert (b"retry-after", b"1") in slow[0].sent[0]["headers"]
         assert not slow[1].task.done()
         for one in (newcomer, *slow[1:]):
             assert await one.feed(b"}", more=False).status() == 200
@@ -95,7 +96,7 @@ def test_the_bytes_of_all_bodies_are_bounded() -> None:
         slow = [Asked(app).feed(b"x" * 900) for _ in range(2)]
         await turns()
         third = Asked(app).feed(b"x" * 900)
-        assert await slow[0].status() == 400
+        assert await slow[0].status() == 429
         for one in (slow[1], third):
             assert await one.feed(b"", more=False).status() == 200
 

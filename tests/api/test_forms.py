@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.errors import RequestError
-from api.forms import MAX_PARTS, Form, parse_form
+from api.forms import MAX_PARTS, MAX_TEXT_BYTES, Form, parse_form
 
 TYPE = "multipart/form-data; boundary=b"
 PICTURE = bytes(range(256)) * 3 + b"\r\n--b\r\n--bb--\r\n"
 
 
-def part(name: str, content: bytes, *, filename: str | None = None) -> bytes:
+def part(name: str, content: bytes, *, filename: str | None = None, more: str = "") -> bytes:
     file = "" if filename is None else f'; filename="{filename}"'
-    head = f'--b\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
-    return head.encode() + content + b"\r\n"
+    head = f'--b\r\nContent-Disposition: form-data; name="{name}"{file}\r\n{more}'
+    return head.encode() + (b"\r\n" if more else b"") + b"\r\n" + content + b"\r\n"
 
 
 END = b"--b--\r\n"
@@ -48,9 +48,10 @@ def test_a_field_for_a_file_that_was_left_empty_is_absent() -> None:
     [
         (END, "multipart/form-data", "must name its boundary"),
         (END, "multipart/form-data; boundary=", "must name its boundary"),
-        (END, f"multipart/form-data; boundary={'b' * 2000}", "not a valid form"),
+        (END, f"multipart/form-data; boundary={'b' * 2000}", "at most 256 characters"),
+        (END, f"{TYPE}; boundary=c", "one thing twice"),
         (b"", TYPE, "not a whole form"),
-        (b"image=x", TYPE, "not a valid form"),
+        (b"image=x", TYPE, "not a whole form"),
         (part("image", b"x", filename="x"), TYPE, "not a whole form"),
         (part("image", b"x", filename="x")[:20], TYPE, "not a whole form"),
         (part("image", b"x") + END, TYPE, "must be sent as a file"),
@@ -65,13 +66,28 @@ def test_a_field_for_a_file_that_was_left_empty_is_absent() -> None:
             TYPE,
             f"more than {MAX_PARTS} parts",
         ),
-        (b"--b\r\n" + b"X-A: y\r\n" * 1000 + b"\r\n\r\n" + END, TYPE, "not a valid form"),
+        (b"--b\r\n" + b"X-A: y\r\n" * 10 + b"\r\n\r\n" + END, TYPE, "no header, or twice"),
+        (b"--b\r\n" + b"X-A: y\r\n" * 9000 + b"\r\n\r\n" + END, TYPE, "within 16 KiB"),
+        (b"--bX\r\n\r\n" + END, TYPE, "within 16 KiB"),
+        (part("a", b"1", more="Content-Transfer-Encoding: base64") + END, TYPE, "as it is"),
+        (part('a"; name="b', b"1") + END, TYPE, "one thing twice"),
+        (part("a", b"1", more="Content-Disposition: form-data") + END, TYPE, "twice the same"),
+        (part("a", b"1", more="X\r\n: y") + END, TYPE, "no header"),
+        (part("a", b"x" * (MAX_TEXT_BYTES + 1)) + END, TYPE, "texts are larger"),
     ],
 )
 def test_a_broken_form_is_told_why(body: bytes, content_type: str, says: str) -> None:
     with pytest.raises(RequestError, match=says) as caught:
         parse_form(body, content_type)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["filename*=utf-8''%C3%BC.jpg", "filename=ue.jpg", 'filename="a;b"']
+)
+def test_a_file_may_be_named_in_any_way(name: str) -> None:
+    head = f"--b\r\ncontent-disposition: Form-Data; NAME=image; {name}\r\n\r\n"
+    assert parse_form(head.encode() + PICTURE[:9] + b"\r\n" + END, TYPE).picture == PICTURE[:9]
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300))

@@ -195,6 +195,35 @@ def test_curl_sends_a_file_either_way(
     assert b"results" in answers[0]
 
 
+def test_more_large_uploads_than_there_is_room_for(service: ServiceProcess, send: Send) -> None:
+    """Those are told to come back, as others that find no room are."""
+
+    def one(_: int) -> requests.Response:
+        return send("run_object_detection", b"no picture" + bytes(15 << 20))
+
+    with ThreadPoolExecutor(32) as threads:
+        answers = list(threads.map(one, range(48)))
+    assert {(one.status_code, one.json()["code"]) for one in answers} <= {
+        (400, "not_an_image"),
+        (429, "overloaded"),
+    }
+    assert all("Retry-After" in one.headers for one in answers if one.status_code == 429)
+    assert sum(one.status_code == 400 for one in answers) >= 8
+
+
+def test_a_form_takes_no_query(service: ServiceProcess, picture: bytes) -> None:
+    url, files = f"{service.url}/search_simmilar_images?limit=1", {"image": ("x", picture)}
+    answer = requests.post(url, files=files, timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert "none in the query" in answer.json()["message"]
+
+
+def test_a_query_that_is_no_utf_8_is_refused(service: ServiceProcess, picture: bytes) -> None:
+    url = f"{service.url}/search_simmilar_images?metadata=%ff"
+    answer = requests.post(url, picture, headers={"Content-Type": "image/jpeg"}, timeout=60)
+    assert (answer.status_code, answer.json()["message"]) == (400, "the query must be UTF-8")
+
+
 def test_many_uploads_at_once(service: ServiceProcess, send: Send, scenes: list[Scene]) -> None:
     def one(number: int) -> int:
         file = io.BytesIO()

@@ -211,6 +211,9 @@ FORMS = [
         ("a long head", form(f'name="{"x" * 500_000}"\r\n\r\ny'), BAD_REQUEST),
         ("many heads", b"--b\r\n" + b"X: y\r\n" * 100_000 + b"\r\n--b--\r\n", BAD_REQUEST),
         ("all boundaries", b"--b\r\n" * 200_000, BAD_REQUEST),
+        ("boundaries that never end", form('name="image"; filename="x"\r\n\r\n' + "\r\n--b\r" * 200_000), BAD_REQUEST),
+        ("a boundary of spaces", form('name="image"; filename="x"\r\n\r\n\r\n--b' + " " * 1_000_000), BAD_REQUEST),
+        ("large metadata", form(PICTURE, 'name="metadata"\r\n\r\n{"a":"' + "\\n" * 900_000 + '"}'), BAD_REQUEST),
         ("nearly boundaries", form('name="image"; filename="x"\r\n\r\n' + "\r\n--" * 200_000), refusal("not_an_image")),
     )
 ] + [
