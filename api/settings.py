@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -185,11 +185,19 @@ def _in_words(fault: ErrorDetails) -> str:
     return f"{ENV_PREFIX}{field.upper()}{given}: {reason}"
 
 
-def _refuse_unknown(names: Iterable[str]) -> None:
-    """A misspelt variable would be ignored: with `API_KEY` for `API_KEYS` everybody may ask."""
+def _refuse_unknown(names: Collection[str]) -> None:
+    """A misspelt variable would be ignored: with `API_KEY` for `API_KEYS` everybody may ask.
+
+    What is set in the same shell for the command line is not misspelt: `SERVER`,
+    and `API_KEY` where `API_KEYS` is there too.
+    """
     known = {field.upper() for one in CLASSES for field in one.model_fields}
+    locked = f"{ENV_PREFIX}API_KEYS" in {name.upper() for name in names}
+    clients = {"SERVER", "API_KEY"} if locked else {"SERVER"}
     for name in sorted(names):
         own = name.upper().removeprefix(ENV_PREFIX)
+        if own in clients:
+            continue
         if name.upper().startswith(ENV_PREFIX) and own not in known:
             # Compared without the prefix, which makes any two names look alike.
             near = difflib.get_close_matches(own, known, n=1, cutoff=0.8)

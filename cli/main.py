@@ -8,6 +8,9 @@ from typing import Any
 import click
 from rich.console import Console
 
+from cli.index_command import index
+from cli.query_commands import delete, detect, get, search, status
+
 NARROWEST = 110
 """Columns of the demo's tables where the output is no terminal, so that URLs stay whole."""
 
@@ -130,6 +133,10 @@ def check(mend: bool) -> None:
         ) from error
     if not whole:
         sys.exit(1)
+
+
+for command in (index, search, detect, get, delete, status):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

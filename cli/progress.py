@@ -18,18 +18,16 @@ from rich.progress import Task as BarTask
 from rich.text import Text
 
 
-class ReembedProgress:
+class WorkBar:
     """A bar with rate and time left; quiet where the output is no terminal.
 
     Args:
         console: where the bar is drawn.
-        failures: file that takes a JSON line with ``url`` and ``reason`` for each image that could
-            not be embedded; None for none.
+        work: what it says that is done.
     """
 
-    def __init__(self, console: Console, failures: Path | None) -> None:
-        self._path = failures
-        self._file: IO[str] | None = None
+    def __init__(self, console: Console, work: str) -> None:
+        self._work = work
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -40,10 +38,10 @@ class ReembedProgress:
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("embedding", total=None)
+        self._task = self._bar.add_task(work, total=None)
         self._failed = 0
 
-    def begin(self, total: int, done: int) -> None:
+    def begin(self, total: int | None, done: int) -> None:
         """A pass begins."""
         # The rate is of this pass: what was done before took no time of it.
         self._bar.reset(self._task, total=total, completed=done)
@@ -52,17 +50,12 @@ class ReembedProgress:
         """So many more are done."""
         self._bar.advance(self._task, images)
 
-    def failed(self, url: str, reason: str) -> None:
-        """One could not be embedded."""
+    def failed(self) -> None:
+        """One more is done, in vain."""
         self._failed += 1
-        self._bar.update(self._task, advance=1, description=f"embedding, {self._failed} failed")
-        if self._file is not None:
-            self._file.write(json.dumps({"url": url, "reason": reason}) + "\n")
-            self._file.flush()
+        self._bar.update(self._task, advance=1, description=f"{self._work}, {self._failed} failed")
 
     def __enter__(self) -> Self:
-        if self._path is not None:
-            self._file = self._path.open("w", encoding="utf-8")
         self._bar.start()
         return self
 
@@ -73,6 +66,43 @@ class ReembedProgress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+
+
+class ReembedProgress:
+    """A bar, and a file of what failed.
+
+    Args:
+        console: where the bar is drawn.
+        failures: file that takes a JSON line with ``url`` and ``reason`` for each image that could
+            not be embedded; None for none.
+    """
+
+    def __init__(self, console: Console, failures: Path | None) -> None:
+        self._path = failures
+        self._file: IO[str] | None = None
+        self._bar = WorkBar(console, "embedding")
+        self.begin, self.advance = self._bar.begin, self._bar.advance
+
+    def failed(self, url: str, reason: str) -> None:
+        """One could not be embedded."""
+        self._bar.failed()
+        if self._file is not None:
+            self._file.write(json.dumps({"url": url, "reason": reason}) + "\n")
+            self._file.flush()
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            self._file = self._path.open("w", encoding="utf-8")
+        self._bar.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.__exit__(kind, error, trace)
         if self._file is not None:
             self._file.close()
 

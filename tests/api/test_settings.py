@@ -91,3 +91,12 @@ def test_a_name_that_is_no_setting(monkeypatch: pytest.MonkeyPatch, name: str, h
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment()
     assert str(caught.value) == f"IMAGE_SEARCH_{name} is no setting{hint}"
+
+
+def test_what_is_set_for_the_command_line_is_no_misspelling(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("IMAGE_SEARCH_SERVER", "http://127.0.0.1:3000")
+    monkeypatch.setenv("IMAGE_SEARCH_API_KEYS", "a-key, another")
+    monkeypatch.setenv("IMAGE_SEARCH_API_KEY", "a-key")
+    assert Settings.from_environment().api.api_keys == {"a-key", "another"}

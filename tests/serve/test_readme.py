@@ -1,9 +1,11 @@
 """The README's examples, run as they stand there against the real service."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -87,5 +89,32 @@ def test_the_python_example_runs(service: ServiceProcess, pictures: PictureServe
     code = PYTHON[0].replace(SERVICE, service.url).replace(PICTURES, pictures.url)
     names: dict[str, Any] = {}
     exec(code, names)  # the README's own lines
-    assert names["found"]["results"]
+    assert names["found"]
+    assert names["like"][0].id == names["added"].id
+    assert names["objects"]
     assert names["jpeg"].startswith(b"\xff\xd8")
+    assert names["code"] == "http_status"
+
+
+def test_the_command_lines_run(
+    service: ServiceProcess, pictures: PictureServer, tmp_path: Path
+) -> None:
+    (tmp_path / "pictures.csv").write_text(f"url,price\n{pictures.url}{QUERY},12.5\n")
+    chapter = README.split("### From the command line")[1]
+    lines = re.findall(r"^image-search (.*)$", chapter.split("```")[1], re.MULTILINE)
+    assert len(lines) == 4
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "IMAGE_SEARCH_SERVER": service.url}
+    for line in lines:
+        words = shlex.split(line.replace(PICTURES, pictures.url))
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *words],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+    assert (tmp_path / "found.jpg").read_bytes().startswith(b"\xff\xd8")

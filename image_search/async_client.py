@@ -1,0 +1,115 @@
+"""The client for asyncio: the same calls as `image_search.client`, awaited."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from types import TracebackType
+from typing import Concatenate, ParamSpec, Self
+
+import httpx
+
+from image_search import calls
+from image_search.answers import failure_of, result_of
+from image_search.calls import Call, T
+from image_search.errors import ImageSearchError
+from image_search.retries import Retries
+from image_search.sending import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, client_options
+
+P = ParamSpec("P")
+
+
+def _sent(build: Callable[P, Call[T]]) -> "Callable[Concatenate[AsyncClient, P], Awaitable[T]]":
+    """A coroutine method that sends a call."""
+
+    @wraps(build)
+    async def send(client: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await client.send(build(*args, **kwargs))
+
+    return send
+
+
+class AsyncClient:
+    """The service's routes as coroutine methods; many may run at once, in one event loop.
+
+    Args:
+        server: address of the service.
+        api_key: where the service wants one.
+        timeout_s: seconds that one answer may take.
+        retries: of overload, and of what cannot be reached.
+        connections: that may be open at once; more calls wait for one.
+
+    Raises:
+        ValueError: the address or the key cannot be one.
+    """
+
+    def __init__(
+        self,
+        server: str = DEFAULT_SERVER,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retries: Retries = Retries(),  # noqa: B008 - frozen
+        connections: int = 100,
+    ) -> None:
+        self._server, self._retries = server, retries
+        self._http = httpx.AsyncClient(**client_options(server, api_key, timeout_s, connections))
+
+    heartbeat = _sent(calls.heartbeat)
+    add = _sent(calls.add)
+    add_many = _sent(calls.add_many)
+    search = _sent(calls.search)
+    detect = _sent(calls.detect)
+    annotate = _sent(calls.annotate)
+    get = _sent(calls.get)
+    list = _sent(calls.list_images)
+    update = _sent(calls.update)
+    delete = _sent(calls.delete)
+    delete_many = _sent(calls.delete_many)
+    status = _sent(calls.status)
+    versions = _sent(calls.versions)
+    restore = _sent(calls.restore)
+
+    async def send(self, call: Call[T]) -> T:
+        """Send a call, again where that may help.
+
+        Raises:
+            ImageSearchError: what the last attempt ended with.
+        """
+        began, failed = time.monotonic(), 0
+        while True:
+            try:
+                return await self._attempt(call)
+            except ImageSearchError as error:
+                failed += 1
+                elapsed, chance = time.monotonic() - began, random.random()  # noqa: S311
+                pause = self._retries.pause_s(error, failed, elapsed, chance)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _attempt(self, call: Call[T]) -> T:
+        headers = {"Content-Type": "application/json"} if call.body is not None else {}
+        try:
+            answer = await self._http.request(
+                call.method, call.path, content=call.body, params=call.params, headers=headers
+            )
+        except httpx.HTTPError as error:
+            raise failure_of(error, self._server) from error
+        return result_of(call, answer)

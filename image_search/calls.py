@@ -1,0 +1,289 @@
+"""Every route as a call: what to send, and how to read the answer. No network here.
+
+The clients' methods are these functions, sent; their parameters and documentation stand here once.
+Any of them may raise what `image_search.errors` draws.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from image_search import results
+from image_search.results import (
+    Added,
+    Detections,
+    Hit,
+    Image,
+    IndexStatus,
+    Metadata,
+    NotAdded,
+    Page,
+    Version,
+)
+
+T = TypeVar("T")
+OnDuplicate = Literal["add", "skip", "skip_near"]
+GivenMetadata = Mapping[str, Any] | str | None
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """A request, and how its answer is read.
+
+    Attributes:
+        method: of HTTP.
+        path: behind the server's address.
+        read: makes the result of an answer of status 200.
+        body: UTF-8 JSON, or None.
+        params: of the query.
+    """
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    body: bytes | None = None
+    params: dict[str, str | int] = field(default_factory=dict)
+
+
+def heartbeat() -> Call[str]:
+    """Ask whether the service is up; its message."""
+    return Call("GET", "/heartbeat", _of_json(lambda document: str(document["message"])))
+
+
+def add(
+    url: str, metadata: GivenMetadata = None, *, on_duplicate: OnDuplicate = "add"
+) -> Call[Added]:
+    """Index the picture at a url; a url that is there already has its row replaced.
+
+    Raises:
+        RefusedError: the picture cannot be had, or the metadata does not fit.
+        ImageSearchError: another of `image_search.errors`.
+    """
+    body = {"url": url, "metadata": metadata, "on_duplicate": on_duplicate}
+    return _post("/post_image_to_index", body, results.added)
+
+
+def add_many(
+    images: Iterable[str | Mapping[str, Any]], *, on_duplicate: OnDuplicate = "add"
+) -> Call[list[Added | NotAdded]]:
+    """Index up to 256 pictures; one result for each, in order. A bad one fails alone.
+
+    Args:
+        images: urls, or objects with `url`, and `metadata` and `on_duplicate` if wanted.
+        on_duplicate: for those that do not say it themselves.
+
+    Raises:
+        ImageSearchError: the request as a whole failed.
+    """
+    given = [{"url": one} if isinstance(one, str) else dict(one) for one in images]
+    body = {"images": given, "on_duplicate": on_duplicate}
+    return _post("/post_images_to_index", body, _each("results", results.added_or_not))
+
+
+def search(  # noqa: PLR0913 - what a search takes
+    text: str | None = None,
+    *,
+    url: str | None = None,
+    id: str | None = None,
+    query: Sequence[Mapping[str, Any]] | None = None,
+    filter: Mapping[str, Any] | None = None,
+    limit: int = 10,
+    offset: int = 0,
+    min_score: float | None = None,
+    cutoff: Literal["auto"] | None = None,
+) -> Call[list[Hit]]:
+    """Find images, best first: by a text, a picture's url, an indexed image's id, or terms.
+
+    Args:
+        text: a description; goes with `url`.
+        url: a picture to search by.
+        id: an indexed image to search by.
+        query: terms, each with `url`, `text` or `id`, and a `weight`.
+        filter: conditions on the metadata; alone, it lists what matches, newest first. With a
+            text it becomes a term of a query, which looks at pictures, not at stored texts.
+        limit: most results, 1 to 1000.
+        offset: results to skip.
+        min_score: leave out what is less similar.
+        cutoff: `auto` leaves out what falls off from the best.
+
+    Raises:
+        RefusedError: the parts do not go together, or the picture cannot be had.
+        ImageSearchError: another of `image_search.errors`.
+    """
+    if text is not None and filter is not None:
+        picture = [{"url": url}] if url else [{"id": id}] if id else []
+        query, url, id = [*(query or []), *picture, {"text": text}], None, None
+        text = None
+    elif text is not None and (id or query):
+        query = [*(query or []), *([{"id": id}] if id else []), {"text": text}]
+        text = id = None
+    body = {
+        "url": url,
+        "id": id,
+        "query": query,
+        "metadata": filter if text is None else text,
+        "limit": limit,
+        "offset": offset,
+        "min_score": min_score,
+        "cutoff": cutoff,
+    }
+    return _post("/search_similar_images", body, _each("results", results.hit))
+
+
+def detect(url: str, *, confidence: float | None = None) -> Call[Detections]:
+    """Find the objects in the picture at a url.
+
+    Raises:
+        RefusedError: the picture cannot be had.
+        ImageSearchError: another of `image_search.errors`.
+    """
+    body = {"url": url, "confidence": confidence, "format": "json"}
+    return _post("/run_object_detection", body, results.detections)
+
+
+def annotate(url: str, *, confidence: float | None = None) -> Call[bytes]:
+    """Have the objects drawn into the picture at a url: a JPEG file's bytes.
+
+    Raises:
+        RefusedError: the picture cannot be had.
+        ImageSearchError: another of `image_search.errors`.
+    """
+    body = _encoded({"url": url, "confidence": confidence})
+    return Call("POST", "/run_object_detection", _picture, body)
+
+
+def get(id: str) -> Call[Image]:
+    """One image of the index.
+
+    Raises:
+        NotFoundError: no image has this id.
+        ImageSearchError: another of `image_search.errors`.
+    """
+    return Call("GET", _image_path(id), _of_json(results.image))
+
+
+def list_images(*, limit: int = 10, offset: int = 0) -> Call[Page]:
+    """Some images, newest first, and how many there are.
+
+    Raises:
+        ImageSearchError: one of `image_search.errors`.
+    """
+    params: dict[str, str | int] = {"limit": limit, "offset": offset}
+    return Call("GET", "/images", _of_json(results.page), params=params)
+
+
+def update(id: str, metadata: GivenMetadata) -> Call[Image]:
+    """Change an image's metadata: keys that are named are set, None removes one.
+
+    A text replaces all of it, and None removes all of it.
+
+    Raises:
+        NotFoundError: no image has this id.
+        RefusedError: the metadata does not fit.
+        ImageSearchError: another of `image_search.errors`.
+    """
+    body = _encoded({"metadata": metadata}, keep_none=True)
+    return Call("PATCH", _image_path(id), _of_json(results.image), body)
+
+
+def delete(id: str) -> Call[int]:
+    """Delete one image; 1.
+
+    Raises:
+        NotFoundError: no image has this id.
+        ImageSearchError: another of `image_search.errors`.
+    """
+    return Call("DELETE", _image_path(id), _of_json(_deleted))
+
+
+def delete_many(
+    ids: Sequence[str] | None = None, *, filter: Mapping[str, Any] | None = None
+) -> Call[int]:
+    """Delete up to 1000 images by their ids, or all that match a filter; how many there were.
+
+    Raises:
+        RefusedError: neither is given, both are, or the filter is empty or senseless.
+        ImageSearchError: another of `image_search.errors`.
+    """
+    body = {"ids": None if ids is None else list(ids), "metadata": filter}
+    return _post("/delete_images", body, _deleted)
+
+
+def status() -> Call[IndexStatus]:
+    """The table as it is now.
+
+    Raises:
+        ImageSearchError: one of `image_search.errors`.
+    """
+    return Call("GET", "/index", _of_json(results.status))
+
+
+def versions() -> Call[list[Version]]:
+    """The versions that can be restored, newest first.
+
+    Raises:
+        ImageSearchError: one of `image_search.errors`.
+    """
+    return Call("GET", "/index/versions", _of_json(_each("versions", results.version)))
+
+
+def restore(version: int | None = None, *, before: datetime | str | None = None) -> Call[Version]:
+    """Make the table as it was at a version, or at the last one before a time with a zone.
+
+    Raises:
+        RefusedError: there is no such version, or it is not kept any more.
+        ImageSearchError: another of `image_search.errors`.
+    """
+    moment = before.isoformat() if isinstance(before, datetime) else before
+    body = {"version": version, "before": moment}
+    return _post("/index/restore", body, lambda document: results.version(document["restored"]))
+
+
+def _post(path: str, body: Mapping[str, Any], read: Callable[[Any], T]) -> Call[T]:
+    return Call("POST", path, _of_json(read), _encoded(body))
+
+
+def _encoded(body: Mapping[str, Any], *, keep_none: bool = False) -> bytes:
+    given = {key: value for key, value in body.items() if keep_none or value is not None}
+    return json.dumps(given, ensure_ascii=False, allow_nan=False, default=_plain).encode(
+        errors="surrogatepass"
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"metadata cannot hold a {type(value).__name__}")
+
+
+def _of_json(read: Callable[[Any], T]) -> Callable[[httpx.Response], T]:
+    return lambda answer: read(answer.json())
+
+
+def _each(key: str, read: Callable[[Any], T]) -> Callable[[Any], list[T]]:
+    return lambda document: [read(one) for one in document[key]]
+
+
+def _picture(answer: httpx.Response) -> bytes:
+    if not answer.headers.get("Content-Type", "").startswith("image/"):
+        raise ValueError("no picture")
+    return answer.content
+
+
+def _deleted(document: Any) -> int:
+    return int(document["deleted"])
+
+
+def _image_path(id: str) -> str:
+    # Not even "." may be left as it is: it would be taken for a step in the path.
+    return "/images/" + quote(id, safe="").replace(".", "%2E")
+
+
+__all__ = ["Call", "Metadata", "OnDuplicate", "T"]

@@ -1,0 +1,144 @@
+"""`image-search index` on a table of which a third is broken, while the service is killed.
+
+    python -m tests.cli.interrupted --rows 1000
+
+The service is ended by SIGKILL in the middle and started again on the same store; then the same
+command is called again. Every good image must be in the index once, and every broken one in the
+file of failures once, with its reason.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from demo.process import PROJECT, ServiceProcess
+from demo.scenes import draw_scene
+from demo.seeds import SHOW_SEEDS
+from demo.server import PictureServer
+from image_search import Client
+from tests.serve.conftest import environment
+
+BROKEN = ("http_status", "not_an_image", "host_unreachable", "url_invalid", "metadata_conflict")
+NO_URL = "no_url"
+_PICTURES = 24
+
+
+def command(*words: str) -> list[str]:
+    """The command line of `image-search`."""
+    return [sys.executable, "-m", "cli.main", *words]
+
+
+def _broken_url(code: str, number: int, files: str) -> str:
+    return {
+        "http_status": f"{files}missing.jpg?{number}",
+        "not_an_image": f"{files}text?{number}",
+        "host_unreachable": f"http://10.0.0.1/{number}.jpg",
+        "url_invalid": f"http://[{number}",
+        "metadata_conflict": f"{files}{number % _PICTURES}.jpg?{number}",
+        NO_URL: "",
+    }[code]
+
+
+def write_table(path: Path, rows: int, files: str) -> tuple[set[str], dict[int, str]]:
+    """A CSV file; its good urls, and the code of each broken line."""
+    good, broken = set(), {}
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["url", "number", "price", "size"])
+        for number in range(rows):
+            url, size = f"{files}{number % _PICTURES}.jpg?{number}", ""
+            if number % 3 == 0:
+                code = (*BROKEN, NO_URL)[number // 3 % 6]
+                url, broken[number + 2] = _broken_url(code, number, files), code
+                size = "large" if code == "metadata_conflict" else ""
+            else:
+                good.add(url)
+            writer.writerow([url, number, number / 4, size])
+    return good, broken
+
+
+def run(rows: int, folder: Path) -> list[str]:
+    """What went wrong; nothing where all is as it must be."""
+    with PictureServer() as pictures:
+        for number, seed in enumerate(SHOW_SEEDS[:_PICTURES]):
+            pictures.add(f"{number}.jpg", draw_scene(seed).picture)
+        pictures.add_file("text", b"no picture" * 100)
+        settings = environment(folder, IMAGE_SEARCH_CONNECT_TIMEOUT_S="0.5")
+        service = ServiceProcess(settings, folder / "log")
+        service.start()
+        try:
+            return _run(rows, folder, pictures.url, service)
+        finally:
+            service.kill()
+
+
+def _run(rows: int, folder: Path, files: str, service: ServiceProcess) -> list[str]:
+    table, failures = folder / "table.csv", folder / "failures.jsonl"
+    good, broken = write_table(table, rows, files)
+    with Client(service.url) as client:
+        client.add(f"{files}0.jpg?first", {"size": 3})  # makes the column one of integers
+    words = ["index", str(table), "--server", service.url, "--failures", str(failures)]
+    codes = [_until_killed([*words, "--patience", "1"], service, rows, folder)]
+    service.start()
+    done = subprocess.run(command(*words), cwd=PROJECT, capture_output=True, text=True, check=False)
+    codes.append(done.returncode)
+    wrong = [] if codes == [3, 1] else [f"exit codes {codes} in place of [3, 1]: {done.stderr}"]
+    if "were done before" not in done.stdout:
+        wrong.append(f"the second call began anew: {done.stdout}")
+    return wrong + _index_faults(service, good) + _failure_faults(failures, broken)
+
+
+def _until_killed(words: list[str], service: ServiceProcess, rows: int, folder: Path) -> int:
+    """Call the command, kill the service when a third is done, and return the exit status."""
+    state = folder / "table.csv.index-state"
+    with subprocess.Popen(command(*words), cwd=PROJECT, stderr=subprocess.PIPE) as running:
+        while running.poll() is None:
+            if state.exists() and state.read_bytes().count(b"\n") > rows / 3:
+                service.kill()
+                break
+            time.sleep(0.02)
+        running.communicate(timeout=120)
+        return running.returncode
+
+
+def _index_faults(service: ServiceProcess, good: set[str]) -> list[str]:
+    found: Counter[str] = Counter()
+    with Client(service.url) as client:
+        while page := client.list(limit=1000, offset=found.total()).images:
+            found.update(image.url for image in page)
+    there = {url for url in found if not url.endswith("?first")}
+    wrong = [f"{url} is there {times} times" for url, times in found.items() if times > 1]
+    if there != good:
+        wrong.append(f"{len(good - there)} are missing, {len(there - good)} are too much")
+    return wrong
+
+
+def _failure_faults(path: Path, broken: dict[int, str]) -> list[str]:
+    listed = [json.loads(line) for line in path.read_text().splitlines()]
+    codes = {failure["line"]: failure["code"] for failure in listed}
+    wrong = [f"without a reason: {failure}" for failure in listed if not failure["reason"]]
+    if len(listed) != len(codes):
+        wrong.append("a line is listed twice")
+    if codes != broken:
+        wrong.append(f"listed otherwise: {sorted(codes.items() ^ broken.items())[:10]}")
+    return wrong
+
+
+def main() -> None:
+    """Run, and exit with 1 if something was wrong."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1000)
+    rows = parser.parse_args().rows
+    with tempfile.TemporaryDirectory() as folder:
+        wrong = run(rows, Path(folder))
+    sys.exit("\n".join(wrong) or None)
+
+
+if __name__ == "__main__":
+    main()

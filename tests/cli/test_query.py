@@ -1,0 +1,111 @@
+"""search, detect, get, delete and status against the real service."""
+
+import json
+import os
+import pty
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import main
+from demo.process import PROJECT, ServiceProcess, free_port
+from demo.server import PictureServer
+from image_search import Client
+from tests.cli.interrupted import command
+
+HOSTILE = "\x1b]0;owned\x07\u202egpj[red]\x9b2J"
+
+
+@pytest.fixture
+def ids(service: ServiceProcess, pictures: PictureServer) -> Iterator[list[str]]:
+    with Client(service.url) as client:
+        added = [
+            client.add(f"{pictures.url}{number}.jpg?query", {"q_n": number, "q_name": HOSTILE}).id
+            for number in range(3)
+        ]
+        yield added
+        client.delete_many(added)
+
+
+def _asked(service: ServiceProcess, *words: str, given: str | None = None) -> Result:
+    name, *rest = words
+    return CliRunner().invoke(main, [name, "--server", service.url, *rest], input=given)
+
+
+def test_a_search(service: ServiceProcess, ids: list[str]) -> None:
+    found = _asked(service, "search", "--filter", '{"q_n": {"$gte": 1}}', "--json")
+    assert found.exit_code == 0, found.output
+    documents = [json.loads(line) for line in found.output.splitlines()]
+    assert {one["id"] for one in documents} == set(ids[1:])
+    only = ("--filter", '{"q_n": 0}')  # others of the same pixels are as near
+    nearest = _asked(service, "search", "--id", ids[0], *only).output
+    assert nearest.startswith(f"1.000\t{ids[0]}\t")
+    assert len(_asked(service, "search", "a cross", "--limit", "2").output.splitlines()) == 2
+
+
+def test_what_a_terminal_gets(service: ServiceProcess, ids: list[str]) -> None:
+    master, slave = pty.openpty()
+    words = command("search", "--filter", '{"q_n": 0}', "--server", service.url)
+    environment = {**os.environ, "COLUMNS": "300", "TERM": "xterm", "NO_COLOR": "1"}
+    subprocess.run(words, cwd=PROJECT, env=environment, stdout=slave, check=True, timeout=60)
+    os.close(slave)
+    shown = b""
+    try:
+        while part := os.read(master, 4096):
+            shown += part
+    except OSError:
+        pass  # the other end is closed
+    os.close(master)
+    text = shown.decode()
+    assert "metadata" in text
+    assert "\\u202egpj[red]" in text
+    for raw in ("\x1b]", "\x07", "\u202e", "\x9b"):
+        assert raw not in text
+
+
+def test_lines_hold_nothing_raw(service: ServiceProcess, ids: list[str]) -> None:
+    for words in (
+        ["search", "--id", ids[0]],
+        ["search", "--id", ids[0], "--json"],
+        ["get", ids[0]],
+    ):
+        printed = _asked(service, *words).output
+        assert "[red]" in printed
+        assert not {"\x1b", "\x07", "\u202e", "\x9b"} & set(printed)
+
+
+def test_detect(service: ServiceProcess, pictures: PictureServer, tmp_path: Path) -> None:
+    picture = tmp_path / "found.jpg"
+    done = _asked(service, "detect", pictures.url + "0.jpg", "--output", str(picture), "--json")
+    assert json.loads(done.output.splitlines()[0])["class_name"]
+    assert picture.read_bytes().startswith(b"\xff\xd8")
+
+
+def test_get_delete_and_status(service: ServiceProcess, ids: list[str]) -> None:
+    assert json.loads(_asked(service, "get", ids[0]).output)["metadata"]["q_n"] == 0
+    assert "rows\t" in _asked(service, "status").output
+    assert _asked(service, "delete", ids[0]).output == "1 deleted.\n"
+    gone = _asked(service, "get", ids[0])
+    assert (gone.exit_code, gone.output) == (1, "Error: no image has this id\n")
+    kept = _asked(service, "delete", "--filter", '{"q_n": 1}', given="n\n")
+    assert kept.exit_code == 1
+    assert _asked(service, "get", ids[1]).exit_code == 0
+    assert _asked(service, "delete", "--filter", '{"q_n": 1}', "--yes").output == "1 deleted.\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["search"], ["search", "--filter", "{}"], ["delete"], ["delete", "a", "--filter", '{"a": 1}']],
+)
+def test_wrong_usage(service: ServiceProcess, words: list[str]) -> None:
+    assert _asked(service, *words).exit_code == 2
+
+
+def test_nobody_listens() -> None:
+    server = f"http://127.0.0.1:{free_port()}"
+    done = CliRunner().invoke(main, ["get", "a", "--server", server])
+    assert done.exit_code == 3
+    assert done.output.startswith("Error: no connection to")
