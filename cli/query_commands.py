@@ -16,6 +16,7 @@ from cli.options import UNAVAILABLE, to_service
 if TYPE_CHECKING:
     from image_search import Client
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 _filter = click.option("--filter", "filter_", metavar="JSON", help="Conditions on the metadata.")
 
@@ -28,6 +29,7 @@ class _UnavailableError(click.ClickException):
 @click.argument("text", required=False)
 @to_service
 @click.option("--url", help="Picture to search by.")
+@click.option("--image", type=_FILE, help="File of a picture to search by.")
 @click.option("--id", "id_", help="Indexed image to search by.")
 @_filter
 @click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
@@ -38,6 +40,7 @@ def search(  # noqa: PLR0913 - what the command takes
     server: str,
     api_key: str | None,
     url: str | None,
+    image: Path | None,
     id_: str | None,
     filter_: str | None,
     limit: int,
@@ -45,16 +48,19 @@ def search(  # noqa: PLR0913 - what the command takes
 ) -> None:
     """Find images by a TEXT, a picture, an indexed image or a filter."""
     conditions = _conditions(filter_)
-    if not (text or url or id_ or conditions):
-        raise click.UsageError("nothing to search for: give a TEXT, --url, --id or --filter")
+    if not (text or url or image or id_ or conditions):
+        raise click.UsageError(
+            "nothing to search for: give a TEXT, --url, --image, --id or --filter"
+        )
+    data = None if image is None else image.read_bytes()
     with _client(server, api_key) as client:
-        hits = client.search(text, url=url, id=id_, filter=conditions, limit=limit)
+        hits = client.search(text, url=url, image=data, id=id_, filter=conditions, limit=limit)
     rows = [("" if h.score is None else f"{h.score:.3f}", h.id, h.url, h.metadata) for h in hits]
     _print(["score", "id", "url", "metadata"], rows, [asdict(hit) for hit in hits], as_json)
 
 
 @click.command()
-@click.argument("url")
+@click.argument("picture", metavar="URL|FILE")
 @to_service
 @click.option("--confidence", type=click.FloatRange(0, 1), help="Leave out what is less sure.")
 @click.option(
@@ -65,18 +71,20 @@ def search(  # noqa: PLR0913 - what the command takes
 @_as_json
 def detect(  # noqa: PLR0913 - what the command takes
     *,
-    url: str,
+    picture: str,
     server: str,
     api_key: str | None,
     confidence: float | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Find the objects in the picture at a URL."""
+    """Find the objects in the picture at a URL, or in a FILE."""
+    is_url = "://" in picture
     with _client(server, api_key) as client:
-        found = client.detect(url, confidence=confidence).detections
+        url, image = (picture, None) if is_url else (None, Path(picture).read_bytes())
+        found = client.detect(url, image=image, confidence=confidence).detections
         if output is not None:
-            output.write_bytes(client.annotate(url, confidence=confidence))
+            output.write_bytes(client.annotate(url, image=image, confidence=confidence))
     rows = [
         (one.class_name, f"{one.confidence:.2f}", *(f"{edge:.0f}" for edge in one.xyxy))
         for one in found

@@ -41,6 +41,8 @@ class Call(Generic[T]):
         read: makes the result of an answer of status 200.
         body: UTF-8 JSON, or None.
         params: of the query.
+        image: a picture's file, sent in a form.
+        fields: of that form, besides the picture.
     """
 
     method: str
@@ -48,6 +50,8 @@ class Call(Generic[T]):
     read: Callable[[httpx.Response], T]
     body: bytes | None = None
     params: dict[str, str | int] = field(default_factory=dict)
+    image: bytes | None = None
+    fields: dict[str, str] = field(default_factory=dict)
 
 
 def heartbeat() -> Call[str]:
@@ -56,16 +60,26 @@ def heartbeat() -> Call[str]:
 
 
 def add(
-    url: str, metadata: GivenMetadata = None, *, on_duplicate: OnDuplicate = "add"
+    url: str | None = None,
+    metadata: GivenMetadata = None,
+    *,
+    image: bytes | None = None,
+    on_duplicate: OnDuplicate = "add",
 ) -> Call[Added]:
-    """Index the picture at a url; a url that is there already has its row replaced.
+    """Index a picture; one that is there already, by its url or its file, has its row replaced.
+
+    Args:
+        url: where it is.
+        metadata: columns, or a text.
+        image: its file's bytes, in place of a url.
+        on_duplicate: what to do where its pixels are indexed already.
 
     Raises:
         RefusedError: the picture cannot be had, or the metadata does not fit.
         ImageSearchError: another of `image_search.errors`.
     """
     body = {"url": url, "metadata": metadata, "on_duplicate": on_duplicate}
-    return _post("/post_image_to_index", body, results.added)
+    return _post("/post_image_to_index", body, results.added, image)
 
 
 def add_many(
@@ -89,6 +103,7 @@ def search(  # noqa: PLR0913 - what a search takes
     text: str | None = None,
     *,
     url: str | None = None,
+    image: bytes | None = None,
     id: str | None = None,
     query: Sequence[Mapping[str, Any]] | None = None,
     filter: Mapping[str, Any] | None = None,
@@ -102,6 +117,7 @@ def search(  # noqa: PLR0913 - what a search takes
     Args:
         text: a description; goes with `url`.
         url: a picture to search by.
+        image: its file's bytes, in place of a url; goes with either a text or a filter.
         id: an indexed image to search by.
         query: terms, each with `url`, `text` or `id`, and a `weight`.
         filter: conditions on the metadata; alone, it lists what matches, newest first. With a
@@ -132,29 +148,33 @@ def search(  # noqa: PLR0913 - what a search takes
         "min_score": min_score,
         "cutoff": cutoff,
     }
-    return _post("/search_similar_images", body, _each("results", results.hit))
+    return _post("/search_similar_images", body, _each("results", results.hit), image)
 
 
-def detect(url: str, *, confidence: float | None = None) -> Call[Detections]:
-    """Find the objects in the picture at a url.
+def detect(
+    url: str | None = None, *, image: bytes | None = None, confidence: float | None = None
+) -> Call[Detections]:
+    """Find the objects in the picture at a url, or of a file's bytes.
 
     Raises:
         RefusedError: the picture cannot be had.
         ImageSearchError: another of `image_search.errors`.
     """
     body = {"url": url, "confidence": confidence, "format": "json"}
-    return _post("/run_object_detection", body, results.detections)
+    return _post("/run_object_detection", body, results.detections, image)
 
 
-def annotate(url: str, *, confidence: float | None = None) -> Call[bytes]:
-    """Have the objects drawn into the picture at a url: a JPEG file's bytes.
+def annotate(
+    url: str | None = None, *, image: bytes | None = None, confidence: float | None = None
+) -> Call[bytes]:
+    """Have the objects drawn into the picture at a url, or of a file's bytes: a JPEG's bytes.
 
     Raises:
         RefusedError: the picture cannot be had.
         ImageSearchError: another of `image_search.errors`.
     """
-    body = _encoded({"url": url, "confidence": confidence})
-    return Call("POST", "/run_object_detection", _picture, body)
+    body = {"url": url, "confidence": confidence}
+    return _posted("/run_object_detection", body, _picture, image)
 
 
 def get(id: str) -> Call[Image]:
@@ -187,7 +207,7 @@ def update(id: str, metadata: GivenMetadata) -> Call[Image]:
         RefusedError: the metadata does not fit.
         ImageSearchError: another of `image_search.errors`.
     """
-    body = _encoded({"metadata": metadata}, keep_none=True)
+    body = _encoded({"metadata": metadata})
     return Call("PATCH", _image_path(id), _of_json(results.image), body)
 
 
@@ -244,15 +264,28 @@ def restore(version: int | None = None, *, before: datetime | str | None = None)
     return _post("/index/restore", body, lambda document: results.version(document["restored"]))
 
 
-def _post(path: str, body: Mapping[str, Any], read: Callable[[Any], T]) -> Call[T]:
-    return Call("POST", path, _of_json(read), _encoded(body))
+def _post(
+    path: str, body: Mapping[str, Any], read: Callable[[Any], T], image: bytes | None = None
+) -> Call[T]:
+    return _posted(path, body, _of_json(read), image)
 
 
-def _encoded(body: Mapping[str, Any], *, keep_none: bool = False) -> bytes:
-    given = {key: value for key, value in body.items() if keep_none or value is not None}
-    return json.dumps(given, ensure_ascii=False, allow_nan=False, default=_plain).encode(
-        errors="surrogatepass"
-    )
+def _posted(
+    path: str, body: Mapping[str, Any], read: Callable[[httpx.Response], T], image: bytes | None
+) -> Call[T]:
+    given = {key: value for key, value in body.items() if value is not None}
+    if image is None:
+        return Call("POST", path, read, _encoded(given))
+    texts = {key: one if isinstance(one, str) else _json(one) for key, one in given.items()}
+    return Call("POST", path, read, image=image, fields=texts)
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    return _json(body).encode(errors="surrogatepass")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
 
 
 def _plain(value: Any) -> Any:

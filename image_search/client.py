@@ -14,7 +14,7 @@ from image_search.answers import failure_of, result_of
 from image_search.calls import Call, T
 from image_search.errors import ImageSearchError
 from image_search.retries import Retries
-from image_search.sending import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, client_options
+from image_search.sending import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, client_options, request_options
 
 P = ParamSpec("P")
 _CONNECTIONS = 100
@@ -103,11 +103,8 @@ class Client:
         self.close()
 
     def _attempt(self, call: Call[T]) -> T:
-        headers = {"Content-Type": "application/json"} if call.body is not None else {}
         try:
-            answer = self._http.request(
-                call.method, call.path, content=call.body, params=call.params, headers=headers
-            )
+            answer = self._http.request(call.method, call.path, **request_options(call))
         except httpx.HTTPError as error:
             raise failure_of(error, self._server) from error
         return result_of(call, answer)

@@ -4,6 +4,8 @@ from typing import Any
 
 import httpx
 
+from image_search.calls import Call
+
 DEFAULT_SERVER = "http://127.0.0.1:3000"
 DEFAULT_TIMEOUT_S = 75.0
 """Longer than the service works on a request: it is to say itself what took too long."""
@@ -27,6 +29,15 @@ def client_options(
             max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=4.0
         ),
     }
+
+
+def request_options(call: Call[Any]) -> dict[str, Any]:
+    """The arguments of httpx's `request` besides the method and the path."""
+    if call.image is not None:
+        # httpx writes the form. What the file is called does not matter.
+        return {"files": {"image": ("image", call.image)}, "data": call.fields}
+    headers = {"Content-Type": "application/json"} if call.body is not None else {}
+    return {"content": call.body, "params": call.params, "headers": headers}
 
 
 def _checked(server: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from click.testing import CliRunner, Result
 
 from cli.main import main
@@ -44,6 +45,23 @@ def test_a_search(service: ServiceProcess, ids: list[str]) -> None:
     nearest = _asked(service, "search", "--id", ids[0], *only).output
     assert nearest.startswith(f"1.000\t{ids[0]}\t")
     assert len(_asked(service, "search", "a cross", "--limit", "2").output.splitlines()) == 2
+
+
+def test_files_are_searched_by_and_looked_at(
+    service: ServiceProcess, pictures: PictureServer, ids: list[str], tmp_path: Path
+) -> None:
+    file, url = tmp_path / "a b.jpg", f"{pictures.url}0.jpg"
+    file.write_bytes(requests.get(url, timeout=10).content)
+    for command_, by_file, by_url in (
+        ("search", ("--image", str(file)), ("--url", url)),
+        ("detect", (str(file),), (url,)),
+    ):
+        found = _asked(service, command_, *by_file)
+        assert found.exit_code == 0, found.output
+        assert found.output == _asked(service, command_, *by_url).output != ""
+    missing = _asked(service, "detect", str(tmp_path / "missing.jpg"))
+    assert (missing.exit_code, missing.output.count("\n")) == (1, 1)
+    assert "missing.jpg" in missing.output
 
 
 def test_what_a_terminal_gets(service: ServiceProcess, ids: list[str]) -> None:

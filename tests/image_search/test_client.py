@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from demo.process import ServiceProcess, free_port
 from demo.server import PictureServer
@@ -65,6 +66,32 @@ def client(request: pytest.FixtureRequest, server: ServiceProcess) -> Iterator[A
     awaited = _Awaited(server.url)
     yield awaited
     awaited.end()
+
+
+def test_a_picture_is_sent_in_place_of_its_url(client: Any, pictures: PictureServer) -> None:
+    url = f"{pictures.url}5.jpg"
+    data = requests.get(url, timeout=10).content
+    added = client.add(image=data, metadata={"shop": "ü", "price": 2.5})
+    stored = client.get(added.id)
+    assert stored.url.startswith("upload:")
+    assert stored.metadata == {"shop": "ü", "price": 2.5}
+    assert client.add(image=data, metadata="a text").id == added.id
+    assert client.get(added.id).metadata == "a text"
+
+    assert client.search(image=data, limit=3) == client.search(url=url, limit=3)
+    kept = {"shop": {"$exists": False}}
+    assert client.search(image=data, filter=kept) == client.search(url=url, filter=kept)
+    assert client.search("a cross", image=data) == client.search("a cross", url=url)
+    assert client.detect(image=data, confidence=0.5) == client.detect(url, confidence=0.5)
+    assert client.annotate(image=data) == client.annotate(url)
+    client.delete(added.id)
+
+    with pytest.raises(RefusedError, match="do not go together"):
+        client.add(url, image=data)
+    with pytest.raises(RefusedError, match="No url provided"):
+        client.add()
+    with pytest.raises(RefusedError, match="supported format"):
+        client.detect(image=b"no picture")
 
 
 def test_every_route(client: Any, pictures: PictureServer) -> None:
