@@ -52,7 +52,6 @@ class Bodies:
         # Each reading's deadline and bytes so far; the oldest first, as dicts keep their order.
         self._readings: dict[asyncio.Timeout, int] = {}
         self._reading_bytes = 0
-        self._gave_way: set[asyncio.Timeout] = set()
 
     async def read(self, scope: Scope, receive: Receive) -> bytes:
         """The whole body.
@@ -72,10 +71,10 @@ class Bodies:
                 try:
                     return await self._read(receive, deadline)
                 finally:
+                    gave_way = deadline not in self._readings
                     self._forget(deadline)
         except TimeoutError:
-            if deadline in self._gave_way:
-                self._gave_way.remove(deadline)
+            if gave_way:
                 raise OverloadedError from None
             raise RequestError("the request body came too slowly") from None
 
@@ -104,7 +103,6 @@ class Bodies:
             oldest = next(iter(self._readings))
             self._forget(oldest)
             if not oldest.expired():
-                self._gave_way.add(oldest)
                 oldest.reschedule(asyncio.get_running_loop().time())
 
     def _forget(self, deadline: asyncio.Timeout) -> None:

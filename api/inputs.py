@@ -45,7 +45,7 @@ class JsonInput(bentoml.IODescriptor):
     """The fixed message for a missing, null or empty url, where the route needs one."""
     path_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields that stand in the path."""
-    _upload: Source | None = PrivateAttr(default=None)
+    _upload: bytes | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
@@ -54,7 +54,7 @@ class JsonInput(bentoml.IODescriptor):
 
     def picture(self, url: str) -> Source:
         """The picture that a url of this request means: what came with it, or is there."""
-        return self._upload if self._upload is not None else Source(url)
+        return Source(url, self._upload)
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> Carried:  # noqa: ARG003

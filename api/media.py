@@ -48,8 +48,10 @@ def is_accepted(scope: Scope) -> bool:
 
 def is_upload(scope: Scope) -> bool:
     """Whether a body is said to be a picture, or a form with one, where that is taken."""
+    if scope["path"] not in UPLOAD_PATHS:
+        return False
     kind = media_type(scope)
-    return scope["path"] in UPLOAD_PATHS and (kind == FORM_TYPE or is_picture(kind))
+    return kind == FORM_TYPE or is_picture(kind)
 
 
 def is_picture(kind: str | None) -> bool:
@@ -67,14 +69,15 @@ def is_foreign_form(scope: Scope, origins: Collection[str]) -> bool:
         scope: of the request.
         origins: those that may; `*` for all.
     """
+    if media_type(scope) != FORM_TYPE:
+        return False
     headers = Headers(scope=scope)
-    given = headers.getlist("origin")
-    if media_type(scope) != FORM_TYPE or not given:
-        return False
-    [origin, *others] = given
-    if others:
-        return True
-    if {origin, "*"} & set(origins):
-        return False
-    own = origin.partition("://")[2].lower()
-    return not own or own != headers.get("host", "").lower()
+    match headers.getlist("origin"):
+        case []:
+            return False
+        case [origin] if {origin, "*"} & set(origins):
+            return False
+        case [origin]:
+            own = origin.partition("://")[2].lower()
+            return not own or own != headers.get("host", "").lower()
+    return True  # two: whose it is, nobody can tell

@@ -15,7 +15,7 @@ from api.errors import MediaTypeError, RequestError
 from api.forms import parse_form
 from api.json_text import json_object, json_value
 from api.media import FORM_TYPE, accepted_types, is_upload, media_type
-from api.sources import INSTEAD_OF_A_PICTURE, Source, upload_url
+from api.sources import INSTEAD_OF_A_PICTURE, upload_url
 from api.wording import short
 
 _MAX_QUERY_CHARS = 8192
@@ -30,11 +30,11 @@ class Given:
 
     Attributes:
         fields: by name, as JSON would have them.
-        upload: its picture, where it came with one; its url stands among the fields, too.
+        upload: the file of its picture, where it came with one; the url stands among the fields.
     """
 
     fields: dict[str, Any]
-    upload: Source | None = None
+    upload: bytes | None = None
 
 
 async def read(model: type[BaseModel], request: Request) -> Given:
@@ -136,7 +136,7 @@ async def _with_picture(fields: dict[str, Any], picture: bytes | None) -> Given:
         if fields.get(name):
             raise RequestError(f"image and {name} do not go together: give one of them")
     url = await asyncio.to_thread(upload_url, picture)
-    return Given({**fields, "url": url}, Source(url, picture))
+    return Given({**fields, "url": url}, picture)
 
 
 def _json(request: Request, body: bytes) -> dict[str, Any]:

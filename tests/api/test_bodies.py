@@ -90,6 +90,21 @@ def test_the_longest_reading_gives_way() -> None:
     run(test())
 
 
+def test_who_gives_way_may_leave_at_the_same_moment() -> None:
+    async def test() -> None:
+        app = gate(Work(), max_readers=1)
+        slow = Asked(app).feed(b"{")
+        await turns()
+        newcomer = Asked(app).feed(b"{")
+        slow.leave()
+        assert await slow.status() in {None, 429}
+        assert await newcomer.feed(b"}", more=False).status() == 200
+        timed_out = Asked(gate(Work(), timeout_s=0.05)).feed(b"{")
+        assert await timed_out.status() == 400
+
+    run(test())
+
+
 def test_the_bytes_of_all_bodies_are_bounded() -> None:
     async def test() -> None:
         app = gate(Work(), max_reading_bytes=2000)
