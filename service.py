@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from api import image_routes, index_routes
+from api import image_routes, index_routes, picture_routes
 from api.adding import Adder
 from api.answers import answered, reported
 from api.detecting import detect
@@ -90,6 +90,7 @@ pages = Starlette(
         Route("/", docs_page),
         *image_routes.ROUTES,
         *index_routes.ROUTES,
+        *picture_routes.ROUTES,
     ]
 )
 

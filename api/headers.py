@@ -21,6 +21,8 @@ ALWAYS = [
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+# Unless a route says otherwise.
+_CACHING = (b"cache-control", b"no-store")
 # BentoML names itself and its service (1.4.39, `_bentoml_impl.server.app._add_response_headers`).
 _TAKEN_OFF = frozenset({b"server", b"x-bentoml-request-id", b"x-bentoml-trace-id"})
 
@@ -38,14 +40,15 @@ class SafeHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        added = list(self._page if scope["path"] == DOCS_PATH else self._other)
-        if not scope["path"].startswith(_FILES):
-            added.append((b"cache-control", b"no-store"))
+        added = self._page if scope["path"] == DOCS_PATH else self._other
+        is_file = scope["path"].startswith(_FILES)
 
         async def safe(message: Message) -> None:
             if message["type"] == "http.response.start":
                 kept = [one for one in message.get("headers", ()) if one[0] not in _TAKEN_OFF]
                 message = {**message, "headers": kept + added}
+                if not is_file and all(name != _CACHING[0] for name, _ in kept):
+                    message["headers"].append(_CACHING)
             await send(message)
 
         await self._app(scope, receive, safe)
