@@ -1,20 +1,18 @@
 """`image-search index`: rows to the service, many at once, each until it is done or has failed."""
 
 import asyncio
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
 
-from cli.adding import Adder, UnavailableError
+from cli.adding import Adder
+from cli.background import Background
+from cli.failures import FailureFile
 from cli.journal import Failure, Journal
 from cli.limit import MOST, InFlight
+from cli.pictures import loaded
 from cli.progress import WorkBar
 from cli.rows import Row, Source
 from image_search import AsyncClient, Retries
 from image_search.calls import OnDuplicate
-
-_END = None
 
 
 @dataclass(frozen=True)
@@ -36,29 +34,21 @@ class IndexOptions:
     patience_s: float
 
 
-class Failures:
-    """The file of what failed: made anew from the journal, so that each stands there once.
+@dataclass
+class Outcome:
+    """What came of a run.
 
-    Args:
-        path: of the file, or None.
-        journal: has what failed in earlier runs.
+    Attributes:
+        indexed: images, in this run.
+        done_before: of earlier runs, the failed ones included.
+        failed: images, those of earlier runs included.
+        seconds: from the first request that was sent to the last answer.
     """
 
-    def __init__(self, path: Path | None, journal: Journal) -> None:
-        self._file: IO[str] | None = None if path is None else path.open("w", encoding="ascii")
-        for failure in journal.failures:
-            self.add(failure)
-
-    def add(self, failure: Failure) -> None:
-        """One more."""
-        if self._file is not None:
-            self._file.write(json.dumps(failure) + "\n")
-            self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
+    indexed: int = 0
+    done_before: int = 0
+    failed: int = 0
+    seconds: float = 0.0
 
 
 class Indexing:
@@ -71,11 +61,18 @@ class Indexing:
         bar: shows how far it is.
     """
 
-    def __init__(self, source: Source, journal: Journal, failures: Failures, bar: WorkBar) -> None:
+    def __init__(
+        self, source: Source, journal: Journal, failures: FailureFile, bar: WorkBar
+    ) -> None:
         self._source, self._journal = source, journal
         self._failures, self._bar = failures, bar
         self._sending: dict[str, asyncio.Event] = {}
-        self.added = 0
+        self._done = Outcome()
+
+    @property
+    def outcome(self) -> Outcome:
+        """How far it came."""
+        return self._done
 
     async def run(self, options: IndexOptions) -> None:
         """Send what is not done.
@@ -91,56 +88,65 @@ class Indexing:
             retries=Retries(attempts=1),
             connections=options.in_flight or MOST,
         ) as client:
-            adder = Adder(client, in_flight, options.patience_s, options.on_duplicate)
-            self._bar.begin(self._source.total, self._journal.done.count)
+            adder = Adder(
+                client, in_flight, options.patience_s, options.on_duplicate, self._bar.say
+            )
+            self._bar.begin(self._source.total, 0)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     await self._send_all(adder, in_flight, tasks)
             except BaseExceptionGroup as group:
                 raise group.exceptions[0] from group
+            finally:
+                self._done.seconds = adder.seconds
 
     async def _send_all(self, adder: Adder, in_flight: InFlight, tasks: asyncio.TaskGroup) -> None:
-        rows = enumerate(self._source.rows)
-        while True:
-            # In a thread: standard input and slow disks may take their time.
-            number, row = await asyncio.to_thread(next, rows, (-1, _END))
-            if row is _END:
-                return
-            if number in self._journal.done:
+        background = Background()
+        while (row := await background.run(next, self._source.rows, None)) is not None:
+            if row.key in self._journal.done:
+                self._skip(row)
                 continue
+            # One after the other, so that of files with the same bytes the last one's name stays.
+            row = await background.run(loaded, row)
             if row.problem or not row.url:
-                self._fail(number, row, *_unsendable(row))
+                self._fail(row, *_unsendable(row))
                 continue
             await in_flight.take()
             while (earlier := self._sending.get(row.url)) is not None:
                 await earlier.wait()  # of one url, the last row is to stay
             self._sending[row.url] = asyncio.Event()
-            tasks.create_task(self._send(number, row, adder, in_flight))
+            tasks.create_task(self._send(row, adder, in_flight))
 
-    async def _send(self, number: int, row: Row, adder: Adder, in_flight: InFlight) -> None:
+    async def _send(self, row: Row, adder: Adder, in_flight: InFlight) -> None:
         try:
             error = await adder.add(row)
             if error is None:
-                self._journal.added(number)
+                self._journal.added(row.key)
                 self._bar.advance(1)
-                self.added += 1
+                self._done.indexed += 1
             else:
-                self._fail(number, row, error.code or "failed", error.message)
+                self._fail(row, error.code or "failed", error.message)
         finally:
             self._sending.pop(row.url).set()
             in_flight.free()
 
-    def _fail(self, number: int, row: Row, code: str, reason: str) -> None:
-        failure: Failure = {"url": row.url, "line": row.line, "code": code, "reason": reason}
-        self._journal.failed(number, failure)
+    def _skip(self, row: Row) -> None:
+        self._done.done_before += 1
+        self._bar.skipped()
+        if (failure := self._journal.failures.get(row.key)) is not None:
+            self._done.failed += 1
+            self._failures.add(failure)
+
+    def _fail(self, row: Row, code: str, reason: str) -> None:
+        failure: Failure = {**row.subject, "code": code, "reason": reason}
+        if not (row.file and row.problem):  # a file that cannot be read may be mended meanwhile
+            self._journal.failed(row.key, failure)
         self._failures.add(failure)
         self._bar.failed()
+        self._done.failed += 1
 
 
 def _unsendable(row: Row) -> tuple[str, str]:
     if row.problem:
-        return "bad_row", row.problem
+        return "bad_file" if row.file else "bad_row", row.problem
     return "no_url", "the row has no url"
-
-
-__all__ = ["Failures", "IndexOptions", "Indexing", "UnavailableError"]

@@ -2,13 +2,16 @@
 
 The first line says what the run is of; each further one that an image is done. A line is written
 once the service has answered, so that a kill loses nothing, and at most what was in flight is sent
-again. Only the rows behind the first one that is not done are held in memory.
+again. Rows of tables are numbered, and only those behind the first one that is not done are held in
+memory; a picture's file is known by a digest of its path, size and age.
 """
 
 import fcntl
 import json
 from pathlib import Path
 from typing import IO, Any
+
+from cli.rows import Key
 
 Failure = dict[str, Any]
 
@@ -18,25 +21,23 @@ class JournalError(Exception):
 
 
 class Done:
-    """Numbers that come nearly in order: all up to a mark, and some beyond it."""
+    """Keys of rows. Numbers come nearly in order: all up to a mark, and some beyond it."""
 
     def __init__(self) -> None:
         self._mark = 0
-        self._beyond: set[int] = set()
-        self.count = 0
+        self._others: set[Key] = set()
 
-    def add(self, number: int) -> None:
+    def add(self, key: Key) -> None:
         """This one is done; numbers begin with 0."""
-        if number in self:
+        if key in self:
             return
-        self.count += 1
-        self._beyond.add(number)
-        while self._mark in self._beyond:
-            self._beyond.remove(self._mark)
+        self._others.add(key)
+        while self._mark in self._others:
+            self._others.remove(self._mark)
             self._mark += 1
 
-    def __contains__(self, number: int) -> bool:
-        return number < self._mark or number in self._beyond
+    def __contains__(self, key: Key) -> bool:
+        return key in self._others or (isinstance(key, int) and key < self._mark)
 
 
 class Journal:
@@ -52,7 +53,7 @@ class Journal:
     """
 
     def __init__(self, path: Path | None, identity: Any, *, start_over: bool = False) -> None:
-        self.done, self.failures = Done(), list[Failure]()
+        self.done, self.failures = Done(), dict[Key, Failure]()
         self.began_anew = False
         self._file: IO[bytes] | None = None
         if path is None:
@@ -66,14 +67,14 @@ class Journal:
         except OSError as error:
             raise JournalError(f"{path}: {error.strerror or error}; name another --state") from None
 
-    def added(self, number: int) -> None:
+    def added(self, key: Key) -> None:
         """A row's image is in the index."""
-        self._write(number, {"done": number})
+        self._write(key, {"done": key})
 
-    def failed(self, number: int, failure: Failure) -> None:
+    def failed(self, key: Key, failure: Failure) -> None:
         """A row's image cannot be added."""
-        self.failures.append(failure)
-        self._write(number, {"done": number, "failure": failure})
+        self.failures[key] = failure
+        self._write(key, {"done": key, "failure": failure})
 
     @property
     def is_kept(self) -> bool:
@@ -109,11 +110,11 @@ class Journal:
             entry = json.loads(line)
             self.done.add(entry["done"])
             if "failure" in entry:
-                self.failures.append(entry["failure"])
+                self.failures[entry["done"]] = entry["failure"]
         self._file.truncate(end)
 
-    def _write(self, number: int, entry: Any) -> None:
-        self.done.add(number)
+    def _write(self, key: Key, entry: Any) -> None:
+        self.done.add(key)
         if self._file is not None:
             self._file.write(json.dumps(entry).encode() + b"\n")
             self._file.flush()

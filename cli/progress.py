@@ -1,9 +1,8 @@
 """How far it is: a bar where somebody watches, and the failures in a file."""
 
-import json
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -16,6 +15,8 @@ from rich.progress import (
 )
 from rich.progress import Task as BarTask
 from rich.text import Text
+
+from cli.failures import FailureFile
 
 
 class WorkBar:
@@ -50,6 +51,15 @@ class WorkBar:
         """So many more are done."""
         self._bar.advance(self._task, images)
 
+    def skipped(self) -> None:
+        """One more was done before."""
+        # Not by `advance`: the rate is of this run.
+        self._bar.tasks[self._task].completed += 1
+
+    def say(self, line: str) -> None:
+        """Print a line, above the bar if there is one."""
+        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def failed(self) -> None:
         """One more is done, in vain."""
         self._failed += 1
@@ -79,20 +89,16 @@ class ReembedProgress:
 
     def __init__(self, console: Console, failures: Path | None) -> None:
         self._path = failures
-        self._file: IO[str] | None = None
         self._bar = WorkBar(console, "embedding")
         self.begin, self.advance = self._bar.begin, self._bar.advance
 
     def failed(self, url: str, reason: str) -> None:
         """One could not be embedded."""
         self._bar.failed()
-        if self._file is not None:
-            self._file.write(json.dumps({"url": url, "reason": reason}) + "\n")
-            self._file.flush()
+        self._failures.add({"url": url, "reason": reason})
 
     def __enter__(self) -> Self:
-        if self._path is not None:
-            self._file = self._path.open("w", encoding="utf-8")
+        self._failures = FailureFile(self._path)
         self._bar.__enter__()
         return self
 
@@ -103,8 +109,7 @@ class ReembedProgress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.__exit__(kind, error, trace)
-        if self._file is not None:
-            self._file.close()
+        self._failures.close()
 
 
 class _Rate(TextColumn):

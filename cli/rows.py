@@ -1,8 +1,13 @@
 """The rows of what is to be indexed: where each came from, and its metadata."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+Key = int | str
+"""What a state knows a row by: a table's by its number, a file by a digest of its path and age."""
+
+Metadata = dict[str, Any] | str | None
 
 
 class SourceError(Exception):
@@ -14,15 +19,26 @@ class Row(NamedTuple):
 
     Attributes:
         line: of the file, or the row's number where there are no lines; from 1.
-        url: of the picture; empty where there is none.
+        url: of the picture; empty where there is none, or not yet.
         metadata: its columns, or a text.
         problem: why it cannot be sent at all, or empty.
+        key: tells it from all other rows.
+        file: path of the picture, where it is to be uploaded.
+        data: of that file, once it is read.
     """
 
     line: int
     url: str
-    metadata: dict[str, Any] | str | None
+    metadata: Metadata
     problem: str = ""
+    key: Key = -1
+    file: str = ""
+    data: bytes | None = None
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        """What a report of this row calls it by."""
+        return {"file": self.file} if self.file else {"url": self.url, "line": self.line}
 
 
 @dataclass(frozen=True)
@@ -32,9 +48,10 @@ class Source:
     Attributes:
         rows: the rows, in order.
         total: how many there are, or None where that is not known.
-        identity: changes where the content does; None where it cannot be read again.
+        identity: changes where the content does; None where it cannot be read again, and empty
+            where the rows' own keys say all.
     """
 
     rows: Iterator[Row]
     total: int | None
-    identity: dict[str, Any] | None = field(default=None)
+    identity: dict[str, Any] | None = None

@@ -1,67 +1,119 @@
 """What `image-search index` was given, as one stream of rows."""
 
 import hashlib
-import sys
-from collections.abc import Collection, Iterator, Sequence
-from itertools import chain
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
-from cli.rows import Row, Source, SourceError
-from cli.tables import csv_source, json_source, line_rows
+from cli.pictures import file_source, folder_source, glob_source
+from cli.rows import Metadata, Row, Source, SourceError
+from cli.tables import csv_source, json_source, line_rows, lines_of
+from cli.walking import is_glob, is_picture
 
-_JSON = frozenset({".jsonl", ".ndjson"})
-_TAKEN = "taken are .csv, .parquet, .jsonl and .ndjson files, http(s) urls, and - for lines"
+_TABLES = frozenset({".csv", ".parquet", ".jsonl", ".ndjson"})
+_STDIN = 0
+_TAKEN = (
+    "taken are folders, globs, pictures, .csv, .parquet, .jsonl and .ndjson files, http(s) urls,"
+    " and - for lines"
+)
 
 
-def opened(
-    given: Sequence[str], url_column: str, text_columns: Collection[str]
-) -> tuple[Source, Path | None]:
-    """All sources as one, and the first file among them.
+@dataclass(frozen=True)
+class Reading:
+    """How sources are read.
+
+    Attributes:
+        url_column: of tables.
+        text_columns: of CSV files, which are text whatever they look like.
+        file_key: the metadata key for a file's path; empty for none.
+        metadata: of every image; what a row says itself goes before.
+    """
+
+    url_column: str
+    text_columns: Collection[str]
+    file_key: str
+    metadata: Mapping[str, Any]
+
+
+def opened(given: Sequence[str], reading: Reading) -> Source:
+    """All sources as one; the rows of tables are numbered through.
 
     Raises:
         SourceError: one of them is none, or cannot be read.
     """
-    parts: list[Source] = []
-    files: list[Path] = []
-    for one in given:
-        if one == "-":
-            parts.append(Source(line_rows(sys.stdin.buffer, url_column, urls=True), None))
-        elif one.startswith(("http://", "https://")):
-            digest = hashlib.sha256(one.encode(errors="surrogateescape")).hexdigest()
-            parts.append(Source(iter([Row(1, one, None)]), 1, {"url": digest}))
-        else:
-            files.append(Path(one))
-            parts.append(_file(Path(one), url_column, text_columns))
-    return _joined(parts), files[0] if files else None
+    parts = [_opened(one, reading) for one in given]
+    rows = chain.from_iterable(part.rows for part in parts)
+    totals = [part.total for part in parts if part.total is not None]
+    identities = [part.identity for part in parts if part.identity is not None]
+    total = sum(totals) if len(totals) == len(parts) else None
+    whole = {"sources": [each for each in identities if each]}
+    return Source(
+        _numbered(rows, reading.metadata), total, whole if len(identities) == len(parts) else None
+    )
 
 
-def _file(path: Path, url_column: str, text_columns: Collection[str]) -> Source:
+def state_beside(given: str) -> Path | None:
+    """Where the state of a source is kept: beside it, under its name; None where nothing is."""
+    if given == "-" or _is_url(given):
+        return None
+    path = Path(given)
+    if is_glob(given):
+        path = next(each for each in path.parents if not is_glob(str(each)))
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - without `..`
+    return path.with_name(path.name + ".index-state") if path.name else None
+
+
+def _opened(given: str, reading: Reading) -> Source:
+    if given == "-":
+        return Source(line_rows(lines_of(_STDIN), reading.url_column, urls=True), None)
+    if _is_url(given):
+        digest = hashlib.sha256(given.encode(errors="surrogateescape")).hexdigest()
+        return Source(iter([Row(1, given, None)]), 1, {"url": digest})
+    if Path(given).is_dir():
+        return folder_source(given, reading.file_key)
+    if is_glob(given):
+        return glob_source(given, reading.file_key)
+    if not os.path.lexists(given):
+        raise SourceError(f"{given} is no file: {_TAKEN}")
+    if is_picture(given):
+        return file_source(given, reading.file_key)
+    return _table(Path(given), reading)
+
+
+def _is_url(given: str) -> bool:
+    return given.startswith(("http://", "https://"))
+
+
+def _table(path: Path, reading: Reading) -> Source:
     kind = path.suffix.lower()
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no file"
-        raise SourceError(f"{path} is {what}: {_TAKEN}")
+    if kind not in _TABLES:
+        raise SourceError(f"{path} is neither a table nor a picture: {_TAKEN}")
     try:
         seen = path.stat()
         if kind == ".csv":
-            source = csv_source(path, url_column, text_columns)
-        elif kind in _JSON:
-            source = json_source(path, url_column)
+            source = csv_source(path, reading.url_column, reading.text_columns)
         elif kind == ".parquet":
             from cli.parquet import parquet_source  # noqa: PLC0415 - Arrow takes long to load
 
-            source = parquet_source(path, url_column)
+            source = parquet_source(path, reading.url_column)
         else:
-            raise SourceError(f"{path} is no table: {_TAKEN}")
+            source = json_source(path, reading.url_column)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from error
     identity = {"path": str(path.absolute()), "size": seen.st_size, "mtime": seen.st_mtime_ns}
     return Source(source.rows, source.total, identity)
 
 
-def _joined(parts: Sequence[Source]) -> Source:
-    rows: Iterator[Row] = chain.from_iterable(part.rows for part in parts)
-    totals = [part.total for part in parts if part.total is not None]
-    identities = [part.identity for part in parts if part.identity is not None]
-    total = sum(totals) if len(totals) == len(parts) else None
-    whole = {"sources": identities} if len(identities) == len(parts) else None
-    return Source(rows, total, whole)
+def _numbered(rows: Iterator[Row], metadata: Mapping[str, Any]) -> Iterator[Row]:
+    numbers = count()
+    for row in rows:
+        key = row.key if row.file else next(numbers)
+        yield row._replace(key=key, metadata=_with(metadata, row.metadata))
+
+
+def _with(common: Mapping[str, Any], own: Metadata) -> Metadata:
+    """A text stays as it is: it stands in place of keys."""
+    return own if isinstance(own, str) else {**common, **(own or {})} or None

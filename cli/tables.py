@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from cli.rows import Row, Source, SourceError
 from cli.typed import ColumnType
 
 _LONGEST_FIELD = 1 << 24
+_READ_BYTES = 1 << 16
 
 
 def csv_source(path: Path, url_column: str, text_columns: Collection[str]) -> Source:
@@ -32,8 +34,20 @@ def json_source(path: Path, url_column: str) -> Source:
 def line_rows(lines: Iterable[bytes], url_column: str, *, urls: bool = False) -> Iterator[Row]:
     """Rows of lines: JSON objects, or plain urls too where they may be."""
     for number, line in enumerate(lines, 1):
-        if not line.isspace():
+        if line.strip():
             yield _line_row(number, line.strip(), url_column, urls)
+
+
+def lines_of(descriptor: int) -> Iterator[bytes]:
+    """Lines as they come in.
+
+    Not by Python's own reader: the program could not end while a thread waits in it.
+    """
+    rest = b""
+    while part := os.read(descriptor, _READ_BYTES):
+        *whole, rest = (rest + part).split(b"\n")
+        yield from whole
+    yield rest
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from image_search.calls import Call, T
+from image_search.call import Call, T
 from image_search.errors import (
     ImageSearchError,
     NotFoundError,
@@ -58,7 +58,7 @@ def failure_of(error: httpx.HTTPError, server: str) -> ImageSearchError:
     """The error where there was no answer."""
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return TimedOutError(f"no answer from {server} in time")
-    return UnreachableError(f"no connection to {server}: {error or type(error).__name__}")
+    return UnreachableError(f"no connection to {server}: {str(error) or type(error).__name__}")
 
 
 def retry_after_s(answer: httpx.Response) -> float:

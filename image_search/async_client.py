@@ -1,8 +1,6 @@
 """The client for asyncio: the same calls as `image_search.client`, awaited."""
 
 import asyncio
-import random
-import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from types import TracebackType
@@ -12,9 +10,9 @@ import httpx
 
 from image_search import calls
 from image_search.answers import failure_of, result_of
-from image_search.calls import Call, T
+from image_search.call import Call, T
 from image_search.errors import ImageSearchError
-from image_search.retries import Retries
+from image_search.retries import Attempts, Retries
 from image_search.sending import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, client_options, request_options
 
 P = ParamSpec("P")
@@ -64,6 +62,8 @@ class AsyncClient:
     annotate = _sent(calls.annotate)
     get = _sent(calls.get)
     list = _sent(calls.list_images)
+    thumbnail = _sent(calls.thumbnail)
+    original = _sent(calls.original)
     update = _sent(calls.update)
     delete = _sent(calls.delete)
     delete_many = _sent(calls.delete_many)
@@ -77,16 +77,12 @@ class AsyncClient:
         Raises:
             ImageSearchError: what the last attempt ended with.
         """
-        began, failed = time.monotonic(), 0
+        attempts = Attempts(self._retries)
         while True:
             try:
                 return await self._attempt(call)
             except ImageSearchError as error:
-                failed += 1
-                elapsed, chance = time.monotonic() - began, random.random()  # noqa: S311
-                pause = self._retries.pause_s(error, failed, elapsed, chance)
-                if pause is None:
-                    raise
+                pause = attempts.pause_s(error)
             await asyncio.sleep(pause)
 
     async def close(self) -> None:

@@ -4,59 +4,31 @@ The clients' methods are these functions, sent; their parameters and documentati
 Any of them may raise what `image_search.errors` draws.
 """
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 from urllib.parse import quote
 
-import httpx
-
 from image_search import results
+from image_search.call import Call, any_file, each, encoded, of_json, picture, post, posted
 from image_search.results import (
     Added,
     Detections,
     Hit,
     Image,
     IndexStatus,
-    Metadata,
     NotAdded,
     Page,
     Version,
 )
 
-T = TypeVar("T")
 OnDuplicate = Literal["add", "skip", "skip_near"]
 GivenMetadata = Mapping[str, Any] | str | None
 
 
-@dataclass(frozen=True)
-class Call(Generic[T]):
-    """A request, and how its answer is read.
-
-    Attributes:
-        method: of HTTP.
-        path: behind the server's address.
-        read: makes the result of an answer of status 200.
-        body: UTF-8 JSON, or None.
-        params: of the query.
-        image: a picture's file, sent in a form.
-        fields: of that form, besides the picture.
-    """
-
-    method: str
-    path: str
-    read: Callable[[httpx.Response], T]
-    body: bytes | None = None
-    params: dict[str, str | int] = field(default_factory=dict)
-    image: bytes | None = None
-    fields: dict[str, str] = field(default_factory=dict)
-
-
 def heartbeat() -> Call[str]:
     """Ask whether the service is up; its message."""
-    return Call("GET", "/heartbeat", _of_json(lambda document: str(document["message"])))
+    return Call("GET", "/heartbeat", of_json(lambda document: str(document["message"])))
 
 
 def add(
@@ -79,7 +51,7 @@ def add(
         ImageSearchError: another of `image_search.errors`.
     """
     body = {"url": url, "metadata": metadata, "on_duplicate": on_duplicate}
-    return _post("/post_image_to_index", body, results.added, image)
+    return post("/post_image_to_index", body, results.added, image)
 
 
 def add_many(
@@ -96,7 +68,7 @@ def add_many(
     """
     given = [{"url": one} if isinstance(one, str) else dict(one) for one in images]
     body = {"images": given, "on_duplicate": on_duplicate}
-    return _post("/post_images_to_index", body, _each("results", results.added_or_not))
+    return post("/post_images_to_index", body, each("results", results.added_or_not))
 
 
 def search(  # noqa: PLR0913 - what a search takes
@@ -117,7 +89,8 @@ def search(  # noqa: PLR0913 - what a search takes
     Args:
         text: a description; goes with `url`.
         url: a picture to search by.
-        image: its file's bytes, in place of a url; goes with either a text or a filter.
+        image: its file's bytes, in place of a url; goes with either a text or a filter, and with
+            neither an id nor terms.
         id: an indexed image to search by.
         query: terms, each with `url`, `text` or `id`, and a `weight`.
         filter: conditions on the metadata; alone, it lists what matches, newest first. With a
@@ -128,12 +101,15 @@ def search(  # noqa: PLR0913 - what a search takes
         cutoff: `auto` leaves out what falls off from the best.
 
     Raises:
+        ValueError: an image goes with none of the other parts that are given.
         RefusedError: the parts do not go together, or the picture cannot be had.
         ImageSearchError: another of `image_search.errors`.
     """
+    if image is not None and text is not None and (filter is not None or id or query):
+        raise ValueError("an image and a text go with no filter, id or query: leave one out")
     if text is not None and filter is not None:
-        picture = [{"url": url}] if url else [{"id": id}] if id else []
-        query, url, id = [*(query or []), *picture, {"text": text}], None, None
+        near = [{"url": url}] if url else [{"id": id}] if id else []
+        query, url, id = [*(query or []), *near, {"text": text}], None, None
         text = None
     elif text is not None and (id or query):
         query = [*(query or []), *([{"id": id}] if id else []), {"text": text}]
@@ -148,7 +124,7 @@ def search(  # noqa: PLR0913 - what a search takes
         "min_score": min_score,
         "cutoff": cutoff,
     }
-    return _post("/search_similar_images", body, _each("results", results.hit), image)
+    return post("/search_similar_images", body, each("results", results.hit), image)
 
 
 def detect(
@@ -161,7 +137,7 @@ def detect(
         ImageSearchError: another of `image_search.errors`.
     """
     body = {"url": url, "confidence": confidence, "format": "json"}
-    return _post("/run_object_detection", body, results.detections, image)
+    return post("/run_object_detection", body, results.detections, image)
 
 
 def annotate(
@@ -174,7 +150,7 @@ def annotate(
         ImageSearchError: another of `image_search.errors`.
     """
     body = {"url": url, "confidence": confidence}
-    return _posted("/run_object_detection", body, _picture, image)
+    return posted("/run_object_detection", body, picture, image)
 
 
 def get(id: str) -> Call[Image]:
@@ -184,7 +160,27 @@ def get(id: str) -> Call[Image]:
         NotFoundError: no image has this id.
         ImageSearchError: another of `image_search.errors`.
     """
-    return Call("GET", _image_path(id), _of_json(results.image))
+    return Call("GET", _image_path(id), of_json(results.image))
+
+
+def thumbnail(id: str) -> Call[bytes]:
+    """A small copy of an image's picture: a JPEG's bytes.
+
+    Raises:
+        NotFoundError: no image has this id, or no thumbnail is kept of it.
+        ImageSearchError: another of `image_search.errors`.
+    """
+    return Call("GET", f"{_image_path(id)}/thumbnail", picture)
+
+
+def original(id: str) -> Call[bytes]:
+    """An uploaded image's own file.
+
+    Raises:
+        NotFoundError: no image has this id, or its file is not kept.
+        ImageSearchError: another of `image_search.errors`.
+    """
+    return Call("GET", f"{_image_path(id)}/image", any_file)
 
 
 def list_images(*, limit: int = 10, offset: int = 0) -> Call[Page]:
@@ -194,7 +190,7 @@ def list_images(*, limit: int = 10, offset: int = 0) -> Call[Page]:
         ImageSearchError: one of `image_search.errors`.
     """
     params: dict[str, str | int] = {"limit": limit, "offset": offset}
-    return Call("GET", "/images", _of_json(results.page), params=params)
+    return Call("GET", "/images", of_json(results.page), params=params)
 
 
 def update(id: str, metadata: GivenMetadata) -> Call[Image]:
@@ -207,8 +203,8 @@ def update(id: str, metadata: GivenMetadata) -> Call[Image]:
         RefusedError: the metadata does not fit.
         ImageSearchError: another of `image_search.errors`.
     """
-    body = _encoded({"metadata": metadata})
-    return Call("PATCH", _image_path(id), _of_json(results.image), body)
+    body = encoded({"metadata": metadata})
+    return Call("PATCH", _image_path(id), of_json(results.image), body)
 
 
 def delete(id: str) -> Call[int]:
@@ -218,7 +214,7 @@ def delete(id: str) -> Call[int]:
         NotFoundError: no image has this id.
         ImageSearchError: another of `image_search.errors`.
     """
-    return Call("DELETE", _image_path(id), _of_json(_deleted))
+    return Call("DELETE", _image_path(id), of_json(_deleted))
 
 
 def delete_many(
@@ -231,7 +227,7 @@ def delete_many(
         ImageSearchError: another of `image_search.errors`.
     """
     body = {"ids": None if ids is None else list(ids), "metadata": filter}
-    return _post("/delete_images", body, _deleted)
+    return post("/delete_images", body, _deleted)
 
 
 def status() -> Call[IndexStatus]:
@@ -240,7 +236,7 @@ def status() -> Call[IndexStatus]:
     Raises:
         ImageSearchError: one of `image_search.errors`.
     """
-    return Call("GET", "/index", _of_json(results.status))
+    return Call("GET", "/index", of_json(results.status))
 
 
 def versions() -> Call[list[Version]]:
@@ -249,7 +245,7 @@ def versions() -> Call[list[Version]]:
     Raises:
         ImageSearchError: one of `image_search.errors`.
     """
-    return Call("GET", "/index/versions", _of_json(_each("versions", results.version)))
+    return Call("GET", "/index/versions", of_json(each("versions", results.version)))
 
 
 def restore(version: int | None = None, *, before: datetime | str | None = None) -> Call[Version]:
@@ -261,53 +257,7 @@ def restore(version: int | None = None, *, before: datetime | str | None = None)
     """
     moment = before.isoformat() if isinstance(before, datetime) else before
     body = {"version": version, "before": moment}
-    return _post("/index/restore", body, lambda document: results.version(document["restored"]))
-
-
-def _post(
-    path: str, body: Mapping[str, Any], read: Callable[[Any], T], image: bytes | None = None
-) -> Call[T]:
-    return _posted(path, body, _of_json(read), image)
-
-
-def _posted(
-    path: str, body: Mapping[str, Any], read: Callable[[httpx.Response], T], image: bytes | None
-) -> Call[T]:
-    given = {key: value for key, value in body.items() if value is not None}
-    if image is None:
-        return Call("POST", path, read, _encoded(given))
-    texts = {key: one if isinstance(one, str) else _json(one) for key, one in given.items()}
-    return Call("POST", path, read, image=image, fields=texts)
-
-
-def _encoded(body: Mapping[str, Any]) -> bytes:
-    return _json(body).encode(errors="surrogatepass")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"metadata cannot hold a {type(value).__name__}")
-
-
-def _of_json(read: Callable[[Any], T]) -> Callable[[httpx.Response], T]:
-    return lambda answer: read(answer.json())
-
-
-def _each(key: str, read: Callable[[Any], T]) -> Callable[[Any], list[T]]:
-    return lambda document: [read(one) for one in document[key]]
-
-
-def _picture(answer: httpx.Response) -> bytes:
-    if not answer.headers.get("Content-Type", "").startswith("image/"):
-        raise ValueError("no picture")
-    return answer.content
+    return post("/index/restore", body, lambda document: results.version(document["restored"]))
 
 
 def _deleted(document: Any) -> int:
@@ -317,6 +267,3 @@ def _deleted(document: Any) -> int:
 def _image_path(id: str) -> str:
     # Not even "." may be left as it is: it would be taken for a step in the path.
     return "/images/" + quote(id, safe="").replace(".", "%2E")
-
-
-__all__ = ["Call", "Metadata", "OnDuplicate", "T"]

@@ -1,6 +1,5 @@
 """The client for code without asyncio."""
 
-import random
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -11,9 +10,9 @@ import httpx
 
 from image_search import calls
 from image_search.answers import failure_of, result_of
-from image_search.calls import Call, T
+from image_search.call import Call, T
 from image_search.errors import ImageSearchError
-from image_search.retries import Retries
+from image_search.retries import Attempts, Retries
 from image_search.sending import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, client_options, request_options
 
 P = ParamSpec("P")
@@ -62,6 +61,8 @@ class Client:
     annotate = _sent(calls.annotate)
     get = _sent(calls.get)
     list = _sent(calls.list_images)
+    thumbnail = _sent(calls.thumbnail)
+    original = _sent(calls.original)
     update = _sent(calls.update)
     delete = _sent(calls.delete)
     delete_many = _sent(calls.delete_many)
@@ -75,16 +76,12 @@ class Client:
         Raises:
             ImageSearchError: what the last attempt ended with.
         """
-        began, failed = time.monotonic(), 0
+        attempts = Attempts(self._retries)
         while True:
             try:
                 return self._attempt(call)
             except ImageSearchError as error:
-                failed += 1
-                elapsed, chance = time.monotonic() - began, random.random()  # noqa: S311
-                pause = self._retries.pause_s(error, failed, elapsed, chance)
-                if pause is None:
-                    raise
+                pause = attempts.pause_s(error)
             time.sleep(pause)
 
     def close(self) -> None:

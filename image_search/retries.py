@@ -1,5 +1,7 @@
-"""Whether and when a call that failed is sent again: pure decisions, for both clients."""
+"""Whether and when a call that failed is sent again: the decisions of both clients."""
 
+import random
+import time
 from dataclasses import dataclass
 
 from image_search.errors import (
@@ -8,6 +10,9 @@ from image_search.errors import (
     TimedOutError,
     UnreachableError,
 )
+
+_MOST_DOUBLINGS = 32
+"""Beyond every longest pause that makes sense, and far from a float's end."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,39 @@ class Retries:
         """
         if failed >= self.attempts or not may_pass(error):
             return None
-        pause = chance * min(self.longest_pause_s, self.first_pause_s * 2.0 ** (failed - 1))
-        if isinstance(error, OverloadedError):
-            pause += error.retry_after_s
+        pause = self.drawn_pause_s(error, failed, chance)
         return pause if elapsed_s + pause <= self.within_s else None
+
+    def drawn_pause_s(self, error: ImageSearchError, failed: int, chance: float) -> float:
+        """Seconds of the pause after so many failures; the arguments are those of `pause_s`."""
+        doublings = min(failed - 1, _MOST_DOUBLINGS)
+        pause = chance * min(self.longest_pause_s, self.first_pause_s * 2.0**doublings)
+        return pause + error.retry_after_s if isinstance(error, OverloadedError) else pause
+
+
+class Attempts:
+    """The attempts of one call.
+
+    Args:
+        retries: how many there may be.
+    """
+
+    def __init__(self, retries: Retries) -> None:
+        self._retries = retries
+        self._began, self._failed = time.monotonic(), 0
+
+    def pause_s(self, error: ImageSearchError) -> float:
+        """Seconds until the next attempt, after one that ended with an error.
+
+        Raises:
+            ImageSearchError: this one, where there is to be no further attempt.
+        """
+        self._failed += 1
+        elapsed, chance = time.monotonic() - self._began, random.random()  # noqa: S311
+        pause = self._retries.pause_s(error, self._failed, elapsed, chance)
+        if pause is None:
+            raise error
+        return pause
 
 
 def may_pass(error: ImageSearchError) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from image_search.calls import Call
+from image_search.call import Call
 
 DEFAULT_SERVER = "http://127.0.0.1:3000"
 DEFAULT_TIMEOUT_S = 75.0

@@ -110,15 +110,14 @@ def test_of_one_url_the_last_row_stays(
         ("a.csv", b'url\n"a"b\n', "is not CSV"),
         ("a.csv", b"url,url\n", "the same name"),
         ("a.parquet", b"PAR0", "not a Parquet file"),
-        ("a.jpg", b"", "is no table"),
-        ("a", None, "is a folder"),
+        ("a.xls", b"", "is neither a table nor a picture"),
+        ("a*.jpg", None, "matches no picture"),
+        ("a\n\x1b[31m", None, "a\\u000a\\u001b[31m is no file"),
     ],
 )
 def test_what_is_no_source(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
     path = tmp_path / name
-    if content is None:
-        path.mkdir()
-    else:
+    if content is not None:
         path.write_bytes(content)
     done = _index(path, server="http://127.0.0.1:1")
     assert done.returncode == 2
@@ -146,7 +145,22 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
         running.send_signal(signal.SIGINT)
         said = running.communicate(timeout=60)[1].decode()
     assert running.returncode == 130
-    assert said == "Interrupted. The same command goes on where it stopped.\n"
+    waiting, end = said.splitlines()
+    assert waiting.startswith(f"Waiting for the service (no connection to {words[3]}")
+    assert end == "Interrupted. The same command goes on where it stopped."
+
+
+def test_a_person_can_end_it_while_it_waits_for_input() -> None:
+    words = command("index", "-", "--server", f"http://127.0.0.1:{free_port()}")
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, cwd=PROJECT, **pipes) as running:
+        assert running.stdin is not None
+        assert running.stderr is not None
+        running.stdin.write(b"http://127.0.0.1/a.jpg\n")
+        running.stdin.flush()
+        assert running.stderr.readline().startswith(b"Waiting for the service")
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 130  # while standard input is still open
 
 
 def test_two_commands_do_not_share_a_state(tmp_path: Path) -> None:
