@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from cli.export_command import export
 from cli.index_command import index
 from cli.query_commands import delete, detect, get, search, status
 
@@ -135,7 +136,7 @@ def check(mend: bool) -> None:
         sys.exit(1)
 
 
-for command in (index, search, detect, get, delete, status):
+for command in (index, search, detect, get, delete, status, export):
     main.add_command(command)
 
 

@@ -14,8 +14,9 @@ import click
 from cli.options import UNAVAILABLE, to_service
 
 if TYPE_CHECKING:
-    from image_search import Client
+    from image_search import Client, Hit
 
+_GRIDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 _filter = click.option("--filter", "filter_", metavar="JSON", help="Conditions on the metadata.")
@@ -33,6 +34,11 @@ class _UnavailableError(click.ClickException):
 @click.option("--id", "id_", help="Indexed image to search by.")
 @_filter
 @click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
+@click.option(
+    "--grid",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="File for a picture of the results: .jpg or .png.",
+)
 @_as_json
 def search(  # noqa: PLR0913 - what the command takes
     *,
@@ -44,6 +50,7 @@ def search(  # noqa: PLR0913 - what the command takes
     id_: str | None,
     filter_: str | None,
     limit: int,
+    grid: Path | None,
     as_json: bool,
 ) -> None:
     """Find images by a TEXT, a picture, an indexed image or a filter."""
@@ -52,9 +59,13 @@ def search(  # noqa: PLR0913 - what the command takes
         raise click.UsageError(
             "nothing to search for: give a TEXT, --url, --image, --id or --filter"
         )
+    if grid is not None and grid.suffix.lower() not in _GRIDS:
+        raise click.BadParameter("the file must be a .jpg or a .png", param_hint="--grid")
     data = None if image is None else image.read_bytes()
     with _client(server, api_key) as client:
         hits = client.search(text, url=url, image=data, id=id_, filter=conditions, limit=limit)
+        if grid is not None:
+            _write_grid(client, hits, grid)
     rows = [("" if h.score is None else f"{h.score:.3f}", h.id, h.url, h.metadata) for h in hits]
     _print(["score", "id", "url", "metadata"], rows, [asdict(hit) for hit in hits], as_json)
 
@@ -134,6 +145,15 @@ def status(server: str, api_key: str | None, as_json: bool) -> None:
     with _client(server, api_key) as client:
         state = asdict(client.status())
     _print(["what", "is"], list(state.items()), [state], as_json)
+
+
+def _write_grid(client: "Client", hits: "Sequence[Hit]", path: Path) -> None:
+    from cli.grid import write_grid  # noqa: PLC0415 - only what a command needs
+
+    if hits:
+        write_grid(client, hits, path, _GRIDS[path.suffix.lower()])
+    else:
+        click.echo("Nothing was found, so no grid was written.", err=True)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Is the store's folder such that a table can be kept in it? Tried before anything is served."""
+"""Is the store's folder there, and can a table be kept in it? Tried before anything else."""
 
 import fcntl
 import logging
@@ -43,6 +43,25 @@ def check_folder(settings: StoreSettings) -> None:
         logger.warning(
             "the index's disk is nearly full: images cannot be added until there is room"
         )
+
+
+def refuse_unless_folder(uri: str) -> None:
+    """Looks before connecting, which would make the folder. Blocks.
+
+    Raises:
+        StoreOpenError: nothing is there, or a file.
+    """
+    if not is_local(uri) or Path(uri).is_dir():
+        return
+    if Path(uri).exists():
+        raise StoreOpenError(f"IMAGE_SEARCH_STORE_URI must name a folder, and {uri} is none")
+    raise no_index(uri)
+
+
+def no_index(uri: str) -> StoreOpenError:
+    """The error where nothing was indexed yet."""
+    place = Path(uri).absolute() if is_local(uri) else uri
+    return StoreOpenError(f"there is no index yet at {place}: the service makes one as it starts")
 
 
 def _lock(descriptor: int) -> None:

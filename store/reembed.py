@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -17,8 +16,9 @@ import pyarrow as pa
 from store.attempts import translated, until_committed
 from store.engine import connect, ensure_ready, made_by, table_schema
 from store.errors import StoreError, StoreOpenError
+from store.folder import no_index, refuse_unless_folder
 from store.kept import KeptTable, delete_table, kept_tables, older_tables
-from store.lock import is_local, table_lock, write_lock
+from store.lock import table_lock, write_lock
 from store.rebuild import Embed, Listener, Rebuild, Tables
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
@@ -76,14 +76,14 @@ class Reembedding:
         """Holds the lock that keeps a second one away.
 
         Raises:
-            ReembedError: there is no index yet, or another process is at it.
-            StoreOpenError: the index cannot be opened.
+            ReembedError: another process is at it.
+            StoreOpenError: there is no index yet, or it cannot be opened.
         """
         with translated():
-            _refuse_unless_folder(settings.store_uri)
+            refuse_unless_folder(settings.store_uri)
             connection = await connect(settings)
             if await current_table(connection) is None:
-                raise _no_index(settings.store_uri)
+                raise no_index(settings.store_uri)
             lock = table_lock(connection.uri, "reembed")
         try:
             with lock.held_if_free() as free:
@@ -208,20 +208,6 @@ class Reembedding:
 
     async def _schema(self, name: str) -> pa.Schema:
         return await (await self._connection.open_table(name)).schema()
-
-
-def _refuse_unless_folder(uri: str) -> None:
-    """Looks before connecting, which would make the folder."""
-    if not is_local(uri) or Path(uri).is_dir():
-        return
-    if Path(uri).exists():
-        raise ReembedError(f"IMAGE_SEARCH_STORE_URI must name a folder, and {uri} is none")
-    raise _no_index(uri)
-
-
-def _no_index(uri: str) -> ReembedError:
-    place = Path(uri).absolute() if is_local(uri) else uri
-    return ReembedError(f"there is no index yet at {place}: the service makes one as it starts")
 
 
 async def _may_switch(rebuild: Rebuild, *, leave_out_failed: bool) -> bool:

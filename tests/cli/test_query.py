@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import requests
 from click.testing import CliRunner, Result
+from PIL import Image
 
+from cli.grid import grid, label
 from cli.main import main
 from demo.process import PROJECT, ServiceProcess, free_port
 from demo.server import PictureServer
-from image_search import Client
+from image_search import Client, Hit
 from tests.cli.interrupted import command
 
 HOSTILE = "\x1b]0;owned\x07\u202egpj[red]\x9b2J"
@@ -82,6 +84,34 @@ def test_what_a_terminal_gets(service: ServiceProcess, ids: list[str]) -> None:
     assert "\\u202egpj[red]" in text
     for raw in ("\x1b]", "\x07", "\u202e", "\x9b"):
         assert raw not in text
+
+
+def test_a_grid_of_the_results(service: ServiceProcess, ids: list[str], tmp_path: Path) -> None:
+    for name, kind in (("found.jpg", "JPEG"), ("found.png", "PNG")):
+        words = ("search", "--filter", '{"q_n": {"$gte": 0}}', "--grid", str(tmp_path / name))
+        found = _asked(service, *words)
+        assert (found.exit_code, len(found.output.splitlines())) == (0, 3)
+        with Image.open(tmp_path / name) as picture:
+            assert (picture.format, picture.size) == (kind, (14 + 3 * 214, 14 + 254))
+            # The tiles are the pictures: many colours, where a placeholder has one.
+            assert len(set(picture.crop((14, 14, 214, 214)).getdata())) > 100
+    none = _asked(service, "search", "--filter", '{"q_n": 9}', "--grid", str(tmp_path / "no.png"))
+    assert (none.exit_code, none.output.count("no grid was written")) == (0, 1)
+    assert not (tmp_path / "no.png").exists()
+    assert _asked(service, "search", "a", "--grid", str(tmp_path / "a.pdf")).exit_code == 2
+
+
+def test_a_result_without_a_picture_keeps_its_place() -> None:
+    hits = [
+        Hit("1", "http://a.example/x/cat.jpg?w=2", 0.5, None),
+        Hit("2", "upload:abc", None, {"file": f"albums/{HOSTILE}.jpg"}),
+    ]
+    assert [label(hit) for hit in hits] == ["cat.jpg", f"{HOSTILE}.jpg"]
+    assert label(Hit("3", "upload:abc", 1.0, "a text")) == "3"
+    drawn = grid([*hits] * 4, [Image.new("RGB", (320, 10), "red"), None] * 4)
+    assert drawn.size == (14 + 5 * 214, 14 + 2 * 254)
+    assert drawn.getpixel((114, 114)) == (255, 0, 0)
+    assert drawn.getpixel((14 + 214 + 100, 114)) == (234, 234, 230)
 
 
 def test_lines_hold_nothing_raw(service: ServiceProcess, ids: list[str]) -> None:

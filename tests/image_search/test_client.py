@@ -75,6 +75,8 @@ def test_a_picture_is_sent_in_place_of_its_url(client: Any, pictures: PictureSer
     stored = client.get(added.id)
     assert stored.url.startswith("upload:")
     assert stored.metadata == {"shop": "ü", "price": 2.5}
+    assert client.original(added.id) == data
+    assert client.thumbnail(added.id).startswith(b"\xff\xd8")
     assert client.add(image=data, metadata="a text").id == added.id
     assert client.get(added.id).metadata == "a text"
 
@@ -92,6 +94,9 @@ def test_a_picture_is_sent_in_place_of_its_url(client: Any, pictures: PictureSer
         client.add()
     with pytest.raises(RefusedError, match="supported format"):
         client.detect(image=b"no picture")
+    for other in ({"filter": kept}, {"id": added.id}, {"query": [{"text": "a cross"}]}):
+        with pytest.raises(ValueError, match="an image and a text go with no filter"):
+            client.search("a cross", image=data, **other)
 
 
 def test_every_route(client: Any, pictures: PictureServer) -> None:
@@ -115,6 +120,8 @@ def test_every_route(client: Any, pictures: PictureServer) -> None:
     assert found.detections[0].class_name
     assert client.annotate(urls[0]).startswith(b"\xff\xd8")
     assert client.get(first.id).metadata == {"shop": "A"}
+    with pytest.raises(NotFoundError, match="is not kept"):
+        client.original(first.id)
     assert client.list(limit=2).total == 3
     assert client.update(first.id, {"shop": None, "price": 2.5}).metadata == {"price": 2.5}
     status = client.status()
@@ -136,6 +143,8 @@ def test_what_is_refused(client: Any, pictures: PictureServer) -> None:
         with pytest.raises(NotFoundError) as unknown:
             client.get(strange)
         assert unknown.value.status == 404
+        with pytest.raises(NotFoundError):
+            client.thumbnail(strange)
     with pytest.raises(RefusedError, match=r"both|either"):
         client.delete_many(["a"], filter={"shop": "A"})
     with pytest.raises(ValueError, match="JSON"):

@@ -38,6 +38,12 @@ def test_retry_after_is_the_least_pause() -> None:
     assert Retries().pause_s(FULL, 1, 0, 0.0) == 3.0
 
 
+def test_a_pause_is_drawn_also_where_nothing_is_decided() -> None:
+    retries = Retries(attempts=1, first_pause_s=1, longest_pause_s=5)
+    assert retries.drawn_pause_s(RefusedError("no"), 2, 0.5) == 1
+    assert retries.drawn_pause_s(FULL, 9999, 1.0) == 8
+
+
 def test_attempts_and_time_are_bounded() -> None:
     retries = Retries(attempts=3, within_s=10)
     assert retries.pause_s(FULL, 2, 7.0, 0.0) == 3.0

@@ -11,7 +11,7 @@ import pytest
 from store import switching
 from store.attempts import until_committed
 from store.engine import connect, made_by
-from store.errors import ModelMismatchError
+from store.errors import ModelMismatchError, StoreOpenError
 from store.index import ImageIndex
 from store.reembed import Outcome, Reembedding, ReembedError
 from store.schemas import NewImage, SearchQuery, image_id
@@ -144,7 +144,7 @@ def test_a_closed_table_whose_successor_is_gone_is_opened_again(tmp_path: Path) 
 
 def test_two_at_once_are_one_too_many(tmp_path: Path) -> None:
     async def check() -> None:
-        with pytest.raises(ReembedError, match="no index yet"):
+        with pytest.raises(StoreOpenError, match="no index yet"):
             await moved(tmp_path, FakeEmbedder())
         await filled(tmp_path)
         async with Reembedding.opened(StoreSettings(store_uri=str(tmp_path))):

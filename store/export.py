@@ -1,0 +1,116 @@
+"""The whole table at one version, as Arrow batches for other programs: names in place of `m_0`."""
+
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from store.dataset import open_dataset
+from store.engine import connect, open_fault
+from store.errors import StoreError
+from store.faults import is_failure
+from store.folder import no_index, refuse_unless_folder
+from store.integrity import refuse_if_lost
+from store.metadata import Registry
+from store.rows import selected
+from store.settings import StoreSettings
+from store.tables import current_table
+
+if TYPE_CHECKING:
+    from lance import LanceDataset
+
+_BATCH_ROWS = 4096
+_AHEAD = 2
+_OWN = b"image_search:"
+_BASE = ("id", "url", "created_at", "text", "vector")
+_PREFIX = "metadata."
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """A table to be read once, from its first row to its last.
+
+    Attributes:
+        schema: ``id``, ``url``, ``created_at``, ``text``, a column for each metadata key, and
+            ``vector``, float32 [dim]; its metadata names the model that made the vectors.
+        rows: how many there are.
+        batches: all of them, in no particular order. Blocks, and may raise a StoreFault.
+    """
+
+    schema: pa.Schema
+    rows: int
+    batches: Iterator[pa.RecordBatch]
+
+
+@asynccontextmanager
+async def exporting(settings: StoreSettings) -> AsyncIterator[Export]:
+    """Opens the table at its newest version, which stays as it is whatever others write.
+
+    Raises:
+        StoreFault: there is no index, or it cannot be read.
+    """
+    refuse_unless_folder(settings.store_uri)
+    try:
+        dataset = await _newest(settings)
+    except StoreError:
+        raise
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        raise open_fault(error, settings) from error
+    registry = Registry.from_schema(dataset.schema)
+    names = [*selected(registry), "vector"]
+    schema = _named(dataset.schema, names, registry)
+    yield Export(schema, dataset.count_rows(), _batches(dataset, names, schema, settings))
+
+
+def exported_names(keys: Collection[str]) -> dict[str, str]:
+    """What the column of each metadata key is called: as the key.
+
+    A key that is called as a column of every table, such as ``url``, has ``metadata.`` before it.
+    """
+    return {key: _prefixed(key, keys) if key in _BASE else key for key in keys}
+
+
+def _prefixed(key: str, keys: Collection[str]) -> str:
+    name = _PREFIX + key
+    return _prefixed(name, keys) if name in keys else name
+
+
+async def _newest(settings: StoreSettings) -> "LanceDataset":
+    connection = await connect(settings)
+    try:
+        name = await current_table(connection)
+        if name is None:
+            raise no_index(settings.store_uri)
+        table = await connection.open_table(name)
+        await refuse_if_lost(connection, table)
+        return open_dataset(await table.uri(), await table.latest_storage_options())
+    finally:
+        connection.close()
+
+
+def _named(schema: pa.Schema, names: list[str], registry: Registry) -> pa.Schema:
+    keys = {column.name: column.key for column in registry.columns}
+    called = exported_names(set(keys.values()))
+    fields = [
+        schema.field(name).with_name(called[keys[name]] if name in keys else name).remove_metadata()
+        for name in names
+    ]
+    own = {key: value for key, value in (schema.metadata or {}).items() if key.startswith(_OWN)}
+    return pa.schema(fields, metadata=own)
+
+
+def _batches(
+    dataset: "LanceDataset", names: list[str], schema: pa.Schema, settings: StoreSettings
+) -> Iterator[pa.RecordBatch]:
+    try:
+        scanner = dataset.scanner(names, batch_size=_BATCH_ROWS, batch_readahead=_AHEAD)
+        for batch in scanner.to_batches():
+            yield pa.RecordBatch.from_arrays([batch[name] for name in names], schema=schema)
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        raise open_fault(error, settings) from error
