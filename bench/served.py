@@ -18,6 +18,7 @@ from bench.processes import DECODER, cpu_seconds, named
 from bench.timing import Span, rate
 from bench.traffic import ALLOWED, Stream
 from bench.verdict import percentile
+from bench.wire import Answer
 from demo.process import ServiceProcess
 
 _RAMP = 0.2
@@ -29,7 +30,8 @@ class Measured:
     """What one load came to.
 
     Attributes:
-        rate: requests per second that were answered 200.
+        rate: requests per second that were answered 200, between the ramp and the sending's end.
+        whole_rate: the same from the first request to the last answer.
         ms: of every answer that was 200, from when it was sent.
         failed: answers of another status, or none.
         refused: of these, the ones that were answered 429.
@@ -38,6 +40,7 @@ class Measured:
     """
 
     rate: float
+    whole_rate: float
     ms: list[float]
     failed: int
     refused: int
@@ -98,6 +101,7 @@ class Served:
         cores = {name: (cpu - before.get(name, 0.0)) / took for name, cpu in after.items()}
         return Measured(
             rate([Span(each.sent, each.done) for each in good], start, end),
+            _whole_rate(good),
             [(each.done - each.sent) * 1e3 for each in good],
             len(sent.answers) - len(good) + sent.unsent,
             sum(answer.status == 429 for answer in sent.answers),
@@ -115,6 +119,13 @@ class Served:
         if self.files.process is not None:
             found[FILES] = cpu_seconds(psutil.Process(self.files.process.pid))
         return found
+
+
+def _whole_rate(answers: Sequence[Answer]) -> float:
+    if not answers:
+        return float("nan")
+    began, ended = min(each.sent for each in answers), max(each.done for each in answers)
+    return len(answers) / (ended - began)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from api.settings import CLASSES, ENV_PREFIX
+from cli.main import main
 
 PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text()
@@ -55,6 +56,15 @@ def test_every_setting_says_what_it_means() -> None:
 )
 def test_every_route_has_its_chapter(route: str) -> None:
     assert f"### `{route}`" in README
+
+
+def test_every_option_of_the_command_line_is_in_its_page() -> None:
+    page = (PROJECT / "docs" / "command-line.md").read_text()
+    for name in ("index", "search", "detect", "get", "delete", "status", "export"):
+        assert re.search(rf"`{name}\b", page), name
+        options = {word for option in main.commands[name].params for word in option.opts}
+        missing = {word for word in options if word.startswith("--") and word not in page}
+        assert not missing, f"{name}: {missing}"
 
 
 def test_no_link_inside_the_project_is_dead() -> None:

@@ -121,3 +121,4 @@ def test_the_command_lines_run(
         assert done.returncode == 0, done.stderr
         assert done.stdout
     assert (tmp_path / "found.jpg").read_bytes().startswith(b"\xff\xd8")
+    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,59 @@
+"""The examples of docs/clients.md, run as they stand there against the real service."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.process import PROJECT, ServiceProcess
+from demo.scenes import draw_scene
+from demo.seeds import SHOW_SEEDS
+from demo.server import PictureServer
+from tests.serve.test_readme import PICTURES, QUERY, SERVICE
+
+PAGE = (PROJECT / "docs" / "clients.md").read_text()
+OLDEST_NODE = 18
+
+
+def _example(language: str, service: ServiceProcess, pictures: PictureServer) -> str:
+    """The page's one example in a language, for this service and these pictures."""
+    pictures.add(QUERY, draw_scene(SHOW_SEEDS[-1]).picture)
+    [code] = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return str(code).replace(SERVICE, service.url).replace(PICTURES, pictures.url)
+
+
+def _node() -> str:
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("there is no Node.js on PATH")
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(said.removeprefix("v").split(".")[0]) < OLDEST_NODE:
+        pytest.skip(f"Node.js is {said.strip()}; fetch came with {OLDEST_NODE}")
+    return found
+
+
+def test_the_javascript_example(
+    service: ServiceProcess, pictures: PictureServer, tmp_path: Path
+) -> None:
+    node = _node()
+    script = tmp_path / "search.mjs"
+    script.write_text(_example("js", service, pictures))
+    done = subprocess.run(
+        [node, str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    *hits, uploaded = done.stdout.splitlines()
+    assert f"1.000 {pictures.url}{QUERY}" in hits
+    assert re.fullmatch("upload:[0-9a-f]{64} image/jpeg", uploaded)
+
+
+def test_the_example_with_bentoml(service: ServiceProcess, pictures: PictureServer) -> None:
+    names: dict[str, Any] = {}
+    exec(_example("python", service, pictures), names)  # the page's own lines
+    assert names["found"]
+    assert names["added"]["id"] in {hit["id"] for hit in names["like"]}
+    assert names["objects"]
+    assert names["jpeg"].startswith(b"\xff\xd8")
