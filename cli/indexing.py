@@ -59,6 +59,9 @@ class Indexing:
         journal: what is done of them.
         failures: takes what fails.
         bar: shows how far it is.
+
+    Attributes:
+        outcome: how far it came.
     """
 
     def __init__(
@@ -67,12 +70,7 @@ class Indexing:
         self._source, self._journal = source, journal
         self._failures, self._bar = failures, bar
         self._sending: dict[str, asyncio.Event] = {}
-        self._done = Outcome()
-
-    @property
-    def outcome(self) -> Outcome:
-        """How far it came."""
-        return self._done
+        self.outcome = Outcome()
 
     async def run(self, options: IndexOptions) -> None:
         """Send what is not done.
@@ -98,7 +96,7 @@ class Indexing:
             except BaseExceptionGroup as group:
                 raise group.exceptions[0] from group
             finally:
-                self._done.seconds = adder.seconds
+                self.outcome.seconds = adder.seconds
 
     async def _send_all(self, adder: Adder, in_flight: InFlight, tasks: asyncio.TaskGroup) -> None:
         background = Background()
@@ -123,7 +121,7 @@ class Indexing:
             if error is None:
                 self._journal.added(row.key)
                 self._bar.advance(1)
-                self._done.indexed += 1
+                self.outcome.indexed += 1
             else:
                 self._fail(row, error.code or "failed", error.message)
         finally:
@@ -131,10 +129,10 @@ class Indexing:
             in_flight.free()
 
     def _skip(self, row: Row) -> None:
-        self._done.done_before += 1
+        self.outcome.done_before += 1
         self._bar.skipped()
         if (failure := self._journal.failures.get(row.key)) is not None:
-            self._done.failed += 1
+            self.outcome.failed += 1
             self._failures.add(failure)
 
     def _fail(self, row: Row, code: str, reason: str) -> None:
@@ -143,7 +141,7 @@ class Indexing:
             self._journal.failed(row.key, failure)
         self._failures.add(failure)
         self._bar.failed()
-        self._done.failed += 1
+        self.outcome.failed += 1
 
 
 def _unsendable(row: Row) -> tuple[str, str]:

@@ -152,8 +152,8 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
 
 def test_a_person_can_end_it_while_it_waits_for_input() -> None:
     words = command("index", "-", "--server", f"http://127.0.0.1:{free_port()}")
-    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(words, cwd=PROJECT, **pipes) as running:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, cwd=PROJECT, stdin=pipe, stdout=pipe, stderr=pipe) as running:
         assert running.stdin is not None
         assert running.stderr is not None
         running.stdin.write(b"http://127.0.0.1/a.jpg\n")
