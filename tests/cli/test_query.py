@@ -94,7 +94,7 @@ def test_a_grid_of_the_results(service: ServiceProcess, ids: list[str], tmp_path
         with Image.open(tmp_path / name) as picture:
             assert (picture.format, picture.size) == (kind, (14 + 3 * 214, 14 + 254))
             # The tiles are the pictures: many colours, where a placeholder has one.
-            assert len(set(picture.crop((14, 14, 214, 214)).getdata())) > 100
+            assert len(picture.crop((14, 14, 214, 214)).getcolors(1 << 16) or []) > 100
     none = _asked(service, "search", "--filter", '{"q_n": 9}', "--grid", str(tmp_path / "no.png"))
     assert (none.exit_code, none.output.count("no grid was written")) == (0, 1)
     assert not (tmp_path / "no.png").exists()
