@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from api import image_routes, index_routes, page
+from api import image_routes, index_routes, page, picture_routes
 from api.adding import Adder
 from api.answers import answered, reported
 from api.detecting import detect
@@ -84,6 +84,7 @@ pages = Starlette(
         *page.ROUTES,
         *image_routes.ROUTES,
         *index_routes.ROUTES,
+        *picture_routes.ROUTES,
     ]
 )
 

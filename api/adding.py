@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from api.errors import DeadlineError, Problem, RequestError
@@ -48,9 +49,9 @@ class Adder:
         if request.on_duplicate == "skip_near" and not self._min_similarity:
             raise RequestError("on_duplicate must be 'add' or 'skip': near ones are not looked for")
         await self._backend.index.check_metadata(request.metadata)
-        vector, pixels = await self._backend.embed_new(request.picture(request.url))
+        new = await self._backend.new_image(request.source(request.url))
         skip = request.on_duplicate != "add"
-        image = NewImage(request.url, vector, request.metadata, pixels, skip_duplicate=skip)
+        image = replace(new, metadata=request.metadata, skip_duplicate=skip)
         if request.on_duplicate == "skip_near":
             answer = await self._add_unless_near(image)
         else:

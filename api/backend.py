@@ -23,7 +23,7 @@ from runners.schemas import unpack_detections
 from runners.serving import end_service
 from store.errors import ModelMismatchError, StoreError
 from store.index import ImageIndex
-from store.schemas import Hit, ModelIdentity, SearchQuery
+from store.schemas import Hit, ModelIdentity, NewImage, SearchQuery
 from store.search import Matches
 
 logger = logging.getLogger("bentoml.image_search")
@@ -81,15 +81,20 @@ class Backend:
         pixels = await self.pictures.for_clip(source, self._models.clip)
         return _embedding(await self._models.encode_image.one(pixels))
 
-    async def embed_new(self, source: Source) -> tuple[NDArray[np.float32], str]:
-        """The embedding of a picture, as above, and the digest of its pixels.
+    async def new_image(self, source: Source) -> NewImage:
+        """A picture as the index takes it; its file is kept already, where that is wanted.
 
         Raises:
             ImageError: the picture cannot be had.
             ModelUnavailableError: the embedder does not answer.
+            StoreFault: its file cannot be kept.
         """
-        pixels, digest = await self.pictures.for_index(source, self._models.clip)
-        return _embedding(await self._models.encode_image.one(pixels)), digest
+        keep = self.index.keep_original
+        picture, file = await self.pictures.for_index(source, self._models.clip, keep)
+        vector = _embedding(await self._models.encode_image.one(picture.pixels))
+        return NewImage(
+            source.url, vector, pixels=picture.digest, thumbnail=picture.thumbnail, file=file
+        )
 
     async def embed_text(self, text: str) -> NDArray[np.float32]:
         """The embedding of a text: float32 [dim], unit length.

@@ -1,5 +1,6 @@
 """Detection: from the request to the annotated picture, or to the objects alone."""
 
+import base64
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,17 @@ async def detect(backend: "Backend", request: DetectRequest, floor: float) -> Re
     if wanted < floor:
         raise RequestError(f"confidence must be at least {floor:g}, this server's minimum")
     drawn = request.format != "json"
-    source = request.picture(request.url)
-    async with backend.detected(source, wanted, keep=drawn) as (picture, boxes):
-        if not drawn:
-            width, height = picture.size
-            found = {"detections": [_detection(box) for box in boxes]}
-            return JSONResponse({"width": width, "height": height, **found})
-        jpeg = await backend.pictures.annotated(picture, boxes)
-    return Response(jpeg, media_type="image/jpg")
+    source = request.source(request.url)
+    async with backend.detected(source, wanted, keep=drawn or request.picture) as (picture, boxes):
+        if drawn:
+            jpeg = await backend.pictures.annotated(picture, boxes)
+            return Response(jpeg, media_type="image/jpg")
+        width, height = picture.size
+        found: dict[str, Any] = {"detections": [_detection(box) for box in boxes]}
+        if request.picture:
+            jpeg = await backend.pictures.annotated(picture, [])
+            found["picture"] = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+        return JSONResponse({"width": width, "height": height, **found})
 
 
 def _detection(box: LabelledBox) -> dict[str, Any]:

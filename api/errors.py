@@ -57,6 +57,13 @@ class NotFoundError(RequestError):
         super().__init__("no image has this id")
 
 
+class NoFileError(RequestError):
+    """An image has no such file."""
+
+    code = "no_file"
+    status = 404
+
+
 class UnknownIdError(RequestError):
     """A search names an image that is not in the index."""
 

@@ -6,7 +6,7 @@ front of this service.
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.page import FILES_PATH, POLICIES, SWAGGER_PATH
+from api.page import POLICIES, SWAGGER_PATH
 
 _NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 ALWAYS = [
@@ -15,6 +15,8 @@ ALWAYS = [
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+# Unless a route says otherwise.
+_CACHING = (b"cache-control", b"no-store")
 # BentoML names itself and its service (1.4.39, `_bentoml_impl.server.app._add_response_headers`).
 _TAKEN_OFF = frozenset({b"server", b"x-bentoml-request-id", b"x-bentoml-trace-id"})
 
@@ -32,16 +34,15 @@ class SafeHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = scope["path"]
-        added = list(self._pages.get(path, self._other))
-        if not path.startswith(SWAGGER_PATH):
-            caching = b"no-cache" if path.startswith(FILES_PATH) else b"no-store"
-            added.append((b"cache-control", caching))
+        added = self._pages.get(scope["path"], self._other)
+        is_file = scope["path"].startswith(SWAGGER_PATH)
 
         async def safe(message: Message) -> None:
             if message["type"] == "http.response.start":
                 kept = [one for one in message.get("headers", ()) if one[0] not in _TAKEN_OFF]
                 message = {**message, "headers": kept + added}
+                if not is_file and all(name != _CACHING[0] for name, _ in kept):
+                    message["headers"].append(_CACHING)
             await send(message)
 
         await self._app(scope, receive, safe)

@@ -10,7 +10,7 @@ from api.encoding import listed
 from api.errors import RequestError
 from api.mounted import mounted
 from api.schemas import NoRequest, RestoreRequest
-from store.schemas import IndexState, TableVersion, UpkeepReport
+from store.schemas import Facet, IndexState, TableVersion, UpkeepReport
 from store.values import format_timestamp, parse_timestamp
 
 
@@ -25,6 +25,13 @@ async def list_versions(service: Framed, _: NoRequest) -> Response:
     """The versions that can be restored, newest first."""
     versions = await (await service.backend()).index.versions()
     return await listed("versions", map(_version, versions))
+
+
+@answered
+async def list_columns(service: Framed, _: NoRequest) -> Response:
+    """The metadata keys with the values that images have."""
+    facets = await (await service.backend()).index.facets()
+    return await listed("columns", map(_column, facets))
 
 
 async def restore(service: Framed, request: RestoreRequest) -> Response:
@@ -63,6 +70,16 @@ def _upkeep(report: UpkeepReport) -> dict[str, Any]:
     }
 
 
+def _column(facet: Facet) -> dict[str, Any]:
+    column: dict[str, Any] = {"key": facet.key, "type": facet.type, "count": facet.count}
+    if facet.values is not None:
+        column["values"] = [{"value": value, "count": count} for value, count in facet.values]
+        column["more"] = facet.more
+    elif facet.count:
+        column |= {"min": facet.min, "max": facet.max}
+    return column
+
+
 def _version(version: TableVersion) -> dict[str, Any]:
     return {
         "version": version.version,
@@ -73,5 +90,6 @@ def _version(version: TableVersion) -> dict[str, Any]:
 
 ROUTES: list[Route] = [
     mounted("/index", GET=(NoRequest, get_index)),
+    mounted("/index/columns", GET=(NoRequest, list_columns)),
     mounted("/index/versions", GET=(NoRequest, list_versions)),
 ]

@@ -52,7 +52,7 @@ class JsonInput(bentoml.IODescriptor):
     def _null_is_absent(cls, given: Any) -> Any:
         return without_nulls(cls, given)
 
-    def picture(self, url: str) -> Source:
+    def source(self, url: str) -> Source:
         """The picture that a url of this request means: what came with it, or is there."""
         return Source(url, self._upload)
 

@@ -131,7 +131,9 @@ def _form_schema(model: type[JsonInput]) -> dict[str, Any]:
 def _success(operation: Operation) -> dict[str, Any]:
     if operation.answer is not None:
         return _answer(operation.success, operation.answer, operation.example)
-    content = {"image/jpg": _PICTURE_BODY, _JSON: {"schema": {"type": "object"}}}
+    content = dict.fromkeys(operation.types, _PICTURE_BODY)
+    if operation.method in _WITH_BODY:
+        content[_JSON] = {"schema": {"type": "object"}}
     return {"description": operation.success, "content": content}
 
 

@@ -9,6 +9,7 @@ from api.inputs import JsonInput
 from api.replies import (
     AddAnswer,
     AddManyAnswer,
+    ColumnsAnswer,
     DeleteAnswer,
     IndexAnswer,
     ListAnswer,
@@ -29,6 +30,7 @@ from api.schemas import (
     RestoreRequest,
     SearchRequest,
 )
+from images.signatures import MEDIA_TYPES
 
 _ID = "0a137b375cc3881a70e186ce2172c8d1"
 _URL = "https://example.com/shoe.jpg"
@@ -45,6 +47,7 @@ class Operation:
     Attributes:
         request: what it takes.
         answer: its success as JSON; None where that is a picture.
+        types: of such a picture.
         success: its success in words.
         example: an answer.
         error: the message of a typical error.
@@ -61,6 +64,7 @@ class Operation:
     error: str
     examples: dict[str, Any] = field(default_factory=dict)
     description: str = ""
+    types: tuple[str, ...] = ()
 
 
 def _search(path: str) -> Operation:
@@ -124,6 +128,7 @@ OPERATIONS = (
         {},
         "url not provided error",
         {"picture": {"url": _URL}},
+        types=("image/jpg",),
     ),
     Operation(
         "get",
@@ -171,6 +176,28 @@ OPERATIONS = (
         description="Delete an image from the index.",
     ),
     Operation(
+        "get",
+        "/images/{id}/thumbnail",
+        ImageRequest,
+        None,
+        "A small copy of the picture",
+        {},
+        "unknown field 'x'; known fields: none",
+        description="A small copy of an image's picture, upright, to show in a grid.",
+        types=("image/jpeg",),
+    ),
+    Operation(
+        "get",
+        "/images/{id}/image",
+        ImageRequest,
+        None,
+        "The picture's file",
+        {},
+        "unknown field 'x'; known fields: none",
+        description="An image's own file as it was uploaded, where it is kept.",
+        types=MEDIA_TYPES,
+    ),
+    Operation(
         "post",
         "/delete_images",
         DeleteManyRequest,
@@ -202,6 +229,28 @@ OPERATIONS = (
         },
         "unknown field 'x'; known fields: none",
         description="The state of the index: size, columns, model, upkeep.",
+    ),
+    Operation(
+        "get",
+        "/index/columns",
+        NoRequest,
+        ColumnsAnswer,
+        "What the images' metadata holds, by key",
+        {
+            "columns": [
+                {
+                    "key": "shop",
+                    "type": "string",
+                    "count": 812,
+                    "values": [{"value": "A", "count": 400}, {"value": "B", "count": 412}],
+                    "more": False,
+                },
+                {"key": "price", "type": "float", "count": 700, "min": 1.5, "max": 99.0},
+            ]
+        },
+        "unknown field 'x'; known fields: none",
+        description="The metadata keys with the values to choose from, to make filters of. It may "
+        "be some seconds old.",
     ),
     Operation(
         "get",

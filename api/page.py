@@ -76,7 +76,8 @@ async def _file(request: Request) -> Response:
     """A file, by its digest: a browser asks again each time, and an upgrade shows at once."""
     name = request.scope["path"].removeprefix(FILES_PATH)
     content = _CONTENTS[name]
-    headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    digest = hashlib.sha256(content).hexdigest()[:32]
+    headers = {"Cache-Control": "no-cache", "ETag": f'"{digest}"'}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers, media_type=_TYPES[Path(name).suffix])

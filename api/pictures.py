@@ -7,6 +7,7 @@ number of files between download and decoding, and by what the pictures take fro
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -22,12 +23,14 @@ from images.errors import TooLargeError
 from images.fetch import Fetcher
 from images.held import HeldPicture, Use
 from images.room import ORDINARY_BYTES, MoreRoomError
-from images.schemas import ClipTask, LabelledBox, Letterboxed, LetterboxTask
+from images.schemas import ClipPicture, ClipTask, LabelledBox, Letterboxed, LetterboxTask
 from runners.schemas import ClipInfo, YoloInfo
 
 T = TypeVar("T")
 _Decode = Callable[[bytes, int, Use], Awaitable[tuple[T, int]]]
-_ForClip = tuple[NDArray[np.uint8], str | None]
+_ForIndex = tuple[ClipPicture, str | None]
+Keep = Callable[[bytes], Awaitable[str | None]]
+"""Keeps a picture's file; returns what it is called then."""
 
 
 class Pictures:
@@ -48,6 +51,8 @@ class Pictures:
             Fetcher(settings.fetch), api.download_threads, api.downloads_per_host
         )
         self._quality = api.jpeg_quality
+        self._keep_originals = api.keep_originals
+        self._thumbnail_side = settings.decode.thumbnail_size
         self._max_bytes = settings.fetch.max_image_bytes
 
     async def for_clip(self, source: Source, clip: ClipInfo) -> NDArray[np.uint8]:
@@ -56,17 +61,40 @@ class Pictures:
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
-        pixels, _ = await self._for_clip(source, clip, digest=False)
-        return pixels
+        task = _clip_task(clip)
 
-    async def for_index(self, source: Source, clip: ClipInfo) -> tuple[NDArray[np.uint8], str]:
-        """The same, and the digest of the whole picture's pixels.
+        async def decode(data: bytes, room_bytes: int, use: Use) -> tuple[ClipPicture, int]:
+            return await self.decoders.clip(data, task, room_bytes, use), 0
+
+        async with self._decoded(source, decode) as prepared:
+            return prepared.pixels
+
+    async def for_index(
+        self, source: Source, clip: ClipInfo, keep: Keep
+    ) -> tuple[ClipPicture, str | None]:
+        """The same, with the digest of the whole picture's pixels and its thumbnail.
+
+        Args:
+            source: of the picture.
+            clip: what the embedder takes.
+            keep: is given the file, once it has proved to be a picture, if it is to be kept.
+
+        Returns:
+            The picture, and what its file is called where it is kept.
 
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
+            Exception: whatever `keep` raised.
         """
-        pixels, digest = await self._for_clip(source, clip, digest=True)
-        return pixels, digest or ""
+        task = replace(_clip_task(clip), digest=True, thumbnail_side=self._thumbnail_side)
+        is_kept = self._keep_originals in ("all", "uploads" if source.data is not None else "all")
+
+        async def decode(data: bytes, room_bytes: int, use: Use) -> tuple[_ForIndex, int]:
+            picture = await self.decoders.clip(data, task, room_bytes, use)
+            return (picture, await keep(data) if is_kept else None), 0
+
+        async with self._decoded(source, decode) as prepared:
+            return prepared
 
     @asynccontextmanager
     async def for_yolo(
@@ -102,17 +130,6 @@ class Pictures:
         """Take no more work."""
         self._downloads.close()
         self.decoders.close()
-
-    async def _for_clip(self, source: Source, clip: ClipInfo, *, digest: bool) -> _ForClip:
-        task = ClipTask(
-            clip.image_size, clip.interpolation, clip.resize_mode, clip.fill_color, digest
-        )
-
-        async def decode(data: bytes, room_bytes: int, use: Use) -> tuple[_ForClip, int]:
-            return await self.decoders.clip(data, task, room_bytes, use), 0
-
-        async with self._decoded(source, decode) as prepared:
-            return prepared
 
     @asynccontextmanager
     async def _decoded(self, source: Source, decode: _Decode[T]) -> AsyncIterator[T]:
@@ -158,3 +175,9 @@ class Pictures:
             room.shrink(used_bytes)
             held.push_async_exit(trying.pop_all())
         return result
+
+
+def _clip_task(clip: ClipInfo) -> ClipTask:
+    return ClipTask(
+        clip.image_size, clip.interpolation, clip.resize_mode, clip.fill_color, digest=False
+    )

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, Field, RootModel
+from pydantic import BaseModel, Field, RootModel, WithJsonSchema
 
 from api.schemas import Metadata, optional
 
 _Text = Annotated[str | None, optional("string")]
 _Integer = Annotated[int | None, optional("integer")]
 _Number = Annotated[float | None, optional("number")]
+_Bound = Annotated[int | float | str | None, WithJsonSchema({"type": ["number", "string"]})]
 
 
 class NearDuplicate(BaseModel):
@@ -135,6 +136,33 @@ class IndexAnswer(BaseModel):
     ]
 
 
+class Value(BaseModel):
+    """A value of a metadata key, and how many images have it."""
+
+    value: Annotated[str | bool, WithJsonSchema({"type": ["string", "boolean"]})]
+    count: int
+
+
+class Column(BaseModel):
+    """What the images have under a metadata key."""
+
+    key: str
+    type: str
+    count: int = Field(description="Images that have the key")
+    values: list[Value] = Field(
+        default=[], description="Of a text, a list or a boolean: the most frequent, at most 100"
+    )
+    more: bool = Field(default=False, description="Whether there are values besides these")
+    min: _Bound = Field(default=None, description="Of a number or a time: the least")
+    max: _Bound = Field(default=None, description="Of a number or a time: the greatest")
+
+
+class ColumnsAnswer(BaseModel):
+    """The metadata keys."""
+
+    columns: list[Column]
+
+
 class Version(BaseModel):
     """A version of the table."""
 
@@ -175,6 +203,7 @@ ANSWERS: tuple[type[BaseModel], ...] = (
     ListAnswer,
     DeleteAnswer,
     IndexAnswer,
+    ColumnsAnswer,
     VersionsAnswer,
     RestoreAnswer,
     Message,

@@ -208,6 +208,16 @@ class DetectRequest(JsonInput):
         default="image",
         description="`image`: the picture with the objects drawn in; `json`: the objects alone",
     )
+    picture: bool = Field(
+        default=False,
+        description="With `json`: the picture as well, without anything drawn in, as a data URL",
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> "DetectRequest":
+        if self.picture and self.format != "json":
+            raise ValueError('picture goes with format "json"')
+        return self
 
 
 class NoRequest(JsonInput):

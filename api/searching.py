@@ -64,7 +64,7 @@ async def _nothing() -> None:
 
 async def _vector(backend: "Backend", request: SearchRequest) -> Vector | None:
     if request.url:
-        return await backend.embed_picture(request.picture(request.url))
+        return await backend.embed_picture(request.source(request.url))
     if request.id is not None:
         return (await _stored(backend, {request.id}))[request.id]
     if request.query is not None:

@@ -97,6 +97,12 @@ class ApiSettings(BaseSettings):
         default=90, ge=1, le=95, description="JPEG quality of the annotated picture."
     )
 
+    keep_originals: Literal["uploads", "all", "none"] = Field(
+        default="uploads",
+        description="Of which indexed pictures the file itself is kept, beside the index: those "
+        "that were `uploads`, which cannot be had again; `all`; or `none`.",
+    )
+
     near_duplicate_similarity: float = Field(
         default=0.98,
         ge=0,

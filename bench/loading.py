@@ -81,4 +81,4 @@ def _row(number: int, vector: Any, registry: Registry) -> Row:
     values, _ = registry.place(metadata_of(number))
     text = f"word{number % 5000} picture" if number % 10 == 0 else None
     created_at = START + timedelta(seconds=number)
-    return Row(image_id(url), url, vector, created_at, text, None, values)
+    return Row(image_id(url), url, vector, created_at, text, None, None, values)

@@ -7,6 +7,7 @@ there, up to a batch, so that neither waits for the other.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,12 +25,14 @@ from images.errors import (
 from runners.clip_model import ClipModel
 from runners.errors import ModelOutputError
 from runners.schemas import Embeddings, Pixels
+from store.lock import is_local
+from store.pictures import PictureFiles
 from store.rebuild import Embedded, Wanted
 
 FIRST_PAUSE_S = 1.0
 """Before a download is tried again; each further pause is four times as long."""
 
-UPLOADED = "the image was uploaded, and no file of it is kept: upload it again"
+UPLOADED = "the image was uploaded, and its file is not kept: upload it again"
 
 _PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -57,6 +60,8 @@ class Embedder:
         self, settings: Settings, model: ClipModel, *, batch_size: int, retries: int
     ) -> None:
         self._pictures = Pictures(settings)
+        uri = settings.store.store_uri
+        self._files = PictureFiles(Path(uri)) if is_local(uri) else None
         self._downloads = settings.api.download_threads
         self._model = model
         self._thread = ThreadPoolExecutor(1, "model")
@@ -97,25 +102,33 @@ class Embedder:
                 image = await anext(wanted, None)
             if image is None:
                 return
-            if is_upload_url(image.url):
+            source = await asyncio.to_thread(self._source, image)
+            if source is None:
                 await done(Embedded(image.id, None, UPLOADED))
                 continue
             try:
-                pixels = await self._fetched(image.url)
+                pixels = await self._fetched(source)
             except ImageError as error:
                 await done(Embedded(image.id, None, str(error)))
             else:
                 await ready.put(_Ready(image.id, pixels))
 
-    async def _fetched(self, url: str) -> Pixels:
+    def _source(self, image: Wanted) -> Source | None:
+        """The picture: the original if it is kept, else its url; None where that leads nowhere."""
+        kept = image.file and self._files and self._files.read("originals", image.file)
+        if kept:
+            return Source(image.url, kept)
+        return None if is_upload_url(image.url) else Source(image.url)
+
+    async def _fetched(self, source: Source) -> Pixels:
         for failed in range(self._retries):
             try:
-                return await self._pictures.for_clip(Source(url), self._model.info)
+                return await self._pictures.for_clip(source, self._model.info)
             except ImageError as error:
                 if not _may_pass(error):
                     raise
             await asyncio.sleep(FIRST_PAUSE_S * 4**failed)
-        return await self._pictures.for_clip(Source(url), self._model.info)
+        return await self._pictures.for_clip(source, self._model.info)
 
     async def _embed(self, ready: "asyncio.Queue[_Ready | None]", done: Done) -> None:
         last = False

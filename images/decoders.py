@@ -7,9 +7,12 @@ from functools import partial
 
 from images.held import HeldPicture, Use
 from images.pool import Pool, Question
-from images.replies import Pixels, read_clip, read_letterbox
+from images.replies import read_clip, read_letterbox
 from images.room import needed_bytes
-from images.schemas import ClipTask, LabelledBox, Letterboxed, LetterboxTask
+from images.schemas import ClipPicture, ClipTask, LabelledBox, Letterboxed, LetterboxTask
+
+MAX_THUMBNAIL_BYTES = 1 << 20
+"""Noise of 1024 x 1024 pixels, which nothing compresses, takes 0.9 MB."""
 
 _JPEG_BYTES_PER_PIXEL, _JPEG_HEADER_BYTES = 4, 1 << 16
 
@@ -19,7 +22,7 @@ class Decoders(Pool):
 
     async def clip(
         self, data: bytes, task: ClipTask, room_bytes: int, use: Use = nullcontext
-    ) -> tuple[Pixels, str | None]:
+    ) -> ClipPicture:
         """Decode a file, and prepare it for the embedder.
 
         Args:
@@ -28,17 +31,13 @@ class Decoders(Pool):
             room_bytes: memory that it may take.
             use: of that memory: a process works on when nobody waits for it any more.
 
-        Returns:
-            uint8 [size, size, 3], RGB; and the digest of the whole picture, if it was asked for.
-
         Raises:
             MoreRoomError: it needs more memory than that.
             ImageError: it is no acceptable picture.
         """
-        side = task.image_size
         request = {"task": "clip", "room_bytes": room_bytes, "with": asdict(task)}
-        read = partial(read_clip, side=side)
-        question = Question(request, data, 3 * side * side, read)
+        most_bytes = 3 * task.image_size**2 + (MAX_THUMBNAIL_BYTES if task.thumbnail_side else 0)
+        question = Question(request, data, most_bytes, partial(read_clip, task=task))
         return await self.asked(question, None, use)
 
     async def letterbox(

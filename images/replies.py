@@ -20,7 +20,7 @@ from images.errors import (
     NotAnImageError,
 )
 from images.room import MoreRoomError
-from images.schemas import DecodeLimits, Letterboxed
+from images.schemas import ClipPicture, ClipTask, DecodeLimits, Letterboxed
 from images.wire import Head
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 
 _MAX_TEXT_CHARS = 1000
+_JPEG = b"\xff\xd8\xff"
 _TOLD: dict[str, type[ImageError]] = {
     one.__name__: one for one in (BrokenImageError, ImageLimitError, NotAnImageError)
 }
@@ -52,13 +53,18 @@ class _MoreRoom(BaseModel):
     needed_bytes: int
 
 
-def read_clip(head: Head, body: Pixels, side: int) -> tuple[Pixels, str | None]:
-    """What the embedder takes, uint8 [side, side, 3], and the digest if there is one.
+def read_clip(head: Head, body: Pixels, task: ClipTask) -> ClipPicture:
+    """What the embedder takes, and what else there is: the thumbnail stands behind the pixels.
 
     Raises:
         ValueError: no decoder says so by itself.
     """
-    return body.reshape(side, side, 3), _Clip.model_validate(head).digest
+    side = task.image_size
+    pixels, small = body[: 3 * side * side], body[3 * side * side :].tobytes()
+    if small[:3] != (_JPEG if task.thumbnail_side else b""):
+        raise ValueError("a thumbnail that is no JPEG file, or was not asked for")
+    digest = _Clip.model_validate(head).digest
+    return ClipPicture(pixels.reshape(side, side, 3), digest, small or None)
 
 
 def read_letterbox(

@@ -21,6 +21,7 @@ class ClipTask:
 
     Attributes:
         digest: Whether the digest of the whole picture's pixels is wanted, too.
+        thumbnail_side: What the longer side of its thumbnail is at most, in pixels; 0 makes none.
     """
 
     image_size: int
@@ -28,6 +29,22 @@ class ClipTask:
     resize_mode: str
     fill_color: int
     digest: bool
+    thumbnail_side: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ClipPicture:
+    """A picture as the embedder takes it, with what else was asked for.
+
+    Attributes:
+        pixels: uint8 [size, size, 3], RGB.
+        digest: Of the whole picture's pixels (`images.digest`).
+        thumbnail: A small copy, as a JPEG file.
+    """
+
+    pixels: NDArray[np.uint8]
+    digest: str | None = None
+    thumbnail: bytes | None = None
 
 
 @dataclass(frozen=True)

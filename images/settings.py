@@ -149,6 +149,13 @@ class DecodeSettings(BaseSettings):
         ge=1,
         description="Most frames of an animation that is accepted; only its first is decoded",
     )
+    thumbnail_size: int = Field(
+        default=320,
+        ge=0,
+        le=1024,
+        description="Longer side of the small copy that is kept of each indexed picture, in "
+        "pixels; 0 keeps none",
+    )
     decode_timeout_s: float = Field(
         default=20.0,
         gt=0,

@@ -17,6 +17,7 @@ from images.prepare import clip_pixels, letterbox
 from images.room import MoreRoomError, needed_bytes
 from images.schemas import ClipTask, DecodeLimits, LabelledBox, LetterboxTask
 from images.sizes import webp_size
+from images.thumbnail import thumbnail
 from images.wire import Body, Head
 
 Reply = tuple[Head, Body]
@@ -58,7 +59,9 @@ class Tasks:
         pixels = clip_pixels(
             picture, task.image_size, task.interpolation, task.resize_mode, task.fill_color
         )
-        return {"digest": pixel_digest(picture) if task.digest else None}, pixels.data.cast("B")
+        small = thumbnail(picture, task.thumbnail_side) if task.thumbnail_side else b""
+        digest = pixel_digest(picture) if task.digest else None
+        return {"digest": digest}, pixels.tobytes() + small
 
     def _letterbox(self, request: Head, data: bytes, fd: int | None) -> Reply:
         task = LetterboxTask(**request["with"])

@@ -27,12 +27,14 @@ class CarriedRow:
         id: of the row.
         url: of the image.
         date: when it was added, in microseconds.
+        file: what its original is called, if that is kept.
         columns: an Arrow table of this one row.
     """
 
     id: str
     url: str
     date: int
+    file: str | None
     columns: pa.Table
 
 
@@ -43,7 +45,8 @@ async def read_rows(table: "AsyncTable", ids: Collection[str]) -> list[CarriedRo
     names = [name for name in (await table.schema()).names if name != "vector"]
     found = await table.query().where(among("id", ids)).select(names).to_arrow()
     bare = pa.Table.from_arrays(found.columns, names=found.column_names)
-    own = zip(bare["id"].to_pylist(), bare["url"].to_pylist(), _dates(bare), strict=True)
+    files = bare["file"].to_pylist() if "file" in names else [None] * len(bare)
+    own = zip(bare["id"].to_pylist(), bare["url"].to_pylist(), _dates(bare), files, strict=True)
     return [CarriedRow(*each, bare.slice(row, 1)) for row, each in enumerate(own)]
 
 

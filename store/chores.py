@@ -25,6 +25,7 @@ from store.recall import estimate_recall
 from store.retention import AT_ONCE, remove_versions, superfluous
 from store.scalar_indexes import ensure_scalar_indexes
 from store.settings import StoreSettings
+from store.sweeping import sweep_pictures
 from store.tables import is_superseded
 from store.vector_index import VectorIndex, ensure_vector_index, vector_index_of
 from store.versions import list_versions
@@ -41,6 +42,9 @@ LOCKED_S = 120.0
 
 RECALL_EVERY_S = 600.0
 """Seconds between two measurements of the recall, at the least."""
+
+SWEEP_EVERY_S = 600.0
+"""Seconds between two looks for pictures that nothing needs, at the least."""
 
 DRIFT = 0.05
 """Share of the rows by which the vector index may change before its recall is measured again."""
@@ -62,12 +66,15 @@ class Chores:
         self._table = table
         self._settings = settings
         self._measured: VectorIndex | None = None
-        self._recall_at = -math.inf
+        self._recall_at = self._swept_at = -math.inf
         self.recall: float | None = None
 
-    def freeing(self) -> list[tuple[str, _Chore]]:
+    def freeing(self, *, everything: bool = True) -> list[tuple[str, _Chore]]:
         """The chores for a full disk: those that make room."""
-        return [("removing old versions", self.remove_old_versions)]
+        return [
+            ("removing old versions", self.remove_old_versions),
+            ("removing unused pictures", partial(self.remove_pictures, everything=everything)),
+        ]
 
     def all(self, *, thorough: bool, everything: bool) -> list[tuple[str, _Chore]]:
         """The chores of a round in their order, each with its name.
@@ -85,7 +92,7 @@ class Chores:
             ("the vector index", self.keep_vector_index),
             ("the scalar indexes", self.keep_scalar_indexes),
             ("folding in new rows", partial(self.fold_in_new_rows, everything=everything)),
-            *self.freeing(),
+            *self.freeing(everything=everything),
             ("measuring the recall", partial(self.measure_recall, everything=everything)),
         ]
 
@@ -159,6 +166,19 @@ class Chores:
             async with self._writers_waiting():
                 removed += await self._in_thread(partial(remove_versions, numbers=some))
         return [f"removed {removed} versions"] if removed else []
+
+    async def remove_pictures(self, *, everything: bool) -> _Done:
+        """Removes the files of pictures that neither the table nor a version of it needs.
+
+        Now and then: it looks at the name of every file.
+        """
+        uri, lately = self._settings.store_uri, time.monotonic() - self._swept_at < SWEEP_EVERY_S
+        if not is_local(uri) or (lately and not everything):
+            return []
+        keep = timedelta(minutes=self._settings.store_keep_versions_minutes)
+        removed = await asyncio.to_thread(sweep_pictures, Path(uri), keep)
+        self._swept_at = time.monotonic()
+        return [f"removed the files of {removed} pictures"] if removed else []
 
     async def measure_recall(self, *, everything: bool) -> _Done:
         """Measures the recall of the vector index: `recall` has it.

@@ -177,7 +177,7 @@ def open_fault(error: BaseException, settings: StoreSettings) -> StoreFault:
     return fault_of(error, otherwise, uri=settings.store_uri, table=FIRST_TABLE)
 
 
-_OPTIONAL = (pa.field("text", pa.string()), pa.field("pixels", pa.string()))
+_OPTIONAL = tuple(pa.field(name, pa.string()) for name in ("text", "pixels", "file"))
 
 
 def table_schema(identity: ModelIdentity) -> pa.Schema:

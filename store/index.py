@@ -1,7 +1,10 @@
 """The index of images: the store's front door."""
 
+import asyncio
 import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +17,7 @@ from store.faults import fault_of, is_failure
 from store.lock import is_local, table_lock
 from store.observer import Observer
 from store.operations import Delete, DeleteMatching, Patch, Restore, Upsert
+from store.pictures import Kind
 from store.reader import Reader, refuse_empty
 from store.rows import check_url, check_vector
 from store.schemas import (
@@ -124,9 +128,24 @@ class ImageIndex(Reader):
         """
         check_url(image.url)
         vector = check_vector(image.vector, self.identity.dim)
-        checked = NewImage(image.url, vector, image.metadata, image.pixels, image.skip_duplicate)
+        if image.thumbnail is not None and image.pixels is not None:
+            await self._keep("thumbnails", image.pixels, image.thumbnail)
+        checked = replace(image, vector=vector, thumbnail=None)
         upserted: Upserted = await self._writer.write(Upsert(checked))
         return upserted
+
+    async def keep_original(self, data: bytes) -> str | None:
+        """Keeps a picture's own file, for an image that is added next.
+
+        Returns:
+            What `NewImage.file` is to be; None on an object store, where no files are kept.
+
+        Raises:
+            StoreFault: it cannot be written.
+        """
+        key = hashlib.sha256(data).hexdigest()
+        await self._keep("originals", key, data)
+        return key if self._files is not None else None
 
     async def patch(self, image_id: str, metadata: Any) -> StoredImage | None:
         """Changes an image's metadata by RFC 7396: keys given are set, null removes one.
@@ -251,6 +270,11 @@ class ImageIndex(Reader):
         self._table.close()
         self._kept.close()
         self._connection.close()
+
+    async def _keep(self, kind: Kind, key: str, data: bytes) -> None:
+        if self._files is not None:
+            with self._writing():
+                await asyncio.to_thread(self._files.keep, kind, key, data)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -87,7 +87,8 @@ class Plan:
             return Upserted(duplicate_of, created=False, duplicate_of=duplicate_of, skipped=True)
         values, self.registry = self.registry.place(given)
         moment = self.clock.now()
-        self.rows[own] = Row(own, image.url, image.vector, moment, text, image.pixels, values)
+        pixels, file = image.pixels, image.file
+        self.rows[own] = Row(own, image.url, image.vector, moment, text, pixels, file, values)
         if image.pixels is not None:
             self._twins[image.pixels].append(Twin(own, moment, image.pixels))
         return Upserted(own, created, duplicate_of)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store.duplicates import NearDuplicates, Wanted
@@ -13,15 +14,20 @@ from store.errors import (
     StoreError,
     StoreReadError,
 )
+from store.facets import Facets
 from store.faults import fault_of, is_failure
 from store.filters import compile_filter
 from store.limits import MAX_LIMIT
 from store.literals import among, literal
+from store.lock import is_local
 from store.metadata import Registry, split_metadata
+from store.pictures import COLUMNS, Kind, PictureFiles
 from store.rows import check_vector, selected, to_dicts, to_image, to_vectors
 from store.schemas import (
+    Facet,
     FloatVector,
     Hit,
+    KeptFile,
     ModelIdentity,
     Page,
     SearchQuery,
@@ -29,6 +35,7 @@ from store.schemas import (
     image_id,
 )
 from store.search import Matches, check_query, check_text, matches_of, newest, search
+from store.snapshot import Snapshot
 from store.snapshots import Snapshots
 from store.values import is_unicode
 
@@ -49,6 +56,9 @@ class Reader:
         self._table = table
         self._snapshots = snapshots
         self._near = NearDuplicates(snapshots)
+        self._facets = Facets(snapshots)
+        # An object store has no folder for them.
+        self._files = PictureFiles(Path(uri)) if is_local(uri) else None
         self._uri = uri
         self._closed = False
 
@@ -65,6 +75,18 @@ class Reader:
             rows = self._table.query().where(f"id = {literal(image_id)}")
             found = to_dicts(await rows.select(selected(registry)).limit(1).to_arrow())
         return to_image(found[0], registry) if found else None
+
+    async def picture(self, image_id: str, kind: Kind) -> KeptFile | None:
+        """A file that is kept of an image; None where there is none, or no such image.
+
+        Raises:
+            StoreFault: the read failed, or the index is closed.
+        """
+        if self._files is None or not is_unicode(image_id):
+            return None
+        with self._reading():
+            snapshot = await self._snapshots.latest()
+            return await asyncio.to_thread(_kept_file, snapshot, self._files, image_id, kind)
 
     async def images(self, limit: int, offset: int = 0) -> Page:
         """The images, newest first.
@@ -163,6 +185,15 @@ class Reader:
             found = await self._table.query().where(where).select(["id"]).limit(1).to_arrow()
         return str(found["id"][0]) if found.num_rows else None
 
+    async def facets(self) -> list[Facet]:
+        """What the metadata holds, key by key; it may lag behind a large table's changes.
+
+        Raises:
+            StoreFault: the read failed, or the index is closed.
+        """
+        with self._reading():
+            return await self._facets.latest()
+
     async def count(self, filter: Mapping[str, Any] | None = None) -> int:
         """How many images there are, or how many match a filter.
 
@@ -214,6 +245,19 @@ class Reader:
                 raise
             otherwise = StoreReadError("the index could not be read", detail=repr(error))
             raise fault_of(error, otherwise, uri=self._uri, table=self._table.name) from error
+
+
+def _kept_file(
+    snapshot: Snapshot, files: PictureFiles, image_id: str, kind: Kind
+) -> KeptFile | None:
+    column = COLUMNS[kind]
+    if column not in snapshot.dataset.schema.names:  # a version of an earlier release, restored
+        return None
+    for key in snapshot.having("id", [image_id], [column])[column].to_pylist():
+        data = None if key is None else files.read(kind, key)
+        if data is not None:
+            return KeptFile(key, data)
+    return None
 
 
 def refuse_empty(filter: Any) -> None:

@@ -39,10 +39,17 @@ COMMIT_AFTER_S = 2.0
 
 @dataclass(frozen=True)
 class Wanted:
-    """An image that has to be embedded."""
+    """An image that has to be embedded.
+
+    Attributes:
+        id: of the image.
+        url: of the image.
+        file: what its original is called (`store.pictures`), if that is kept.
+    """
 
     id: str
     url: str
+    file: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +173,7 @@ class Rebuild:
                     await self._add(row, lent[row.id])
                 else:
                     self._awaited[row.id] = row
-                    yield Wanted(row.id, row.url)
+                    yield Wanted(row.id, row.url, row.file)
 
     async def _take(self, embedded: Embedded) -> None:
         row = self._awaited.pop(embedded.id)

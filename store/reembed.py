@@ -188,6 +188,7 @@ class Reembedding:
                 new = await self._connection.create_table(name, schema=schema)
         else:
             new = await self._connection.open_table(name)
+            await ensure_ready(new)  # begun by an earlier release
         donors = [
             await self._connection.open_table(name)
             for name, schema in (await older_tables(self._connection, current)).items()

@@ -28,6 +28,7 @@ class Row:
     created_at: datetime
     text: str | None
     pixels: str | None
+    file: str | None
     values: Mapping[str, ColumnValue]
 
 
@@ -68,7 +69,7 @@ def selected(registry: Registry) -> list[str]:
 
 def stored(registry: Registry) -> list[str]:
     """All columns of a row."""
-    return [*selected(registry), "pixels", "vector"]
+    return [*selected(registry), "pixels", "file", "vector"]
 
 
 def to_arrow(rows: Sequence[Row], registry: Registry, schema: pa.Schema) -> pa.Table:
@@ -85,6 +86,7 @@ def to_arrow(rows: Sequence[Row], registry: Registry, schema: pa.Schema) -> pa.T
         "created_at": pa.array([row.created_at for row in rows], pa.timestamp("us", "UTC")),
         "text": pa.array([row.text for row in rows], pa.string()),
         "pixels": pa.array([row.pixels for row in rows], pa.string()),
+        "file": pa.array([row.file for row in rows], pa.string()),
     }
     for column in registry.columns:
         values = [row.values.get(column.name) for row in rows]
@@ -126,6 +128,7 @@ def to_rows(found: pa.Table, registry: Registry) -> list[Row]:
             row["created_at"],
             row["text"],
             row["pixels"],
+            row["file"],
             {name: row[name] for name in names if row[name] is not None},
         )
         for row, vector in zip(to_dicts(found.drop_columns("vector")), vectors, strict=True)

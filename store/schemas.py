@@ -49,6 +49,8 @@ class NewImage:
         pixels: digest of the decoded pixels, the same for pictures that are the same pixel by
             pixel; None where it is not known, which is no duplicate of anything.
         skip_duplicate: leave a new url out if an image under another url has the same pixels.
+        thumbnail: a small copy to be kept, a file; needs ``pixels``, as 64 hexadecimal digits.
+        file: what `ImageIndex.keep_original` has called the picture's own file, if it is kept.
     """
 
     url: str
@@ -56,6 +58,21 @@ class NewImage:
     metadata: Mapping[str, Any] | str | None = None
     pixels: str | None = None
     skip_duplicate: bool = False
+    thumbnail: bytes | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file that is kept of an image.
+
+    Attributes:
+        key: 64 hexadecimal digits, the same only for the same file.
+        data: its content.
+    """
+
+    key: str
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -154,6 +171,30 @@ class TableVersion:
     version: int
     created_at: datetime
     rows: int | None
+
+
+@dataclass(frozen=True)
+class Facet:
+    """What the images have under one metadata key.
+
+    Attributes:
+        key: of the metadata.
+        type: as in `IndexState.columns`.
+        count: how many images have the key.
+        values: of a text, a list of strings or a boolean: the most frequent values, and how many
+            images have each.
+        more: whether there are values besides these.
+        min: the least, of a number or a timestamp.
+        max: the greatest.
+    """
+
+    key: str
+    type: str
+    count: int
+    values: list[tuple[str | bool, int]] | None = None
+    more: bool = False
+    min: MetadataValue | None = None
+    max: MetadataValue | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from api.adding import Adder
 from api.backend import Backend
@@ -56,7 +55,7 @@ class FakeBackend:
         self.index = FakeIndex()
         self.now = self.most = 0
 
-    async def embed_new(self, source: Source) -> tuple[NDArray[np.float32], str]:
+    async def new_image(self, source: Source) -> NewImage:
         url = source.url
         self.now += 1
         self.most = max(self.most, self.now)
@@ -66,7 +65,8 @@ class FakeBackend:
             self.now -= 1
         if "bad" in url:
             raise RequestError("bad picture")
-        return np.full(4, 0.5, np.float32), hashlib.sha256(url.encode()).hexdigest()
+        pixels = hashlib.sha256(url.encode()).hexdigest()
+        return NewImage(url, np.full(4, 0.5, np.float32), pixels=pixels)
 
 
 def many(

@@ -56,6 +56,10 @@ def watched_bytes() -> Iterator[list[int]]:
         thread.join()
 
 
+async def keep_nothing(_: bytes) -> str | None:
+    raise AssertionError("no file of these is to be kept")
+
+
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name, value in {
@@ -80,8 +84,8 @@ def test_forty_large_pictures_at_once_stay_within_the_budget(settings: Settings)
         try:
             await pictures.decoders.ready()
             with watched_bytes() as most:
-                clips = [pictures.for_index(Source(url), CLIP) for _ in range(20)]
-                digests = {digest for _, digest in await asyncio.gather(*clips)}
+                clips = [pictures.for_index(Source(url), CLIP, keep_nothing) for _ in range(20)]
+                digests = {picture.digest for picture, _ in await asyncio.gather(*clips)}
                 jpegs = await asyncio.gather(*(detect(pictures, url) for _ in range(20)))
             assert len(digests) == len(set(jpegs)) == 1
             assert pictures.memory.free_bytes == BUDGET_BYTES

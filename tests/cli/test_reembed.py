@@ -165,6 +165,35 @@ def embed(pictures: list[bytes]) -> tuple[FloatVector, ModelIdentity]:
 
 
 @pytest.mark.usefixtures("_clean_environment")
+def test_an_upload_is_read_from_its_file(tmp_path: Path) -> None:
+    folder, listed = tmp_path / "index", tmp_path / "failures.jsonl"
+    picture = as_jpeg(draw_scene(SHOW_SEEDS[0]).picture)
+
+    async def uploaded() -> None:
+        async with opened(folder) as index:
+            file = await index.keep_original(picture)
+            await index.upsert(NewImage("upload:kept", vector(0), file=file))
+            await index.upsert(NewImage("upload:not kept", vector(1)))
+
+    run(uploaded())
+    status, _ = invoked("--failures", str(listed), "--leave-out-failed")
+    assert status == 0
+    (failure,) = map(json.loads, listed.read_text().splitlines())
+    assert failure["url"] == "upload:not kept"
+    assert failure["reason"].endswith("upload it again")
+    embedded, identity = embed([picture])
+
+    async def check() -> None:
+        index = await ImageIndex.open(StoreSettings(store_uri=str(folder)), identity)
+        (hit,) = await index.search(SearchQuery(vector=embedded[0]))
+        assert hit.url == "upload:kept"
+        assert hit.score == pytest.approx(1, abs=1e-5)
+        await index.close()
+
+    run(check())
+
+
+@pytest.mark.usefixtures("_clean_environment")
 def test_a_network_that_is_refused_is_said_in_one_line(
     tmp_path: Path, server: CountingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ EXPECTED = (BrokenImageError, ImageLimitError, NotAnImageError)
 TIMEOUT_S, SLOW_S = 10.0, 2.0
 ROOM_BYTES = MAX_PROCESS_BYTES = 256 << 20
 SIDE, BOXED_SIDE, STRIDE = 32, 64, 32
-CLIP = ClipTask(SIDE, "bicubic", "shortest", 0, digest=True)
+CLIP = ClipTask(SIDE, "bicubic", "shortest", 0, digest=True, thumbnail_side=SIDE)
 LETTERBOX = LetterboxTask(BOXED_SIDE, STRIDE)
 BOXES = [LabelledBox((2, 2, 20, 15), 0.5, 1, "thing")]
 
@@ -104,11 +104,12 @@ async def _executed(decoders: Decoders, data: bytes, outcome: Outcome) -> str | 
 
 
 async def _clip(decoders: Decoders, data: bytes) -> None:
-    pixels, digest = await decoders.clip(data, CLIP, ROOM_BYTES)
-    assert pixels.shape == (SIDE, SIDE, 3)
-    assert pixels.dtype == np.uint8
-    assert digest is not None
-    assert len(digest) == 64
+    picture = await decoders.clip(data, CLIP, ROOM_BYTES)
+    assert picture.pixels.shape == (SIDE, SIDE, 3)
+    assert picture.pixels.dtype == np.uint8
+    assert picture.digest is not None
+    assert len(picture.digest) == 64
+    assert picture.thumbnail is not None
 
 
 async def _drawn(decoders: Decoders, data: bytes) -> None:

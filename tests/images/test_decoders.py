@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ from images.prepare import clip_pixels, letterbox
 from images.room import ORDINARY_BYTES
 from images.schemas import ClipTask, LabelledBox, LetterboxTask
 from images.settings import DecodeSettings
+from images.thumbnail import thumbnail
 from tests.images.samples import encoded, picture
 
 T = TypeVar("T")
@@ -61,7 +63,7 @@ def run(test: Callable[[Decoders], Awaitable[T]], processes: int = 1, timeout_s:
 
 
 async def clip(decoders: Decoders, data: bytes = DATA) -> str | None:
-    return (await decoders.clip(data, CLIP, ROOM_BYTES))[1]
+    return (await decoders.clip(data, CLIP, ROOM_BYTES)).digest
 
 
 def descriptors(pid: int) -> set[str]:
@@ -98,7 +100,10 @@ async def stopped_with_a_picture(
 def test_what_comes_back_is_what_the_same_steps_give_here() -> None:
     async def test(decoders: Decoders) -> None:
         expected = decode(DATA, LIMITS)
-        pixels, digest = await decoders.clip(DATA, CLIP, ORDINARY_BYTES)
+        task = replace(CLIP, thumbnail_side=100)
+        picture = await decoders.clip(DATA, task, ORDINARY_BYTES)
+        pixels, digest = picture.pixels, picture.digest
+        assert picture.thumbnail == thumbnail(expected, 100)
         assert np.array_equal(pixels, clip_pixels(expected, 32, "bicubic", "shortest", 0))
         assert digest == pixel_digest(expected)
         with HeldPicture() as held:
@@ -132,7 +137,7 @@ def test_a_picture_that_is_not_drawn_into_is_not_kept() -> None:
 def test_no_digest_where_none_is_wanted() -> None:
     async def test(decoders: Decoders) -> None:
         task = ClipTask(32, "bicubic", "shortest", 0, digest=False)
-        assert (await decoders.clip(DATA, task, ORDINARY_BYTES))[1] is None
+        assert (await decoders.clip(DATA, task, ORDINARY_BYTES)).digest is None
 
     run(test)
 

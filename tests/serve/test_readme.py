@@ -60,7 +60,8 @@ def test_the_curl_examples_answer_as_shown(
         printed = _run(command, None, service, pictures, tmp_path)
         if shown and "unknown_key" not in shown:
             assert _shape(json.loads(printed)) == _shape(json.loads(shown)), command
-    assert (tmp_path / "found.jpg").read_bytes().startswith(b"\xff\xd8")
+    for name in ("found.jpg", "small.jpg"):
+        assert (tmp_path / name).read_bytes().startswith(b"\xff\xd8")
 
 
 def _meant(service: ServiceProcess, pictures: PictureServer) -> dict[str, str]:

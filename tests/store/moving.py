@@ -31,6 +31,7 @@ class FakeEmbedder:
 
     def __init__(self, dim: int = NEW.dim, failing: frozenset[str] = frozenset()) -> None:
         self.urls: list[str] = []
+        self.files: dict[str, str] = {}
         self.failing = failing
         self.before_each: Callable[[str], Awaitable[None]] | None = None
         self._dim = dim
@@ -40,6 +41,8 @@ class FakeEmbedder:
             if self.before_each:
                 await self.before_each(each.url)
             self.urls.append(each.url)
+            if each.file is not None:
+                self.files[each.url] = each.file
             if each.url in self.failing:
                 await done(Embedded(each.id, None, "it is not there"))
             else:

@@ -1,0 +1,52 @@
+"""The routes of the files that are kept of images: thumbnails and originals."""
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.answers import Framed, answered
+from api.errors import NoFileError, NotFoundError
+from api.mounted import mounted
+from api.schemas import ImageRequest
+from images.signatures import media_type
+from store.pictures import Kind
+from store.schemas import KeptFile
+
+# A grid is looked at more than once; what was replaced or deleted may be seen a little longer, by
+# who has seen it already. Nobody in between may keep it: there may be a key.
+_CACHING = "private, max-age=60, stale-while-revalidate=600"
+_ANYTHING = "application/octet-stream"
+
+
+@answered
+async def thumbnail(service: Framed, request: ImageRequest) -> Response:
+    """A small copy of an image's picture."""
+    file = await _kept(service, request.id, "thumbnails", "no thumbnail is kept of this image")
+    return _file(file, "image/jpeg")
+
+
+@answered
+async def original(service: Framed, request: ImageRequest) -> Response:
+    """An image's own file."""
+    file = await _kept(
+        service, request.id, "originals", "the file of this image is not kept: its url has it"
+    )
+    return _file(file, media_type(file.data) or _ANYTHING)
+
+
+async def _kept(service: Framed, image_id: str, kind: Kind, without: str) -> KeptFile:
+    index = (await service.backend()).index
+    file = await index.picture(image_id, kind)
+    if file is not None:
+        return file
+    raise NotFoundError if await index.get(image_id) is None else NoFileError(without)
+
+
+def _file(file: KeptFile, kind: str) -> Response:
+    headers = {"ETag": f'"{file.key}"', "Cache-Control": _CACHING}
+    return Response(file.data, media_type=kind, headers=headers)
+
+
+ROUTES: list[Route] = [
+    mounted("/images/{id}/thumbnail", GET=(ImageRequest, thumbnail)),
+    mounted("/images/{id}/image", GET=(ImageRequest, original)),
+]
