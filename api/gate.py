@@ -1,8 +1,8 @@
 """What is decided before a route runs: who may ask (401), in what form (415), is there room (429)?
 
 Part of the front (`api.front`). `/livez` and `/readyz` always pass, so that a supervisor sees a
-busy or locked service as alive, and so do the files of the web page; `/heartbeat`, `/metrics` and the
-page itself pass when the service is full.
+busy or locked service as alive, and so do the files of the web pages; `/heartbeat`, `/metrics` and
+the pages themselves pass when the service is full.
 """
 
 import hashlib

@@ -4,6 +4,7 @@ import { formOf, get, post } from "./api.js";
 import { byId, counted, foreign, make, notice } from "./dom.js";
 import { isPicture } from "./files.js";
 import { Pairs } from "./pairs.js";
+import { FILE_KEY } from "./pictures.js";
 import { Queue } from "./queue.js";
 
 const ROUTE = "/post_image_to_index";
@@ -63,8 +64,9 @@ function start() {
     return;
   }
   byId("add-notice").replaceChildren();
+  const isNamed = byId("keep-names").checked;
   const jobs = [
-    ...chosen.map((file) => jobOfFile(file, metadata)),
+    ...chosen.map((file) => jobOfFile(file, metadata, isNamed)),
     ...addresses().map((url) => jobOfUrl(url, metadata)),
   ];
   chosen = [];
@@ -72,15 +74,17 @@ function start() {
   byId("addresses").value = "";
   showChosen();
   queue.start(jobs);
+  byId("add-progress").scrollIntoView({ block: "nearest" });
 }
 
 function addresses() {
   return byId("addresses").value.split(/\s*\n\s*/).map((one) => one.trim()).filter(Boolean);
 }
 
-function jobOfFile(file, metadata) {
+function jobOfFile(file, metadata, isNamed) {
   const label = file.webkitRelativePath || file.name;
-  return { label, send: (signal) => post(ROUTE, formOf(file, metadata ? { metadata } : {}), { signal }) };
+  const fields = isNamed || metadata ? { metadata: { ...(isNamed && { [FILE_KEY]: label }), ...metadata } } : {};
+  return { label, send: (signal) => post(ROUTE, formOf(file, fields), { signal }) };
 }
 
 function jobOfUrl(url, metadata) {

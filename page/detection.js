@@ -104,7 +104,7 @@ function cut() {
   const shown = pairs.filter(({ one, box, item }) => {
     const isSure = one.confidence * 100 >= percent;
     item.hidden = !isSure;
-    box.classList.toggle("unsure", !isSure);
+    for (const part of Object.values(box)) part.classList.toggle("unsure", !isSure);
     return isSure;
   });
   const none = pairs.length ? "No object is that sure." : "The detector knows no object in this picture.";

@@ -4,6 +4,8 @@ import { getPicture } from "./api.js";
 import { make } from "./dom.js";
 import { keptKey } from "./kept-key.js";
 
+/** The metadata key of an uploaded file's path, as `image-search index` has it. */
+export const FILE_KEY = "file";
 const NEAR = "400px";
 
 /** An `img` cannot send a key: with one, pictures are fetched once they come near the window. */
@@ -39,14 +41,22 @@ export function ownPicture(file, alt) {
   return showBlob(make("img", { alt }), file);
 }
 
-/** What an image is called: the end of its address. */
-export function nameOf({ url }) {
-  if (url.startsWith("upload:")) return "Uploaded picture";
-  const end = url.split(/[?#]/)[0].split("/").pop();
+/** What an image is called: the end of its address, or of the path of the file it was. */
+export function nameOf({ url, metadata }) {
+  if (!url.startsWith("upload:")) return decoded(lastOf(url.split(/[?#]/)[0])) || url;
+  const file = metadata?.[FILE_KEY];
+  return typeof file === "string" && lastOf(file) ? lastOf(file) : "Uploaded picture";
+}
+
+function lastOf(path) {
+  return path.split("/").pop();
+}
+
+function decoded(text) {
   try {
-    return decodeURIComponent(end) || url;
+    return decodeURIComponent(text);
   } catch {
-    return end; // not UTF-8
+    return text; // not UTF-8
   }
 }
 
