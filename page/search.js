@@ -41,7 +41,9 @@ export async function open() {
   Object.assign(asked, { words, url, id, file });
   byId("words").value = words;
   filters.select(selection);
-  await run(() => filters.load()); // a filter of the address needs the columns' types
+  // Where it fails, the search fails for the same reason, and says so.
+  const known = filters.load().catch(() => {});
+  if (Object.keys(selection).length) await known; // a filter needs the columns' types
   await find();
 }
 
