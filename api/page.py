@@ -19,8 +19,7 @@ FILES_PATH = "/page/"
 PAGES = {"/": "index.html", "/docs": "docs.html"}
 SWAGGER_PATH = "/static_content/"
 SWAGGER_FILES = tuple(
-    SWAGGER_PATH + file.name
-    for file in (Path(server.__file__).parent / "static_content").iterdir()
+    SWAGGER_PATH + file.name for file in (Path(server.__file__).parent / "static_content").iterdir()
 )
 _READ = ("GET", "HEAD")
 _TYPES = {
