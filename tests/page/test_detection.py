@@ -36,7 +36,7 @@ def boxes(page: Page) -> list[list[float]]:
 
 def test_an_address(window: Watched, api: Api, scene: Shown, keep: Keep) -> None:
     page = window.open("?view=detect")
-    page.get_by_label("Address of a picture").fill(scene.url)
+    page.get_by_label("Address of a picture", exact=True).fill(scene.url)
     page.get_by_role("button", name="Detect", exact=True).click()
     found = detected(api, scene.url)
     expect(page.locator("#detect-status")).to_have_text(f"{len(found)} objects found.")

@@ -33,8 +33,8 @@ def _add(page: Page, scenes: list[Shown]) -> None:
 
 
 def _detect(page: Page, scenes: list[Shown]) -> None:
-    page.get_by_label("Address of a picture").fill(scenes[0].url)
-    page.get_by_label("Address of a picture").press("Enter")
+    page.get_by_label("Address of a picture", exact=True).fill(scenes[0].url)
+    page.get_by_label("Address of a picture", exact=True).press("Enter")
     expect(page.locator("#objects li").first).to_be_visible()
 
 
