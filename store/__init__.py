@@ -6,6 +6,7 @@
 - Searching: `search`, `view`, `nearest`, `distances`, `matching`, `newest`, `fusion`, `cutoff`,
   `sampling`. What a request sees: `snapshot`, of which `snapshots` is the latest; `held` in memory,
   `vector_files` on the disk.
+- Facets and files of pictures: `facets`, `pictures`, `picture_reads`, `sweeping`.
 - Writing: `writer` (group commit), `operations`, `plan`, `commit`, `lock`, `durable`, `space`.
 - What goes wrong: `faults` (LanceDB's words to errors), `folder`, `acknowledged`, `damage`,
   `integrity` (asked at opening), `repair`.

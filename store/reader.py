@@ -21,7 +21,8 @@ from store.limits import MAX_LIMIT
 from store.literals import among, literal
 from store.lock import is_local
 from store.metadata import Registry, split_metadata
-from store.pictures import COLUMNS, Kind, PictureFiles
+from store.picture_reads import PictureReads
+from store.pictures import Kind, PictureFiles
 from store.rows import check_vector, selected, to_dicts, to_image, to_vectors
 from store.schemas import (
     Facet,
@@ -35,7 +36,6 @@ from store.schemas import (
     image_id,
 )
 from store.search import Matches, check_query, check_text, matches_of, newest, search
-from store.snapshot import Snapshot
 from store.snapshots import Snapshots
 from store.values import is_unicode
 
@@ -59,6 +59,7 @@ class Reader:
         self._facets = Facets(snapshots)
         # An object store has no folder for them.
         self._files = PictureFiles(Path(uri)) if is_local(uri) else None
+        self._pictures = PictureReads(snapshots, self._files) if self._files else None
         self._uri = uri
         self._closed = False
 
@@ -82,11 +83,10 @@ class Reader:
         Raises:
             StoreFault: the read failed, or the index is closed.
         """
-        if self._files is None or not is_unicode(image_id):
+        if self._pictures is None or not is_unicode(image_id):
             return None
         with self._reading():
-            snapshot = await self._snapshots.latest()
-            return await asyncio.to_thread(_kept_file, snapshot, self._files, image_id, kind)
+            return await self._pictures.of(image_id, kind)
 
     async def images(self, limit: int, offset: int = 0) -> Page:
         """The images, newest first.
@@ -245,19 +245,6 @@ class Reader:
                 raise
             otherwise = StoreReadError("the index could not be read", detail=repr(error))
             raise fault_of(error, otherwise, uri=self._uri, table=self._table.name) from error
-
-
-def _kept_file(
-    snapshot: Snapshot, files: PictureFiles, image_id: str, kind: Kind
-) -> KeptFile | None:
-    column = COLUMNS[kind]
-    if column not in snapshot.dataset.schema.names:  # a version of an earlier release, restored
-        return None
-    for key in snapshot.having("id", [image_id], [column])[column].to_pylist():
-        data = None if key is None else files.read(kind, key)
-        if data is not None:
-            return KeptFile(key, data)
-    return None
 
 
 def refuse_empty(filter: Any) -> None:

@@ -57,6 +57,10 @@ def test_kill_and_restart(tmp_path: Path, pictures: PictureServer) -> None:
         search = {"metadata": {"number": {"$gte": 0}}, "limit": 1000}
         found = poster(again.url, {"Authorization": BEARER})("search_simmilar_images", search)
         ids = [hit["id"] for hit in found.json()["results"]]
+        for id_ in acknowledged.values():
+            small = f"{again.url}/images/{id_}/thumbnail"
+            answer = requests.get(small, headers={"Authorization": BEARER}, timeout=30)
+            assert answer.content.startswith(b"\xff\xd8")
     assert len(ids) == len(set(ids))
     assert set(acknowledged.values()) <= set(ids)
 
