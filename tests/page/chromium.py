@@ -89,9 +89,10 @@ class Watched:
 
     def check(self) -> None:
         """Nothing was said, and nobody else was asked."""
-        assert self.said == []
+        assert self.said == [], self.said
         own = (f"{self.url}/", f"blob:{self.url}/", "data:image/")
-        assert [one for one in self.asked if not one.startswith(own)] == []
+        others = [one for one in self.asked if not one.startswith(own)]
+        assert others == [], others
 
     def _hear(self, text: str) -> None:
         refused = _STATUS.search(text)

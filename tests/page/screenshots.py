@@ -2,8 +2,8 @@
 
     uv run python -m tests.page.screenshots docs/images
 
-Runs the service with the demo models over the demo's pictures, and keeps what a Chromium shows of it.
-The letters are those of this machine's own font.
+Runs the service with the demo models over the demo's pictures, and keeps what a Chromium shows of
+it. The letters are those of this machine's own font.
 """
 
 import argparse

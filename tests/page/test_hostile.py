@@ -96,7 +96,7 @@ def test_words(window: Watched, text: str, hostile: str) -> None:
     ],
 )
 def test_addresses_of_the_page(window: Watched, query: str, hostile: str) -> None:
-    window.expected = {400}
+    window.expected = {400, 404}
     page = window.open(query)
     settled(page)
     expect(page.locator("main > section:not([hidden])")).to_have_count(1)
