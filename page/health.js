@@ -24,7 +24,8 @@ export async function open() {
 
 /** 503 is an answer here, no failure. */
 async function ready() {
-  return (await fetch("./readyz")).ok;
+  const response = await fetch("./readyz").catch(() => null);
+  return response?.ok ?? false;
 }
 
 function show(index, isReady) {

@@ -34,8 +34,9 @@ export function watchKey() {
 
 function answered() {
   const dialog = byId("key-dialog");
-  // There is nothing behind it to go back to.
+  // There is nothing behind it to go back to; a browser closes it all the same if Escape is insisted on.
   dialog.oncancel = (event) => event.preventDefault();
+  dialog.onclose = () => keptKey() || dialog.showModal();
   dialog.showModal();
   byId("key").focus();
   return new Promise((resolve) => {

@@ -35,7 +35,6 @@ function go(given) {
 
 /** Detect in an image of the index. */
 function detect(image) {
-  history.pushState(null, "", addressOf({ view: "detect" }));
   reveal("detect", true);
   detection.detectIn(image);
 }
