@@ -83,7 +83,8 @@ function addresses() {
 
 function jobOfFile(file, metadata, isNamed) {
   const label = file.webkitRelativePath || file.name;
-  const fields = isNamed || metadata ? { metadata: { ...(isNamed && { [FILE_KEY]: label }), ...metadata } } : {};
+  const all = { ...(isNamed && { [FILE_KEY]: label }), ...metadata };
+  const fields = Object.keys(all).length ? { metadata: all } : {};
   return { label, send: (signal) => post(ROUTE, formOf(file, fields), { signal }) };
 }
 

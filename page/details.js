@@ -18,7 +18,8 @@ export function openDetails(image, { like, detect }) {
     dialog.close();
     act(image);
   };
-  const close = make("button", { type: "button", class: "plain close", onclick: () => dialog.close() }, "Close");
+  const end = () => dialog.close();
+  const close = make("button", { type: "button", class: "plain close", onclick: end }, "Close");
   const title = make("h2", { id: "details-title" }, foreign(nameOf(image)));
   const buttons = make(
     "p",

@@ -38,14 +38,16 @@ function show(index, isReady) {
   byId("health-columns").replaceChildren(...columns(index.columns));
 }
 
-function searching({ rows, model, dim, vector_index: kind, unindexed_rows: fresh, estimated_recall: recall }) {
+function searching(index) {
+  const { rows, dim, vector_index: kind, unindexed_rows: fresh, estimated_recall: recall } = index;
+  const { name, pretrained } = index.model;
   const search = kind
     ? `By an index (${kind}); ${counted(fresh, "picture")} not in it yet`
     : "Exact: every picture is compared";
   const share = recall === null ? "Not measured yet" : `${(recall * 100).toFixed(1)}% of the ten nearest`;
   return [
     ["Pictures", rows.toLocaleString("en")],
-    ["Model", make("span", {}, `${model.name}, ${dim} dimensions`, make("br"), make("small", {}, foreign(model.pretrained)))],
+    ["Model", withSmall(`${name}, ${dim} dimensions`, pretrained)],
     ["Search", search],
     ["Searches find", share],
   ];
@@ -64,8 +66,12 @@ function upkeep(report) {
   const what = did.length ? did.join("; ") : "nothing to do";
   const end = result === "ok" ? what : result;
   const when = make("time", { datetime: at }, moment(at));
-  const text = make("small", {}, foreign(`${seconds.toFixed(1)} s: ${end}`));
-  return [["Last upkeep", make("span", {}, when, make("br"), text)]];
+  return [["Last upkeep", withSmall(when, `${seconds.toFixed(1)} s: ${end}`)]];
+}
+
+/** A fact, and below it what explains it. */
+function withSmall(fact, text) {
+  return make("span", {}, fact, make("br"), make("small", {}, foreign(text)));
 }
 
 function columns(types) {

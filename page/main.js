@@ -6,7 +6,8 @@ import * as detection from "./detection.js";
 import { byId } from "./dom.js";
 import { watchFiles } from "./files.js";
 import * as health from "./health.js";
-import { watchKey } from "./key.js";
+import { askForKey, watchKey } from "./key.js";
+import { isWanted, keptKey } from "./kept-key.js";
 import * as search from "./search.js";
 
 const views = { search, add: adding, detect: detection, health };
@@ -25,6 +26,7 @@ for (const link of document.querySelectorAll("[data-view], [data-home]")) {
   });
 }
 addEventListener("popstate", () => show({ isMoved: false }));
+if (isWanted() && !keptKey()) await askForKey("");
 show({ isMoved: false });
 
 /** Go to a view. */

@@ -40,11 +40,12 @@ export class Pairs {
   }
 
   _add() {
-    const key = make("input", { "aria-label": "Key", placeholder: "Key", list: "known-keys", dir: "auto", maxlength: 128, autocomplete: "off" });
-    const value = make("input", { "aria-label": "Value", placeholder: "Value", dir: "auto", autocomplete: "off" });
+    const key = field("Key", { list: "known-keys", maxlength: 128 });
+    const value = field("Value");
     const options = Object.entries(TYPES).map(([type, name]) => make("option", { value: type }, name));
     const type = make("select", { "aria-label": "Type" }, ...options);
-    const remove = make("button", { type: "button", class: "plain", "aria-label": "Remove this key" }, "Remove");
+    const labelled = { type: "button", class: "plain", "aria-label": "Remove this key" };
+    const remove = make("button", labelled, "Remove");
     const row = make("div", { class: "pair" }, key, value, type, remove);
     key.addEventListener("input", () => {
       const known = this._types.get(key.value.trim());
@@ -58,6 +59,11 @@ export class Pairs {
     byId("pairs").append(row);
     return row;
   }
+}
+
+function field(name, more = {}) {
+  const own = { "aria-label": name, placeholder: name, dir: "auto", autocomplete: "off" };
+  return make("input", { ...own, ...more });
 }
 
 function typed(key, value, type) {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-NEEDED = "IMAGE_SEARCH_TESTS_NEED_CHROMIUM"
+NEEDED = "TESTS_NEED_CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--disable-background-networking",

@@ -89,8 +89,8 @@ def window(watch: Open, scenes: list[Shown], request: pytest.FixtureRequest) -> 
 
 @pytest.fixture
 def keep(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
-    """Keeps a screenshot, in the folder that IMAGE_SEARCH_TESTS_SCREENSHOTS names if it is set."""
-    folder = Path(os.environ.get("IMAGE_SEARCH_TESTS_SCREENSHOTS") or tmp_path)
+    """Keeps a screenshot, in the folder that TESTS_SCREENSHOTS names if it is set."""
+    folder = Path(os.environ.get("TESTS_SCREENSHOTS") or tmp_path)
     return lambda page, name: save(page, folder, name)
 
 
