@@ -108,6 +108,7 @@ class ImageSearch:
         return_freed_memory()
         pages.state.service = self
         self.request_timeout_s = settings.api.request_timeout_s
+        self.max_image_bytes = settings.fetch.max_image_bytes
         self._measures = Measures(settings)
 
     @bentoml.on_deployment

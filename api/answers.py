@@ -24,6 +24,7 @@ class Framed(Protocol):
     """What the frame and the routes need of the service they stand in."""
 
     request_timeout_s: float
+    max_image_bytes: int
 
     async def backend(self) -> "Backend":
         """The rooms, once they are ready."""

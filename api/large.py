@@ -21,7 +21,7 @@ _MEMORY_BYTES = 1 << 29
 
 
 class LargeAnswers:
-    """Makes answers of many rows, few at a time."""
+    """Makes answers of many rows, or of large files, few at a time."""
 
     def __init__(self) -> None:
         self._memory = MemoryBudget(_MEMORY_BYTES, ANSWER_MEMORY, ANSWER_QUEUE)
@@ -36,9 +36,11 @@ class LargeAnswers:
         Returns:
             The answer. It holds what its body takes for as long as it is in use itself.
         """
-        if rows <= SMALL_ROWS:
-            return await make()
-        room = await self._memory.take(rows * _BYTES_PER_ROW)
+        return await make() if rows <= SMALL_ROWS else await self.held(rows * _BYTES_PER_ROW, make)
+
+    async def held(self, most_bytes: int, make: Callable[[], Awaitable[Response]]) -> Response:
+        """Make an answer once there is room for so many bytes; as `made` does."""
+        room = await self._memory.take(most_bytes)
         try:
             response = await make()
         except BaseException:

@@ -15,6 +15,7 @@ from store.schemas import KeptFile
 # who has seen it already. Nobody in between may keep it: there may be a key.
 _CACHING = "private, max-age=60, stale-while-revalidate=600"
 _ANYTHING = "application/octet-stream"
+_NOT_KEPT = "the file of this image is not kept: its url has it"
 
 
 @answered
@@ -27,10 +28,12 @@ async def thumbnail(service: Framed, request: ImageRequest) -> Response:
 @answered
 async def original(service: Framed, request: ImageRequest) -> Response:
     """An image's own file."""
-    file = await _kept(
-        service, request.id, "originals", "the file of this image is not kept: its url has it"
-    )
-    return _file(file, media_type(file.data) or _ANYTHING)
+
+    async def read() -> Response:
+        file = await _kept(service, request.id, "originals", _NOT_KEPT)
+        return _file(file, media_type(file.data) or _ANYTHING)
+
+    return await (await service.backend()).large_answers.held(service.max_image_bytes, read)
 
 
 async def _kept(service: Framed, image_id: str, kind: Kind, without: str) -> KeptFile:
