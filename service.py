@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 import bentoml
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from api import image_routes, index_routes, picture_routes
+from api import image_routes, index_routes, page, picture_routes
 from api.adding import Adder
 from api.answers import answered, reported
 from api.detecting import detect
 from api.encoding import listed
 from api.front import put_in_front
-from api.headers import DOCS_PAGE
 from api.logs import configure_logs
 from api.measures import Measures
 from api.memory import keep_what_is_there, return_freed_memory
@@ -78,16 +77,11 @@ async def docs(_: Request) -> Response:
     return JSONResponse(document(_bento_service().openapi_spec.asdict()))
 
 
-async def docs_page(_: Request) -> Response:
-    """The OpenAPI document, readable and to try."""
-    return FileResponse(DOCS_PAGE)
-
-
 pages = Starlette(
     routes=[
         Route("/heartbeat", heartbeat),
         Route("/docs.json", docs),
-        Route("/", docs_page),
+        *page.ROUTES,
         *image_routes.ROUTES,
         *index_routes.ROUTES,
         *picture_routes.ROUTES,
@@ -242,7 +236,7 @@ put_in_front(
     settings.api,
     [
         *(api.route for api in _bento_service().apis.values()),
-        *(page.path for page in pages.routes if isinstance(page, Route)),
+        *(route.path for route in pages.routes if isinstance(route, Route)),
     ],
     settings.fetch.max_image_bytes,
 )

@@ -1,7 +1,8 @@
 """What is decided before a route runs: who may ask (401), in what form (415), is there room (429)?
 
 Part of the front (`api.front`). `/livez` and `/readyz` always pass, so that a supervisor sees a
-busy or locked service as alive; `/heartbeat` and `/metrics` pass when the service is full.
+busy or locked service as alive, and so do the files of the web pages; `/heartbeat`, `/metrics` and
+the pages themselves pass when the service is full.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import hmac
 import logging
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.attended import attend
@@ -24,11 +25,12 @@ from api.errors import (
 )
 from api.instruments import ABANDONED, REFUSALS, REQUESTS_IN_FLIGHT
 from api.media import accepted_types, is_accepted, is_foreign_form, is_upload
+from api.page import PAGES, is_asked_by_browser, is_open_file, page
 from api.places import Places
 
 logger = logging.getLogger("bentoml.image_search")
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
-LIGHT_PATHS = frozenset({"/heartbeat", "/metrics"})
+LIGHT_PATHS = frozenset({"/heartbeat", "/metrics", *PAGES})
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 RETRY_AFTER_S = 1
 _GUESSED_CHARS = 16
@@ -44,7 +46,7 @@ class Refusal:
         answer: the answer, which can go out any number of times.
     """
 
-    def __init__(self, code: str, answer: JSONResponse) -> None:
+    def __init__(self, code: str, answer: Response) -> None:
         self._count = REFUSALS.labels(code)
         self._answer = answer
 
@@ -54,15 +56,18 @@ class Refusal:
         await answer_unread(self._answer, scope, receive, send)
 
 
+_BEARER = {"WWW-Authenticate": "Bearer"}
 # Made once: a full service refuses many times as many requests as it answers.
 UNAUTHORIZED = Refusal(
     "unauthorized",
     JSONResponse(
         {"message": "a valid API key is needed: Authorization: Bearer KEY", "code": "unauthorized"},
         status_code=401,
-        headers={"WWW-Authenticate": "Bearer"},
+        headers=_BEARER,
     ),
 )
+ASKING_PAGES = {path: Refusal("unauthorized", page(path, 401, _BEARER)) for path in PAGES}
+"""A browser gets the page all the same, and the page asks for the key."""
 OVERLOADED = Refusal(
     OverloadedError.code,
     JSONResponse(
@@ -108,7 +113,7 @@ class Gate:
         """Let the request through, or answer it here."""
         if scope["type"] == "websocket":  # no route is one
             await send({"type": "websocket.close", "code": 1008})
-        elif scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS:
+        elif _is_open(scope):
             await self._app(scope, receive, send)
         elif (refusal := self._refusal(scope)) is not None:
             await refusal(scope, receive, send)
@@ -123,7 +128,7 @@ class Gate:
     def _refusal(self, scope: Scope) -> Refusal | None:
         """What its headers alone are refused for."""
         if not self._may_ask(scope):
-            return UNAUTHORIZED
+            return ASKING_PAGES[scope["path"]] if is_asked_by_browser(scope) else UNAUTHORIZED
         if scope["method"] in WITH_BODY:
             if not is_accepted(scope):
                 types = accepted_types(scope["method"], scope["path"])
@@ -166,6 +171,10 @@ class Gate:
         matches = [hmac.compare_digest(digest, known) for known in self._key_digests]
         # Of two headers another server could have read the other one.
         return len(given) == 1 and scheme.lower() == "bearer" and any(matches)
+
+
+def _is_open(scope: Scope) -> bool:
+    return scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS or is_open_file(scope)
 
 
 def _digest(key: bytes) -> bytes:

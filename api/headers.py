@@ -4,16 +4,10 @@ The headers are those of the OWASP REST security cheat sheet; HSTS is missing, s
 front of this service.
 """
 
-import base64
-import hashlib
-import re
-from pathlib import Path
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-DOCS_PAGE = Path(__file__).with_name("docs.html")
-DOCS_PATH = "/"
-_FILES = "/static_content/"
+from api.page import POLICIES, SWAGGER_PATH
+
 _NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
@@ -32,16 +26,16 @@ class SafeHeaders:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._page = [*ALWAYS, (b"content-security-policy", _page_policy().encode())]
-        self._other = [*ALWAYS, (b"content-security-policy", _NOTHING.encode())]
+        self._pages = {path: _with(policy) for path, policy in POLICIES.items()}
+        self._other = _with(_NOTHING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on; the start of an answer with these headers."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        added = self._page if scope["path"] == DOCS_PATH else self._other
-        is_file = scope["path"].startswith(_FILES)
+        added = self._pages.get(scope["path"], self._other)
+        is_file = scope["path"].startswith(SWAGGER_PATH)
 
         async def safe(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -54,12 +48,5 @@ class SafeHeaders:
         await self._app(scope, receive, safe)
 
 
-def _page_policy() -> str:
-    """What the page of the API needs: its own script, Swagger UI's files, styles and pictures."""
-    scripts = re.findall(r"<script>(.*?)</script>", DOCS_PAGE.read_text(), re.DOTALL)
-    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
-    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    return (
-        f"{_NOTHING}; script-src 'self' {allowed}; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; connect-src 'self'"
-    )
+def _with(policy: str) -> list[tuple[bytes, bytes]]:
+    return [*ALWAYS, (b"content-security-policy", policy.encode())]

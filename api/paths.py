@@ -8,15 +8,14 @@ on (BentoML 1.4.39, `bentoml._internal.server.http`).
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
-from bentoml._internal import server
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.page import SWAGGER_FILES
+
 NOWHERE = "/nowhere"
-_SYSTEM = ("/", "/docs.json", "/schema.json", "/livez", "/readyz", "/healthz", "/metrics")
-_STATIC = Path(server.__file__).parent / "static_content"
+_SYSTEM = ("/docs.json", "/schema.json", "/livez", "/readyz", "/healthz", "/metrics")
 _ASKED = "image_search.asked"
 
 
@@ -30,8 +29,7 @@ class ShownPaths:
 
     def __init__(self, app: ASGIApp, routes: Iterable[str]) -> None:
         self._app = app
-        files = (f"/static_content/{file.name}" for file in _STATIC.iterdir())
-        self._shown = Shown([*_SYSTEM, *files, *routes])
+        self._shown = Shown([*_SYSTEM, *SWAGGER_FILES, *routes])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on under the name of its path."""

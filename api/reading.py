@@ -22,6 +22,7 @@ _MAX_QUERY_CHARS = 8192
 # Python reads no integer of more than 4300 digits from a text.
 _INTEGER = re.compile(r"-?[0-9]{1,4300}")
 _NUMBER = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,3})?")
+_BOOLEANS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
 
 
 def typed(model: type[BaseModel], texts: Mapping[str, str]) -> dict[str, Any]:
-    """Texts as JSON would have them: numbers for fields that are numbers, and what begins as an
-    object or a list, where a field may be one.
+    """Texts as JSON would have them: numbers for fields that are numbers, true and false for those
+    that are booleans, and what begins as an object or a list, where a field may be one.
 
     Raises:
         RequestError: what should be JSON is none.
@@ -101,6 +102,8 @@ def typed(model: type[BaseModel], texts: Mapping[str, str]) -> dict[str, Any]:
 def _value(kinds: frozenset[str], name: str, text: str) -> Any:
     if kinds & {"integer", "number"} and _NUMBER.fullmatch(text):
         return int(text) if _INTEGER.fullmatch(text) else float(text)
+    if "boolean" in kinds and text in _BOOLEANS:
+        return _BOOLEANS[text]
     first = text.lstrip()[:1]
     if ("object" in kinds and first == "{") or ("array" in kinds and first == "["):
         return _json_in(name, text)

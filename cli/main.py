@@ -38,11 +38,12 @@ def main() -> None:
     show_default=True,
     help="How many pictures to index.",
 )
-def demo(leave: bool, output: Path, scenes: int) -> None:
+@click.option("--no-browser", is_flag=True, help="Do not open the page in your browser.")
+def demo(leave: bool, output: Path, scenes: int, no_browser: bool) -> None:
     """Show the whole service at work, offline: index, search, detect.
 
     Draws some hundred pictures, serves them on loopback, and runs the real service with the small
-    models that ship with the project. Leaves it running for you to try.
+    models that ship with the project. Leaves it running for you to try, in your browser.
     """
     import requests  # noqa: PLC0415 - only what a command needs, so that --help answers at once
 
@@ -51,9 +52,11 @@ def demo(leave: bool, output: Path, scenes: int) -> None:
 
     for end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(end, signal.default_int_handler)  # whatever ends it, the service ends too
-    console = Console(width=None if sys.stdout.isatty() else NARROWEST)
+    is_terminal = sys.stdout.isatty()
+    console = Console(width=None if is_terminal else NARROWEST)
+    browse = is_terminal and not no_browser
     try:
-        run_demo(console, output, scenes=scenes, leave=leave)
+        run_demo(console, output, scenes=scenes, leave=leave, browse=browse)
     except (ServiceError, requests.RequestException, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

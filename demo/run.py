@@ -4,6 +4,7 @@ import json
 import socket
 import tempfile
 import time
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ _QUERY_SEED = SHOW_SEEDS[-1]
 _MOST_OBJECTS = 4
 
 
-def run_demo(console: Console, output: Path, *, scenes: int, leave: bool) -> None:
+def run_demo(console: Console, output: Path, *, scenes: int, leave: bool, browse: bool) -> None:
     """Run the demo; returns at its end, or on Ctrl+C where it leaves the service running.
 
     Args:
@@ -33,6 +34,7 @@ def run_demo(console: Console, output: Path, *, scenes: int, leave: bool) -> Non
         output: folder for the annotated picture, the contact sheet and the service's log.
         scenes: how many pictures to index.
         leave: end at once, instead of leaving the service running.
+        browse: open the page in the person's browser, where the service is left running.
 
     Raises:
         ServiceError: the service did not start.
@@ -49,7 +51,7 @@ def run_demo(console: Console, output: Path, *, scenes: int, leave: bool) -> Non
         with service:
             _show(console, Api(service.url), server, output, scenes)
             if not leave:
-                _wait(console, service.url, server.url)
+                _wait(console, service.url, server.url, browse=browse)
     console.print("The service has ended.")
 
 
@@ -137,10 +139,12 @@ def _save(console: Console, what: str, picture: Image, path: Path) -> None:
     console.print(f"{what}: {path}\n")
 
 
-def _wait(console: Console, url: str, pictures: str) -> None:
+def _wait(console: Console, url: str, pictures: str, *, browse: bool) -> None:
     header = "-H 'Content-Type: application/json'"
     text = f"""\
-The service is running at {url} (its API: {url}/). Try, in another terminal:
+Open {url}/ in your browser: search these pictures, add your own, detect objects.
+
+Or try the API ({url}/docs) in another terminal:
 
 curl -s {url}/search_simmilar_images {header} -d '{{"metadata": "a blue star", "limit": 3}}'
 curl -s {url}/search_simmilar_images {header} -d '{{"url": "{pictures}query.jpg"}}'
@@ -148,6 +152,8 @@ curl -s {url}/run_object_detection {header} -d '{{"url": "{pictures}query.jpg"}}
 
 Ctrl+C ends it."""
     console.print(text, soft_wrap=True, markup=False, highlight=False)
+    if browse:
+        webbrowser.open(f"{url}/")
     try:
         while True:
             time.sleep(3600)

@@ -40,9 +40,9 @@ class Api:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._session = requests.Session()
-        self._session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=IN_FLIGHT))
-        self._session.trust_env = False  # a proxy of the environment is not meant for loopback
+        self.session = requests.Session()
+        self.session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=IN_FLIGHT))
+        self.session.trust_env = False  # a proxy of the environment is not meant for loopback
 
     def post(self, route: str, request: dict[str, Any]) -> requests.Response:
         """Post JSON.
@@ -50,7 +50,7 @@ class Api:
         Raises:
             requests.HTTPError: with the service's message where it answers an error.
         """
-        response = self._session.post(f"{self.url}/{route}", json=request, timeout=120)
+        response = self.session.post(f"{self.url}/{route}", json=request, timeout=120)
         if not response.ok:
             raise requests.HTTPError(f"{route}: {response.text}", response=response)
         return response

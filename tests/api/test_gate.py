@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from api.bodies import Bodies
 from api.gate import Gate
+from api.page import OPEN_FILES, PAGES
 from tests.api.metrics import rise
 
 KEYS = frozenset({"first", "zweite-ü"})
@@ -71,6 +72,28 @@ def test_keys(key: bytes | None, status: int) -> None:
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 def test_probes_need_no_key(path: str) -> None:
     assert statuses(gated(KEYS), (path, None))[0].status_code == 200
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_browser_without_a_key_gets_the_page(path: str) -> None:
+    for method, accept, kind in (
+        ("GET", "text/html,*/*;q=0.8", "text/html"),
+        ("HEAD", "text/html", "text/html"),
+        ("GET", "*/*", "application/json"),
+        ("POST", "text/html", "application/json"),
+    ):
+        answer = sent(method, path, headers={"Accept": accept}, keys=KEYS)
+        assert answer.status_code == 401
+        assert answer.headers["Content-Type"].startswith(kind)
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_only_the_pages_own_files_need_no_key() -> None:
+    for path in OPEN_FILES:
+        assert sent("GET", path, keys=KEYS).status_code == 404  # not of this small application
+        assert sent("POST", path, keys=KEYS).status_code == 401
+    for path in ("/page/", "/page/index.html", "/page/../service.py", "/static_content/", "/pageX"):
+        assert sent("GET", f"http://test{path}", keys=KEYS).status_code == 401
 
 
 def test_a_full_service_says_when_to_come_back() -> None:

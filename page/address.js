@@ -1,0 +1,52 @@
+/** What is shown, in the page's address: so that back, reload and a shared link work. */
+
+const NOTHING = { view: "search", words: "", url: "", id: "", selection: {} };
+const VIEWS = ["search", "add", "detect", "health"];
+
+/** What the address asks for; senseless parts of it are left out. */
+export function readAddress() {
+  const given = new URLSearchParams(location.search);
+  const view = given.get("view");
+  return {
+    view: VIEWS.includes(view) ? view : "search",
+    words: given.get("q") ?? "",
+    url: given.get("url") ?? "",
+    id: given.get("id") ?? "",
+    selection: selectionIn(given.get("filter")),
+  };
+}
+
+/** The address of what is to be shown. */
+export function addressOf(given) {
+  const { view, words, url, id, selection } = { ...NOTHING, ...given };
+  const parameters = new URLSearchParams();
+  if (view !== "search") parameters.set("view", view);
+  if (words) parameters.set("q", words);
+  if (url) parameters.set("url", url);
+  if (id) parameters.set("id", id);
+  if (Object.keys(selection).length) parameters.set("filter", JSON.stringify(selection));
+  const query = parameters.toString();
+  return query ? `?${query}` : location.pathname;
+}
+
+/** A step that "back" takes back; where nothing changes there is none. */
+export function writeAddress(given) {
+  const address = addressOf(given);
+  if (address !== (location.search || location.pathname)) history.pushState(null, "", address);
+}
+
+function selectionIn(text) {
+  try {
+    const given = JSON.parse(text ?? "{}");
+    const kept = Object.entries(given).filter(([, one]) => isSelection(one));
+    return Object.fromEntries(kept);
+  } catch {
+    return {};
+  }
+}
+
+function isSelection(one) {
+  const isText = (value) => value === undefined || typeof value === "string";
+  if (typeof one !== "object" || one === null) return false;
+  return Array.isArray(one.values) || ((one.from || one.to) && isText(one.from) && isText(one.to));
+}

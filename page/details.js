@@ -1,0 +1,90 @@
+/** Everything that is known of an image, in a dialog. */
+
+import { get } from "./api.js";
+import { byId, foreign, make, moment } from "./dom.js";
+import { nameOf, original } from "./pictures.js";
+
+const FOLDED_CHARS = 240;
+
+/**
+ * Open the dialog.
+ *
+ * @param {object} image - `{id, url, score?, metadata, created_at?}`.
+ * @param {{like: Function, detect: Function}} acts - what can be done with it.
+ */
+export function openDetails(image, { like, detect }) {
+  const dialog = byId("details");
+  const then = (act) => () => {
+    dialog.close();
+    act(image);
+  };
+  const end = () => dialog.close();
+  const close = make("button", { type: "button", class: "plain close", onclick: end }, "Close");
+  const title = make("h2", { id: "details-title" }, foreign(nameOf(image)));
+  const buttons = make(
+    "p",
+    { class: "row" },
+    make("button", { type: "button", class: "primary", onclick: then(like) }, "More like this"),
+    make("button", { type: "button", onclick: then(detect) }, "Detect objects"),
+  );
+  const facts = make("dl", { class: "facts" }, ...factsOf(image));
+  const text = make("div", { class: "details-text" }, title, buttons, facts);
+  const shown = make("div", { class: "details-picture" }, original(image, "The picture"));
+  dialog.replaceChildren(make("div", { class: "details-head" }, close), shown, text);
+  dialog.onclick = (event) => event.target === dialog && dialog.close();
+  dialog.showModal();
+  dialog.scrollTop = 0;
+  addWhenAdded(image, facts);
+}
+
+function factsOf({ id, url, score, metadata }) {
+  return [
+    ...(typeof metadata === "string" ? fact("Text", folded(metadata)) : []),
+    ...Object.entries(typeof metadata === "object" && metadata ? metadata : {}).flatMap(
+      ([key, value]) => fact(foreign(key), folded(textOf(value))),
+    ),
+    ...(typeof score === "number" ? fact("Score", score.toFixed(4)) : []),
+    ...fact("Address", link(url)),
+    ...fact("Id", foreign(id)),
+  ];
+}
+
+/** A search does not tell when an image was added; the image itself does. */
+async function addWhenAdded({ id }, facts) {
+  try {
+    const { created_at: added } = await get(`/images/${encodeURIComponent(id)}`);
+    facts.append(...fact("Added", make("time", { datetime: added }, moment(added))));
+  } catch {
+    // Deleted meanwhile: all the rest is shown all the same.
+  }
+}
+
+function fact(name, value) {
+  return [make("dt", {}, name), make("dd", {}, value)];
+}
+
+function textOf(value) {
+  if (Array.isArray(value)) return value.join(", ");
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return String(value);
+}
+
+/** A long text shows its beginning, and the rest on demand. */
+function folded(text) {
+  if (text.length <= FOLDED_CHARS) return foreign(text);
+  const beginning = `${text.slice(0, FOLDED_CHARS / 2)}… `;
+  const all = make("span", { class: "count" }, `(${text.length.toLocaleString("en")} characters)`);
+  return make(
+    "details",
+    { class: "folded" },
+    make("summary", {}, foreign(beginning), all),
+    foreign(text, "div"),
+  );
+}
+
+/** Only a web address is a link, and it opens only where a person follows it. */
+function link(url) {
+  const text = folded(url);
+  if (!/^https?:\/\//i.test(url) || url.length > FOLDED_CHARS) return text;
+  return make("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, text);
+}

@@ -1,0 +1,61 @@
+/** Files that a person chooses, drops or pastes. */
+
+const PICTURES = /\.(?:jpe?g|png|webp|gif|bmp|avif)$/i;
+
+/** Whether a file looks like a picture; what it really is, the service finds out. */
+export function isPicture({ type, name }) {
+  return type.startsWith("image/") || PICTURES.test(name);
+}
+
+/** The first picture among some files, if there is one. */
+export function firstPicture(files) {
+  return files.find(isPicture);
+}
+
+/**
+ * Take what is dropped or pasted anywhere on the page.
+ *
+ * @param {Function} take - called with the files.
+ */
+export function watchFiles(take) {
+  const body = document.body;
+  document.addEventListener("dragover", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    body.classList.add("dropping");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) body.classList.remove("dropping");
+  });
+  document.addEventListener("drop", async (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    body.classList.remove("dropping");
+    take(await droppedFiles(event.dataTransfer));
+  });
+  document.addEventListener("paste", (event) => {
+    const files = [...event.clipboardData.files];
+    if (files.length === 0) return;
+    event.preventDefault();
+    take(files);
+  });
+}
+
+/** The files of a drop, those in folders and in folders of folders too. */
+async function droppedFiles({ items, files }) {
+  const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (entries.length === 0) return [...files];
+  return (await Promise.all(entries.map(filesIn))).flat();
+}
+
+async function filesIn(entry) {
+  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+  const reader = entry.createReader();
+  const found = [];
+  for (;;) {
+    // It gives a hundred at a time, and an empty list at the end.
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) return found;
+    found.push(...(await Promise.all(some.map(filesIn))).flat());
+  }
+}

@@ -1,0 +1,93 @@
+/** The service's own small pictures. Nothing is loaded from where they came from. */
+
+import { getPicture } from "./api.js";
+import { make } from "./dom.js";
+import { keptKey } from "./kept-key.js";
+
+/** The metadata key of an uploaded file's path, as `image-search index` has it. */
+export const FILE_KEY = "file";
+const NEAR = "400px";
+
+/** An `img` cannot send a key: with one, pictures are fetched once they come near the window. */
+const seen = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      seen.unobserve(target);
+      fetchInto(target, target.dataset.path);
+    }
+  },
+  { rootMargin: NEAR },
+);
+
+/**
+ * An indexed image's thumbnail, or a quiet stand-in where there is none.
+ *
+ * @param {string} id - of the image.
+ * @param {string} alt - what it shows, as far as that is known.
+ */
+export function thumbnail(id, alt) {
+  return picture(`/images/${encodeURIComponent(id)}/thumbnail`, alt);
+}
+
+/** The file itself where the service keeps it, else the thumbnail. */
+export function original({ id, url }, alt) {
+  if (!url.startsWith("upload:")) return thumbnail(id, alt);
+  return picture(`/images/${encodeURIComponent(id)}/image`, alt, () => thumbnail(id, alt));
+}
+
+/** A picture that a person has chosen, which is here already. */
+export function ownPicture(file, alt) {
+  return showBlob(make("img", { alt }), file);
+}
+
+/** What an image is called: the end of its address, or of the path of the file it was. */
+export function nameOf({ url, metadata }) {
+  if (!url.startsWith("upload:")) return decoded(lastOf(url.split(/[?#]/)[0])) || url;
+  const file = metadata?.[FILE_KEY];
+  return typeof file === "string" && lastOf(file) ? lastOf(file) : "Uploaded picture";
+}
+
+function lastOf(path) {
+  return path.split("/").pop();
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // not UTF-8
+  }
+}
+
+function picture(path, alt, instead = standIn) {
+  const image = make("img", { alt, decoding: "async" });
+  image.addEventListener("error", () => image.replaceWith(instead()), { once: true });
+  if (keptKey()) {
+    image.dataset.path = path;
+    seen.observe(image);
+  } else {
+    image.loading = "lazy";
+    image.src = `.${path}`;
+  }
+  return image;
+}
+
+async function fetchInto(image, path) {
+  const blob = await getPicture(path).catch(() => null);
+  if (blob) showBlob(image, blob);
+  else image.dispatchEvent(new Event("error"));
+}
+
+function showBlob(image, blob) {
+  const address = URL.createObjectURL(blob);
+  const done = () => URL.revokeObjectURL(address);
+  image.addEventListener("load", done, { once: true });
+  image.addEventListener("error", done, { once: true });
+  image.src = address;
+  return image;
+}
+
+function standIn() {
+  return make("span", { class: "stand-in" }, "No preview");
+}

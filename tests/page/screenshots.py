@@ -1,0 +1,70 @@
+"""The page as it looks, for the README and for whoever changes it.
+
+    uv run python -m tests.page.screenshots docs/images
+
+Runs the service with the demo models over the demo's pictures, and keeps what a Chromium shows of
+it. The letters are those of this machine's own font.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect
+
+from demo.process import ServiceProcess
+from demo.seeds import SHOW_SEEDS
+from demo.server import PictureServer
+from demo.tour import Api, Shown, index, put_up
+from tests.page.chromium import context, launched, save
+from tests.page.seen import settled
+from tests.serve.conftest import environment
+
+SCENES = 300
+MOST_OBJECTS = 4
+
+
+def taken(url: str, scenes: list[Shown], folder: Path) -> None:
+    """Take all of them."""
+    crowded = next(one for one in scenes if len(one.scene.objects) == MOST_OBJECTS)
+    with launched() as browser:
+        page = _opened(browser, f"{url}/?q=a+blue+star", "desktop")
+        _complete(page)
+        save(page, folder, "page")
+        page = _opened(browser, f"{url}/?view=detect&url={crowded.url}", "desktop")
+        expect(page.locator("#objects li").first).to_be_visible()
+        save(page, folder, "page-detection")
+        page = _opened(browser, f"{url}/?q=a+blue+star", "phone", dark=True)
+        _complete(page)
+        save(page, folder, "page-phone")
+
+
+def _opened(browser: Browser, address: str, size: str, *, dark: bool = False) -> Page:
+    page = context(browser, size, dark=dark).new_page()
+    page.goto(address)
+    return page
+
+
+def _complete(page: Page) -> None:
+    """Wait for the pictures, too."""
+    settled(page)
+    page.wait_for_load_state("networkidle")
+
+
+def main() -> None:
+    """Start everything, take them, stop everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where they go")
+    folder = parser.parse_args().folder
+    with tempfile.TemporaryDirectory() as made, PictureServer() as pictures:
+        place = Path(made)
+        settings = environment(place, IMAGE_SEARCH_API_KEYS="")
+        with ServiceProcess(settings, place / "log") as service:
+            scenes = put_up(pictures, min(SCENES, len(SHOW_SEEDS)))
+            for _ in index(Api(service.url), scenes):
+                pass
+            taken(service.url, scenes, folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What stands on the page, read as a person does."""
+
+import base64
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+_ID = re.compile(r"/images/([^/]+)/thumbnail")
+
+DROP = """([selector, kind, files]) => {
+  const data = new DataTransfer();
+  for (const [name, type, text] of files) {
+    const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+    data.items.add(new File([bytes], name, { type }));
+  }
+  const event = kind === "paste"
+    ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })
+    : new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true });
+  document.querySelector(selector).dispatchEvent(event);
+}"""
+
+
+def settled(page: Page) -> None:
+    """Wait until the grid has what was asked for."""
+    expect(page.locator("#grid")).not_to_have_attribute("aria-busy", "true")
+
+
+def ids(page: Page) -> list[str]:
+    """The images of the grid, in their order."""
+    settled(page)
+    sources = page.locator("#grid img").evaluate_all("(all) => all.map((one) => one.src)")
+    return [found.group(1) for found in map(_ID.search, sources) if found]
+
+
+def scores(page: Page) -> list[float]:
+    """The scores that are shown."""
+    settled(page)
+    return [float(text) for text in page.locator(".score").all_inner_texts()]
+
+
+def bring(page: Page, kind: str, *paths: Path, selector: str = "main") -> None:
+    """Drop or paste files."""
+    files = [[one.name, "image/jpeg", base64.b64encode(one.read_bytes()).decode()] for one in paths]
+    page.evaluate(DROP, [selector, kind, files])
+
+
+def overflows(page: Page) -> bool:
+    """Whether anything is wider than the window, so that the page moves sideways."""
+    return bool(page.evaluate("document.documentElement.scrollWidth > innerWidth"))

@@ -1,0 +1,196 @@
+"""Searching on the page: by words, by pictures, by filters, and what is done with the results."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from demo.tour import Shown
+from tests.page.chromium import Watched
+from tests.page.conftest import SCENES, picture_file
+from tests.page.seen import bring, ids, overflows, scores, settled
+
+Found = Callable[[dict[str, Any]], list[dict[str, Any]]]
+Keep = Callable[[Page, str], None]
+PAGE = 24
+
+
+def ids_of(results: list[dict[str, Any]]) -> list[str]:
+    return [one["id"] for one in results]
+
+
+def choose(page: Page, *labels: str) -> None:
+    """Tick values of the filters."""
+    folded = page.locator("#filters, #filters details")
+    folded.evaluate_all("(all) => all.forEach((one) => { one.open = true; })")
+    for label in labels:
+        page.get_by_label(re.compile(f"^{label}")).check()
+        settled(page)
+
+
+def test_nothing_asked_shows_the_newest(window: Watched) -> None:
+    page = window.open()
+    assert len(ids(page)) == PAGE
+    expect(page.locator("#found-title")).to_contain_text("Newest of")
+    assert not overflows(page)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".card")).to_have_count(2 * PAGE)
+    expect(page.locator(".tile").nth(PAGE)).to_be_focused()
+    assert len(set(ids(page))) == 2 * PAGE
+
+
+def test_words(window: Watched, found: Found, keep: Keep) -> None:
+    page = window.open()
+    page.get_by_role("searchbox").fill("a blue circle")
+    page.get_by_role("searchbox").press("Enter")
+    expect(page.locator("#found-title")).to_have_text("“a blue circle”")
+    assert ids(page) == ids_of(found({"metadata": "a blue circle", "limit": PAGE}))
+    assert len(scores(page)) == PAGE
+    keep(page, f"words-{page.viewport_size['width'] if page.viewport_size else 0}")
+    page.reload()
+    expect(page.get_by_role("searchbox")).to_have_value("a blue circle")
+    assert len(scores(page)) == PAGE
+    page.go_back()
+    expect(page.locator("#found-title")).to_contain_text("Newest of")
+
+
+def test_the_address_of_a_picture(window: Watched, scenes: list[Shown]) -> None:
+    page = window.open()
+    page.get_by_role("searchbox").fill(scenes[5].url)
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(page.locator("#query-picture")).to_contain_text(".jpg")
+    assert scores(page)[0] == 1.0
+    page.get_by_role("button", name="Remove").click()
+    expect(page.locator("#found-title")).to_contain_text("Newest of")
+
+
+@pytest.mark.parametrize("way", ["picked", "drop", "paste"])
+def test_a_file(window: Watched, scenes: list[Shown], tmp_path: Path, way: str) -> None:
+    page, file = window.open(), picture_file(scenes[7], tmp_path)
+    settled(page)
+    if way == "picked":
+        with page.expect_file_chooser() as choice:
+            page.get_by_role("button", name="Search with a picture file").click()
+        choice.value.set_files(file)
+    else:
+        bring(page, way, file)
+    expect(page.locator("#query-picture img")).to_be_visible()
+    assert scores(page)[0] == 1.0
+    # A form has either words or a filter; the page says so rather than leave one out unseen.
+    page.get_by_role("searchbox").fill("a red star")
+    page.get_by_role("searchbox").press("Enter")
+    expect(page.locator("#found-title")).to_have_text("Like this picture and “a red star”")
+    expect(page.locator("#filter-fields")).to_have_attribute("disabled", "")
+
+
+def test_what_is_no_picture(window: Watched, tmp_path: Path) -> None:
+    page = window.open()
+    settled(page)
+    window.expected = {400}
+    fake = tmp_path / "fake.jpg"
+    fake.write_text("no picture")
+    bring(page, "drop", fake)
+    expect(page.locator(".notice.error")).to_contain_text("image")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".notice.error")).to_contain_text("image")
+
+
+def test_filters(window: Watched, found: Found, scenes: list[Shown]) -> None:
+    page = window.open()
+    settled(page)
+    choose(page, "old mill", "corner shop")
+    page.get_by_label("price, to").fill("20")
+    page.get_by_label("price, to").press("Enter")
+    wanted = {"shop": {"$in": ["old mill", "corner shop"]}, "price": {"$lte": 20}}
+    matching = ids_of(found({"metadata": wanted, "limit": PAGE}))
+    expect(page.locator(".card")).to_have_count(len(matching))
+    assert ids(page) == matching
+    page.reload()
+    expect(page.locator("#filter-count")).to_have_text("2")
+    assert ids(page) == matching
+
+    page.get_by_role("searchbox").fill("a star")
+    page.get_by_role("searchbox").press("Enter")
+    expect(page.locator("#found-title")).to_have_text("“a star”")
+    asked = {"query": [{"text": "a star"}], "metadata": wanted, "limit": PAGE}
+    assert ids(page) == ids_of(found(asked))
+    page.get_by_role("button", name="Clear filters").click()
+    expect(page.locator(".card")).to_have_count(PAGE)
+
+
+def test_a_list_holds_any_of_the_values(window: Watched, found: Found) -> None:
+    page = window.open()
+    settled(page)
+    choose(page, "pink", "green")
+    either = {"$or": [{"colors": {"$contains": one}} for one in ("pink", "green")]}
+    assert sorted(ids(page)) == sorted(ids_of(found({"metadata": either, "limit": PAGE})))
+
+
+def test_filters_that_nothing_matches(window: Watched) -> None:
+    page = window.open()
+    settled(page)
+    choose(page, "old mill")
+    page.get_by_label("price, from").fill("100000")
+    page.get_by_label("price, from").press("Enter")
+    expect(page.locator("#found-title")).to_have_text("Nothing matches")
+    page.get_by_role("button", name="Clear filters").click()
+    expect(page.locator(".card")).to_have_count(PAGE)
+
+
+def test_details_and_more_like_this(window: Watched, scenes: list[Shown], keep: Keep) -> None:
+    page = window.open(f"?url={scenes[3].url}")
+    settled(page)
+    page.locator(".tile").first.click()
+    dialog = page.get_by_role("dialog")
+    for value in scenes[3].scene.metadata.values():
+        shown = ", ".join(value) if isinstance(value, list) else str(value)
+        expect(dialog).to_contain_text(shown)
+    expect(dialog.get_by_role("link")).to_have_attribute("href", scenes[3].url)
+    expect(dialog).to_contain_text("Added")
+    keep(page, f"details-{page.viewport_size['width'] if page.viewport_size else 0}")
+    assert not overflows(page)
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.locator(".tile").first).to_be_focused()
+
+    shown_ids = ids(page)
+    page.get_by_role("button", name="More like").nth(1).click()
+    expect(page).to_have_url(re.compile(f"id={shown_ids[1]}"))
+    expect(page.locator("#query-picture")).to_contain_text("A picture of the index")
+    assert ids(page)[0] == shown_ids[1]
+    assert scores(page)[0] == 1.0
+
+
+def test_the_keyboard_is_enough(window: Watched) -> None:
+    page = window.open()
+    settled(page)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("a red heart")
+    page.keyboard.press("Enter")
+    expect(page.locator("#found-title")).to_have_text("“a red heart”")
+    settled(page)
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.classList.contains('tile')"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_everything_can_be_looked_through(window: Watched) -> None:
+    page = window.open()
+    settled(page)
+    more = page.get_by_role("button", name="Show more")
+    while more.is_visible():
+        more.click()
+        settled(page)
+    assert len(set(ids(page))) >= SCENES
