@@ -18,9 +18,10 @@ BODY_TIMEOUT_S = 30.0
 MAX_READERS = 256
 MAX_READING_BYTES = 64 << 20
 # What is left of a body after its refusal: a client that still sends would not see an answer on a
-# connection that is closed at once (RFC 9112, 9.6).
-_LINGER_S = 1.0
-_LINGER_BYTES = 4 << 20
+# connection that is closed at once (RFC 9112, 9.6). Most send all of a photograph that is too large
+# before they look.
+_LINGER_S = 5.0
+_LINGER_BYTES = 64 << 20
 _ONE_READ_BYTES = 65_536
 
 

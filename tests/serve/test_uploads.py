@@ -1,11 +1,13 @@
 """Pictures sent with the request: as a form, or alone."""
 
+import asyncio
 import io
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 import requests
 from PIL import Image
@@ -160,6 +162,18 @@ def test_bodies_that_hold_no_picture(service: ServiceProcess, route: str) -> Non
 def test_too_large_an_upload_is_refused(service: ServiceProcess, route: str) -> None:
     url, headers = f"{service.url}/{route}", {"Content-Type": "image/png"}
     answer = requests.post(url, data=b"x" * (22 * 2**20), headers=headers, timeout=30)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+def test_who_sends_all_before_reading_sees_the_refusal(service: ServiceProcess) -> None:
+    """A connection that is closed while a client still sends loses the answer on its way."""
+
+    async def send() -> httpx.Response:
+        async with httpx.AsyncClient(timeout=30) as client:
+            files = {"image": ("large.png", b"x" * (45 << 20))}
+            return await client.post(f"{service.url}/post_image_to_index", files=files)
+
+    answer = asyncio.run(send())
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
