@@ -1,5 +1,7 @@
 """The routes of the files that are kept of images: thumbnails and originals."""
 
+import hashlib
+
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -22,7 +24,9 @@ _NOT_KEPT = "the file of this image is not kept: its url has it"
 async def thumbnail(service: Framed, request: ImageRequest) -> Response:
     """A small copy of an image's picture."""
     file = await _kept(service, request.id, "thumbnails", "no thumbnail is kept of this image")
-    return _file(file, "image/jpeg")
+    # Not its key, which is that of the pixels: with another size set it is another file.
+    tag = hashlib.sha256(file.data).hexdigest()
+    return _file(file.data, tag, "image/jpeg", _CACHING)
 
 
 @answered
@@ -31,7 +35,7 @@ async def original(service: Framed, request: ImageRequest) -> Response:
 
     async def read() -> Response:
         file = await _kept(service, request.id, "originals", _NOT_KEPT)
-        return _file(file, media_type(file.data) or _ANYTHING)
+        return _file(file.data, file.key, media_type(file.data) or _ANYTHING, "private, no-cache")
 
     return await (await service.backend()).large_answers.held(service.max_image_bytes, read)
 
@@ -44,9 +48,10 @@ async def _kept(service: Framed, image_id: str, kind: Kind, without: str) -> Kep
     raise NotFoundError if await index.get(image_id) is None else NoFileError(without)
 
 
-def _file(file: KeptFile, kind: str) -> Response:
-    headers = {"ETag": f'"{file.key}"', "Cache-Control": _CACHING}
-    return Response(file.data, media_type=kind, headers=headers)
+def _file(data: bytes, tag: str, kind: str, caching: str) -> Response:
+    # An answer to one key is none to another, or to whoever has none.
+    headers = {"ETag": f'"{tag}"', "Cache-Control": caching, "Vary": "Authorization"}
+    return Response(data, media_type=kind, headers=headers)
 
 
 ROUTES: list[Route] = [

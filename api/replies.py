@@ -126,7 +126,9 @@ class IndexAnswer(BaseModel):
     vector_index: _Text = Field(description="Its kind; null while every search is exact")
     indexed_rows: int
     unindexed_rows: int
-    size_bytes: _Integer = Field(description="On disk; null on an object store")
+    size_bytes: _Integer = Field(
+        description="Of the table on disk, without pictures; null on an object store"
+    )
     version: int
     estimated_recall: _Number = Field(
         description="recall@10 against exact search, on a sample; null before it was measured"

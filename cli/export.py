@@ -16,6 +16,9 @@ from store.export import Export, exporting
 _GROUP_ROWS = 16_384
 """Rows that are in memory, and that a reader of the file takes at once."""
 
+_GROUP_BYTES = 64 << 20
+"""Of them: fewer rows where their metadata is long."""
+
 
 async def export(console: Console, path: Path) -> int:
     """Write every image of the index that the environment names; tell how many.
@@ -58,7 +61,8 @@ def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]
     group: list[pa.RecordBatch] = []
     for batch in batches:
         group.append(batch)
-        if sum(each.num_rows for each in group) >= _GROUP_ROWS:
+        rows = sum(each.num_rows for each in group)
+        if rows >= _GROUP_ROWS or sum(each.nbytes for each in group) >= _GROUP_BYTES:
             yield group
             group = []
     if group:

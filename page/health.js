@@ -55,8 +55,8 @@ function searching(index) {
 
 function storing({ size_bytes: bytes, fragments, version }) {
   return [
-    ["On disk", bytes === null ? "In an object store" : size(bytes)],
-    ["Table", `Version ${version.toLocaleString("en")}, in ${counted(fragments, "file")} of rows`],
+    ["Table on disk", bytes === null ? "In an object store" : size(bytes)],
+    ["Version", ` ${version.toLocaleString("en")}, in ${counted(fragments, "file")} of rows`],
   ];
 }
 

@@ -69,7 +69,7 @@ class Chores:
         self._recall_at = self._swept_at = -math.inf
         self.recall: float | None = None
 
-    def freeing(self, *, everything: bool = True) -> list[tuple[str, _Chore]]:
+    def freeing(self, *, everything: bool = False) -> list[tuple[str, _Chore]]:
         """The chores for a full disk: those that make room."""
         return [
             ("removing old versions", self.remove_old_versions),
@@ -166,6 +166,10 @@ class Chores:
             async with self._writers_waiting():
                 removed += await self._in_thread(partial(remove_versions, numbers=some))
         return [f"removed {removed} versions"] if removed else []
+
+    def hurry(self) -> None:
+        """The table has become another: what was not needed may be needed again."""
+        self._swept_at = -math.inf
 
     async def remove_pictures(self, *, everything: bool) -> _Done:
         """Removes the files of pictures that neither the table nor a version of it needs.

@@ -1,7 +1,7 @@
 """The whole table at one version, as Arrow batches for other programs: names in place of `m_0`."""
 
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from store.errors import StoreError
 from store.faults import is_failure
 from store.folder import no_index, refuse_unless_folder
 from store.integrity import refuse_if_lost
+from store.lock import table_lock
 from store.metadata import Registry
 from store.rows import selected
 from store.settings import StoreSettings
@@ -21,7 +22,7 @@ from store.tables import current_table
 if TYPE_CHECKING:
     from lance import LanceDataset
 
-_BATCH_ROWS = 4096
+_BATCH_ROWS = 1024
 _AHEAD = 2
 _OWN = b"image_search:"
 _BASE = ("id", "url", "created_at", "text", "vector")
@@ -48,22 +49,37 @@ class Export:
 async def exporting(settings: StoreSettings) -> AsyncIterator[Export]:
     """Opens the table at its newest version, which stays as it is whatever others write.
 
+    Upkeep, which removes old versions, waits until the block ends; however this process ends, the
+    lock for that goes with it. On an object store there is none.
+
     Raises:
         StoreFault: there is no index, or it cannot be read.
     """
     refuse_unless_folder(settings.store_uri)
+    with _opening(settings):
+        name = await _current(settings)
+        hold = AsyncExitStack()
+        await hold.enter_async_context(table_lock(settings.store_uri, f"{name}.upkeep").held())
+    async with hold:
+        with _opening(settings):
+            dataset = await _newest(settings, name)
+            registry = Registry.from_schema(dataset.schema)
+            names = [*selected(registry), "vector"]
+            schema = _named(dataset.schema, names, registry)
+            rows = dataset.count_rows()
+        yield Export(schema, rows, _batches(dataset, names, schema, settings))
+
+
+@contextmanager
+def _opening(settings: StoreSettings) -> Iterator[None]:
     try:
-        dataset = await _newest(settings)
+        yield
     except StoreError:
         raise
     except BaseException as error:
         if not is_failure(error):
             raise
         raise open_fault(error, settings) from error
-    registry = Registry.from_schema(dataset.schema)
-    names = [*selected(registry), "vector"]
-    schema = _named(dataset.schema, names, registry)
-    yield Export(schema, dataset.count_rows(), _batches(dataset, names, schema, settings))
 
 
 def exported_names(keys: Collection[str]) -> dict[str, str]:
@@ -79,12 +95,20 @@ def _prefixed(key: str, keys: Collection[str]) -> str:
     return _prefixed(name, keys) if name in keys else name
 
 
-async def _newest(settings: StoreSettings) -> "LanceDataset":
+async def _current(settings: StoreSettings) -> str:
     connection = await connect(settings)
     try:
         name = await current_table(connection)
-        if name is None:
-            raise no_index(settings.store_uri)
+    finally:
+        connection.close()
+    if name is None:
+        raise no_index(settings.store_uri)
+    return name
+
+
+async def _newest(settings: StoreSettings, name: str) -> "LanceDataset":
+    connection = await connect(settings)
+    try:
         table = await connection.open_table(name)
         await refuse_if_lost(connection, table)
         return open_dataset(await table.uri(), await table.latest_storage_options())
@@ -106,11 +130,7 @@ def _named(schema: pa.Schema, names: list[str], registry: Registry) -> pa.Schema
 def _batches(
     dataset: "LanceDataset", names: list[str], schema: pa.Schema, settings: StoreSettings
 ) -> Iterator[pa.RecordBatch]:
-    try:
+    with _opening(settings):
         scanner = dataset.scanner(names, batch_size=_BATCH_ROWS, batch_readahead=_AHEAD)
         for batch in scanner.to_batches():
             yield pa.RecordBatch.from_arrays([batch[name] for name in names], schema=schema)
-    except BaseException as error:
-        if not is_failure(error):
-            raise
-        raise open_fault(error, settings) from error

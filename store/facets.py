@@ -46,20 +46,27 @@ class Facets:
 
     def __init__(self, snapshots: Snapshots) -> None:
         self._snapshots = snapshots
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[list[Facet]] | None = None
         self._version, self._until = -1, 0.0
         self._facets: list[Facet] = []
 
     async def latest(self) -> list[Facet]:
-        """The facets, of the table as it is or was a moment ago."""
-        async with self._reading:
-            snapshot = await self._snapshots.latest()
-            if snapshot.version != self._version and time.monotonic() >= self._until:
-                began = time.monotonic()
-                self._facets = await asyncio.to_thread(facets_of, snapshot)
-                ended = time.monotonic()
-                self._version, self._until = snapshot.version, ended + STALE * (ended - began)
-            return self._facets
+        """The facets, of the table as it is or was a moment ago.
+
+        Whoever asks meanwhile gets the same reading, and it goes on to its end when they leave.
+        """
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read(), name="store-facets")
+        return await asyncio.shield(self._reading)
+
+    async def _read(self) -> list[Facet]:
+        snapshot = await self._snapshots.latest()
+        if snapshot.version != self._version and time.monotonic() >= self._until:
+            began = time.monotonic()
+            self._facets = await asyncio.to_thread(facets_of, snapshot)
+            ended = time.monotonic()
+            self._version, self._until = snapshot.version, ended + STALE * (ended - began)
+        return self._facets
 
 
 def facets_of(snapshot: Snapshot) -> list[Facet]:

@@ -65,8 +65,10 @@ class PictureFiles:
         """
         path = self._path(kind, key)
         with contextlib.suppress(FileNotFoundError):
-            os.utime(path)  # it counts as young again, and is not marked
-            return
+            # Compared, as a power cut may have left a part of it, or nothing, under its name.
+            if path.read_bytes() == data:
+                os.utime(path)  # it counts as young again, and is not marked
+                return
         if not has_room(self._store):
             raise StoreFullError("what is free is kept for deletes")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,47 +125,47 @@ def _marked(path: Path) -> Path:
 
 
 def key_prefixes(keys: Iterable[str]) -> Prefixes:
-    """The first digits of keys, sorted: 8 bytes for each image, where the keys would take 100.
+    """The first digits of keys, in order: 8 bytes for each, where the keys would take 100.
 
     Two keys that begin alike keep each other's file, which costs one file.
+
+    Args:
+        keys: 64 hexadecimal digits each.
     """
-    numbers = (int(key[:_PREFIX_DIGITS], 16) for key in keys if _KEY.fullmatch(key))
-    return np.unique(np.fromiter(numbers, np.uint64))
+    digits = bytes.fromhex("".join(key[:_PREFIX_DIGITS] for key in keys))
+    return np.frombuffer(digits, ">u8").astype(np.uint64)
 
 
 def _swept(folder: Path, needed: Prefixes, now: float, keep_s: float) -> int:
+    """Does what is due in one folder; how many files were removed.
+
+    Nearly all of its files are needed and not marked: these are neither asked about nor touched.
+    """
+    names = [entry.name for entry in os.scandir(folder)]
+    keys = [name for name in names if _KEY.fullmatch(name.removesuffix(_MARK))]
+    is_needed = dict(zip(keys, np.isin(key_prefixes(keys), needed).tolist(), strict=True))
     removed = 0
-    for entry in list(os.scandir(folder)):
-        path = Path(entry.path)
+    for name in names:
+        if is_needed.get(name, False) and not name.endswith(_MARK):
+            continue
         with contextlib.suppress(FileNotFoundError):  # another process was faster
-            age_s = now - entry.stat().st_mtime
-            if age_s < SETTLED_S and not entry.name.endswith(_MARK):
-                continue
-            removed += _judged(path, _is_needed(entry.name, needed), age_s, keep_s)
+            path = folder / name
+            age_s = now - path.stat().st_mtime
+            removed += _judged(path, is_needed.get(name, False), age_s, keep_s)
     return removed
 
 
 def _judged(path: Path, is_needed: bool, age_s: float, keep_s: float) -> int:
-    """Does to one file what is due; how many were removed."""
+    """Does what is due with one file; how many were removed."""
     is_marked = path.name.endswith(_MARK)
     if is_needed:
         if is_marked:
             path.replace(path.with_name(path.name.removesuffix(_MARK)))
-        return 0
-    if not is_marked and _KEY.fullmatch(path.name):
-        path.replace(_marked(path))
-        os.utime(_marked(path))
-        return 0
-    if age_s > max(keep_s, SETTLED_S):  # a write that was cut off leaves a file of another name
+    elif not is_marked and _KEY.fullmatch(path.name):
+        if age_s > SETTLED_S:
+            path.replace(_marked(path))
+            os.utime(_marked(path))
+    elif age_s > max(keep_s, SETTLED_S):  # a write that was cut off leaves a file of another name
         path.unlink()
         return 1
     return 0
-
-
-def _is_needed(name: str, needed: Prefixes) -> bool:
-    key = name.removesuffix(_MARK)
-    if not _KEY.fullmatch(key):
-        return False
-    prefix = np.uint64(int(key[:_PREFIX_DIGITS], 16))
-    place = int(np.searchsorted(needed, prefix))
-    return place < len(needed) and bool(needed[place] == prefix)

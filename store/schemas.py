@@ -229,7 +229,8 @@ class IndexState:
         vector_index: its kind, such as ``IVF_RQ``; None while searches are exact.
         indexed_rows: rows that the vector index holds.
         unindexed_rows: rows that are searched without it, exactly.
-        size_bytes: on disk, old versions and indexes included; None on an object store.
+        size_bytes: of the table on disk, old versions and indexes included, pictures not; None on
+            an object store.
         version: the table's version.
         upkeep: the last round of upkeep; None before the first.
     """

@@ -95,6 +95,7 @@ class Upkeep:
     def hurry(self) -> None:
         """Asks for a thorough round at once: the table has become another."""
         self._thorough_at = -math.inf
+        self._chores.hurry()
         self._due.set()
 
     async def close(self) -> None:

@@ -1,13 +1,17 @@
 """What the metadata holds, key by key."""
 
+import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import store.facets
+from store.facets import facets_of
 from store.index import ImageIndex
 from store.schemas import Facet, image_id
+from store.snapshot import Snapshot
 from tests.store.support import image, opened, run, url_of
 
 ROWS: list[dict[str, Any]] = [
@@ -78,5 +82,31 @@ def test_many_and_long_values_are_bounded(tmp_path: Path, monkeypatch: pytest.Mo
         assert one.values[:2] == [("000", 2), ("001", 1)]
         assert found["long"] == Facet("long", "string", 161, [("y" * 200, 1)], more=True)
         assert found["two"] == Facet("two", "boolean", 160, [(False, 80), (True, 80)])
+
+    run(check())
+
+
+def test_one_reading_serves_all_who_ask_and_outlives_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = []
+
+    def slow(snapshot: Snapshot) -> list[Facet]:
+        readings.append(snapshot.version)
+        time.sleep(0.3)
+        return facets_of(snapshot)
+
+    monkeypatch.setattr(store.facets, "facets_of", slow)
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await filled(index, ROWS)
+            asking = [asyncio.create_task(index.facets()) for _ in range(5)]
+            await asyncio.sleep(0.1)
+            for each in asking:
+                each.cancel()
+            assert len(await index.facets()) == 7
+            assert len(await index.facets()) == 7
+        assert len(readings) == 1
 
     run(check())
