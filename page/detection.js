@@ -50,12 +50,15 @@ export async function detectIn({ id, url }) {
     byUrl(url);
     return;
   }
+  writeAddress({ view: "detect" });
+  const signal = begin();
   try {
-    const file = await getPicture(`/images/${encodeURIComponent(id)}/image`);
+    const file = await getPicture(`/images/${encodeURIComponent(id)}/image`, { signal });
+    if (signal.aborted) return;
     if (file) take([file]);
     else complain("The service does not keep this picture's file.");
   } catch (error) {
-    complain(error.message);
+    if (error.name !== "AbortError") complain(error.message);
   }
 }
 
@@ -69,10 +72,15 @@ function byUrl(url) {
   detect({ ...WANTED, url }, url);
 }
 
-async function detect(body, url) {
+/** Begin another detection, and end the one before. */
+function begin() {
   running.abort();
   running = new AbortController();
-  const { signal } = running;
+  return running.signal;
+}
+
+async function detect(body, url) {
+  const signal = begin();
   byId("detect-notice").replaceChildren();
   byId("detect-status").textContent = "Looking…";
   byId("detected").setAttribute("aria-busy", "true");

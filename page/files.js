@@ -7,6 +7,15 @@ export function isPicture({ type, name }) {
   return type.startsWith("image/") || PICTURES.test(name);
 }
 
+/** The paths of dropped files, which browsers tell of those alone that were picked. */
+const dropped = new WeakMap();
+
+/** Where a file lies in the folder that was chosen; its name where it was chosen itself. */
+export function pathOf(file) {
+  const path = dropped.get(file) || file.webkitRelativePath;
+  return path?.includes("/") ? path.slice(path.indexOf("/") + 1) : file.name;
+}
+
 /** The first picture among some files, if there is one. */
 export function firstPicture(files) {
   return files.find(isPicture);
@@ -35,10 +44,16 @@ export function watchFiles(take) {
   });
   document.addEventListener("paste", (event) => {
     const files = [...event.clipboardData.files];
-    if (files.length === 0) return;
+    // Cells of a table, say, are copied as a picture too: into a field goes their text.
+    const isText = event.clipboardData.getData("text/plain") !== "" && isField(event.target);
+    if (files.length === 0 || isText) return;
     event.preventDefault();
     take(files);
   });
+}
+
+function isField(element) {
+  return element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement;
 }
 
 /** The files of a drop, those in folders and in folders of folders too. */
@@ -49,7 +64,11 @@ async function droppedFiles({ items, files }) {
 }
 
 async function filesIn(entry) {
-  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    dropped.set(file, entry.fullPath.replace(/^\//, ""));
+    return [file];
+  }
   const reader = entry.createReader();
   const found = [];
   for (;;) {

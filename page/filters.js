@@ -11,6 +11,7 @@ export class Filters {
   constructor(changed) {
     this.selection = {};
     this.columns = [];
+    this._problem = "";
     this._changed = changed;
     byId("filter-form").addEventListener("submit", (event) => event.preventDefault());
     byId("filter-form").addEventListener("change", () => {
@@ -31,8 +32,24 @@ export class Filters {
 
   /** Ask for the columns anew, and show them. */
   async load() {
-    this.columns = (await get("/index/columns")).columns;
+    try {
+      this.columns = (await get("/index/columns")).columns;
+      this._problem = "";
+    } catch (error) {
+      this._problem = error.message;
+    }
     this._show();
+  }
+
+  /**
+   * Make sure that what is selected can be told to the service.
+   *
+   * @throws {Error} with what is in the way: a search without a filter would find too much.
+   */
+  check() {
+    const unknown = Object.keys(this.selection).find((key) => !this.types.has(key));
+    if (unknown === undefined) return;
+    throw new Error(this._problem || `No picture has “${unknown}” any more. Clear the filters.`);
   }
 
   /** Set what is selected. */
@@ -61,7 +78,8 @@ export class Filters {
   }
 
   _group(column) {
-    const selected = this.selection[column.key] ?? {};
+    const isSelected = Object.hasOwn(this.selection, column.key); // a key may be "constructor"
+    const selected = isSelected ? this.selection[column.key] : {};
     const controls = column.values
       ? choices(column, new Set(selected.values))
       : [range(column, selected)];
@@ -70,12 +88,12 @@ export class Filters {
   }
 
   _read() {
-    this.selection = {};
-    for (const group of byId("filter-fields").querySelectorAll(".filter")) {
+    const groups = [...byId("filter-fields").querySelectorAll(".filter")];
+    const read = groups.map((group) => {
       const column = this.columns.find(({ key }) => key === group.dataset.key);
-      const one = column.values ? chosen(group, column) : written(group);
-      if (one) this.selection[column.key] = one;
-    }
+      return [column.key, column.values ? chosen(group, column) : written(group)];
+    });
+    this.selection = Object.fromEntries(read.filter(([, one]) => one));
     this._count();
   }
 }

@@ -4,13 +4,15 @@ import { byId, make } from "./dom.js";
 import { nameOf, thumbnail } from "./pictures.js";
 
 /**
- * Show images, after those that are there.
+ * Show images, after those that are there; of one that is there already nothing more.
  *
  * @param {object[]} images - `{id, url, score?, metadata}`.
  * @param {{open: Function, like: Function}} acts - what its buttons do with an image.
  */
 export function append(images, acts) {
-  byId("grid").append(...images.map((image) => card(image, acts)));
+  const there = new Set([...byId("grid").children].map(({ dataset }) => dataset.id));
+  const fresh = images.filter(({ id }) => !there.has(id));
+  byId("grid").append(...fresh.map((image) => card(image, acts)));
 }
 
 /** Show nothing. */
@@ -40,7 +42,7 @@ function card(image, { open, like }) {
     { type: "button", class: "plain", "aria-label": `More like ${short(name)}`, onclick: () => like(image) },
     "More like this",
   );
-  return make("li", { class: "card" }, tile, make("div", { class: "card-foot" }, score(image), more));
+  return make("li", { class: "card", "data-id": image.id }, tile, make("div", { class: "card-foot" }, score(image), more));
 }
 
 /** A label is read aloud: no name needs to be read for minutes. */

@@ -56,7 +56,7 @@ function searching(index) {
 function storing({ size_bytes: bytes, fragments, version }) {
   return [
     ["Table on disk", bytes === null ? "In an object store" : size(bytes)],
-    ["Version", ` ${version.toLocaleString("en")}, in ${counted(fragments, "file")} of rows`],
+    ["Version", `${version.toLocaleString("en")}, in ${counted(fragments, "file")} of rows`],
   ];
 }
 

@@ -31,7 +31,7 @@ export class Pairs {
    * @throws {Error} with what is wrong with a value.
    */
   read() {
-    const found = {};
+    const found = Object.create(null); // a key may be called as anything
     for (const row of byId("pairs").children) {
       const [key, value] = [...row.querySelectorAll("input")].map((one) => one.value.trim());
       if (key && value) found[key] = typed(key, value, row.querySelector("select").value);

@@ -27,7 +27,7 @@ export class Queue {
     if (!this.isRunning && this._waiting.length === 0 && this.failures.length === 0) {
       this.done = this.total = 0;
     }
-    this._waiting.push(...jobs);
+    this._waiting = this._waiting.concat(jobs);
     this.total += jobs.length;
     await this._run();
   }
@@ -40,7 +40,7 @@ export class Queue {
 
   /** Try what failed, and go on with what is left. */
   async retry() {
-    this._waiting.unshift(...this.failures.map(({ job }) => job));
+    this._waiting = this.failures.map(({ job }) => job).concat(this._waiting);
     this.failures = [];
     await this._run();
   }

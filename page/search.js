@@ -11,6 +11,8 @@ import { nameOf, ownPicture, thumbnail } from "./pictures.js";
 import { filterOf, isAddress, isUnfilterable, searchBody } from "./query.js";
 
 const PAGE_SIZE = 24;
+/** How many images of what is asked for have come; the index may change between two pages. */
+let reached = 0;
 const asked = { words: "", url: "", id: "", file: null };
 let filters;
 let running = new AbortController();
@@ -41,8 +43,7 @@ export async function open() {
   Object.assign(asked, { words, url, id, file });
   byId("words").value = words;
   filters.select(selection);
-  // Where it fails, the search fails for the same reason, and says so.
-  const known = filters.load().catch(() => {});
+  const known = filters.load();
   if (Object.keys(selection).length) await known; // a filter needs the columns' types
   await find();
 }
@@ -83,10 +84,11 @@ function search() {
 async function find() {
   showPicture();
   filters.disable(isUnfilterable(asked));
-  byId("search-notice").replaceChildren();
+  for (const notices of ["search-notice", "more-notice"]) byId(notices).replaceChildren();
   await run(async (signal) => {
     const { images, total } = await asking(0, signal);
     grid.clear();
+    reached = 0;
     title(total);
     shown(images);
     if (images.length === 0) nothing();
@@ -96,14 +98,14 @@ async function find() {
 async function showMore() {
   const before = grid.count();
   await run(async (signal) => {
-    const { images } = await asking(before, signal);
+    const { images } = await asking(reached, signal);
     shown(images);
     grid.focusAt(before);
-  });
+  }, complainBelow);
 }
 
 /** Do one thing at a time: a newer search ends the older one. */
-async function run(work) {
+async function run(work, failed = complain) {
   running.abort();
   running = new AbortController();
   const { signal } = running;
@@ -111,7 +113,7 @@ async function run(work) {
   try {
     await work(signal);
   } catch (error) {
-    if (error.name !== "AbortError") complain(error.message);
+    if (error.name !== "AbortError") failed(error.message);
   }
   if (!signal.aborted) byId("grid").removeAttribute("aria-busy");
 }
@@ -119,13 +121,17 @@ async function run(work) {
 /** One page of what is asked for. */
 async function asking(offset, signal) {
   const page = { limit: PAGE_SIZE, offset };
-  const filter = isUnfilterable(asked) ? null : filterOf(filters.selection, filters.types);
+  const isFiltered = !isUnfilterable(asked);
+  if (isFiltered) filters.check();
+  const filter = isFiltered ? filterOf(filters.selection, filters.types) : null;
   const body = searchBody(asked, filter, page);
   if (body) return { images: (await post("/search_similar_images", body, { signal })).results };
   return get(`/images?${new URLSearchParams(page)}`, { signal });
 }
 
 function shown(images) {
+  byId("more-notice").replaceChildren();
+  reached += images.length;
   grid.append(images, { like, open: (image) => openDetails(image, { like, detect: detectIn }) });
   byId("more").hidden = images.length < PAGE_SIZE;
   byId("search-status").textContent = `${counted(grid.count(), "picture")} shown.`;
@@ -160,6 +166,11 @@ function complain(message) {
   byId("search-status").textContent = "";
   byId("more").hidden = true;
   grid.clear();
+}
+
+/** What is shown stays: only the next page is missing. */
+function complainBelow(message) {
+  byId("more-notice").replaceChildren(notice(message, undefined, "error"));
 }
 
 /** The picture that is searched with, with a button that takes it away. */

@@ -29,6 +29,7 @@ METADATA: dict[str, Any] = {
     "javascript:alert(5)": "javascript:alert(6)",
     "many": [MARKUP, RTL, LONG[:300], ""],
     "__proto__": "constructor",
+    "constructor": "toString",
 }
 
 
@@ -70,6 +71,13 @@ def test_filters_and_the_list_of_keys_are_text(window: Watched, hostile: str) ->
     settled(page)
     expect(page.locator(".card")).to_have_count(1)
     assert not overflows(page)
+    for key in ("constructor", "__proto__"):
+        page.get_by_role("group", name=key).get_by_role("checkbox").check()
+        settled(page)
+        expect(page.locator(".card")).to_have_count(1)
+    assert "__proto__" in page.url
+    page.reload()
+    expect(page.locator("#filter-count")).to_have_text("3")
     page.goto(f"{window.url}/?view=health")
     expect(page.locator("#health-columns")).to_contain_text("<script>alert(4)</script>")
     assert not overflows(page)
