@@ -14,7 +14,8 @@ PASTE = """(selector) => {
   const data = new DataTransfer();
   data.items.add(new File([new Uint8Array(9)], "cells.png", { type: "image/png" }));
   data.setData("text/plain", "https://example.com/a.jpg");
-  const event = new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+  const how = { clipboardData: data, bubbles: true, cancelable: true };
+  const event = new ClipboardEvent("paste", how);
   document.querySelector(selector).dispatchEvent(event);
   return event.defaultPrevented;
 }"""
