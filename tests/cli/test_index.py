@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -125,6 +126,14 @@ def test_what_is_no_source(tmp_path: Path, name: str, content: bytes | None, sai
     assert "Traceback" not in done.stderr
 
 
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """A shell that runs the tests in the background has them, and their children, ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("url\nhttp://127.0.0.1/a.jpg\n")
     server = f"http://127.0.0.1:{free_port()}"
@@ -134,6 +143,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
     assert "goes on where it stopped" in done.stderr
 
 
+@pytest.mark.usefixtures("_ctrl_c")
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("url\nhttp://127.0.0.1/a.jpg\n")
     words = ("index", str(tmp_path / "a.csv"), "--server", f"http://127.0.0.1:{free_port()}")
@@ -147,6 +157,7 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
     assert end == "Interrupted. The same command goes on where it stopped.\n"
 
 
+@pytest.mark.usefixtures("_ctrl_c")
 def test_a_person_can_end_it_while_it_waits_for_input() -> None:
     words = command("index", "-", "--server", f"http://127.0.0.1:{free_port()}")
     pipe = subprocess.PIPE

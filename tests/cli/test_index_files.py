@@ -81,7 +81,7 @@ def test_what_is_no_picture_is_listed_and_the_rest_goes_on(
         "loop.jpg": "bad_file",
         "pipe.jpg": "bad_file",
         "text.gif": "not_an_image",
-        "vast.bmp": "upload_broken",
+        "vast.bmp": "body_too_large",
     }
     assert all(each["reason"] for each in failed)
     named = _metadata(service, (album / hostile).read_bytes())
