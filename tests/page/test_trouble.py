@@ -84,7 +84,7 @@ def test_text_that_is_copied_as_a_picture_too_goes_into_a_field(window: Watched)
     settled(page)
     assert page.evaluate(PASTE, "#words") is False
     expect(page.locator("#query-picture")).to_be_hidden()
+    window.expected = {400}  # it is no picture
     assert page.evaluate(PASTE, "main") is True
     expect(page.locator("#query-picture")).to_be_visible()
-    window.expected = {400}  # it is no picture
     expect(page.locator(".notice.error")).to_be_visible()
