@@ -1,13 +1,13 @@
 """What LanceDB raises: conflicts are tried again, the rest becomes an error of the store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from store.engine import is_conflict
-from store.errors import StoreError, StoreWriteError
-from store.faults import is_failure
+from store.errors import StoreWriteError
+from store.faults import translated
 
 ATTEMPTS = 6
 # Doubled each time: 20 ms to 0.3 s are waited.
@@ -15,18 +15,10 @@ _FIRST_PAUSE_S = 0.02
 _T = TypeVar("_T")
 
 
-@contextmanager
-def translated() -> Iterator[None]:
+def attempted() -> AbstractContextManager[None]:
     """Turns whatever LanceDB raises into an error of the store."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except BaseException as error:
-        if not is_failure(error):
-            raise
-        message = "the index could not be read or written"
-        raise StoreWriteError(message, detail=repr(error)) from error
+    message = "the index could not be read or written"
+    return translated(lambda error: StoreWriteError(message, detail=repr(error)))
 
 
 async def retried(
@@ -58,5 +50,5 @@ async def until_committed(write: Callable[[], Awaitable[None]]) -> None:
     Raises:
         StoreWriteError: whatever LanceDB raised that is no conflict, or the sixth one that is.
     """
-    with translated():
+    with attempted():
         await retried(write)

@@ -7,6 +7,7 @@ imported when the first table is opened.
 import asyncio
 import os
 import re
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +17,11 @@ import pyarrow as pa
 from store.durable import set_aside_torn_manifests
 from store.errors import (
     ModelMismatchError,
-    StoreError,
     StoreFault,
     StoreMovedError,
     StoreOpenError,
 )
-from store.faults import fault_of, is_failure
+from store.faults import fault_of, translated
 from store.folder import check_folder
 from store.integrity import (
     drop_broken_indexes,
@@ -150,7 +150,7 @@ async def check_model(settings: StoreSettings, model: str, pretrained: str) -> N
         StoreOpenError: the table cannot be opened, or was made by another program.
         StoreDamagedError: files of it are damaged or missing.
     """
-    try:
+    with opening(settings):
         await asyncio.to_thread(check_folder, settings)
         connection = await connect(settings)
         name = await current_table(connection)
@@ -161,20 +161,18 @@ async def check_model(settings: StoreSettings, model: str, pretrained: str) -> N
         await refuse_if_lost(connection, table)
         maker = made_by(await table.schema())
         await refuse_if_damaged(table)
-    except StoreError:
-        raise
-    except BaseException as error:
-        if not is_failure(error):
-            raise
-        raise open_fault(error, settings) from error
     if (maker.model, maker.pretrained) != (model, pretrained):
         raise _mismatch(maker, f"{model} ({pretrained})")
 
 
-def open_fault(error: BaseException, settings: StoreSettings) -> StoreFault:
-    """The store's error for what kept the table from being opened."""
-    otherwise = StoreOpenError("the index could not be opened", detail=repr(error))
-    return fault_of(error, otherwise, uri=settings.store_uri, table=FIRST_TABLE)
+def opening(settings: StoreSettings) -> AbstractContextManager[None]:
+    """Turns what keeps a table from being opened into an error of the store."""
+
+    def fault(error: BaseException) -> StoreFault:
+        otherwise = StoreOpenError("the index could not be opened", detail=repr(error))
+        return fault_of(error, otherwise, uri=settings.store_uri, table=FIRST_TABLE)
+
+    return translated(fault)
 
 
 _OPTIONAL = tuple(pa.field(name, pa.string()) for name in ("text", "pixels", "file"))

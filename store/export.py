@@ -1,16 +1,14 @@
 """The whole table at one version, as Arrow batches for other programs: names in place of `m_0`."""
 
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from store.dataset import open_dataset
-from store.engine import connect, open_fault
-from store.errors import StoreError
-from store.faults import is_failure
+from store.engine import connect, opening
 from store.folder import no_index, refuse_unless_folder
 from store.integrity import refuse_if_lost
 from store.lock import table_lock
@@ -56,30 +54,18 @@ async def exporting(settings: StoreSettings) -> AsyncIterator[Export]:
         StoreFault: there is no index, or it cannot be read.
     """
     refuse_unless_folder(settings.store_uri)
-    with _opening(settings):
+    with opening(settings):
         name = await _current(settings)
         hold = AsyncExitStack()
         await hold.enter_async_context(table_lock(settings.store_uri, f"{name}.upkeep").held())
     async with hold:
-        with _opening(settings):
+        with opening(settings):
             dataset = await _newest(settings, name)
             registry = Registry.from_schema(dataset.schema)
             names = [*selected(registry), "vector"]
             schema = _named(dataset.schema, names, registry)
             rows = dataset.count_rows()
         yield Export(schema, rows, _batches(dataset, names, schema, settings))
-
-
-@contextmanager
-def _opening(settings: StoreSettings) -> Iterator[None]:
-    try:
-        yield
-    except StoreError:
-        raise
-    except BaseException as error:
-        if not is_failure(error):
-            raise
-        raise open_fault(error, settings) from error
 
 
 def exported_names(keys: Collection[str]) -> dict[str, str]:
@@ -130,7 +116,7 @@ def _named(schema: pa.Schema, names: list[str], registry: Registry) -> pa.Schema
 def _batches(
     dataset: "LanceDataset", names: list[str], schema: pa.Schema, settings: StoreSettings
 ) -> Iterator[pa.RecordBatch]:
-    with _opening(settings):
+    with opening(settings):
         scanner = dataset.scanner(names, batch_size=_BATCH_ROWS, batch_readahead=_AHEAD)
         for batch in scanner.to_batches():
             yield pa.RecordBatch.from_arrays([batch[name] for name in names], schema=schema)

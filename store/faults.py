@@ -6,10 +6,13 @@ text (Rust's ``(os error 28)``), and for a damaged file its own phrases are.
 
 import errno
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from store.errors import (
     StoreDamagedError,
+    StoreError,
     StoreFault,
     StoreFullError,
     StoreMovedError,
@@ -38,6 +41,23 @@ def is_failure(error: BaseException) -> bool:
     Where Rust code has panicked, the class for that is none of `Exception`'s.
     """
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+@contextmanager
+def translated(fault: Callable[[BaseException], StoreError]) -> Iterator[None]:
+    """Turns what LanceDB or the system raises into an error of the store, where it is none yet.
+
+    Args:
+        fault: makes the store's error of it.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        raise fault(error) from error
 
 
 def fault_of(error: BaseException, otherwise: StoreFault, *, uri: str, table: str) -> StoreFault:

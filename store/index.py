@@ -1,9 +1,9 @@
 """The index of images: the store's front door."""
 
 import asyncio
-import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from store.acknowledged import Acknowledged
 from store.commit import Committer
-from store.engine import connect, open_fault, open_table
-from store.errors import StoreError, StoreWriteError
-from store.faults import fault_of, is_failure
+from store.engine import connect, open_table, opening
+from store.errors import StoreWriteError
 from store.lock import is_local, table_lock
 from store.observer import Observer
 from store.operations import Delete, DeleteMatching, Patch, Restore, Upsert
@@ -96,7 +95,7 @@ class ImageIndex(Reader):
             ModelMismatchError: the table's vectors come from another model.
             StoreFault: it could not be opened or made, or is damaged.
         """
-        try:
+        with opening(settings):
             connection = await connect(settings)
             try:
                 table = await open_table(connection, identity)
@@ -106,12 +105,6 @@ class ImageIndex(Reader):
             except BaseException:
                 connection.close()
                 raise
-        except StoreError:
-            raise
-        except BaseException as error:
-            if not is_failure(error):
-                raise
-            raise open_fault(error, settings) from error
 
     async def upsert(self, image: NewImage) -> Upserted:
         """Adds an image; the row of the same url is replaced whole, its metadata and date too.
@@ -276,10 +269,5 @@ class ImageIndex(Reader):
             with self._writing():
                 await asyncio.to_thread(self._files.keep, kind, key, data)
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            otherwise = StoreWriteError("the index could not be written", detail=repr(error))
-            raise fault_of(error, otherwise, uri=self._uri, table=self._table.name) from error
+    def _writing(self) -> AbstractContextManager[None]:
+        return self._translated(StoreWriteError, "the index could not be written")

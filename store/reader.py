@@ -1,8 +1,8 @@
 """Everything that reads the table."""
 
 import asyncio
-import contextlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,11 @@ from store.errors import (
     FilterError,
     QueryError,
     StoreClosedError,
-    StoreError,
+    StoreFault,
     StoreReadError,
 )
 from store.facets import Facets
-from store.faults import fault_of, is_failure
+from store.faults import fault_of, translated
 from store.filters import compile_filter
 from store.limits import MAX_LIMIT
 from store.literals import among, literal
@@ -232,19 +232,21 @@ class Reader:
     async def _registry(self) -> Registry:
         return Registry.from_schema(await self._table.schema())
 
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _reading(self) -> AbstractContextManager[None]:
         if self._closed:
             raise StoreClosedError("the index is closed")
-        try:
-            yield
-        except StoreError:
-            raise
-        except BaseException as error:
-            if not is_failure(error):
-                raise
-            otherwise = StoreReadError("the index could not be read", detail=repr(error))
-            raise fault_of(error, otherwise, uri=self._uri, table=self._table.name) from error
+        return self._translated(StoreReadError, "the index could not be read")
+
+    def _translated(
+        self, otherwise: type[StoreFault], message: str
+    ) -> AbstractContextManager[None]:
+        """Turns what is raised into the error that it is known for, else into this one."""
+
+        def fault(error: BaseException) -> StoreFault:
+            unknown = otherwise(message, detail=repr(error))
+            return fault_of(error, unknown, uri=self._uri, table=self._table.name)
+
+        return translated(fault)
 
 
 def refuse_empty(filter: Any) -> None:

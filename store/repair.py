@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from store.acknowledged import Acknowledged, recorded
 from store.damage import Damage, find_damage
 from store.dataset import open_dataset
-from store.engine import connect, ensure_ready, open_fault
-from store.errors import StoreError, StoreOpenError
-from store.faults import is_failure
+from store.engine import connect, ensure_ready, opening
+from store.errors import StoreOpenError
 from store.lock import is_local, write_lock
 from store.settings import StoreSettings
 from store.tables import current_table
@@ -92,18 +91,12 @@ async def _connected(settings: StoreSettings) -> AsyncIterator["AsyncConnection"
         raise StoreOpenError("only an index in a folder can be checked, not an object store")
     if not await asyncio.to_thread(Path(settings.store_uri).is_dir):
         raise StoreOpenError("there is no folder of an index at IMAGE_SEARCH_STORE_URI")
-    try:
+    with opening(settings):
         connection = await connect(settings)
         try:
             yield connection
         finally:
             connection.close()
-    except StoreError:
-        raise
-    except BaseException as error:
-        if not is_failure(error):
-            raise
-        raise open_fault(error, settings) from error
 
 
 async def _examined(connection: "AsyncConnection") -> Examined:
