@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from math import sqrt
 
@@ -137,11 +138,17 @@ def _label(box: LabelledBox, size: tuple[int, int]) -> _Label:
 
 
 def _laid_out(text: str, font_size: int) -> _Label:
-    font = ImageFont.load_default(font_size)
+    font = _font(font_size)
     margin = max(1, font_size // 6)
     _, top, _, bottom = font.getbbox("Ag" + text)
     width = round(font.getlength(text)) + 2 * margin
     return _Label(text, font, margin, width, round(bottom - top) + 2 * margin)
+
+
+@lru_cache(8)
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font; to load it takes longer than to write a label with it."""
+    return ImageFont.load_default(size)
 
 
 def _spot(
