@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 import psutil
@@ -118,12 +117,7 @@ class ServiceProcess:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
 from typing import Self
 
 Use = Callable[[], AbstractContextManager[None]]
@@ -33,12 +32,7 @@ class HeldPicture:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give the memory back."""
         if self.fd is not None:
             os.close(self.fd)

@@ -1,7 +1,6 @@
 """What a corpus must leave as it was: the service's processes, and their memory."""
 
 import threading
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -48,12 +47,7 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
         self.after = memory_bytes(self._supervisor)
