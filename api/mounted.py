@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.caching import unless_known
 from api.errors import RequestError
 from api.gate import WITH_BODY
 from api.inputs import JsonInput
@@ -42,22 +43,9 @@ def mounted(path: str, **methods: tuple[type[JsonInput], Answer]) -> Route:
             carried = await model.from_http_request(request, None)
         else:
             carried = model.from_address(request)
-        response = await answer(request.app.state.service, carried.request)
-        return _not_modified(response) if _is_known(request, response) else response
+        return unless_known(request, await answer(request.app.state.service, carried.request))
 
     return Route(path, endpoint, methods=list(methods))
-
-
-def _is_known(request: Request, response: Response) -> bool:
-    """Whether the client has what it would get, by its entity tag (RFC 9110, section 13.1.2)."""
-    tag = response.headers.get("etag")
-    known = request.headers.get("if-none-match", "")
-    return tag is not None and tag in {each.strip().removeprefix("W/") for each in known.split(",")}
-
-
-def _not_modified(response: Response) -> Response:
-    kept = {name: response.headers[name] for name in ("etag", "cache-control")}
-    return Response(status_code=304, headers=kept)
 
 
 class JsonRefusals:

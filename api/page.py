@@ -14,6 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Scope
 
+from api.caching import unless_known
+
 FOLDER = Path(__file__).resolve().parent.parent / "page"
 FILES_PATH = "/page/"
 PAGES = {"/": "index.html", "/docs": "docs.html"}
@@ -77,9 +79,8 @@ async def _file(request: Request) -> Response:
     content = _CONTENTS[name]
     digest = hashlib.sha256(content).hexdigest()[:32]
     headers = {"Cache-Control": "no-cache", "ETag": f'"{digest}"'}
-    if headers["ETag"] in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(content, headers=headers, media_type=_TYPES[Path(name).suffix])
+    file = Response(content, headers=headers, media_type=_TYPES[Path(name).suffix])
+    return unless_known(request, file)
 
 
 ROUTES = [
