@@ -59,9 +59,12 @@ def reference_clip(
 
 
 def check_near(pixels: np.ndarray, expected: np.ndarray, interpolation: str) -> None:
-    """On noise, the worst there is: only bicubic overshoots, and so only there values are cut."""
+    """On noise, the worst there is: only bicubic overshoots, and so only there values are cut.
+
+    Rows and columns are scaled one after the other, and either rounds by itself: 2 in all.
+    """
     difference = np.abs(pixels.astype(int) - expected)
-    assert difference.max() <= (1 if interpolation == "bilinear" else 32)
+    assert difference.max() <= (2 if interpolation == "bilinear" else 32)
     assert difference.mean() < 1
 
 
