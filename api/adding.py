@@ -12,7 +12,7 @@ from api.schemas import AddManyRequest, AddRequest
 from api.sources import is_upload_url
 from api.tracing import span
 from store.errors import StoreFault
-from store.schemas import Hit, NewImage, Upserted, image_id
+from store.schemas import Near, NewImage, Upserted, image_id
 
 if TYPE_CHECKING:
     from api.backend import Backend  # heavy: only in a worker
@@ -124,7 +124,7 @@ class Adder:
             return None
         return await self._backend.index.same_pixels(image.pixels, image.url)
 
-    async def _near(self, image: NewImage) -> list[Hit]:
+    async def _near(self, image: NewImage) -> list[Near]:
         if not self._min_similarity:
             return []
         return await self._backend.index.near_duplicates(
@@ -132,7 +132,7 @@ class Adder:
         )
 
 
-def _answer(added: Upserted, near: list[Hit]) -> dict[str, Any]:
+def _answer(added: Upserted, near: list[Near]) -> dict[str, Any]:
     """What applies, and nothing else: a plain add is answered as it always was."""
     answer: dict[str, Any] = {"message": "success", "id": added.id, "created": added.created}
     if added.skipped:

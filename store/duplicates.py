@@ -16,12 +16,14 @@ from store.distances import ROUGHNESS, distances
 from store.held import Held, RowIds
 from store.nearest import any_within, batch_candidates
 from store.ranking import Found, nth, paged
-from store.rows import selected, to_dicts, to_hit
-from store.schemas import FloatVector, Hit
+from store.rows import score_of
+from store.schemas import FloatVector, Near
 from store.snapshot import Snapshot
 from store.snapshots import Snapshots
 from store.together import Together
 
+# The image itself is among the rows of every add: to read all of its metadata takes longer.
+_COLUMNS = ["id", "url"]
 _ROUNDING = 1e-6
 """Of a score, see `store.rows.score_of`."""
 
@@ -64,16 +66,16 @@ class NearDuplicates:
         self._snapshots = snapshots
         self._together = Together(self._found)
 
-    async def of(self, wanted: Wanted) -> list[Hit]:
+    async def of(self, wanted: Wanted) -> list[Near]:
         """The images at least this similar, nearest first, in the table as it is from now on."""
         return await self._together.ask(wanted)
 
-    async def _found(self, wanted: Sequence[Wanted]) -> list[list[Hit]]:
+    async def _found(self, wanted: Sequence[Wanted]) -> list[list[Near]]:
         snapshot = await self._snapshots.latest()
         return await asyncio.to_thread(near_each, snapshot, wanted)
 
 
-def near_each(snapshot: Snapshot, wanted: Sequence[Wanted]) -> list[list[Hit]]:
+def near_each(snapshot: Snapshot, wanted: Sequence[Wanted]) -> list[list[Near]]:
     """What `near` finds for each, by one search of the index. Blocks."""
     if not snapshot.knows_tail:  # the engine searches it, too: its distances mean something else
         return [near(snapshot, each) for each in wanted]
@@ -90,15 +92,14 @@ def near_each(snapshot: Snapshot, wanted: Sequence[Wanted]) -> list[list[Hit]]:
     return found
 
 
-def near(snapshot: Snapshot, wanted: Wanted) -> list[Hit]:
+def near(snapshot: Snapshot, wanted: Wanted) -> list[Near]:
     """The images at least this similar to a picture, nearest first. Blocks.
 
     However few of them the partitions hold that the index looks into first, and whether or not the
     rows are known that it lacks.
     """
-    columns = selected(snapshot.registry)
-    found = any_within(snapshot, wanted.vector, wanted.distance, wanted.count, columns)
-    return _wanted(snapshot, wanted, found)
+    found = any_within(snapshot, wanted.vector, wanted.distance, wanted.count, _COLUMNS)
+    return _wanted(wanted, found)
 
 
 def _known(candidates: Sequence[RowIds | None]) -> Iterator[RowIds]:
@@ -115,7 +116,7 @@ def _candidates(snapshot: Snapshot, wanted: Sequence[Wanted]) -> list[RowIds | N
 
 def _hits(
     snapshot: Snapshot, wanted: Wanted, row_ids: RowIds, far: NDArray[np.float64]
-) -> list[Hit]:
+) -> list[Near]:
     """The best of the index's rows and of those that it lacks."""
     is_near = far <= wanted.distance
     tail, tail_distances = _tail(snapshot.held, wanted)
@@ -123,16 +124,15 @@ def _hits(
     if not len(row_ids):
         return []
     found = Found(row_ids, np.concatenate([tail_distances, far[is_near]]))
-    columns = selected(snapshot.registry)
-    return _wanted(snapshot, wanted, paged(snapshot, found, slice(0, wanted.count), columns))
+    return _wanted(wanted, paged(snapshot, found, slice(0, wanted.count), _COLUMNS))
 
 
-def _wanted(snapshot: Snapshot, wanted: Wanted, rows: pa.Table) -> list[Hit]:
-    """The hits that rows make, without the image itself."""
+def _wanted(wanted: Wanted, rows: pa.Table) -> list[Near]:
+    """The near-duplicates that rows are, without the image itself."""
     # Left out here and not by a filter: one on the id of nearly all rows costs more than the rest.
-    others = [row for row in to_dicts(rows) if row["id"] != wanted.excluded_id]
-    hits = [to_hit(row, snapshot.registry) for row in others]
-    return [hit for hit in hits if (hit.score or 0) >= wanted.min_score][: wanted.limit]
+    others = [row for row in rows.to_pylist() if row["id"] != wanted.excluded_id]
+    found = [Near(row["id"], row["url"], score_of(row["_distance"])) for row in others]
+    return [each for each in found if each.score >= wanted.min_score][: wanted.limit]
 
 
 def _tail(held: Held, wanted: Wanted) -> tuple[RowIds, NDArray[np.float64]]:

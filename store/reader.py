@@ -30,6 +30,7 @@ from store.schemas import (
     Hit,
     KeptFile,
     ModelIdentity,
+    Near,
     Page,
     SearchQuery,
     StoredImage,
@@ -163,7 +164,7 @@ class Reader:
 
     async def near_duplicates(
         self, vector: FloatVector, url: str, min_score: float, limit: int = 10
-    ) -> list[Hit]:
+    ) -> list[Near]:
         """The images under other urls whose similarity to the vector is at least ``min_score``.
 
         Raises:

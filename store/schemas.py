@@ -125,6 +125,19 @@ class Hit:
     created_at: datetime
 
 
+@dataclass(frozen=True)
+class Near:
+    """An image that is much like another.
+
+    Attributes:
+        score: cosine similarity of the two, as a `Hit` has it.
+    """
+
+    id: str
+    url: str
+    score: float
+
+
 @dataclass(frozen=True, eq=False)
 class SearchQuery:
     """What to search for.

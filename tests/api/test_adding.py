@@ -13,7 +13,7 @@ from api.errors import Problem, RequestError, problem_of
 from api.schemas import AddManyRequest, AddRequest
 from api.sources import Source
 from store.errors import StoreReadError
-from store.schemas import Hit, NewImage, Upserted, image_id
+from store.schemas import Near, NewImage, Upserted, image_id
 
 SLOW_S = 60.0
 
@@ -36,12 +36,11 @@ class FakeIndex:
         self.written.append(image)
         return Upserted(image_id(image.url), created=True)
 
-    async def near_duplicates(self, vector: Any, url: str, min_score: float) -> list[Hit]:
+    async def near_duplicates(self, vector: Any, url: str, min_score: float) -> list[Near]:
         if self.near_fails:
             raise StoreReadError("the index could not be read")
         near = [one for one in self.written if one.url != url and one.url[:4] == url[:4]]
-        at = np.datetime64("2026-01-01").astype(object)
-        return [Hit(image_id(one.url), one.url, 0.99, None, at) for one in near]
+        return [Near(image_id(one.url), one.url, 0.99) for one in near]
 
     async def same_pixels(self, pixels: str, url: str) -> str | None:
         same = [one for one in self.written if one.url != url and one.pixels == pixels]
