@@ -1,20 +1,18 @@
 """The limit: what one process reaches with perfect batches and nothing else, and how.
 
-Measured in a child process, so that nothing of it is left beside the service. The child first
-looks for the fastest way to spread the work (`bench.pipeline`), then measures that way alone. The
-libraries' own plain way in fp32 is told besides.
+Measured in a child process. It first looks for the fastest way to spread the work
+(`bench.pipeline`), then measures that way alone, as often as it is asked to; in between it keeps
+its models and does nothing. The libraries' own plain way in fp32 is told besides.
 """
 
-import argparse
 import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from bench.photos import NAMES
 from bench.report import cores
@@ -52,7 +50,6 @@ class Job:
         seconds: for the best one.
         way: measure this one alone, as `Found.way` has it.
         plain: whether to measure the libraries' own way too.
-        waits: how a torch thread waits for another, as `OMP_WAIT_POLICY`; empty for the default.
     """
 
     model: Model
@@ -61,7 +58,6 @@ class Job:
     seconds: float = 10.0
     way: dict[str, int] | None = None
     plain: bool = False
-    waits: str = PASSIVE
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,6 @@ class Found:
         rate: pictures per second.
         way: how, as a `Way`'s fields.
         words: the same in words.
-        waits: as the job had it.
         tried: pictures per second of every way that was tried, by its words.
         plain_rate: of the libraries' own fp32 way.
     """
@@ -80,7 +75,6 @@ class Found:
     rate: float
     way: dict[str, int]
     words: str
-    waits: str = PASSIVE
     tried: dict[str, float] = field(default_factory=dict)
     plain_rate: float | None = None
 
@@ -93,34 +87,71 @@ def grouped(files: Mapping[str, Path]) -> dict[str, list[str]]:
     }
 
 
-def best_of(job: Job, settings: Mapping[str, str]) -> Found:
+class Meter:
+    """A child process that measures one job after the other, and keeps the models that it loaded.
+
+    Args:
+        settings: of the models.
+        waits: how a torch thread waits for another, as `OMP_WAIT_POLICY`, which is read once, when
+            torch is loaded; empty for the default.
+    """
+
+    def __init__(self, settings: Mapping[str, str], waits: str) -> None:
+        environment = {**os.environ, **_ENVIRONMENT, **settings}
+        if waits:
+            environment["OMP_WAIT_POLICY"] = waits
+        self._waits = waits
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "bench.limit"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child."""
+        self._child.kill()
+        self._child.communicate()
+
+    def measure(self, job: Job) -> Found:
+        """What a job comes to.
+
+        Raises:
+            RuntimeError: the child failed; what it said is on standard error.
+        """
+        assert self._child.stdin is not None  # noqa: S101 - for mypy; both are pipes
+        assert self._child.stdout is not None  # noqa: S101
+        self._child.stdin.write(json.dumps(asdict(job)) + "\n")
+        self._child.stdin.flush()
+        line = self._child.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the limit of {job.model} could not be measured")
+        found = Found(**json.loads(line))
+        words = f"{found.words}, {self._waits.lower() or 'default'} waits"
+        return replace(found, words=words)
+
+
+def best_of(job: Job, settings: Mapping[str, str]) -> tuple[Found, Meter]:
     """Look for the best way, and measure it with threads that wait in the default manner, too.
 
-    Raises:
-        subprocess.CalledProcessError: as `limit_of`.
+    Returns:
+        The best, and the child that it can be measured in again.
     """
-    passive = limit_of(job, settings)
-    default = limit_of(replace(job, way=passive.way, plain=False, waits=""), settings)
-    if default.rate > passive.rate:
-        return replace(passive, rate=default.rate, words=default.words, waits="")
-    return passive
-
-
-def limit_of(job: Job, settings: Mapping[str, str]) -> Found:
-    """Measure in a child process with these settings.
-
-    Raises:
-        subprocess.CalledProcessError: it failed; what it said is on standard error.
-    """
-    with tempfile.NamedTemporaryFile("r") as output:
-        command = [sys.executable, "-m", "bench.limit", output.name, json.dumps(asdict(job))]
-        environment = {**os.environ, **_ENVIRONMENT, **settings}
-        if job.waits:
-            environment["OMP_WAIT_POLICY"] = job.waits
-        subprocess.run(command, env=environment, check=True)
-        found = Found(**json.loads(output.read()))
-    words = f"{found.words}, {job.waits.lower() or 'default'} waits"
-    return replace(found, waits=job.waits, words=words)
+    passive, default = Meter(settings, PASSIVE), Meter(settings, "")
+    best = passive.measure(job)
+    other = default.measure(replace(job, way=best.way, plain=False))
+    if other.rate <= best.rate:
+        default.close()
+        return best, passive
+    passive.close()
+    return replace(best, rate=other.rate, words=other.words), default
 
 
 def few_whole(way: Mapping[str, int]) -> dict[str, int]:
@@ -149,34 +180,50 @@ def find(pipeline: "Pipeline", ways: Callable[[int], Sequence["Way"]], job: Job)
     return Found(rates[way], asdict(way), str(way), tried=words)
 
 
-def _measured(job: Job) -> Found:
-    from bench.pipeline import ClipWork, Pipeline, Way, YoloWork, ways  # noqa: PLC0415 - torch
+def _measured(job: Job, pipelines: dict[Model, "Pipeline"]) -> Found:
+    from bench.pipeline import Way, ways  # noqa: PLC0415 - torch
 
-    def make(threads: int) -> "Work":
-        clip = job.model == "clip"
-        return ClipWork(threads) if clip else YoloWork(threads, draws=job.model == DRAWN)
-
-    groups = [[Path(path).read_bytes() for path in group] for group in job.files.values()]
-    pipeline = Pipeline(make, groups)
+    if job.model not in pipelines:
+        pipelines[job.model] = _pipeline(job)
+    pipeline = pipelines[job.model]
     if job.way is not None:
         way = Way(**job.way)  # type: ignore[arg-type] # JSON has kept the types
         return Found(pipeline.rate(way, job.seconds), job.way, str(way))
     return find(pipeline, lambda batch: ways(cores(), batch), job)
 
 
-def main() -> None:
-    """Measure a job, and write what was found."""
-    parser = argparse.ArgumentParser(description="A child of other benchmarks.")
-    parser.add_argument("output", type=Path)
-    parser.add_argument("job", type=lambda text: Job(**json.loads(text)))
-    given = parser.parse_args()
-    found = _measured(given.job)
-    if given.job.plain:
-        from bench.plain import plain_rate  # noqa: PLC0415 - torch
+def _pipeline(job: Job) -> "Pipeline":
+    from bench.pipeline import ClipWork, Pipeline, YoloWork  # noqa: PLC0415 - torch
 
-        rate = plain_rate(given.job.model, [p for g in given.job.files.values() for p in g])
-        found = Found(**{**asdict(found), "plain_rate": rate})
-    given.output.write_text(json.dumps(asdict(found)))
+    def make(threads: int) -> "Work":
+        clip = job.model == "clip"
+        return ClipWork(threads) if clip else YoloWork(threads, draws=job.model == DRAWN)
+
+    return Pipeline(
+        make, [[Path(path).read_bytes() for path in group] for group in job.files.values()]
+    )
+
+
+def _answers(job: Job, pipelines: dict[Model, "Pipeline"]) -> Found:
+    found = _measured(job, pipelines)
+    if not job.plain:
+        return found
+    from bench.plain import plain_rate  # noqa: PLC0415 - torch
+
+    return replace(
+        found, plain_rate=plain_rate(job.model, [p for g in job.files.values() for p in g])
+    )
+
+
+def main() -> None:
+    """Measure the jobs of standard input, a line each, and write a line for each."""
+    # What libraries print is not to come between the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    pipelines: dict[Model, Pipeline] = {}
+    for line in sys.stdin:
+        found = _answers(Job(**json.loads(line)), pipelines)
+        print(json.dumps(asdict(found)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -167,8 +167,7 @@ def verdicts(turns: Turns, *, full: bool) -> list[Limit]:
 
 def measure(wanted: Wanted, settings: dict[str, str], report: Report, *, full: bool) -> bool:
     """Measure, print, and tell whether every limit was kept."""
-    with photographs(wanted.sides) as files:
-        yardstick = Yardstick(files, settings)
+    with photographs(wanted.sides) as files, Yardstick(files, settings) as yardstick:
         yardstick.find([model for route in wanted.routes for model in MODELS[route]])
         with served(settings, files, wanted.rows, wanted.log) as service:
             turns = turns_of(service, yardstick, wanted)

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
-from bench.limit import DRAWN, Found, Job, Model, best_of, few_whole, grouped, limit_of
+from bench.limit import DRAWN, Found, Job, Meter, Model, best_of, few_whole, grouped
 
 SECONDS = 10.0
 """For each measurement of a limit."""
@@ -29,8 +30,16 @@ class Yardstick:
 
     def __init__(self, files: Mapping[str, Path], settings: Mapping[str, str]) -> None:
         self._groups, self._settings = grouped(files), settings
+        self._meters: dict[Model, Meter] = {}
         self.found: dict[Model, Found] = {}
         self.rates: dict[Model, list[float]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for meter in self._meters.values():
+            meter.close()
 
     def find(self, models: Sequence[Model]) -> None:
         """Look for the fastest way of each of these models."""
@@ -39,9 +48,10 @@ class Yardstick:
                 like = self.found["yolo"]
                 way = few_whole(like.way)
                 self.found[model] = replace(like, way=way, tried={}, plain_rate=None)
+                self._meters[model] = self._meters["yolo"]
             else:
                 job = Job(model, self._groups, TRIAL_S, SECONDS, plain=True)
-                self.found[model] = best_of(job, self._settings)
+                self.found[model], self._meters[model] = best_of(job, self._settings)
             self.rates[model] = []
 
     def limits(self, models: Sequence[Model]) -> Limits:
@@ -50,8 +60,7 @@ class Yardstick:
 
     def _measured(self, model: Model) -> float:
         found = self.found[model]
-        job = Job(model, self._groups, 0, SECONDS, way=found.way, waits=found.waits)
-        again = limit_of(job, self._settings)
+        again = self._meters[model].measure(Job(model, self._groups, 0, SECONDS, way=found.way))
         self.found[model] = replace(found, words=again.words)
         self.rates[model].append(again.rate)
         return again.rate
