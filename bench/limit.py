@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from bench.photos import NAMES
 from bench.report import cores
@@ -90,6 +90,8 @@ def grouped(files: Mapping[str, Path]) -> dict[str, list[str]]:
 class Meter:
     """A child process that measures one job after the other, and keeps the models that it loaded.
 
+    It ends when it is closed, or with this process, as its standard input does.
+
     Args:
         settings: of the models.
         waits: how a torch thread waits for another, as `OMP_WAIT_POLICY`, which is read once, when
@@ -108,12 +110,6 @@ class Meter:
             text=True,
             env=environment,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the child."""
