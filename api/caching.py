@@ -7,10 +7,15 @@ _KEPT = ("cache-control", "etag", "vary")
 
 
 def unless_known(request: Request, response: Response) -> Response:
-    """An answer, or 304 in its place where the client has it (RFC 9110, 13.1.2 and 15.4.5)."""
+    """An answer with a tag, or 304 in its place if the client has it (RFC 9110, 13.1.2, 15.4.5)."""
     tag = response.headers.get("etag")
-    known = request.headers.get("if-none-match", "")
-    if tag is None or tag not in {each.strip().removeprefix("W/") for each in known.split(",")}:
+    known = {_weak(each) for each in request.headers.get("if-none-match", "").split(",")}
+    if tag is None or not known & {_weak(tag), "*"}:
         return response
     kept = {name: response.headers[name] for name in _KEPT if name in response.headers}
     return Response(status_code=304, headers=kept)
+
+
+def _weak(tag: str) -> str:
+    """A tag as it is compared here: whether it is a strong one makes no difference."""
+    return tag.strip().removeprefix("W/")

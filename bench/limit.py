@@ -10,9 +10,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from bench.photos import NAMES
 from bench.report import cores
@@ -68,6 +69,7 @@ class Found:
         rate: pictures per second.
         way: how, as a `Way`'s fields.
         words: the same in words.
+        waits: as the `Meter` had it.
         tried: pictures per second of every way that was tried, by its words.
         plain_rate: of the libraries' own fp32 way.
     """
@@ -75,6 +77,7 @@ class Found:
     rate: float
     way: dict[str, int]
     words: str
+    waits: str = PASSIVE
     tried: dict[str, float] = field(default_factory=dict)
     plain_rate: float | None = None
 
@@ -89,8 +92,6 @@ def grouped(files: Mapping[str, Path]) -> dict[str, list[str]]:
 
 class Meter:
     """A child process that measures one job after the other, and keeps the models that it loaded.
-
-    It ends when it is closed, or with this process, as its standard input does.
 
     Args:
         settings: of the models.
@@ -111,6 +112,12 @@ class Meter:
             env=environment,
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End the child."""
         self._child.kill()
@@ -124,30 +131,32 @@ class Meter:
         """
         assert self._child.stdin is not None  # noqa: S101 - for mypy; both are pipes
         assert self._child.stdout is not None  # noqa: S101
-        self._child.stdin.write(json.dumps(asdict(job)) + "\n")
-        self._child.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended, and there is no line to read
+            self._child.stdin.write(json.dumps(asdict(job)) + "\n")
+            self._child.stdin.flush()
         line = self._child.stdout.readline()
         if not line:
             raise RuntimeError(f"the limit of {job.model} could not be measured")
         found = Found(**json.loads(line))
         words = f"{found.words}, {self._waits.lower() or 'default'} waits"
-        return replace(found, words=words)
+        return replace(found, waits=self._waits, words=words)
 
 
-def best_of(job: Job, settings: Mapping[str, str]) -> tuple[Found, Meter]:
+def best_of(job: Job, settings: Mapping[str, str]) -> Found:
     """Look for the best way, and measure it with threads that wait in the default manner, too.
 
-    Returns:
-        The best, and the child that it can be measured in again.
+    In children of their own: they hold a model for each way that was tried.
+
+    Raises:
+        RuntimeError: as `Meter.measure`.
     """
-    passive, default = Meter(settings, PASSIVE), Meter(settings, "")
-    best = passive.measure(job)
-    other = default.measure(replace(job, way=best.way, plain=False))
+    with Meter(settings, PASSIVE) as passive:
+        best = passive.measure(job)
+    with Meter(settings, "") as default:
+        other = default.measure(replace(job, way=best.way, plain=False))
     if other.rate <= best.rate:
-        default.close()
-        return best, passive
-    passive.close()
-    return replace(best, rate=other.rate, words=other.words), default
+        return best
+    return replace(best, rate=other.rate, words=other.words, waits="")
 
 
 def few_whole(way: Mapping[str, int]) -> dict[str, int]:

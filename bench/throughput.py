@@ -7,9 +7,9 @@ at once for pictures that are all different; an added one is always new::
 
     uv run python -m bench.throughput
 
-Before and after each load the limit is measured again, while the service is idle: a machine that
-others share is faster or slower from minute to minute, and a load is compared with the mean of the
-two beside it. What counts is the median over several rounds.
+Before and after each load the limit is measured again, while nobody asks the service: a machine
+that others share is faster or slower from minute to minute, and a load is compared with the mean of
+the two beside it. What counts is the median over several rounds.
 
 Exits with 1 if adding or detecting with 32 or 64 requests in flight stays below 0.90 of the limit
 with full-size models, or any request fails. Of detecting the limit ends with the boxes; what it is
@@ -127,16 +127,16 @@ def tell_loads(report: Report, turns: Turns, plain: Mapping[Model, float | None]
     for (route, clients), each in turns.items():
         model, *drawn = MODELS[route]
         rate, shares = median(turn.load.rate for turn in each), _shares(each, model)
-        to_drawn = median(_shares(each, drawn[0])) if drawn else None
+        to_drawn = percentile(_shares(each, drawn[0]), 50) if drawn else None
         ms = [one for turn in each for one in turn.load.ms]
         failed = sum(turn.load.failed for turn in each)
         core_ms = mean(turn.load.core_ms() for turn in each)
-        cells: list[Cell] = [route, clients, rate, median(shares), min(shares), max(shares)]
+        cells: list[Cell] = [route, clients, rate, percentile(shares, 50), min(shares), max(shares)]
         cells += [to_drawn, ratio(rate, plain[model] or 0)]
         rows.append((*cells, percentile(ms, 50), percentile(ms, 99), failed, core_ms))
     columns = ["route", "in flight", "requests/s", "of the limit", "least", "most"]
     columns += ["with drawing", "to the plain way", "p50 ms", "p99 ms", "failed", "CPU ms each"]
-    report.table(columns, rows, "medians of the rounds")
+    report.table(columns, rows, "rates and shares are medians of the rounds")
 
 
 def tell_cores(report: Report, turns: Turns) -> None:
@@ -147,7 +147,7 @@ def tell_cores(report: Report, turns: Turns) -> None:
         [route, clients, *(mean(one.get(name, 0.0) for one in each) for name in names)]
         for (route, clients), each in loads.items()
     ]
-    report.table(["route", "in flight", *names], rows, "cores by process")
+    report.table(["route", "in flight", *names], rows, "cores by process, means of the rounds")
 
 
 def verdicts(turns: Turns, *, full: bool) -> list[Limit]:
@@ -155,7 +155,7 @@ def verdicts(turns: Turns, *, full: bool) -> list[Limit]:
     kept = [
         Limit(
             f"{route}, {clients} in flight, to the limit",
-            median(_shares(each, MODELS[route][0])),
+            percentile(_shares(each, MODELS[route][0]), 50),  # nan stays nan
             least=LEAST,
         )
         for (route, clients), each in turns.items()

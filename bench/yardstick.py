@@ -51,7 +51,8 @@ class Yardstick:
                 self._meters[model] = self._meters["yolo"]
             else:
                 job = Job(model, self._groups, TRIAL_S, SECONDS, plain=True)
-                self.found[model], self._meters[model] = best_of(job, self._settings)
+                found = self.found[model] = best_of(job, self._settings)
+                self._meters[model] = Meter(self._settings, found.waits)
             self.rates[model] = []
 
     def limits(self, models: Sequence[Model]) -> Limits:

@@ -15,7 +15,7 @@ _FIRST_PAUSE_S = 0.02
 _T = TypeVar("_T")
 
 
-def attempted() -> AbstractContextManager[None]:
+def as_store_errors() -> AbstractContextManager[None]:
     """Turns whatever LanceDB raises into an error of the store."""
     message = "the index could not be read or written"
     return translated(lambda error: StoreWriteError(message, detail=repr(error)))
@@ -50,5 +50,5 @@ async def until_committed(write: Callable[[], Awaitable[None]]) -> None:
     Raises:
         StoreWriteError: whatever LanceDB raised that is no conflict, or the sixth one that is.
     """
-    with attempted():
+    with as_store_errors():
         await retried(write)

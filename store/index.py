@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -269,5 +269,10 @@ class ImageIndex(Reader):
             with self._writing():
                 await asyncio.to_thread(self._files.keep, kind, key, data)
 
-    def _writing(self) -> AbstractContextManager[None]:
-        return self._translated(StoreWriteError, "the index could not be written")
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            otherwise = StoreWriteError("the index could not be written", detail=repr(error))
+            raise self._fault(error, otherwise) from error

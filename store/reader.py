@@ -236,18 +236,13 @@ class Reader:
     def _reading(self) -> AbstractContextManager[None]:
         if self._closed:
             raise StoreClosedError("the index is closed")
-        return self._translated(StoreReadError, "the index could not be read")
+        return translated(self._read_fault)
 
-    def _translated(
-        self, otherwise: type[StoreFault], message: str
-    ) -> AbstractContextManager[None]:
-        """Turns what is raised into the error that it is known for, else into this one."""
+    def _read_fault(self, error: BaseException) -> StoreFault:
+        return self._fault(error, StoreReadError("the index could not be read", detail=repr(error)))
 
-        def fault(error: BaseException) -> StoreFault:
-            unknown = otherwise(message, detail=repr(error))
-            return fault_of(error, unknown, uri=self._uri, table=self._table.name)
-
-        return translated(fault)
+    def _fault(self, error: BaseException, otherwise: StoreFault) -> StoreFault:
+        return fault_of(error, otherwise, uri=self._uri, table=self._table.name)
 
 
 def refuse_empty(filter: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from store.attempts import attempted, until_committed
+from store.attempts import as_store_errors, until_committed
 from store.carrying import (
     SLICE_ROWS,
     CarriedRow,
@@ -129,7 +129,7 @@ class Rebuild:
 
         Quick where neither table has changed since the last time.
         """
-        with attempted():
+        with as_store_errors():
             version = await self._old.version()
             if self._old_prints is None or version != self._old_version:
                 self._old_prints, self._old_version = await fingerprints(self._old), version
@@ -164,7 +164,7 @@ class Rebuild:
     async def _wanted(self, ids: pa.ChunkedArray) -> AsyncGenerator[Wanted, None]:
         for start in range(0, len(ids), SLICE_ROWS):
             wanted = ids.slice(start, SLICE_ROWS).to_pylist()
-            with attempted():
+            with as_store_errors():
                 rows = await read_rows(self._old, wanted)
                 lent = await self._lent(rows)
             self._listener.advance(len(wanted) - len(rows))  # deleted since
@@ -192,7 +192,7 @@ class Rebuild:
         return lent
 
     async def _carry_over(self, ids: Sequence[str]) -> None:
-        with attempted():
+        with as_store_errors():
             rows = await read_rows(self._old, ids)
             vectors = await read_vectors(self._new, ids)
         # One that was added again just now is fresh in the next comparison.

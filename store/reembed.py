@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from store.attempts import attempted, until_committed
+from store.attempts import as_store_errors, until_committed
 from store.engine import connect, ensure_ready, made_by, table_schema
 from store.errors import StoreError, StoreOpenError
 from store.folder import no_index, refuse_unless_folder
@@ -79,7 +79,7 @@ class Reembedding:
             ReembedError: another process is at it.
             StoreOpenError: there is no index yet, or it cannot be opened.
         """
-        with attempted():
+        with as_store_errors():
             refuse_unless_folder(settings.store_uri)
             connection = await connect(settings)
             if await current_table(connection) is None:
@@ -90,7 +90,7 @@ class Reembedding:
                 if not free:
                     raise ReembedError("another `image-search reembed` is at work on this index")
                 reembedding = cls(connection, settings)
-                with attempted():
+                with as_store_errors():
                     await reembedding._tidy()
                 yield reembedding
         finally:
@@ -110,7 +110,7 @@ class Reembedding:
         if name is None:
             return
         if start_over:
-            with attempted():
+            with as_store_errors():
                 await delete_table(self._connection, name)
             return
         maker = made_by(await self._schema(name))
@@ -135,7 +135,7 @@ class Reembedding:
             StoreError: a table cannot be read or written.
             Exception: whatever `embed` raised.
         """
-        with attempted():
+        with as_store_errors():
             tables = await self._tables(identity)
             upkeep = Upkeep(await self._connection.open_table(tables.new.name), self._settings)
         try:
@@ -143,23 +143,23 @@ class Reembedding:
             await catch_up(rebuild, embed)
             switched = False
             if await _may_switch(rebuild, leave_out_failed=leave_out_failed):
-                with attempted():
+                with as_store_errors():
                     await ensure_ready(tables.new)
                     await upkeep.run(everything=True)
                 switched = await switch(rebuild, tables, embed, leave_out_failed=leave_out_failed)
-            with attempted():
+            with as_store_errors():
                 return Outcome(await tables.new.count_rows(), rebuild.failed, switched)
         finally:
             await upkeep.close()
 
     async def kept_tables(self) -> list[KeptTable]:
         """The tables that were the index once, newest first."""
-        with attempted():
+        with as_store_errors():
             return await kept_tables(self._connection, await self._current())
 
     async def delete_kept(self) -> int:
         """Deletes the tables that were the index once; tells how many."""
-        with attempted():
+        with as_store_errors():
             older = await older_tables(self._connection, await self._current())
             for name in older:
                 await delete_table(self._connection, name)

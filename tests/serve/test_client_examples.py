@@ -1,7 +1,6 @@
 """The examples of docs/clients.md, run as they stand there against the real service."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from demo.server import PictureServer
 from tests.serve.test_readme import PICTURES, QUERY, SERVICE
 
 PAGE = (PROJECT / "docs" / "clients.md").read_text()
+NODE = Path(playwright.__file__).parent / "driver" / "node"
+"""The Node.js that Playwright brings along."""
 OWN = "example.jpg"
 """Not the README's picture: its examples are the only ones to add that."""
 
@@ -26,18 +27,13 @@ def _example(language: str, service: ServiceProcess, pictures: PictureServer) ->
     return str(code).replace(SERVICE, service.url).replace(PICTURES + QUERY, picture)
 
 
-def _node() -> str:
-    """Node.js: what is on PATH, else the one that Playwright brings along."""
-    return shutil.which("node") or str(Path(playwright.__file__).parent / "driver" / "node")
-
-
 def test_the_javascript_example(
     service: ServiceProcess, pictures: PictureServer, tmp_path: Path
 ) -> None:
     script = tmp_path / "search.mjs"
     script.write_text(_example("js", service, pictures))
     done = subprocess.run(
-        [_node(), str(script)], capture_output=True, text=True, timeout=60, check=False
+        [str(NODE), str(script)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
     *hits, uploaded = done.stdout.splitlines()

@@ -19,7 +19,7 @@ from tests.serve.test_readme import SERVICE
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 COMMAND = re.compile(r"^((?:\w+=\S+ )?(?:uv run image-search|curl) (?:.*\\\n)*.*)$", re.MULTILINE)
 MOMENT = "2026-05-01T12:00:00Z"
-# Other settings, of a model that no test can download: tests/cli/test_reembed.py runs that page.
+# Of models that no test can download: tests/cli/test_reembed.py runs the same with its own.
 ELSEWHERE = {"reembed.md"}
 
 
@@ -44,6 +44,7 @@ def _run(command: str, service: ServiceProcess, folder: Path) -> str:
     meant = {
         "uv run image-search": f"{sys.executable} -m cli.main",
         SERVICE: service.url,
+        "curl -s ": "curl -sf ",  # a refusal is a failure, too
         MOMENT: format_timestamp(datetime.now(UTC)),
     }
     for shown, one in meant.items():
@@ -74,6 +75,7 @@ def test_the_first_steps_lead_to_a_result(service: ServiceProcess, home: Path) -
 
 
 def test_the_other_guides_run(service: ServiceProcess, home: Path) -> None:
+    _run(_commands("first-steps.md")[0], service, home)
     for command in _commands("command-line.md") + _commands("store.md"):
         assert _run(command, service, home) or "export" in command
     assert (home / "found.png").read_bytes().startswith(b"\x89PNG")

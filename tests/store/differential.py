@@ -41,6 +41,7 @@ def check(operations: int, steps: int, *, shrink: bool = False) -> Counter[str]:
         stateful_step_count=steps,
         deadline=None,
         database=None,
+        derandomize=False,  # each turn of the loop is to do something else
         phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
         suppress_health_check=list(HealthCheck),
     )
