@@ -197,7 +197,12 @@ def main() -> None:
     parser.add_argument("--routes", type=_choices, default=("index", "detect", "objects", "search"))
     parser.add_argument("--clients", type=numbers, default=(1, 8, 32, 64))
     parser.add_argument("--sides", type=sides_of, default=sides_of("native,640,1280,4000"))
-    parser.add_argument("--seconds", type=float, default=12, help="of each load")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=20,
+        help="of each load; with a ramp shorter than a request's time the rate comes out too high",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="of all loads of a route")
     parser.add_argument("--precision", help="of both models, in the service and in the limit")
     parser.add_argument("--rows", type=int, default=10_000, help="in the table from the start")
