@@ -11,27 +11,18 @@ power.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from store.attempts import retried
 from store.commit import Committer
 from store.durable import sync_to_disk
-from store.errors import (
-    StoreClosedError,
-    StoreDamagedError,
-    StoreError,
-    StoreFault,
-    StoreFullError,
-    StoreReadOnlyError,
-    StoreWriteError,
-)
-from store.faults import fault_of, is_failure
+from store.errors import StoreClosedError, StoreError, StoreWriteError
+from store.faults import is_failure
+from store.group_commit import Answer, GroupCommit, Result, count_written
 from store.lock import TableLock
-from store.operations import DeleteMatching, Group, Operation, grouped
+from store.operations import Group, Operation, grouped
 from store.settings import StoreSettings
-from store.space import has_room
 
 # For a commit, the wait for the disk and the note of the version together. A panic inside LanceDB
 # leaves its caller waiting for ever, as a dead disk does; every other write would wait with it.
@@ -41,14 +32,8 @@ COMMIT_TIMEOUT_S = 300.0
 # Many callers at once are written in fewer commits, and searches keep a share of the processor.
 REST_SHARE = 0.5
 MOST_REST_S = 0.05
-_T = TypeVar("_T")
 
 logger = logging.getLogger(__name__)
-
-_Answer = asyncio.Future[Any]
-_Result = tuple[_Answer, Any]
-_LASTING = (StoreFullError, StoreReadOnlyError, StoreDamagedError)
-"""Faults that every add meets until somebody helps."""
 
 
 class Writer:
@@ -74,19 +59,26 @@ class Writer:
         committed: Callable[[int, float], None],
     ) -> None:
         self._committer = committer
+        self._commits = GroupCommit(committer, folder, settings.store_uri)
         self._lock = lock
         self._folder = folder
         self._sync = settings.store_sync
-        self._uri = settings.store_uri
         self._committed = committed
-        self._told: type[StoreFault] | None = None
         self._max_rows = settings.store_max_commit_rows
         size = settings.store_queue_size
-        self._queue: asyncio.Queue[tuple[Operation, _Answer] | None] = asyncio.Queue(size)
+        self._queue: asyncio.Queue[tuple[Operation, Answer] | None] = asyncio.Queue(size)
         self._closing = self._ended = self._hung = False
         self._task = asyncio.create_task(self._run(), name="store-writer")
-        self.commits = 0
-        self.conflicts = 0
+
+    @property
+    def commits(self) -> int:
+        """How many were made."""
+        return self._commits.made
+
+    @property
+    def conflicts(self) -> int:
+        """How many were made again, as another process was faster."""
+        return self._commits.conflicts
 
     @property
     def queued(self) -> int:
@@ -108,7 +100,7 @@ class Writer:
             StoreClosedError: the writer was closed before.
         """
         self._refuse_if_ended()
-        answer: _Answer = asyncio.get_running_loop().create_future()
+        answer: Answer = asyncio.get_running_loop().create_future()
         await self._queue.put((operation, answer))
         self._refuse_if_ended(waited=True)
         return await answer
@@ -151,9 +143,9 @@ class Writer:
         finally:
             self._refuse_rest()
 
-    async def _batch(self) -> list[tuple[Operation, _Answer]]:
+    async def _batch(self) -> list[tuple[Operation, Answer]]:
         """Everything that waits, once anything does."""
-        batch: list[tuple[Operation, _Answer]] = []
+        batch: list[tuple[Operation, Answer]] = []
         waiting = await self._queue.get()
         while waiting is not None:
             batch.append(waiting)
@@ -163,17 +155,17 @@ class Writer:
         self._ended = True
         return batch
 
-    async def _write(self, group: Group[_Answer]) -> None:
+    async def _write(self, group: Group[Answer]) -> None:
         try:
             results = await self._written(group)
         except BaseException as error:
             if not is_failure(error):
                 raise
-            results = self._failed(error, group.callers())
+            results = self._commits.failed(error, group.callers())
         for answer, result in results:
             _deliver(answer, result)
 
-    async def _written(self, group: Group[_Answer]) -> list[_Result]:
+    async def _written(self, group: Group[Answer]) -> list[Result]:
         """Writes a group; if that does not end, the writer does.
 
         LanceDB may go on with a commit whose caller has gone, so nothing may follow it; and a disk
@@ -189,11 +181,11 @@ class Writer:
             logger.critical("a commit did not end: this process writes no more")
             self._hung = True
             raise StoreWriteError("the index could not be written", detail=repr(error)) from error
-        if written := _count_written(results):
+        if written := count_written(results):
             self._committed(written, time.monotonic() - began)
         return results
 
-    async def _kept(self, group: Group[_Answer], limit: asyncio.Timeout) -> list[_Result]:
+    async def _kept(self, group: Group[Answer], limit: asyncio.Timeout) -> list[Result]:
         """Commits a group, waits for the disk, then writes down which version is told of.
 
         Whatever of it blocks is done in threads: the loop answers searches meanwhile.
@@ -201,8 +193,8 @@ class Writer:
         async with self._lock.held():
             # Others may hold the lock for as long as they need: the time starts here.
             limit.reschedule(asyncio.get_running_loop().time() + COMMIT_TIMEOUT_S)
-            results = await self._parts(group)
-            if not _count_written(results):
+            results = await self._commits.parts(group)
+            if not count_written(results):
                 return results
             # Asked before the disk is: what others commit from now on may not be on it.
             version = await self._committer.committed()
@@ -211,85 +203,6 @@ class Writer:
         await asyncio.to_thread(self._committer.acknowledge, version)
         return results
 
-    async def _parts(self, group: Group[_Answer]) -> list[_Result]:
-        """Makes the commits of a group. One that fails fails its own callers: the rest stands."""
-        results: list[_Result] = []
-        for commit, callers in (
-            (self._put, [answer for _, answer in group.puts]),
-            (self._delete, [answer for _, answer in group.deletes]),
-            (self._alone, [] if group.alone is None else [group.alone[1]]),
-        ):
-            try:
-                results += await commit(group)
-            except BaseException as error:
-                if not is_failure(error):
-                    raise
-                results += self._failed(error, callers)
-        return results
-
-    def _failed(self, error: BaseException, callers: Iterable[_Answer]) -> list[_Result]:
-        fault = error if isinstance(error, StoreError) else self._fault(error)
-        self._tell(fault)
-        return [(answer, fault) for answer in callers]
-
-    async def _put(self, group: Group[_Answer]) -> list[_Result]:
-        if not group.puts:
-            return []
-        if self._folder is not None and not await asyncio.to_thread(has_room, self._folder):
-            fault = StoreFullError("what is free is kept for deletes")
-            self._tell(fault)
-            return [(answer, fault) for _, answer in group.puts]
-        puts = [put for put, _ in group.puts]
-        results = await self._commit(lambda: self._committer.put(puts))
-        if self._told is not None:
-            self._told = None
-            logger.warning("the index can be written again")
-        return [(answer, result) for (_, answer), result in zip(group.puts, results, strict=True)]
-
-    async def _delete(self, group: Group[_Answer]) -> list[_Result]:
-        if not group.deletes:
-            return []
-        ids = frozenset().union(*(delete.wanted for delete, _ in group.deletes))
-        left = await self._commit(lambda: self._committer.delete(ids))
-        results: list[_Result] = []
-        for delete, answer in group.deletes:
-            results.append((answer, len(left & delete.wanted)))
-            left -= delete.wanted
-        return results
-
-    async def _alone(self, group: Group[_Answer]) -> list[_Result]:
-        if group.alone is None:
-            return []
-        operation, answer = group.alone
-        if isinstance(operation, DeleteMatching):
-            filter_ = operation.filter
-            return [(answer, await self._commit(lambda: self._committer.delete_matching(filter_)))]
-        version = operation.version
-        return [(answer, await self._commit(lambda: self._committer.restore(version)))]
-
-    async def _commit(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
-        result = await retried(attempt, self._lost)
-        self.commits += 1
-        return result
-
-    def _lost(self) -> None:
-        self.conflicts += 1
-
-    def _fault(self, error: BaseException) -> StoreFault:
-        otherwise = StoreWriteError("the index could not be written", detail=repr(error))
-        fault = fault_of(error, otherwise, uri=self._uri, table=self._committer.table)
-        fault.__cause__ = error
-        return fault
-
-    def _tell(self, fault: StoreError) -> None:
-        """Logs a fault: one that lasts once, not for each commit that meets it."""
-        if isinstance(fault, _LASTING):
-            if not isinstance(fault, self._told or ()):
-                self._told = type(fault)
-                logger.error("%s (%s)", fault, fault.detail)
-        elif isinstance(fault, StoreFault):
-            logger.error("a commit failed", exc_info=fault)
-
     def _refuse_rest(self) -> None:
         while not self._queue.empty():
             waiting = self._queue.get_nowait()
@@ -297,16 +210,12 @@ class Writer:
                 _refuse([waiting[1]])
 
 
-def _count_written(results: Iterable[_Result]) -> int:
-    return sum(not isinstance(result, StoreError) for _, result in results)
-
-
-def _refuse(answers: Iterable[_Answer]) -> None:
+def _refuse(answers: Iterable[Answer]) -> None:
     for answer in answers:
         _deliver(answer, StoreClosedError("the index is closed"))
 
 
-def _deliver(answer: _Answer, result: Any) -> None:
+def _deliver(answer: Answer, result: Any) -> None:
     if answer.done():
         return
     if isinstance(result, StoreError):

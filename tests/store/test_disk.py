@@ -167,7 +167,11 @@ def test_the_systems_number_tells_which(error: Exception, expected: type[StoreFa
 
 @pytest.mark.parametrize(
     "stuck",
-    ["store.writer.has_room", "store.writer.sync_to_disk", "store.commit.Committer.acknowledge"],
+    [
+        "store.group_commit.has_room",
+        "store.writer.sync_to_disk",
+        "store.commit.Committer.acknowledge",
+    ],
 )
 def test_a_disk_that_does_not_answer_ends_the_writer_and_holds_up_no_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stuck: str
