@@ -22,7 +22,7 @@ from store.errors import (
     StoreOpenError,
 )
 from store.faults import fault_of, translated
-from store.folder import check_folder
+from store.folder import check_folder, has_tables
 from store.integrity import (
     drop_broken_indexes,
     refuse_if_damaged,
@@ -118,7 +118,7 @@ async def open_table(connection: "AsyncConnection", identity: ModelIdentity) -> 
             table = await connection.open_table(name)
             await refuse_if_lost(connection, table)
         else:
-            refuse_if_missing(connection)
+            refuse_if_missing(connection.uri)
             # exist_ok: another process may have been faster.
             schema = table_schema(identity)
             table = await connection.create_table(FIRST_TABLE, schema=schema, exist_ok=True)
@@ -152,10 +152,14 @@ async def check_model(settings: StoreSettings, model: str, pretrained: str) -> N
     """
     with opening(settings):
         await asyncio.to_thread(check_folder, settings)
+        if not has_tables(settings.store_uri):
+            # Said without LanceDB, whose import takes as long as the rest of a first start's check.
+            refuse_if_missing(settings.store_uri)
+            return
         connection = await connect(settings)
         name = await current_table(connection)
         if name is None:
-            refuse_if_missing(connection)
+            refuse_if_missing(settings.store_uri)
             return
         table = await connection.open_table(name)
         await refuse_if_lost(connection, table)

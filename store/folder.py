@@ -58,6 +58,11 @@ def refuse_unless_folder(uri: str) -> None:
     raise no_index(uri)
 
 
+def has_tables(uri: str) -> bool:
+    """Whether there may be tables: on an object store, or by the names in the folder. Blocks."""
+    return not is_local(uri) or any(Path(uri).glob("*.lance"))
+
+
 def no_index(uri: str) -> StoreOpenError:
     """The error where nothing was indexed yet."""
     place = Path(uri).absolute() if is_local(uri) else uri

@@ -32,15 +32,18 @@ async def refuse_if_lost(connection: "AsyncConnection", table: "AsyncTable") -> 
         acknowledged.refuse_older(int(await table.version()), known)
 
 
-def refuse_if_missing(connection: "AsyncConnection") -> None:
+def refuse_if_missing(uri: str) -> None:
     """Refuses to begin an index anew where there was one.
+
+    Args:
+        uri: of the store.
 
     Raises:
         StoreDamagedError: callers were told of a table, and there is none.
     """
-    if is_local(connection.uri):
-        for name in recorded(Path(connection.uri)):
-            acknowledged = Acknowledged(Path(connection.uri), name)
+    if is_local(uri):
+        for name in recorded(Path(uri)):
+            acknowledged = Acknowledged(Path(uri), name)
             acknowledged.refuse_older(0, acknowledged.read())
 
 

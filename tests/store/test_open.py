@@ -90,6 +90,11 @@ def test_a_panic_in_the_engine_is_an_error_of_the_store(
     async def panics(connection: object) -> None:
         raise PanicException("index out of bounds")
 
+    async def make_table() -> None:
+        async with opened(tmp_path):
+            pass
+
+    run(make_table())
     monkeypatch.setattr(looks, panics)
     with pytest.raises(StoreOpenError) as caught:
         run(opening(StoreSettings(store_uri=str(tmp_path))))
