@@ -49,7 +49,7 @@ from api.schemas import (
 from api.searching import query_of, result_of
 from api.sending import Paced
 from api.settings import Settings, SettingsError
-from api.supervisor import keep_sockets_until_the_end
+from api.supervisor import repair_supervisor
 from runners.clip import ClipEmbedder
 from runners.serving import end_with_supervisor
 from runners.yolo import YoloDetector
@@ -116,7 +116,7 @@ class ImageSearch:
     def check() -> None:
         """Before any worker starts: end the start in one line where something is missing."""
         prepare(settings)
-        keep_sockets_until_the_end()
+        repair_supervisor()
 
     @bentoml.on_startup
     async def start(self) -> None:
