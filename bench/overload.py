@@ -16,8 +16,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -26,15 +25,24 @@ import requests
 
 from bench.ending import end_on_signals
 from bench.fileserver import FileServer
-from bench.generator import Load, Running, Sent, kinds_of
+from bench.generator import Load, Running
 from bench.lone import WARM_UP, Lone
+from bench.overload_report import (
+    Span,
+    spread,
+    tell_answers,
+    tell_cores,
+    tell_load,
+    tell_lone,
+    tell_work,
+    weighed,
+)
 from bench.processes import Watch, watched
-from bench.report import Cell, Report
+from bench.report import Report
 from bench.timing import Timed
-from bench.traffic import ALLOWED, documented_codes, filling, good
+from bench.traffic import ALLOWED, filling, good
 from bench.verdict import Limit, judged, percentile, ratio
 from bench.weights import SIZES, model_environment
-from bench.wire import NO_ANSWER, Answer
 from demo.process import ServiceProcess, free_port
 
 TIMES = 10
@@ -98,23 +106,55 @@ class Bench:
         return found
 
 
-def work(sent: Sent, load: Load, first_s: float = 0) -> Counter[str]:
-    """Good requests that were answered 200 while the load lasted, by kind."""
-    kinds = kinds_of(load)
-    start, end = sent.began + first_s, sent.began + load.seconds
-    return Counter(
-        kinds[answer.kind].name
-        for answer in sent.answers
-        if answer.status == 200 and not kinds[answer.kind].codes and start <= answer.done < end
-    )
+@dataclass(frozen=True)
+class Found:
+    """What was measured.
 
-
-def weighed(done: Mapping[str, int], lone: Mapping[str, Timed[int]]) -> float:
-    """Work as the seconds that it would take as lone requests.
-
-    A full service may answer more of the cheap kinds and fewer of the dear ones: that is less work.
+    Attributes:
+        clients: that keep the service busiest.
+        lone: good requests of each kind, one after the other, before the load and after it.
+        steady: the same number of clients, before and after.
+        overload: in between.
+        beats: ms that heartbeats took during the overload, and whether they were answered.
+        memory: MiB of all processes: idle before, in each third of the overload, idle after.
     """
-    return sum(count * lone[kind].ms(50) / 1e3 for kind, count in done.items())
+
+    clients: int
+    lone: tuple[dict[str, Timed[int]], dict[str, Timed[int]]]
+    steady: tuple[Span, Span]
+    overload: Span
+    beats: Sequence[tuple[float, bool]]
+    memory: tuple[float, ...]
+
+
+def measure(bench: Bench, seconds: float, watch: Watch, report: Report) -> Found:
+    """Load the service: with ever more clients, with far too much, and as before."""
+    bench.fill()
+    lone = bench.lone()
+    clients = best_clients(bench, max(8.0, seconds / 3), report)
+    steady = bench.load(max(5.0, seconds / 3), clients=clients)
+    before = Span(steady, Running(steady).result())
+    rate = TIMES * before.rate()
+    report.say(f"open loop: {rate:.0f} requests/s for {seconds:g} s, half of them bad\n")
+    idle_before = idle_mib(watch, 2)
+    load = bench.load(seconds, rate=rate)
+    overload = Span(load, Running(load).result())
+    idle_after = idle_mib(watch, min(10.0, seconds / 3))
+    lone_after = bench.lone()
+    after = Span(steady, Running(steady).result())
+    began, third = overload.sent.began, seconds / 3
+    thirds = [
+        percentile(watch.memory_between(began + n * third, began + (n + 1) * third), 50)
+        for n in range(3)
+    ]
+    return Found(
+        clients,
+        (lone, lone_after),
+        (before, after),
+        overload,
+        watch.beats_between(began, began + seconds),
+        (idle_before, *thirds, idle_after),
+    )
 
 
 def best_clients(bench: Bench, seconds: float, report: Report) -> int:
@@ -122,193 +162,72 @@ def best_clients(bench: Bench, seconds: float, report: Report) -> int:
     rows = []
     for clients in CLIENTS:
         load = bench.load(seconds, clients=clients)
-        sent = Running(load).result()
-        done = work(sent, load, seconds / 3).total() / (seconds * 2 / 3)
-        failed = sum(answer.status != 200 for answer in sent.answers)
-        took = [(answer.done - answer.sent) * 1e3 for answer in sent.answers]
-        rows.append((clients, done, *_spread(took), failed))
+        span = Span(load, Running(load).result())
+        done = span.work(seconds / 3).total() / (seconds * 2 / 3)
+        failed = sum(answer.status != 200 for answer in span.sent.answers)
+        took = [(answer.done - answer.sent) * 1e3 for answer in span.sent.answers]
+        rows.append((clients, done, *spread(took), failed))
     report.table(["clients", "work/s", "p50 ms", "p99 ms", "not 200"], rows, "good requests alone")
     return max(rows, key=lambda row: row[1])[0]
 
 
-def flaws(answer: Answer, codes: frozenset[str], documented: frozenset[str]) -> str | None:
-    """What is wrong with an answer, apart from how long it took.
-
-    Args:
-        answer: to one request.
-        codes: the request's own reasons to be refused; none for a good one.
-        documented: of every 400.
-    """
-    if answer.status == NO_ANSWER:
-        return "no answer"
-    if answer.status == 200:
-        return "a bad request was answered 200" if codes else None
-    if answer.status == 429:
-        return None
-    if answer.status == 400 and answer.code in (documented | codes):
-        return None
-    return f"answered {answer.status} {answer.code}"
+def idle_mib(watch: Watch, seconds: float) -> float:
+    """Memory of all processes while nothing is asked for so long, at its end."""
+    time.sleep(seconds)
+    now = time.monotonic()
+    return percentile(watch.memory_between(now - min(seconds, 3), now), 50)
 
 
-def tell_answers(report: Report, sent: Sent, load: Load) -> None:
-    """Prints every answer by whether it was to a good request, its status and its code."""
-    kinds = kinds_of(load)
-    groups: dict[tuple[str, int, str], list[float]] = {}
-    for answer in sent.answers:
-        asked = "bad" if kinds[answer.kind].codes else "good"
-        key = (asked, answer.status, answer.code)
-        groups.setdefault(key, []).append((answer.done - answer.due) * 1e3)
-    report.table(
-        ["request", "status", "code", "answers", "p50 ms", "p99 ms", "most ms"],
-        [
-            (asked, str(status or "none"), code, len(ms), *_spread(ms), max(ms))
-            for (asked, status, code), ms in sorted(groups.items())
-        ],
-        "answers; times from when the request was due",
-    )
-
-
-def tell_work(
-    report: Report,
-    spans: Sequence[tuple[str, Counter[str], float]],
-    lone: Mapping[str, Timed[int]],
-) -> None:
-    """Prints the work done per second: requests by kind, and all weighed."""
-    kinds = sorted({kind for _, done, _ in spans for kind in done})
-    rows: list[tuple[Cell, ...]] = [
-        (kind, *(done[kind] / seconds for _, done, seconds in spans)) for kind in kinds
-    ]
-    rows.append(("all", *(done.total() / seconds for _, done, seconds in spans)))
-    rows.append(("all, in seconds of lone requests", *(weighed(d, lone) / s for _, d, s in spans)))
-    report.table(["good requests answered per s", *(name for name, _, _ in spans)], rows)
-
-
-def tell_cores(report: Report, spans: Sequence[tuple[str, Sent, Load]], watch: Watch) -> None:
-    """Prints what each process took of the machine."""
-    columns = {}
-    for name, sent, load in spans:
-        took = watch.cores_between(sent.began, sent.began + load.seconds)
-        columns[name] = {**took, "load generator": sent.cpu}
-    processes = list(dict.fromkeys(process for took in columns.values() for process in took))
-    rows = [(each, *(took.get(each) for took in columns.values())) for each in processes]
-    report.table(["cores", *columns], rows)
-
-
-def _spread(values: Sequence[float]) -> tuple[float, float]:
-    return percentile(values, 50), percentile(values, 99)
-
-
-def measure(bench: Bench, seconds: float, watch: Watch, report: Report) -> bool:
-    """Measures, prints, and tells whether every limit was kept."""
-    bench.fill()
-    lone_before = bench.lone()
-    clients = best_clients(bench, max(8.0, seconds / 3), report)
-    steady = bench.load(max(5.0, seconds / 3), clients=clients)
-    sent_before = Running(steady).result()
-    before = work(sent_before, steady)
-    rate = TIMES * before.total() / steady.seconds
-    report.say(f"open loop: {rate:.0f} requests/s for {seconds:g} s, half of them bad\n")
-    time.sleep(2)
-    idle_mib = percentile(watch.memory_between(time.monotonic() - 2, time.monotonic()), 50)
-
-    load = bench.load(seconds, rate=rate)
-    sent = Running(load).result()
-    overload = work(sent, load)
-    tell_answers(report, sent, load)
-    time.sleep(min(10.0, seconds / 3))
-    after_mib = percentile(watch.memory_between(time.monotonic() - 3, time.monotonic()), 50)
-    lone_after = bench.lone()
-    after = work(Running(steady).result(), steady)
-    spans = [
-        (f"{clients} clients, before", before, steady.seconds),
-        ("overload", overload, seconds),
-        (f"{clients} clients, after", after, steady.seconds),
-    ]
-    tell_work(report, spans, lone_before)
-    tell_cores(
-        report,
-        [("peak", sent_before, steady), ("overload", sent, load)],
-        watch,
-    )
-    _tell_lone(report, lone_before, lone_after)
-
-    beats = watch.beats_between(sent.began, sent.began + seconds)
-    thirds = [
-        percentile(
-            watch.memory_between(
-                sent.began + third * seconds / 3, sent.began + (third + 1) * seconds / 3
-            ),
-            50,
-        )
-        for third in range(3)
-    ]
+def tell(report: Report, found: Found, watch: Watch) -> None:
+    """Print what was measured."""
+    before, after = found.steady
+    tell_answers(report, found.overload)
+    spans = {
+        f"{found.clients} clients, before": before,
+        "overload": found.overload,
+        f"{found.clients} clients, after": after,
+    }
+    tell_work(report, spans, found.lone[0])
+    tell_cores(report, {"peak": before, "overload": found.overload}, watch)
+    tell_lone(report, *found.lone)
     report.table(
         ["MiB of all processes", "idle before", "first third", "second", "last", "idle after"],
-        [("resident, median", idle_mib, *thirds, after_mib)],
+        [("resident, median", *found.memory)],
     )
-    _tell_load(report, sent, load, beats)
-    kinds, documented = kinds_of(load), documented_codes()
-    wrong = Counter(
-        flaw
-        for answer in sent.answers
-        if (flaw := flaws(answer, kinds[answer.kind].codes, documented))
-    )
-    for flaw, count in wrong.most_common():
+    tell_load(report, found.overload, found.beats)
+    for flaw, count in found.overload.flaws().most_common():
         report.say(f"WRONG: {count} times: {flaw}")
-    refused = [(a.done - a.due) * 1e3 for a in sent.answers if a.status == 429]
-    peaks = (before, after)
-    highest = max(done.total() for done in peaks) / steady.seconds
-    highest_weighed = max(weighed(done, lone_before) for done in peaks) / steady.seconds
-    rate, work_rate = overload.total() / seconds, weighed(overload, lone_before) / seconds
-    return judged(
-        report,
-        [
-            Limit("good requests/s to the peak", ratio(rate, highest), least=LEAST_WORK),
-            Limit("work/s to the peak", ratio(work_rate, highest_weighed), least=LEAST_WORK),
-            Limit("429s, p99 ms", percentile(refused, 99), most=MOST_429_MS),
-            Limit("wrong answers", wrong.total() + sent.unsent, most=0),
-            Limit("heartbeats not answered", sum(not ok for _, ok in beats), most=0),
-            Limit("heartbeat, p99 ms", percentile([ms for ms, _ in beats], 99), most=HEARTBEAT_MS),
-            Limit("memory, last third to first", ratio(thirds[2], thirds[0]), most=MOST_GROWTH),
-            *(
-                Limit(
-                    f"lone {what}, p50 after to before",
-                    ratio(lone_after[what].ms(50), lone_before[what].ms(50)),
-                    most=MOST_LONE,
-                )
-                for what in lone_before
-            ),
-        ],
-    )
 
 
-def _tell_lone(report: Report, before: dict[str, Timed[int]], after: dict[str, Timed[int]]) -> None:
-    report.table(
-        ["lone request", "p50 ms before", "after", "p90 ms before", "after "],
-        [
-            (what, before[what].ms(50), after[what].ms(50), before[what].ms(90), after[what].ms(90))
-            for what in before
-        ],
-    )
+def limits(found: Found) -> list[Limit]:
+    """What it had to keep."""
+    lone, lone_after = found.lone
 
+    def work_rate(span: Span) -> float:
+        return weighed(span.work(), lone) / span.load.seconds
 
-def _tell_load(report: Report, sent: Sent, load: Load, beats: Sequence[tuple[float, bool]]) -> None:
-    late = [(answer.sent - answer.due) * 1e3 for answer in sent.answers]
-    took = [(a.done - a.sent) * 1e3 for a in sent.answers if a.status == 429]
-    ms = [each for each, _ in beats]
-    report.table(
-        ["ms", "n", "p50", "p99", "most"],
-        [
-            ("heartbeat", len(ms), *_spread(ms), max(ms, default=None)),
-            ("429, from when it was sent", len(took), *_spread(took), max(took, default=None)),
-            ("sent after it was due", len(late), *_spread(late), max(late, default=None)),
-        ],
-    )
-    report.say(
-        f"generator: {len(sent.answers) / load.seconds:.0f} requests/s,"
-        f" {sent.cpu:.2f} cores at niceness {load.niceness},"
-        f" {sent.most_connections} connections, {sent.repeated} sent twice, {sent.unsent} unsent\n"
-    )
+    overload, steady = found.overload, found.steady
+    highest, highest_work = max(map(Span.rate, steady)), max(map(work_rate, steady))
+    wrong = overload.flaws().total() + overload.sent.unsent
+    beats_ms = percentile([ms for ms, _ in found.beats], 99)
+    _, first, _, last, _ = found.memory
+    return [
+        Limit("good requests/s to the peak", ratio(overload.rate(), highest), least=LEAST_WORK),
+        Limit("work/s to the peak", ratio(work_rate(overload), highest_work), least=LEAST_WORK),
+        Limit("429s, p99 ms", percentile(overload.refused_ms(), 99), most=MOST_429_MS),
+        Limit("wrong answers", wrong, most=0),
+        Limit("heartbeats not answered", sum(not ok for _, ok in found.beats), most=0),
+        Limit("heartbeat, p99 ms", beats_ms, most=HEARTBEAT_MS),
+        Limit("memory, last third to first", ratio(last, first), most=MOST_GROWTH),
+        *(
+            Limit(
+                f"lone {what}, p50 after to before",
+                ratio(lone_after[what].ms(50), lone[what].ms(50)),
+                most=MOST_LONE,
+            )
+            for what in lone
+        ),
+    ]
 
 
 def main() -> None:
@@ -333,7 +252,9 @@ def main() -> None:
             bench = Bench(service, files, free_port(), wanted.nice)
             root = service.process.pid if service.process else 0
             with watched(root, service.port) as watch:
-                kept = measure(bench, wanted.seconds, watch, report)
+                found = measure(bench, wanted.seconds, watch, report)
+    tell(report, found, watch)
+    kept = judged(report, limits(found))
     if wanted.json:
         report.json(wanted.json)
     sys.exit(0 if kept else 1)
