@@ -1,0 +1,215 @@
+"""A service with a key and one place: who is let in, and what the others are told."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+import requests
+
+from demo.process import ServiceProcess
+from tests.serve.conftest import environment
+from tests.serve.wire import POST, exchange
+
+KEY = "a-key-that-is-long"
+BEARER = {"Authorization": f"Bearer {KEY}"}
+ORIGIN = "https://shop.example"
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """A service with a key, one place and an origin."""
+    folder = tmp_path_factory.mktemp("locked")
+    settings = environment(
+        folder,
+        IMAGE_SEARCH_API_KEYS=KEY,
+        IMAGE_SEARCH_MAX_IN_FLIGHT="1",
+        IMAGE_SEARCH_CORS_ORIGINS=ORIGIN,
+        IMAGE_SEARCH_FETCH_TIMEOUT_S="8",
+    )
+    with ServiceProcess(settings, folder / "log") as running:
+        yield running
+
+
+def is_safe(answer: requests.Response) -> bool:
+    return all(answer.headers.get(name) == value for name, value in SAFE.items())
+
+
+PATHS = (
+    "",
+    "heartbeat",
+    "metrics",
+    "healthz",
+    "docs.json",
+    "schema.json",
+    "docs",
+    "page/nothing.js",
+    "static_content/nothing.css",
+    "nowhere",
+    "images",
+    "run_object_detection",
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_path_is_locked_and_safe(locked: ServiceProcess, path: str) -> None:
+    url = f"{locked.url}/{path}"
+    for method in ("GET", "HEAD", "OPTIONS", "DELETE"):
+        for key in (None, "", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer"):
+            headers = None if key is None else {"Authorization": key}
+            assert requests.request(method, url, headers=headers, timeout=10).status_code == 401
+    for headers in ({}, BEARER, {"Authorization": f"bearer  {KEY} "}):
+        answer = requests.get(url, headers={**headers, "X-Request-ID": "mine-1"}, timeout=10)
+        assert (answer.status_code == 401) == (not headers)
+        assert answer.status_code < 500
+        assert is_safe(answer)
+        assert answer.headers["X-Request-ID"] == "mine-1"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert not {"Server", "X-BentoML-Request-ID"} & answer.headers.keys()
+
+
+def test_the_probes_are_open_and_safe(locked: ServiceProcess) -> None:
+    for path in ("livez", "readyz"):
+        answer = requests.get(f"{locked.url}/{path}", timeout=10)
+        assert answer.status_code == 200
+        assert is_safe(answer)
+
+
+def test_nothing_tells_versions(locked: ServiceProcess) -> None:
+    for path in ("docs.json", "schema.json", "nowhere", ""):
+        answer = requests.get(f"{locked.url}/{path}", headers=BEARER, timeout=10)
+        assert "1.4.39" not in answer.text
+        assert "/site-packages/" not in answer.text
+
+
+class Hanging:
+    """A file server that takes connections and never answers."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/x.jpg"
+
+    def wait_for_end(self, within_s: float) -> None:
+        """Wait until who asked first has closed the connection; raises TimeoutError."""
+        connection, _ = self._socket.accept()
+        with connection:
+            connection.settimeout(within_s)
+            while connection.recv(65_536):
+                pass
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    server = Hanging()
+    yield server
+    server.close()
+
+
+def head(length: int) -> bytes:
+    return POST + f"Authorization: Bearer {KEY}\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def post(url: str) -> bytes:
+    body = json.dumps({"url": url}).encode()
+    return (
+        POST + f"Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    )
+
+
+@contextmanager
+def full(locked: ServiceProcess, hanging: Hanging) -> Iterator[None]:
+    """The one place is taken, by a client that stays until the block ends."""
+    deadline = time.monotonic() + 15
+    while True:
+        with socket.create_connection(("127.0.0.1", locked.port)) as client:
+            client.sendall(post(hanging.url))
+            client.settimeout(1)
+            with suppress(TimeoutError):
+                answer = client.recv(65_536)  # another request, just ending, had the place
+                assert answer.startswith(b"HTTP/1.1 429 "), answer
+                assert time.monotonic() < deadline
+                continue
+            until(locked, full=True, within_s=5)
+            yield
+            return
+
+
+def until(locked: ServiceProcess, *, full: bool, within_s: float) -> None:
+    """Wait until the one place is taken, or free, as a request sees it that has no url."""
+    deadline = time.monotonic() + within_s
+    url = f"{locked.url}/run_object_detection"
+    while (requests.post(url, json={}, headers=BEARER, timeout=10).status_code == 429) != full:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_full_service_refuses_at_once_and_is_alive(
+    locked: ServiceProcess, hanging: Hanging
+) -> None:
+    with full(locked, hanging):
+        cross = {**BEARER, "Origin": ORIGIN}
+        url = f"{locked.url}/run_object_detection"
+        refused = requests.post(url, json={"url": "x"}, headers=cross, timeout=10)
+        assert (refused.status_code, refused.json()["code"]) == (429, "overloaded")
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert refused.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert is_safe(refused)
+        # A body that never comes changes nothing: it is not waited for.
+        assert exchange(locked, head(9)).startswith(b"HTTP/1.1 429 ")
+        assert requests.post(url, json={"url": "x"}, timeout=10).status_code == 401
+        for path in ("heartbeat", "metrics", "livez", "readyz"):
+            assert requests.get(f"{locked.url}/{path}", headers=BEARER, timeout=10).ok
+        wanted = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+        assert requests.options(url, headers=wanted, timeout=10).ok
+    until(locked, full=False, within_s=6)
+
+
+def test_who_goes_away_ends_their_request(locked: ServiceProcess, hanging: Hanging) -> None:
+    """Long before the download's 8 s are over; nothing is an error, and no metric is left up."""
+    for _ in range(5):
+        with full(locked, hanging):
+            pass
+        until(locked, full=False, within_s=6)
+        hanging.wait_for_end(4)  # the download has ended, too
+    metrics = requests.get(f"{locked.url}/metrics", headers=BEARER, timeout=10).text
+    [running] = [
+        line
+        for line in metrics.splitlines()
+        if "request_in_progress{" in line and "/run_object_detection" in line
+    ]
+    assert running.endswith(" 0.0")
+    log = locked.log.read_text(errors="replace")
+    assert "Traceback" not in log
+    assert "[ERROR]" not in log
+
+
+def test_slow_bodies_lock_nobody_out(locked: ServiceProcess) -> None:
+    slow = [socket.create_connection(("127.0.0.1", locked.port)) for _ in range(40)]
+    try:
+        for client in slow:
+            client.sendall(head(9) + b"{")
+        time.sleep(0.3)
+        answer = requests.post(
+            f"{locked.url}/run_object_detection", json={}, headers=BEARER, timeout=10
+        )
+        assert answer.status_code == 400
+    finally:
+        for client in slow:
+            client.close()
+
+
+def test_pages_of_other_origins_are_not_let_in(locked: ServiceProcess) -> None:
+    headers = {**BEARER, "Origin": "https://evil.example"}
+    answer = requests.get(f"{locked.url}/heartbeat", headers=headers, timeout=10)
+    assert "Access-Control-Allow-Origin" not in answer.headers
