@@ -123,6 +123,7 @@ def _merged(metadata: Any, patch: Any) -> Any:
     split_metadata(patch)
     if not isinstance(patch, Mapping):
         return patch
-    kept = dict(metadata) if isinstance(metadata, Mapping) else {}
-    merged = {**kept, **patch}
+    kept = metadata if isinstance(metadata, Mapping) else {}
+    # The patch's keys in its own order: of several that do not fit, the first is told.
+    merged = {**{key: value for key, value in kept.items() if key not in patch}, **patch}
     return {key: value for key, value in merged.items() if value is not None}

@@ -203,13 +203,12 @@ def test_a_disk_that_does_not_answer_ends_the_writer_and_holds_up_no_search(
 def test_a_writer_that_is_stuck_says_that_it_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.writer.COMMIT_TIMEOUT_S", 0.05)
-
     async def check() -> None:
         async with opened(tmp_path) as index:
             ended = asyncio.create_task(index.ended())
             await index.upsert(image(1))
             assert not ended.done()
+            monkeypatch.setattr("store.writer.COMMIT_TIMEOUT_S", 0.05)
 
             async def hangs(*_: object) -> None:
                 await asyncio.sleep(60)

@@ -107,6 +107,25 @@ def test_a_conflict_fails_only_its_own_image(tmp_path: Path) -> None:
     run(check())
 
 
+@pytest.mark.parametrize(
+    ("patch", "told"),
+    [
+        ({"b": {}, "a": "x"}, MetadataTypeError),
+        ({"a": "x", "b": {}}, MetadataConflictError),
+    ],
+)
+def test_of_a_patch_that_does_not_fit_the_first_key_is_told(
+    tmp_path: Path, patch: dict[str, Any], told: type[MetadataError]
+) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1, {"a": 1, "b": 2}))
+            with pytest.raises(told):
+                await index.patch(image_id(url_of(1)), patch)
+
+    run(check())
+
+
 def test_a_hundred_keys_and_no_more(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:
