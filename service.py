@@ -62,6 +62,8 @@ try:
 except SettingsError as error:
     sys.exit(f"image-search cannot start: {error}")
 configure_logs(settings.api.log_format, settings.api.api_keys, current_request_id)
+# Here, as a supervisor of one model alone (`--service-name`) calls none of the API's hooks.
+repair_supervisor()
 
 # Of the time for a request: the rest is for telling which of its images are done.
 BATCH_SHARE = 0.9
@@ -116,7 +118,6 @@ class ImageSearch:
     def check() -> None:
         """Before any worker starts: end the start in one line where something is missing."""
         prepare(settings)
-        repair_supervisor()
 
     @bentoml.on_startup
     async def start(self) -> None:

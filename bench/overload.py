@@ -139,6 +139,7 @@ def measure(bench: Bench, seconds: float, watch: Watch, report: Report) -> Found
     idle_before = idle_mib(watch, 2)
     load = bench.load(seconds, rate=rate)
     overload = Span(load, Running(load).result())
+    tell_answers(report, overload)  # at once: the service may not survive it
     idle_after = idle_mib(watch, min(10.0, seconds / 3))
     lone_after = bench.lone()
     after = Span(steady, Running(steady).result())
@@ -179,9 +180,8 @@ def idle_mib(watch: Watch, seconds: float) -> float:
 
 
 def tell(report: Report, found: Found, watch: Watch) -> None:
-    """Print what was measured."""
+    """Print what was measured, besides the answers."""
     before, after = found.steady
-    tell_answers(report, found.overload)
     spans = {
         f"{found.clients} clients, before": before,
         "overload": found.overload,

@@ -152,8 +152,8 @@ async def check_model(settings: StoreSettings, model: str, pretrained: str) -> N
     """
     with opening(settings):
         await asyncio.to_thread(check_folder, settings)
-        if not has_tables(settings.store_uri):
-            # Said without LanceDB, whose import takes as long as the rest of a first start's check.
+        if not await asyncio.to_thread(has_tables, settings.store_uri):
+            # Said without LanceDB, whose import is most of a first start's check.
             refuse_if_missing(settings.store_uri)
             return
         connection = await connect(settings)

@@ -59,8 +59,12 @@ def refuse_unless_folder(uri: str) -> None:
 
 
 def has_tables(uri: str) -> bool:
-    """Whether there may be tables: on an object store, or by the names in the folder. Blocks."""
-    return not is_local(uri) or any(Path(uri).glob("*.lance"))
+    """Whether there may be tables: on an object store, or by the names in the folder. Blocks.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    return not is_local(uri) or any(each.suffix == ".lance" for each in Path(uri).iterdir())
 
 
 def no_index(uri: str) -> StoreOpenError:

@@ -46,7 +46,7 @@ class GroupCommit:
 
     Attributes:
         made: commits.
-        conflicts: those among them that were made again, as another process was faster.
+        conflicts: attempts that another process was faster than; each is made again.
     """
 
     def __init__(self, committer: Committer, folder: Path | None, uri: str) -> None:
@@ -57,7 +57,7 @@ class GroupCommit:
         self.made = 0
         self.conflicts = 0
 
-    async def parts(self, group: Group[Answer]) -> list[Result]:
+    async def make(self, group: Group[Answer]) -> list[Result]:
         """Makes the commits of a group. One that fails fails its own callers: the rest stands."""
         results: list[Result] = []
         for commit, callers in (

@@ -1,4 +1,4 @@
-"""Group commit: many concurrent operations, few commits.
+"""The one task that writes: many concurrent operations, few commits.
 
 A commit costs about the same for one row as for a hundred, and commits that race each other are
 repeated. So one task writes: it takes everything that waits, writes it as one commit, answers each
@@ -77,7 +77,7 @@ class Writer:
 
     @property
     def conflicts(self) -> int:
-        """How many were made again, as another process was faster."""
+        """How many attempts at them another process was faster than."""
         return self._commits.conflicts
 
     @property
@@ -193,7 +193,7 @@ class Writer:
         async with self._lock.held():
             # Others may hold the lock for as long as they need: the time starts here.
             limit.reschedule(asyncio.get_running_loop().time() + COMMIT_TIMEOUT_S)
-            results = await self._commits.parts(group)
+            results = await self._commits.make(group)
             if not count_written(results):
                 return results
             # Asked before the disk is: what others commit from now on may not be on it.

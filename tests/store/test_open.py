@@ -162,6 +162,17 @@ def test_importing_the_store_does_not_import_lancedb() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_first_start_is_checked_without_lancedb(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys; from store.engine import check_model;"
+        "from store.settings import StoreSettings;"
+        "asyncio.run(check_model(StoreSettings(store_uri=sys.argv[1]), 'model', 'weights'));"
+        "sys.exit('lancedb' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "new")]
+    assert subprocess.run(command, check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("successor", "error"), [("images_2.lance", StoreMovedError), ("other", StoreDamagedError)]
 )
