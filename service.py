@@ -15,30 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from api import image_routes, index_routes, page, picture_routes
-from api.adding import Adder
-from api.answers import answered, reported
-from api.detecting import detect
-from api.encoding import listed
-from api.front import put_in_front
-from api.logs import configure_logs
-from api.measures import Measures
-from api.memory import keep_what_is_there, return_freed_memory
-from api.models import answering
-from api.mounted import JsonRefusals
-from api.openapi import document
-from api.paths import AskedPaths
-from api.preflight import prepare
-from api.replies import (
-    AddAnswer,
-    AddManyAnswer,
-    AnnotatedPicture,
-    DeleteAnswer,
-    RestoreAnswer,
-    SearchAnswer,
-)
-from api.request_id import current_request_id
-from api.schemas import (
+from api.contract.openapi import document
+from api.contract.requests import (
     AddManyRequest,
     AddRequest,
     DeleteManyRequest,
@@ -46,16 +24,41 @@ from api.schemas import (
     RestoreRequest,
     SearchRequest,
 )
-from api.searching import query_of, result_of
-from api.sending import Paced
+from api.contract.responses import (
+    AddAnswer,
+    AddManyAnswer,
+    AnnotatedPicture,
+    DeleteAnswer,
+    RestoreAnswer,
+    SearchAnswer,
+)
+from api.limits.encoding import listed
+from api.middleware.path_names import AskedPaths
+from api.middleware.request_id import current_request_id
+from api.middleware.slow_readers import Paced
+from api.middleware.stack import put_in_front
+from api.pipeline.models import answering
+from api.routes import files as picture_routes
+from api.routes import images as image_routes
+from api.routes import index as index_routes
+from api.routes import page
+from api.routes.add import Adder
+from api.routes.detect import detect
+from api.routes.handler import answered, reported
+from api.routes.mount import JsonRefusals
+from api.routes.search import query_of, result_of
+from api.serving.gauges import Measures
+from api.serving.malloc import keep_what_is_there, return_freed_memory
+from api.serving.preflight import prepare
+from api.serving.supervisor import repair_supervisor
 from api.settings import Settings, SettingsError
-from api.supervisor import repair_supervisor
-from runners.clip import ClipEmbedder
-from runners.serving import end_with_supervisor
-from runners.yolo import YoloDetector
+from api.telemetry.logs import configure_logs
+from runners.clip.service import ClipEmbedder
+from runners.serving.service import end_with_supervisor
+from runners.yolo.service import YoloDetector
 
 if TYPE_CHECKING:
-    from api.backend import Backend
+    from api.pipeline.backend import Backend
 
 try:
     settings = Settings.from_environment()
@@ -126,7 +129,7 @@ class ImageSearch:
         self._measuring = asyncio.create_task(self._measure())
 
     async def _open(self) -> "Backend":
-        from api.backend import Backend  # noqa: PLC0415 - Arrow, OpenCV: not for the supervisor
+        from api.pipeline.backend import Backend  # noqa: PLC0415 - Arrow, OpenCV: not for the supervisor
 
         backend = await Backend.open(self.embedder, self.detector, settings)
         api = settings.api

@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from images.decode.memory import MoreRoomError
 from images.errors import ImageError
-from images.room import MoreRoomError
 from store.errors import StoreError, StoreFault
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from bench.chip import seconds_each
 from bench.report import Cell
-from images.prepare import clip_pixels
+from images.decode.prepare import clip_pixels
 
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)

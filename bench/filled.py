@@ -18,7 +18,7 @@ from pathlib import Path
 from bench.loading import load
 from bench.vectors import DIM, Clusters
 from runners.settings import ModelSettings
-from runners.weights import clip_source, identity_of
+from runners.weights.source import clip_source, identity_of
 from store.index import ImageIndex
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.timing import Timed, each_now
-from runners.torch_process import prepare_torch
+from runners.device.torch_process import prepare_torch
 
 _WARM_UP = 5
 _TEXT = "a red bus, number {}"
@@ -49,7 +49,7 @@ def _call(model: str, photo: Path) -> Callable[[int], Any]:
     # a core, a pass takes several times as long.
     prepare_torch("torchvision", "open_clip")
     from bench.pipeline import ClipWork, YoloWork  # noqa: PLC0415 - torch
-    from runners.clip_model import ClipModel  # noqa: PLC0415 - torch
+    from runners.clip.model import ClipModel  # noqa: PLC0415 - torch
     from runners.settings import ModelSettings  # noqa: PLC0415
 
     if model == "text":

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from api.downloads import Downloads
-from api.pictures import Pictures
+from api.pipeline.downloads import Downloads
+from api.pipeline.pictures import Pictures
+from api.requests.source import Source
 from api.settings import Settings
-from api.sources import Source
-from images.fetch import Fetcher
-from images.prepare import clip_pixels
+from images.decode.prepare import clip_pixels
+from images.fetch.fetcher import Fetcher
 from runners.schemas import ClipInfo
 
 _SIDE = 224
@@ -26,8 +26,8 @@ class Guarded:
     """Fetches and decodes as the API worker does. Get one with `open`."""
 
     INCLUDES: ClassVar[str] = (
-        "api.pictures, for the embedder: checks, guarded download, limits, decoding wherever the"
-        " service does it, orientation, preparation"
+        "api.pipeline.pictures, for the embedder: checks, guarded download, limits, decoding"
+        " wherever the service does it, orientation, preparation"
     )
 
     def __init__(self) -> None:

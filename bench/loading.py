@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 
 from bench.vectors import Matrix
-from store.engine import connect, open_table
-from store.metadata import Registry
-from store.rows import Row, to_arrow
+from store.metadata.columns import Registry
+from store.metadata.rows import Row, to_arrow
 from store.schemas import ModelIdentity, image_id
 from store.settings import StoreSettings
+from store.table.open import connect, open_table
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 RARE_ROWS = 7

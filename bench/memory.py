@@ -26,7 +26,7 @@ from bench.settings import models_of, service_settings, tell_settings
 from bench.traffic import ROUTES
 from bench.verdict import Limit, judged, ratio
 from bench.weights import SIZES
-from runners.weights import WeightsSource, clip_source, yolo_source
+from runners.weights.source import WeightsSource, clip_source, yolo_source
 
 MOST_GROWTH = 1.1
 BURST = 200

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.timing import Span, rate
-from images.decode import decode
-from images.draw import draw_boxes, encode_jpeg
-from images.prepare import clip_pixels, letterbox
+from images.decode.decode import decode
+from images.decode.draw import draw_boxes, encode_jpeg
+from images.decode.prepare import clip_pixels, letterbox
 from images.schemas import LabelledBox, Letterboxed
 from images.settings import DecodeSettings
-from runners.clip_model import ClipModel
+from runners.clip.model import ClipModel
 from runners.settings import ModelSettings
-from runners.yolo_model import YoloModel
+from runners.yolo.model import YoloModel
 
 _LIMITS = DecodeSettings().limits
 _QUALITY = 90

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from bench.report import cores
-from runners import clip_weights
+from runners.clip import weights as clip_weights
 from runners.settings import ModelSettings
-from runners.weights import clip_source, yolo_source
+from runners.weights.source import clip_source, yolo_source
 
 _BATCH = 16
 _SECONDS = 5.0

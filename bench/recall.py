@@ -24,15 +24,15 @@ from bench.loading import RARE_ROWS, load, metadata_of, number_of
 from bench.report import Report, cores
 from bench.timing import Timed, each, each_now
 from bench.vectors import DIM, SPREAD, Clusters, Matrix, recall
-from store import vector_index
-from store.engine import connect, open_table
 from store.index import ImageIndex
-from store.metadata import Registry
-from store.recall import estimate_recall
-from store.scalar_indexes import ensure_scalar_indexes
+from store.metadata.columns import Registry
 from store.schemas import Hit, ModelIdentity, SearchQuery
 from store.settings import StoreSettings
-from store.vector_index import ensure_vector_index
+from store.table.open import connect, open_table
+from store.upkeep import vector_index
+from store.upkeep.recall import estimate_recall
+from store.upkeep.scalar_indexes import ensure_scalar_indexes
+from store.upkeep.vector_index import ensure_vector_index
 
 IDENTITY = ModelIdentity("bench", "seeded", DIM)
 REQUIRED = 0.98

@@ -31,8 +31,8 @@ from bench.photos import NAMES
 from bench.report import Cell, Report
 from bench.vectors import DIM, Matrix
 from bench.verdict import Limit, judged, percentile, ratio
+from images.decode.thumbnail import thumbnail
 from images.settings import DecodeSettings
-from images.thumbnail import thumbnail
 from store.index import ImageIndex
 from store.schemas import ModelIdentity, NewImage, SearchQuery
 from store.settings import StoreSettings

@@ -38,7 +38,7 @@ def _make() -> None:
     import torch  # noqa: PLC0415
     from safetensors.torch import save_file  # noqa: PLC0415
 
-    from runners.yolo_weights import tame_ultralytics  # noqa: PLC0415
+    from runners.yolo.weights import tame_ultralytics  # noqa: PLC0415
 
     _FOLDER.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)

@@ -8,9 +8,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from cli.export_command import export
-from cli.index_command import index
-from cli.query_commands import delete, detect, get, search, status
+from cli.index.index_command import index
+from cli.offline.export_command import export
+from cli.query.query_commands import delete, detect, get, search, status
 
 NARROWEST = 110
 """Columns of the demo's tables where the output is no terminal, so that URLs stay whole."""
@@ -48,7 +48,7 @@ def demo(leave: bool, output: Path, scenes: int, no_browser: bool) -> None:
     import requests  # noqa: PLC0415 - only what a command needs, so that --help answers at once
 
     from demo.process import ServiceError  # noqa: PLC0415
-    from demo.run import run_demo  # noqa: PLC0415
+    from demo.show.run import run_demo  # noqa: PLC0415
 
     for end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(end, signal.default_int_handler)  # whatever ends it, the service ends too
@@ -96,8 +96,8 @@ def reembed(**options: Any) -> None:
     import asyncio  # noqa: PLC0415 - only what a command needs, so that --help answers at once
 
     from api.settings import SettingsError  # noqa: PLC0415
-    from cli.reembed import ImagesFailedError, ReembedOptions  # noqa: PLC0415
-    from cli.reembed import reembed as run  # noqa: PLC0415
+    from cli.offline.reembed import ImagesFailedError, ReembedOptions  # noqa: PLC0415
+    from cli.offline.reembed import reembed as run  # noqa: PLC0415
     from runners.errors import RunnerError  # noqa: PLC0415
     from store.errors import StoreError  # noqa: PLC0415
 
@@ -125,7 +125,7 @@ def check(mend: bool) -> None:
     """
     import asyncio  # noqa: PLC0415 - only what a command needs, so that --help answers at once
 
-    from cli.check import check as run  # noqa: PLC0415
+    from cli.offline.check import check as run  # noqa: PLC0415
     from store.errors import StoreError  # noqa: PLC0415
 
     console = Console(soft_wrap=True, markup=False, highlight=False)

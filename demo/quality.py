@@ -17,11 +17,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.detection import measure_detection
 from demo.models import CLIP_NAME, WEIGHTS, YOLO_NAME
-from demo.retrieval import measure_retrieval
-from demo.scenes import draw_scene
-from demo.seeds import HELD_OUT_SEEDS
+from demo.scenes.scenes import draw_scene
+from demo.scenes.seeds import HELD_OUT_SEEDS
+from demo.training.detection import measure_detection
+from demo.training.retrieval import measure_retrieval
 
 DETECTION_SCENES = 500
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from demo.models import CLIP_CONFIG_NAME, CLIP_NAME, WEIGHTS, YOLO_NAME
-from demo.seeds import CLIP_TRAIN_SEEDS, YOLO_TRAIN_SEEDS, YOLO_VALIDATION_SEEDS
+from demo.scenes.seeds import CLIP_TRAIN_SEEDS, YOLO_TRAIN_SEEDS, YOLO_VALIDATION_SEEDS
 
 logger = logging.getLogger("demo.train")  # by its name, for it runs as __main__
 
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _train_clip(target: Path, quick: bool) -> None:
-    from demo.train_clip import train_clip  # noqa: PLC0415 - each trainer is slow to import
+    from demo.training.train_clip import train_clip  # noqa: PLC0415 - each trainer is slow to import
 
     if quick:
         train_clip(target, CLIP_TRAIN_SEEDS[:1000], steps=60)
@@ -47,7 +47,7 @@ def _train_clip(target: Path, quick: bool) -> None:
 
 
 def _train_yolo(target: Path, quick: bool) -> None:
-    from demo.train_yolo import train_yolo  # noqa: PLC0415
+    from demo.training.train_yolo import train_yolo  # noqa: PLC0415
 
     if quick:
         train_yolo(target, YOLO_TRAIN_SEEDS[:256], YOLO_VALIDATION_SEEDS[:32], epochs=2)

@@ -14,7 +14,7 @@ ImageError
 ├── BrokenImageError        an image by its header, but damaged or cut off
 ├── ImageLimitError         more pixels, a longer strip, or more frames than is accepted
 │   ├── ImageMemoryError    more memory than its pixels account for
-│   └── MoreRoomError       more memory than it was given; `images.room`, answered by giving more
+│   └── MoreRoomError       more memory than it was given; `images.decode.memory`, told: give more
 └── DecoderError            the process that decoded it crashed, or hung and was ended
 
 `str(error)` is one line for the client. It says nothing that came from the server and nothing

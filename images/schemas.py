@@ -17,7 +17,7 @@ class DecodeLimits:
 
 @dataclass(frozen=True)
 class ClipTask:
-    """How a picture is prepared for the embedder; as `images.prepare.clip_pixels` takes it.
+    """How a picture is prepared for the embedder; as `images.decode.prepare.clip_pixels` takes it.
 
     Attributes:
         digest: Whether the digest of the whole picture's pixels is wanted, too.
@@ -38,7 +38,7 @@ class ClipPicture:
 
     Attributes:
         pixels: uint8 [size, size, 3], RGB.
-        digest: Of the whole picture's pixels (`images.digest`).
+        digest: Of the whole picture's pixels (`images.decode.digest`).
         thumbnail: A small copy, as a JPEG file.
     """
 
@@ -49,7 +49,7 @@ class ClipPicture:
 
 @dataclass(frozen=True)
 class LetterboxTask:
-    """How a picture is prepared for the detector; as `images.prepare.letterbox` takes it."""
+    """How a picture is prepared for the detector; as `images.decode.prepare.letterbox` takes it."""
 
     image_size: int
     stride: int

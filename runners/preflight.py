@@ -7,7 +7,7 @@ is published, which bring torch. Files, and the demo models, are only looked at.
 import os
 
 from runners.settings import ModelSettings
-from runners.weights import check_sha256, clip_source, yolo_source
+from runners.weights.source import check_sha256, clip_source, yolo_source
 
 
 def ensure_weights(settings: ModelSettings) -> None:
@@ -21,11 +21,11 @@ def ensure_weights(settings: ModelSettings) -> None:
     clip, yolo = clip_source(settings), yolo_source(settings)
     clip_path, yolo_path = clip.path, yolo.path
     if clip_path is None:
-        from runners import clip_weights  # noqa: PLC0415 - brings torch
+        from runners.clip import weights as clip_weights  # noqa: PLC0415 - brings torch
 
         clip_path = clip_weights.fetch(clip)
     if yolo_path is None:
-        from runners import yolo_weights  # noqa: PLC0415 - may bring torch
+        from runners.yolo import weights as yolo_weights  # noqa: PLC0415 - may bring torch
 
         yolo_path = yolo_weights.fetch(yolo, settings.cache_dir)
     check_sha256(clip_path, clip)

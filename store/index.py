@@ -9,16 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from store.acknowledged import Acknowledged
-from store.commit import Committer
-from store.engine import connect, open_table, opening
 from store.errors import StoreWriteError
-from store.lock import is_local, table_lock
+from store.metadata.rows import check_url, check_vector
+from store.metadata.values import is_unicode
 from store.observer import Observer
-from store.operations import Delete, DeleteMatching, Patch, Restore, Upsert
-from store.pictures import Kind
-from store.reader import Reader, refuse_empty
-from store.rows import check_url, check_vector
+from store.pictures.files import Kind
 from store.schemas import (
     IndexState,
     ModelIdentity,
@@ -29,13 +24,18 @@ from store.schemas import (
     UpkeepReport,
     Upserted,
 )
+from store.search.reader import Reader, refuse_empty
 from store.settings import StoreSettings
-from store.snapshots import Snapshots
-from store.state import describe
-from store.upkeep import Upkeep
-from store.values import is_unicode
-from store.versions import pick_version, restorable
-from store.writer import Writer
+from store.snapshot.latest import Snapshots
+from store.table.disk.acknowledged import Acknowledged
+from store.table.disk.lock import is_local, table_lock
+from store.table.open import connect, open_table, opening
+from store.table.versions import pick_version, restorable
+from store.upkeep.scheduler import Upkeep
+from store.upkeep.status import describe
+from store.write.commit import Committer
+from store.write.operations import Delete, DeleteMatching, Patch, Restore, Upsert
+from store.write.writer import Writer
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable

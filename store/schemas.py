@@ -146,11 +146,11 @@ class SearchQuery:
         vector: a picture's embedding, float32 [dim], unit length.
         text: plain words to describe the image or to match its stored text.
         text_vector: the embedding of ``text``, float32 [dim], unit length; goes with ``text``.
-        filter: an object in the filter language of `store.filters`.
+        filter: an object in the filter language of `store.metadata.filters`.
         limit: how many hits, 1 to 1000.
         offset: how many hits to leave out first, for paging.
         min_score: leaves out hits below this score.
-        cutoff: leaves out what is irrelevant for this very query; see `store.cutoff`.
+        cutoff: leaves out what is irrelevant for this very query; see `store.search.cutoff`.
     """
 
     vector: FloatVector | None = None

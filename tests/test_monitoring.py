@@ -10,9 +10,9 @@ import promql_parser
 import yaml
 from prometheus_client import REGISTRY
 
-import api.measures  # noqa: F401 - defines metrics, as the next two do
-import runners.measures  # noqa: F401
-from api import instruments  # noqa: F401
+import api.serving.gauges  # noqa: F401 - defines metrics, as the next two do
+import runners.serving.metrics  # noqa: F401
+from api.telemetry import metrics as instruments  # noqa: F401
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAGE = (PROJECT / "docs" / "monitoring.md").read_text()

@@ -16,7 +16,7 @@ from bench.held_memory import libraries
 from bench.pipeline import Pipeline, Way, ways
 from bench.stages import FETCH, FORWARD, between, stages, sums
 from bench.timing import Span, rate
-from images.prepare import clip_pixels
+from images.decode.prepare import clip_pixels
 
 
 def test_the_rate_of_whole_batches_does_not_depend_on_where_the_window_cuts() -> None:

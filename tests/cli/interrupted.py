@@ -18,10 +18,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from api.sources import upload_url
+from api.requests.source import upload_url
 from demo.process import PROJECT, ServiceProcess
-from demo.scenes import draw_scene
-from demo.seeds import SHOW_SEEDS
+from demo.scenes.scenes import draw_scene
+from demo.scenes.seeds import SHOW_SEEDS
 from demo.server import PictureServer, as_jpeg
 from image_search import Client
 from tests.serve.conftest import environment

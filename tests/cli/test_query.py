@@ -12,8 +12,8 @@ import requests
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from cli.grid import grid, label
 from cli.main import main
+from cli.query.grid import grid, label
 from demo.process import PROJECT, ServiceProcess, free_port
 from demo.server import PictureServer
 from image_search import Client, Hit

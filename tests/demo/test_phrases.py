@@ -2,10 +2,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.captions import COLORS, Item
-from demo.phrases import say, shown
-from demo.shapes import KINDS
-from demo.train_clip import SILENCE, fit
+from demo.scenes.captions import COLORS, Item
+from demo.scenes.phrases import say, shown
+from demo.scenes.shapes import KINDS
+from demo.training.train_clip import SILENCE, fit
 
 ITEMS = st.lists(
     st.builds(Item, st.sampled_from(COLORS), st.sampled_from(KINDS)),

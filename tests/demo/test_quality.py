@@ -3,7 +3,7 @@ import json
 import numpy as np
 
 from demo.quality import Measure, as_json, as_table
-from demo.retrieval import nearest_has_caption, precisions
+from demo.training.retrieval import nearest_has_caption, precisions
 
 
 def test_precision_counts_the_relevant_among_the_nearest() -> None:

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from demo.backgrounds import BACKGROUNDS
-from demo.captions import COLORS, Item, describe
-from demo.scenes import COLORS_RGB, USUAL_PAIRS, Scene, SceneObject, draw_scene
-from demo.shapes import KINDS
+from demo.scenes.backgrounds import BACKGROUNDS
+from demo.scenes.captions import COLORS, Item, describe
+from demo.scenes.scenes import COLORS_RGB, USUAL_PAIRS, Scene, SceneObject, draw_scene
+from demo.scenes.shapes import KINDS
 
 SEEDS = st.integers(0, 2**32)
 SIZES = st.sampled_from([96, 170, 256])

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from demo.dataset import IMAGE_SIZE
 from demo.models import CLIP_CONFIG_NAME, CLIP_NAME, WEIGHTS, YOLO_NAME
 from demo.quality import measure
-from demo.retrieval import DemoClip
-from demo.scenes import draw_scene
-from demo.seeds import ALL_SEEDS, HELD_OUT_SEEDS
-from demo.shapes import KINDS
+from demo.scenes.scenes import draw_scene
+from demo.scenes.seeds import ALL_SEEDS, HELD_OUT_SEEDS
+from demo.scenes.shapes import KINDS
+from demo.training.dataset import IMAGE_SIZE
+from demo.training.retrieval import DemoClip
 
 
 @pytest.fixture(scope="module")

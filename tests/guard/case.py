@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.guard.names import Name
-from tests.guard.site import Talk
+from tests.guard.oracle.names import Name
+from tests.guard.stage.site import Talk
 
 DETECT = "run_object_detection"
 # What the stage's service accepts; rows send the first.

@@ -8,9 +8,9 @@ import pytest
 
 from tests.guard.case import FETCHED, Case, sent
 from tests.guard.judge import Outcome
-from tests.guard.stage import Stage
+from tests.guard.stage.stage import Stage
+from tests.guard.stage.watch import Watch, workers
 from tests.guard.tables import TABLES, filters
-from tests.guard.watch import Watch, workers
 
 
 @dataclass(frozen=True)

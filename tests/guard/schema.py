@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 from tests.guard.case import FETCHED, sent
-from tests.guard.names import gives
-from tests.guard.stage import AUTHORIZED, Stage
+from tests.guard.oracle.names import gives
+from tests.guard.stage.stage import AUTHORIZED, Stage
 
 PICTURES = 8
 KNOWN = "GUARD_SCHEMA_KNOWN"
@@ -45,7 +45,7 @@ def check(stage: Stage, examples: int, seed: int | None = None) -> subprocess.Co
         command += ["--header", f"{name}: {value}"]
     environment = {
         **os.environ,
-        "SCHEMATHESIS_HOOKS": "tests.guard.hooks",
+        "SCHEMATHESIS_HOOKS": "tests.guard.stage.hooks",
         KNOWN: json.dumps(_known(stage)),
     }
     with stage.inside(), tempfile.TemporaryDirectory() as folder:

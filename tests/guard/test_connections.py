@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.guard.case import DETECT, FETCHED, UNREACHABLE, Case, asked, blocked
-from tests.guard.names import Name
-from tests.guard.site import PICTURE, http
-from tests.guard.stage import Stage
-from tests.guard.talks import keeping
+from tests.guard.oracle.names import Name
+from tests.guard.stage.site import PICTURE, http
+from tests.guard.stage.stage import Stage
+from tests.guard.stage.talks import keeping
 from tests.images.samples import encoded, picture
 
 SMALL = http(encoded(picture(), "PNG"))

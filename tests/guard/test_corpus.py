@@ -12,9 +12,9 @@ import pytest
 from tests.guard.case import UNREACHABLE, Case
 from tests.guard.conftest import Ask
 from tests.guard.judge import complaints
-from tests.guard.oracle import Verdict, verdict
-from tests.guard.site import SERVICE_PORTS
-from tests.guard.stage import Stage
+from tests.guard.oracle.oracle import Verdict, verdict
+from tests.guard.stage.site import SERVICE_PORTS
+from tests.guard.stage.stage import Stage
 from tests.guard.tables import TABLES
 
 ROWS = [(table, case) for table, cases in TABLES.items() for case in cases]

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.guard.schema import check
-from tests.guard.stage import Stage
+from tests.guard.stage.stage import Stage
 
 EXAMPLES = 25
 # The same requests each time: what other ones find is for `python -m tests.guard.schema`, which

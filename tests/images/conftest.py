@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from images.fetch import Fetcher
-from images.resolve import system_resolver
+from images.fetch.fetcher import Fetcher
+from images.fetch.resolve import system_resolver
 from images.settings import FetchSettings
-from tests.images.servers import ALLOWED, Canary
+from tests.images.fetch.servers import ALLOWED, Canary
 
 MakeFetcher = Callable[..., Fetcher]
 

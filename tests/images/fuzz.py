@@ -18,10 +18,10 @@ from random import Random
 import numpy as np
 import psutil
 
-from images.decoders import Decoders
 from images.errors import BrokenImageError, ImageError, ImageLimitError, NotAnImageError
-from images.held import HeldPicture
 from images.schemas import ClipTask, DecodeLimits, LabelledBox, LetterboxTask
+from images.workers.decoders import Decoders
+from images.workers.shared_picture import HeldPicture
 from tests.images.mutations import mutated
 from tests.images.samples import all_files
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from images.decoders import Decoders
+from images.workers.decoders import Decoders
 from tests.images.fuzz import damaged, fuzz
 from tests.images.samples import all_files
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 
 from demo.process import ServiceProcess
 from demo.server import PictureServer
-from demo.tour import Api, Shown, index, put_up
+from demo.show.tour import Api, Shown, index, put_up
 from tests.page.chromium import SIZES, Watched, context, executable, launched, save
 from tests.serve.conftest import environment
 

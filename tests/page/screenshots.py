@@ -13,9 +13,9 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 from demo.process import ServiceProcess
-from demo.seeds import SHOW_SEEDS
+from demo.scenes.seeds import SHOW_SEEDS
 from demo.server import PictureServer
-from demo.tour import Api, Shown, index, put_up
+from demo.show.tour import Api, Shown, index, put_up
 from tests.page.chromium import context, launched, save
 from tests.page.seen import settled
 from tests.serve.conftest import environment

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from demo.tour import Api, Shown
+from demo.show.tour import Api, Shown
 from tests.page.chromium import Watched
 from tests.page.conftest import picture_file
 from tests.page.seen import bring, overflows

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from demo.scenes import draw_scene
+from demo.scenes.scenes import draw_scene
 from demo.server import PictureServer, as_jpeg
-from demo.tour import Api
+from demo.show.tour import Api
 from tests.page.chromium import Watched
 from tests.page.seen import bring, overflows, settled
 

@@ -5,9 +5,9 @@ import re
 import requests
 from playwright.sync_api import Page, expect
 
-from api.page import OPEN_FILES, PAGES
+from api.routes.page import OPEN_FILES, PAGES
 from demo.process import ServiceProcess
-from demo.tour import Shown
+from demo.show.tour import Shown
 from tests.page.chromium import Watched
 from tests.page.conftest import KEY, Open
 from tests.page.seen import overflows

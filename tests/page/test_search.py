@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from demo.tour import Shown
+from demo.show.tour import Shown
 from tests.page.chromium import Watched
 from tests.page.conftest import SCENES, picture_file
 from tests.page.seen import bring, ids, overflows, scores, settled

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
-from demo.tour import Api, Shown
+from demo.show.tour import Api, Shown
 from tests.page.chromium import Watched
 from tests.page.conftest import Open
 from tests.page.seen import overflows

@@ -4,7 +4,7 @@ import json
 
 from playwright.sync_api import Route, expect
 
-from demo.tour import Shown
+from demo.show.tour import Shown
 from tests.page.chromium import Watched
 from tests.page.conftest import Open
 from tests.page.seen import ids, settled

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from runners.settings import ModelSettings
-from runners.yolo_weights import tame_ultralytics
+from runners.yolo.weights import tame_ultralytics
 
 TINY_CLIP = "tiny-clip-of-the-tests"
 TINY_CLIP_CONFIG = {

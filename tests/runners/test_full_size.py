@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from runners.clip_model import ClipModel
+from runners.clip.model import ClipModel
 from runners.errors import WeightsHashError
 from runners.settings import ModelSettings
-from runners.weights import clip_source, identity_of, sha256_of
-from runners.yolo_model import YoloModel
+from runners.weights.source import clip_source, identity_of, sha256_of
+from runners.yolo.model import YoloModel
 
 
 def test_the_default_models_load_from_the_caches(

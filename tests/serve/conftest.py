@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from demo.process import ServiceProcess
-from demo.scenes import Scene, draw_scene
-from demo.seeds import SHOW_SEEDS
+from demo.scenes.scenes import Scene, draw_scene
+from demo.scenes.seeds import SHOW_SEEDS
 from demo.server import PictureServer
 
 Post = Callable[[str, Any], requests.Response]

@@ -1,7 +1,8 @@
 """The tables of docs/filters.md, made by asking a real index.
 
 Run ``python -m tests.store.filter_table --write`` after a change of the filter language;
-`tests.store.test_filter_table` fails while the page says anything else than the index does.
+`tests.store.metadata.test_filter_table` fails while the page says anything else than the index
+does.
 """
 
 import json

@@ -12,7 +12,7 @@ from tests.guard.case import (
     refused,
     sent,
 )
-from tests.guard.site import SERVICE_PORTS
+from tests.guard.stage.site import SERVICE_PORTS
 
 # What the system's own reading of addresses makes of these is nobody's promise; only that nothing
 # arrives at a forbidden address.

@@ -18,7 +18,7 @@ from tests.guard.case import (
     refusal,
     served,
 )
-from tests.guard.site import http
+from tests.guard.stage.site import http
 from tests.images.samples import chunk, encoded, png
 from tests.images.samples import picture as drawn
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import dns.rcode
 
 from tests.guard.case import FETCHED, UNREACHABLE, Case, asked, blocked, named, only_in_box, refusal
-from tests.guard.names import SILENT, Name, gives
-from tests.guard.site import redirect
+from tests.guard.oracle.names import SILENT, Name, gives
+from tests.guard.stage.site import redirect
 
 MANY = tuple(f"8.8.{n // 250}.{n % 250 + 1}" for n in range(200))
 

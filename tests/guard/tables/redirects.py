@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tests.guard.case import BAD_ANSWER, FETCHED, UNREACHABLE, Case, Expected, refusal, served
-from tests.guard.site import PICTURE, http, redirect
+from tests.guard.stage.site import PICTURE, http, redirect
 
 TOO_MANY = refusal("too_many_redirects", says="more than 5 redirects")
 BAD_TARGET = refusal("url_invalid", says="the server redirects")

@@ -16,8 +16,8 @@ from tests.guard.case import (
     refusal,
     served,
 )
-from tests.guard.site import PICTURE, http
-from tests.guard.talks import chunked, dripping, endless, in_pieces, late, reset_after
+from tests.guard.stage.site import PICTURE, http
+from tests.guard.stage.talks import chunked, dripping, endless, in_pieces, late, reset_after
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

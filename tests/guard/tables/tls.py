@@ -11,8 +11,8 @@ from tests.guard.case import (
     only_in_box,
     refusal,
 )
-from tests.guard.names import Name, gives
-from tests.guard.site import redirect
+from tests.guard.oracle.names import Name, gives
+from tests.guard.stage.site import redirect
 
 NOT_TRUSTED = refusal("tls_failed", says="could not fetch the image: no secure connection")
 

@@ -1,0 +1,1 @@
+"""What clients rely on: request and answer models, and the OpenAPI document."""

@@ -1,0 +1,275 @@
+"""What the OpenAPI document says of each route: its models, examples and typical error."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from api.contract.requests import (
+    AddManyRequest,
+    AddRequest,
+    DeleteManyRequest,
+    DetectRequest,
+    ImageRequest,
+    ListRequest,
+    NoRequest,
+    PatchRequest,
+    RestoreRequest,
+    SearchRequest,
+)
+from api.contract.responses import (
+    AddAnswer,
+    AddManyAnswer,
+    ColumnsAnswer,
+    DeleteAnswer,
+    IndexAnswer,
+    ListAnswer,
+    RestoreAnswer,
+    SearchAnswer,
+    StoredAnswer,
+    VersionsAnswer,
+)
+from api.requests.base import JsonInput
+from images.decode.signatures import MEDIA_TYPES
+
+_ID = "0a137b375cc3881a70e186ce2172c8d1"
+_URL = "https://example.com/shoe.jpg"
+_METADATA = {"shop": "A", "price": 9.5}
+_WHEN = "2026-01-31T12:00:00.123456Z"
+_STORED = {"id": _ID, "url": _URL, "metadata": _METADATA, "created_at": _WHEN}
+_VERSION = {"version": 41, "created_at": _WHEN, "rows": 1200}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path.
+
+    Attributes:
+        request: what it takes.
+        answer: its success as JSON; None where that is a picture.
+        types: of such a picture.
+        success: its success in words.
+        example: an answer.
+        error: the message of a typical error.
+        examples: requests by name.
+        description: in words, where BentoML does not take them from the method.
+    """
+
+    method: str
+    path: str
+    request: type[JsonInput]
+    answer: type[BaseModel] | None
+    success: str
+    example: dict[str, Any]
+    error: str
+    examples: dict[str, Any] = field(default_factory=dict)
+    description: str = ""
+    types: tuple[str, ...] = ()
+
+
+def _search(path: str) -> Operation:
+    terms = [{"text": "a shoe"}, {"id": _ID, "weight": 0.5}, {"text": "red", "weight": -0.3}]
+    return Operation(
+        "post",
+        path,
+        SearchRequest,
+        SearchAnswer,
+        "What was found, best first",
+        {"results": [{"id": _ID, "url": _URL, "score": 0.93, "metadata": _METADATA}]},
+        "unknown metadata key 'shpo'; known keys are 'price', 'shop'",
+        {
+            "picture": {"url": _URL, "limit": 3},
+            "picture and filter": {"url": _URL, "metadata": {"shop": "A"}},
+            "filter": {"metadata": {"price": {"$lt": 10}}},
+            "text": {"metadata": "a red shoe"},
+            "indexed image": {"id": _ID, "cutoff": "auto"},
+            "weighted terms": {"query": terms},
+        },
+    )
+
+
+OPERATIONS = (
+    Operation(
+        "post",
+        "/post_image_to_index",
+        AddRequest,
+        AddAnswer,
+        "The image is in the index, durably",
+        {"message": "success", "id": _ID, "created": True},
+        "No url provided",
+        {
+            "object": {"url": _URL, "metadata": _METADATA},
+            "text": {"url": _URL, "metadata": "a red running shoe"},
+        },
+    ),
+    Operation(
+        "post",
+        "/post_images_to_index",
+        AddManyRequest,
+        AddManyAnswer,
+        "A result for each image, in their order",
+        {
+            "results": [
+                {"url": _URL, "id": _ID, "created": True},
+                {"url": "x", "message": "the URL has no host", "code": "invalid_url"},
+            ]
+        },
+        "images must have at most 256 items, not 300",
+        {"two": {"images": [{"url": _URL, "metadata": _METADATA}, {"url": "x"}]}},
+    ),
+    _search("/search_simmilar_images"),
+    _search("/search_similar_images"),
+    Operation(
+        "post",
+        "/run_object_detection",
+        DetectRequest,
+        None,
+        'The picture with the objects drawn in; the objects as JSON with "json"',
+        {},
+        "url not provided error",
+        {"picture": {"url": _URL}},
+        types=("image/jpg",),
+    ),
+    Operation(
+        "get",
+        "/images",
+        ListRequest,
+        ListAnswer,
+        "Some images, and how many there are in all",
+        {"images": [_STORED], "total": 1200},
+        "limit must be an integer",
+        description="The images of the index, newest first.",
+    ),
+    Operation(
+        "get",
+        "/images/{id}",
+        ImageRequest,
+        StoredAnswer,
+        "The image",
+        _STORED,
+        "unknown field 'x'; known fields: none",
+        description="One image of the index.",
+    ),
+    Operation(
+        "patch",
+        "/images/{id}",
+        PatchRequest,
+        StoredAnswer,
+        "The image as it now is",
+        _STORED,
+        "metadata key 'price' holds a float, not a string",
+        {
+            "change one key, remove another": {"metadata": {"price": 7.5, "shop": None}},
+            "remove all": {"metadata": None},
+        },
+        description="Change the metadata of an image by JSON Merge Patch (RFC 7396). Its picture "
+        "and its date stay.",
+    ),
+    Operation(
+        "delete",
+        "/images/{id}",
+        ImageRequest,
+        DeleteAnswer,
+        "It is deleted",
+        {"message": "success", "deleted": 1},
+        "unknown field 'x'; known fields: none",
+        description="Delete an image from the index.",
+    ),
+    Operation(
+        "get",
+        "/images/{id}/thumbnail",
+        ImageRequest,
+        None,
+        "A small copy of the picture",
+        {},
+        "unknown field 'x'; known fields: none",
+        description="A small copy of an image's picture, upright, to show in a grid.",
+        types=("image/jpeg",),
+    ),
+    Operation(
+        "get",
+        "/images/{id}/image",
+        ImageRequest,
+        None,
+        "The picture's file",
+        {},
+        "unknown field 'x'; known fields: none",
+        description="An image's own file as it was uploaded, where it is kept.",
+        types=MEDIA_TYPES,
+    ),
+    Operation(
+        "post",
+        "/delete_images",
+        DeleteManyRequest,
+        DeleteAnswer,
+        "How many were deleted; ids that there are not do no harm",
+        {"message": "success", "deleted": 3},
+        "give either ids or metadata, a filter",
+        {"by id": {"ids": [_ID]}, "by filter": {"metadata": {"price": {"$gt": 100}}}},
+    ),
+    Operation(
+        "get",
+        "/index",
+        NoRequest,
+        IndexAnswer,
+        "The table as it is now",
+        {
+            "rows": 120_000,
+            "dim": 512,
+            "model": {"name": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"},
+            "columns": {"shop": "string", "price": "float"},
+            "fragments": 7,
+            "vector_index": "IVF_RQ",
+            "indexed_rows": 119_000,
+            "unindexed_rows": 1000,
+            "size_bytes": 412_345_678,
+            "version": 41,
+            "estimated_recall": 0.998,
+            "upkeep": {"finished_at": _WHEN, "seconds": 2.5, "result": "ok", "did": []},
+        },
+        "unknown field 'x'; known fields: none",
+        description="The state of the index: size, columns, model, upkeep.",
+    ),
+    Operation(
+        "get",
+        "/index/columns",
+        NoRequest,
+        ColumnsAnswer,
+        "What the images' metadata holds, by key",
+        {
+            "columns": [
+                {
+                    "key": "shop",
+                    "type": "string",
+                    "count": 812,
+                    "values": [{"value": "A", "count": 400}, {"value": "B", "count": 412}],
+                    "more": False,
+                },
+                {"key": "price", "type": "float", "count": 700, "min": 1.5, "max": 99.0},
+            ]
+        },
+        "unknown field 'x'; known fields: none",
+        description="The metadata keys with the values to choose from, to make filters of. It may "
+        "be some seconds old.",
+    ),
+    Operation(
+        "get",
+        "/index/versions",
+        NoRequest,
+        VersionsAnswer,
+        "The versions, newest first",
+        {"versions": [_VERSION]},
+        "unknown field 'x'; known fields: none",
+        description="The versions of the table that can be restored.",
+    ),
+    Operation(
+        "post",
+        "/index/restore",
+        RestoreRequest,
+        RestoreAnswer,
+        "The table is as it was, as a new version",
+        {"message": "success", "restored": _VERSION},
+        "there is no version 99",
+        {"by number": {"version": 41}, "by time": {"before": "2026-01-31T12:00:00Z"}},
+    ),
+)

@@ -1,0 +1,298 @@
+"""The requests of the routes, as BentoML, its clients and the OpenAPI page see them."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from api.requests.base import JsonInput, without_nulls
+from images.fetch.urls import MAX_URL_CHARS
+from store.limits import MAX_LIMIT, MAX_METADATA_CHARS, MAX_OFFSET, MAX_TEXT_CHARS
+
+METADATA_SCHEMA = {
+    "oneOf": [
+        {"type": "string", "maxLength": MAX_METADATA_CHARS, "description": "free text"},
+        {"type": "object", "additionalProperties": True, "description": "typed columns"},
+        {"type": "null"},
+    ],
+}
+Metadata = Annotated[str | dict[str, Any] | None, WithJsonSchema(METADATA_SCHEMA)]
+
+MAX_BATCH_IMAGES = 256
+MAX_DELETE_IDS = 1000
+MAX_TERMS = 16
+MAX_WEIGHT = 100
+MAX_ID_CHARS = 256
+_MAX_TIME_CHARS = 64
+# The length of a url is checked where it is fetched, in the words for any url that cannot be.
+_URL_LENGTH: dict[str, Any] = {"maxLength": MAX_URL_CHARS}
+_LARGEST_OFFSET = 10_000_000
+_LARGEST_VERSION = 2**63 - 1
+_EXAMPLE_URL = "https://example.com/shoe.jpg"
+_EXAMPLE_ID = "0a137b375cc3881a70e186ce2172c8d1"
+
+
+def optional(kind: str, **more: Any) -> WithJsonSchema:
+    """The schema of an optional field; of pydantic's own union BentoML keeps only one part."""
+    return WithJsonSchema({"type": [kind, "null"], **more})
+
+
+OnDuplicate = Literal["add", "skip", "skip_near"]
+_ON_DUPLICATE = (
+    "What to do with a new url whose picture is indexed under another: `add` it all the same, "
+    "`skip` it where the pixels are the same, or `skip_near` where it is similar too"
+)
+
+
+class AddRequest(JsonInput):
+    """An image to index."""
+
+    url_missing: ClassVar[str | None] = "No url provided"
+
+    url: str = Field(
+        description="http or https address of the picture",
+        examples=[_EXAMPLE_URL],
+        json_schema_extra=_URL_LENGTH,
+    )
+    metadata: Metadata = Field(
+        default=None,
+        description="An object of typed columns, or a free text",
+        examples=[{"shop": "A", "price": 9.5, "tags": ["red", "new"]}],
+    )
+    on_duplicate: OnDuplicate = Field(default="add", description=_ON_DUPLICATE)
+
+
+class AddManyRequest(JsonInput):
+    """Images to index, each as for `/post_image_to_index`; a bad one fails alone."""
+
+    images: Annotated[
+        list[Any],
+        Field(min_length=1, max_length=MAX_BATCH_IMAGES),
+        WithJsonSchema(
+            {
+                "type": "array",
+                "items": AddRequest.model_json_schema(),
+                "minItems": 1,
+                "maxItems": MAX_BATCH_IMAGES,
+            }
+        ),
+    ] = Field(description="The images; of a url that stands here twice, the last one stays")
+    on_duplicate: OnDuplicate = Field(
+        default="add", description="For the images that do not say it themselves"
+    )
+
+
+class Term(BaseModel):
+    """A part of a search: one of `url`, `text` and `id`, and its weight."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    url: Annotated[str | None, optional("string", **_URL_LENGTH)] = Field(
+        default=None, min_length=1, description="Address of a picture"
+    )
+    text: Annotated[str | None, optional("string", maxLength=MAX_TEXT_CHARS)] = Field(
+        default=None, min_length=1, max_length=MAX_TEXT_CHARS, description="A description"
+    )
+    id: Annotated[str | None, optional("string", maxLength=MAX_ID_CHARS)] = Field(
+        default=None, min_length=1, max_length=MAX_ID_CHARS, description="An indexed image"
+    )
+    weight: float = Field(
+        default=1,
+        ge=-MAX_WEIGHT,
+        le=MAX_WEIGHT,
+        description="Positive to look near the term, negative to look away from it; not 0",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, given: Any) -> Any:
+        return without_nulls(cls, given)
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> "Term":
+        if sum(given is not None for given in (self.url, self.text, self.id)) != 1:
+            raise ValueError("must have exactly one of url, text and id")
+        if self.weight == 0:
+            raise ValueError("must have a weight other than 0")
+        return self
+
+
+class SearchRequest(JsonInput):
+    """What to look for: a picture, a filter or a text, or a picture with one of the others.
+
+    Instead of `url`, an indexed image by its `id`, or several weighted terms as `query`; with
+    these, `metadata` can only be a filter.
+    """
+
+    url: Annotated[str | None, optional("string", **_URL_LENGTH)] = Field(
+        default=None, description="Picture to search by", examples=[_EXAMPLE_URL]
+    )
+    metadata: Metadata = Field(
+        default=None,
+        description="An object filters; a string is a text to search by",
+        examples=[{"shop": "A", "price": {"$lt": 10}}],
+    )
+    id: Annotated[str | None, optional("string", maxLength=MAX_ID_CHARS)] = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_ID_CHARS,
+        description="Indexed image to search by; it comes first itself",
+    )
+    query: Annotated[
+        list[Term] | None,
+        optional(
+            "array",
+            items=Term.model_json_schema(),
+            minItems=1,
+            maxItems=MAX_TERMS,
+        ),
+    ] = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_TERMS,
+        description="Weighted terms that are searched for together",
+    )
+    limit: int = Field(default=10, ge=1, le=MAX_LIMIT, description="Most results to return")
+    offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="Results to skip, for paging")
+    min_score: Annotated[float | None, optional("number", minimum=-1, maximum=1)] = Field(
+        default=None, ge=-1, le=1, description="Leave out what is less similar than this"
+    )
+    cutoff: Annotated[Literal["auto"] | None, optional("string", enum=["auto", None])] = Field(
+        default=None,
+        description="`auto` leaves out what falls off from the best results of this search",
+    )
+
+    @field_validator("metadata")
+    @classmethod
+    def _blank_is_absent(cls, metadata: Metadata) -> Metadata:
+        return None if isinstance(metadata, str) and not metadata.strip() else metadata
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> "SearchRequest":
+        named = [name for name in ("url", "id", "query") if getattr(self, name)]
+        if len(named) > 1:
+            raise ValueError(f"{named[0]} and {named[1]} do not go together: give one of them")
+        if named and named[0] != "url" and isinstance(self.metadata, str):
+            raise ValueError(
+                f"{named[0]} and a metadata text do not go together: "
+                'give metadata as a filter, or the text as a term of "query"'
+            )
+        if not (named or self.metadata):
+            raise ValueError(
+                "no url and no metadata provided: give a url, an id, a query,"
+                " or metadata (a filter or a text)"
+            )
+        return self
+
+
+class DetectRequest(JsonInput):
+    """A picture to find objects in."""
+
+    url_missing: ClassVar[str | None] = "url not provided error"
+
+    url: str = Field(
+        description="http or https address of the picture",
+        examples=[_EXAMPLE_URL],
+        json_schema_extra=_URL_LENGTH,
+    )
+    confidence: Annotated[float | None, optional("number", minimum=0, maximum=1)] = Field(
+        default=None, ge=0, le=1, description="Leave out what the detector is less sure of"
+    )
+    format: Literal["image", "json"] = Field(
+        default="image",
+        description="`image`: the picture with the objects drawn in; `json`: the objects alone",
+    )
+    picture: bool = Field(
+        default=False,
+        description="With `json`: the picture as well, without anything drawn in, as a data URL",
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> "DetectRequest":
+        if self.picture and self.format != "json":
+            raise ValueError('picture goes with format "json"')
+        return self
+
+
+class NoRequest(JsonInput):
+    """Nothing to say."""
+
+
+class ListRequest(JsonInput):
+    """Which part of all images, newest first."""
+
+    limit: int = Field(default=10, ge=1, le=MAX_LIMIT, description="Most images to return")
+    offset: int = Field(
+        default=0, ge=0, le=_LARGEST_OFFSET, description="Images to skip, for paging"
+    )
+
+
+class ImageRequest(JsonInput):
+    """One image."""
+
+    path_fields: ClassVar[frozenset[str]] = frozenset({"id"})
+
+    id: str = Field(description="Id of the image", examples=[_EXAMPLE_ID])
+
+
+class PatchRequest(ImageRequest):
+    """Changes to an image's metadata, as JSON Merge Patch (RFC 7396) has them."""
+
+    metadata: Metadata = Field(
+        description="An object sets the keys that it names, and removes those that it names null. "
+        "A text replaces all of the metadata, and null removes it",
+        examples=[{"price": 7.5, "tags": None}],
+    )
+
+
+class DeleteManyRequest(JsonInput):
+    """Images to delete: by their ids, or all that match a filter."""
+
+    ids: Annotated[
+        list[Annotated[str, Field(max_length=MAX_ID_CHARS)]] | None,
+        optional(
+            "array",
+            items={"type": "string", "maxLength": MAX_ID_CHARS},
+            minItems=1,
+            maxItems=MAX_DELETE_IDS,
+        ),
+    ] = Field(default=None, min_length=1, max_length=MAX_DELETE_IDS, description="Ids of images")
+    metadata: Annotated[dict[str, Any] | None, optional("object", additionalProperties=True)] = (
+        Field(default=None, description="A filter, as for a search; an empty one is refused")
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "DeleteManyRequest":
+        if (self.ids is None) == (self.metadata is None):
+            raise ValueError("give either ids or metadata, a filter")
+        if self.metadata == {}:
+            raise ValueError("an empty filter would delete every image: name what to delete")
+        return self
+
+
+class RestoreRequest(JsonInput):
+    """The version of the table to go back to: by its number, or the last kept one at a moment."""
+
+    version: Annotated[int | None, optional("integer", minimum=1)] = Field(
+        default=None, ge=1, le=_LARGEST_VERSION, description="Number of a version"
+    )
+    before: Annotated[
+        str | None, optional("string", format="date-time", maxLength=_MAX_TIME_CHARS)
+    ] = Field(
+        default=None,
+        max_length=_MAX_TIME_CHARS,
+        description="RFC 3339 time with a zone: the last kept version at or before it",
+        examples=["2026-01-31T12:00:00Z"],
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "RestoreRequest":
+        if (self.version is None) == (self.before is None):
+            raise ValueError("give either version or before, a time")
+        return self

@@ -1,0 +1,212 @@
+"""The answers of the routes, as the OpenAPI page shows them."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field, RootModel, WithJsonSchema
+
+from api.contract.requests import Metadata, optional
+
+_Text = Annotated[str | None, optional("string")]
+_Integer = Annotated[int | None, optional("integer")]
+_Number = Annotated[float | None, optional("number")]
+_Bound = Annotated[int | float | str | None, WithJsonSchema({"type": ["number", "string"]})]
+
+
+class NearDuplicate(BaseModel):
+    """An indexed image that is much like the one that was added."""
+
+    id: str
+    url: str
+    score: float = Field(description="Cosine similarity of the two")
+
+
+class _Added(BaseModel):
+    """What an add may say. BentoML's clients keep only the fields that stand here."""
+
+    skipped: bool = Field(
+        default=True, description="Nothing was written; `id` is the image that is there"
+    )
+    duplicate_of: str = Field(
+        default="", description="Oldest image under another url that has the same pixels"
+    )
+    near_duplicates: list[NearDuplicate] = Field(
+        default=[], description="Images under other urls that are much like it, nearest first"
+    )
+
+
+class AddAnswer(_Added):
+    """The image is in the index, durably. What does not apply is left out."""
+
+    message: str = Field(examples=["success"])
+    id: str = Field(description="Made from the url", examples=["0a137b375cc3881a70e186ce2172c8d1"])
+    created: bool = Field(description="false when the url was known and its row was replaced")
+    url: str = Field(default="", description="Of an uploaded image: made from its file")
+
+
+class BatchResult(_Added):
+    """An image as `AddAnswer` has it, or why it was not added."""
+
+    url: _Text
+    id: str = ""
+    created: bool = True
+    message: str = Field(default="", description="What went wrong; absent where nothing did")
+    code: str = ""
+
+
+class AddManyAnswer(BaseModel):
+    """One result for each image, in their order."""
+
+    results: list[BatchResult]
+
+
+class Result(BaseModel):
+    """One image that was found."""
+
+    id: str
+    url: str
+    score: _Number = Field(
+        description="Cosine similarity, 1.0 for the same picture; null when only a filter was given"
+    )
+    metadata: Metadata
+
+
+class SearchAnswer(BaseModel):
+    """What was found, best first."""
+
+    results: list[Result]
+
+
+class StoredAnswer(BaseModel):
+    """An image of the index."""
+
+    id: str
+    url: str
+    metadata: Metadata
+    created_at: str = Field(description="When it was last added: RFC 3339, in UTC")
+
+
+class ListAnswer(BaseModel):
+    """Some images, newest first, and how many there are in all."""
+
+    images: list[StoredAnswer]
+    total: int
+
+
+class DeleteAnswer(BaseModel):
+    """How many images were deleted."""
+
+    message: str = Field(examples=["success"])
+    deleted: int
+
+
+class Model(BaseModel):
+    """What makes the vectors."""
+
+    name: str = Field(examples=["ViT-B-32"])
+    pretrained: str = Field(description="A published tag, or `sha256:` and that of the weights")
+
+
+class Upkeep(BaseModel):
+    """The last round of upkeep, whichever worker did it."""
+
+    finished_at: str
+    seconds: float
+    result: str = Field(description="`ok`, or one line about what failed")
+    did: list[str]
+
+
+class IndexAnswer(BaseModel):
+    """The table as it is now."""
+
+    rows: int
+    dim: int
+    model: Model
+    columns: dict[str, str] = Field(description="Metadata keys and their types")
+    fragments: int = Field(description="Files of rows; upkeep joins them")
+    vector_index: _Text = Field(description="Its kind; null while every search is exact")
+    indexed_rows: int
+    unindexed_rows: int
+    size_bytes: _Integer = Field(
+        description="Of the table on disk, without pictures; null on an object store"
+    )
+    version: int
+    estimated_recall: _Number = Field(
+        description="recall@10 against exact search, on a sample; null before it was measured"
+    )
+    upkeep: Annotated[
+        Upkeep | None, Field(json_schema_extra={"description": "null before the first round"})
+    ]
+
+
+class Value(BaseModel):
+    """A value of a metadata key, and how many images have it."""
+
+    value: Annotated[str | bool, WithJsonSchema({"type": ["string", "boolean"]})]
+    count: int
+
+
+class Column(BaseModel):
+    """What the images have under a metadata key."""
+
+    key: str
+    type: str
+    count: int = Field(description="Images that have the key")
+    values: list[Value] = Field(
+        default=[], description="Of a text, a list or a boolean: the most frequent, at most 100"
+    )
+    more: bool = Field(default=False, description="Whether there are values besides these")
+    min: _Bound = Field(default=None, description="Of a number or a time: the least")
+    max: _Bound = Field(default=None, description="Of a number or a time: the greatest")
+
+
+class ColumnsAnswer(BaseModel):
+    """The metadata keys."""
+
+    columns: list[Column]
+
+
+class Version(BaseModel):
+    """A version of the table."""
+
+    version: int
+    created_at: str
+    rows: _Integer = Field(description="Images in it; null where that is not written down")
+
+
+class VersionsAnswer(BaseModel):
+    """The versions that can be restored, newest first."""
+
+    versions: list[Version]
+
+
+class RestoreAnswer(BaseModel):
+    """What the table is again; that is a new version, so this can be undone too."""
+
+    message: str = Field(examples=["success"])
+    restored: Version
+
+
+class Message(BaseModel):
+    """An error: one line for people, a code for programs."""
+
+    message: str
+    code: str = Field(default="", description="Absent where no url was given")
+
+
+class AnnotatedPicture(RootModel[bytes]):
+    """A JPEG, as bytes."""
+
+
+ANSWERS: tuple[type[BaseModel], ...] = (
+    AddAnswer,
+    AddManyAnswer,
+    SearchAnswer,
+    StoredAnswer,
+    ListAnswer,
+    DeleteAnswer,
+    IndexAnswer,
+    ColumnsAnswer,
+    VersionsAnswer,
+    RestoreAnswer,
+    Message,
+)

@@ -1,0 +1,1 @@
+"""What bounds a service under load: requests in flight, hosts, memory, long responses."""

@@ -1,0 +1,170 @@
+"""What a worker of the API holds once it is ready: the models' clients, the pictures, the index."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.errors import ModelUnavailableError
+from api.limits.responses import LargeAnswers
+from api.pipeline.models import Models
+from api.pipeline.pictures import Pictures
+from api.requests.source import Source
+from api.settings import Settings
+from api.telemetry.metrics import SEARCH, IndexObserver
+from images.schemas import LabelledBox
+from images.workers.shared_picture import HeldPicture
+from runners.schemas import unpack_detections
+from runners.serving.service import end_service
+from store.errors import ModelMismatchError, StoreError
+from store.index import ImageIndex
+from store.schemas import Hit, ModelIdentity, NewImage, SearchQuery
+from store.search.query import Matches
+
+logger = logging.getLogger("bentoml.image_search")
+RETRY_S = 5.0
+ANSWER_S = 5.0
+"""Seconds for what is being answered, before a worker ends that cannot write any more."""
+
+
+class Backend:
+    """The rooms, joined: URLs to vectors and boxes, and the index. Get one with `open`."""
+
+    def __init__(self, models: Models, index: ImageIndex, pictures: Pictures) -> None:
+        self.index = index
+        self.pictures = pictures
+        self.large_answers = LargeAnswers()
+        self._models = models
+        self._watching = asyncio.create_task(end_when_stuck(index))
+
+    @classmethod
+    async def open(cls, embedder: Any, detector: Any, settings: Settings) -> Self:
+        """Wait for both models, then open the table of the embedder's vectors.
+
+        Goes on trying: the models need seconds to load, and a table that cannot be opened now may
+        be mended while the service runs. The log says what is missing. A table of another model
+        ends the service.
+
+        Args:
+            embedder: BentoML's client of `ClipEmbedder`.
+            detector: BentoML's client of `YoloDetector`.
+            settings: of the whole service.
+        """
+        models = await Models.connect(embedder, detector)
+        clip = models.clip
+        identity = ModelIdentity(clip.model, clip.pretrained, clip.dim)
+        while True:
+            try:
+                index = await ImageIndex.open(settings.store, identity, IndexObserver())
+            except ModelMismatchError as error:
+                end_service(str(error))
+            except StoreError as error:
+                logger.error("%s; trying again (%s)", error, error.detail)  # noqa: TRY400 - each time
+                await asyncio.sleep(RETRY_S)
+            else:
+                pictures = Pictures(settings)
+                await pictures.decoders.ready()
+                return cls(models, index, pictures)
+
+    async def embed_picture(self, source: Source) -> NDArray[np.float32]:
+        """The embedding of a picture: float32 [dim], unit length.
+
+        Raises:
+            ImageError: the picture cannot be had.
+            ModelUnavailableError: the embedder does not answer.
+        """
+        pixels = await self.pictures.for_clip(source, self._models.clip)
+        return _embedding(await self._models.encode_image.one(pixels))
+
+    async def new_image(self, source: Source) -> NewImage:
+        """A picture as the index takes it; its file is kept already, where that is wanted.
+
+        Raises:
+            ImageError: the picture cannot be had.
+            ModelUnavailableError: the embedder does not answer.
+            StoreFault: its file cannot be kept.
+        """
+        keep = self.index.keep_original
+        picture, file = await self.pictures.for_index(source, self._models.clip, keep)
+        vector = _embedding(await self._models.encode_image.one(picture.pixels))
+        return NewImage(
+            source.url, vector, pixels=picture.digest, thumbnail=picture.thumbnail, file=file
+        )
+
+    async def embed_text(self, text: str) -> NDArray[np.float32]:
+        """The embedding of a text: float32 [dim], unit length.
+
+        Raises:
+            ModelUnavailableError: the embedder does not answer.
+        """
+        return _embedding(await self._models.encode_text.one(text))
+
+    async def search(self, query: SearchQuery, matches: Matches | None) -> list[Hit]:
+        """What the index finds, best first.
+
+        Args:
+            query: what to search for.
+            matches: of its text; None where it has none.
+
+        Raises:
+            StoreError: the query cannot be answered.
+        """
+        with SEARCH():
+            return await self.index.search(query, matches)
+
+    @asynccontextmanager
+    async def detected(
+        self, source: Source, min_confidence: float, *, keep: bool
+    ) -> AsyncIterator[tuple[HeldPicture, list[LabelledBox]]]:
+        """A picture, and the objects in it, surest first, in its own pixels.
+
+        Args:
+            source: of the picture.
+            min_confidence: of the objects.
+            keep: whether the picture will be drawn into; else it has no pixels, only its size.
+
+        Raises:
+            ImageError: the picture cannot be had.
+            ModelUnavailableError: the detector does not answer.
+        """
+        async with self.pictures.for_yolo(source, self._models.yolo, keep=keep) as (picture, boxed):
+            rows = np.array(await self._models.detect.one(boxed.pixels), np.float32)
+            rows[:, :4] = boxed.to_original(rows[:, :4])
+            found = unpack_detections(rows, self._models.yolo.class_names)
+            boxes = [LabelledBox(d.xyxy, d.confidence, d.class_id, d.class_name) for d in found]
+            yield picture, [box for box in boxes if box.confidence >= min_confidence]
+
+    async def close(self) -> None:
+        """Write what waits, and let go of the table, the threads and the decoders."""
+        self._watching.cancel()
+        self.pictures.close()
+        await self.index.close()
+
+
+async def end_when_stuck(index: ImageIndex) -> None:
+    """End this process once a commit did not end: the supervisor starts another one.
+
+    Nothing is lost by it. Who waited for that commit was told that it failed, and whether it is in
+    the table is settled by the one rename that LanceDB makes of it.
+    """
+    await index.ended()
+    logger.critical("the index takes no more writes through this worker: it ends, for a new one")
+    await asyncio.sleep(ANSWER_S)
+    os._exit(1)  # an orderly end would wait for the thread that is stuck
+
+
+def _embedding(row: Any) -> NDArray[np.float32]:
+    """What the embedder answered, as it is stored and searched with.
+
+    Raises:
+        ModelUnavailableError: it is no embedding.
+    """
+    embedding = np.asarray(row, np.float32)
+    if not np.isfinite(embedding).all():
+        raise ModelUnavailableError("the model computed no embedding for this")
+    return embedding

@@ -1,0 +1,1 @@
+"""A body read and checked: JSON, forms, pictures."""

@@ -1,0 +1,150 @@
+"""What a request holds besides its path: the fields of its JSON, form or query, and its picture."""
+
+import asyncio
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from api.errors import MediaTypeError, RequestError
+from api.requests.content_types import FORM_TYPE, accepted_types, is_upload, media_type
+from api.requests.multipart import parse_form
+from api.requests.source import INSTEAD_OF_A_PICTURE, upload_url
+from api.requests.strict_json import json_object, json_value
+from api.requests.validation import short
+
+_MAX_QUERY_CHARS = 8192
+# Python reads no integer of more than 4300 digits from a text.
+_INTEGER = re.compile(r"-?[0-9]{1,4300}")
+_NUMBER = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,3})?")
+_BOOLEANS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a request holds.
+
+    Attributes:
+        fields: by name, as JSON would have them.
+        upload: the file of its picture, where it came with one; the url stands among the fields.
+    """
+
+    fields: dict[str, Any]
+    upload: bytes | None = None
+
+
+async def read(model: type[BaseModel], request: Request) -> Given:
+    """What the body holds, which the gate has read; of a picture alone the query tells the rest.
+
+    Args:
+        model: what the fields are for.
+        request: the request.
+
+    Raises:
+        RequestError: the body is not what it is said to be.
+    """
+    body = await request.body()
+    kind = media_type(request.scope)
+    if not is_upload(request.scope):
+        return Given(_json(request, body))
+    if kind == FORM_TYPE:
+        if request.url.query:
+            raise RequestError("with a form all fields stand in the form, and none in the query")
+        # Megabytes may be in it: not on the event loop.
+        form = await asyncio.to_thread(parse_form, body, request.headers["content-type"])
+        # A form's field that was left empty is sent all the same.
+        filled = {name: text for name, text in form.texts.items() if text}
+        return await _with_picture(typed(model, filled), form.picture)
+    if not body:
+        raise RequestError("the body is empty: it must be the picture's file")
+    return await _with_picture(typed(model, query_texts(request)), body)
+
+
+def query_texts(request: Request) -> dict[str, str]:
+    """The parameters of the address.
+
+    Raises:
+        RequestError: there are too many characters, or one parameter twice.
+    """
+    if len(request.url.query) > _MAX_QUERY_CHARS:
+        raise RequestError(f"the query is longer than {_MAX_QUERY_CHARS} characters")
+    given: dict[str, str] = {}
+    for name, text in _pairs(request):
+        if name in given:
+            raise RequestError(f"{short(name)} was given more than once")
+        given[name] = text
+    return given
+
+
+def _pairs(request: Request) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(request.url.query, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise RequestError("the query must be UTF-8") from None
+
+
+def typed(model: type[BaseModel], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Texts as JSON would have them: numbers for fields that are numbers, true and false for those
+    that are booleans, and what begins as an object or a list, where a field may be one.
+
+    Raises:
+        RequestError: what should be JSON is none.
+    """
+    kinds = _kinds(model)
+    return {name: _value(kinds.get(name, frozenset()), name, text) for name, text in texts.items()}
+
+
+def _value(kinds: frozenset[str], name: str, text: str) -> Any:
+    if kinds & {"integer", "number"} and _NUMBER.fullmatch(text):
+        return int(text) if _INTEGER.fullmatch(text) else float(text)
+    if "boolean" in kinds and text in _BOOLEANS:
+        return _BOOLEANS[text]
+    first = text.lstrip()[:1]
+    if ("object" in kinds and first == "{") or ("array" in kinds and first == "["):
+        return _json_in(name, text)
+    return text
+
+
+@functools.cache
+def _kinds(model: type[BaseModel]) -> dict[str, frozenset[str]]:
+    """The JSON types that each field may have."""
+    fields = model.model_json_schema().get("properties", {})
+    return {name: frozenset(_types(schema)) for name, schema in fields.items()}
+
+
+def _types(schema: Mapping[str, Any]) -> Iterable[str]:
+    """Of one, a list of them, or alternatives."""
+    own = schema.get("type")
+    if own is None:
+        return [one["type"] for one in schema.get("oneOf", ())]
+    return [own] if isinstance(own, str) else own
+
+
+def _json_in(name: str, text: str) -> Any:
+    try:
+        return json_value(text.encode())
+    except RequestError as error:
+        raise RequestError(f"{name}: {str(error).replace('the body', 'the text')}") from None
+
+
+async def _with_picture(fields: dict[str, Any], picture: bytes | None) -> Given:
+    if picture is None:
+        return Given(fields)
+    for name in INSTEAD_OF_A_PICTURE:
+        if fields.get(name):
+            raise RequestError(f"image and {name} do not go together: give one of them")
+    url = await asyncio.to_thread(upload_url, picture)
+    return Given({**fields, "url": url}, picture)
+
+
+def _json(request: Request, body: bytes) -> dict[str, Any]:
+    if not body:
+        return {}
+    if "content-type" not in request.headers:
+        raise MediaTypeError(accepted_types(request.method, request.scope["path"]))
+    return json_object(body)

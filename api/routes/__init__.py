@@ -1,0 +1,1 @@
+"""The routes: what each does with a request that has been read."""

@@ -1,0 +1,89 @@
+"""The web page at `/` and the API's page at `/docs`: fixed files, read once.
+
+Nothing in them is of the index, so that whoever opens a locked service in a browser gets the page,
+with status 401; it asks for the key and sends it with every request of its own.
+"""
+
+import hashlib
+from pathlib import Path
+
+from bentoml._internal import server
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Scope
+
+from api.requests.conditional import unless_known
+
+FOLDER = Path(__file__).resolve().parents[2] / "page"
+FILES_PATH = "/page/"
+PAGES = {"/": "index.html", "/docs": "docs.html"}
+SWAGGER_PATH = "/static_content/"
+SWAGGER_FILES = tuple(
+    SWAGGER_PATH + file.name for file in (Path(server.__file__).parent / "static_content").iterdir()
+)
+_READ = ("GET", "HEAD")
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_CONTENTS = {
+    file.name: file.read_bytes() for file in sorted(FOLDER.iterdir()) if file.suffix in _TYPES
+}
+_NAMES = _CONTENTS.keys() - set(PAGES.values())
+OPEN_FILES = frozenset({*(FILES_PATH + name for name in _NAMES), *SWAGGER_FILES})
+"""What the two pages load; read without an API key."""
+
+_SAFE = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+POLICIES = {
+    "/": (
+        f"default-src 'none'; {_SAFE}; script-src 'self'; style-src 'self'; "
+        "img-src 'self' blob: data:; connect-src 'self'; require-trusted-types-for 'script'"
+    ),
+    # Swagger UI writes styles of its own.
+    "/docs": (
+        f"default-src 'none'; {_SAFE}; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; connect-src 'self'"
+    ),
+}
+"""Content security policies of the pages: nothing comes from, or goes to, another host."""
+
+
+def page(path: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """The page at a path of `PAGES`."""
+    name = PAGES[path]
+    return Response(_CONTENTS[name], status, headers, media_type=_TYPES[".html"])
+
+
+def is_open_file(scope: Scope) -> bool:
+    """Whether a request reads a file of the pages."""
+    return scope["method"] in _READ and scope["path"] in OPEN_FILES
+
+
+def is_asked_by_browser(scope: Scope) -> bool:
+    """Whether a person's browser opens one of the pages."""
+    accepted = Headers(scope=scope).get("accept", "")
+    return scope["method"] in _READ and scope["path"] in PAGES and "text/html" in accepted
+
+
+async def _page(request: Request) -> Response:
+    return page(request.scope["path"])
+
+
+async def _file(request: Request) -> Response:
+    """A file, by its digest: a browser asks again each time, and an upgrade shows at once."""
+    name = request.scope["path"].removeprefix(FILES_PATH)
+    content = _CONTENTS[name]
+    digest = hashlib.sha256(content).hexdigest()[:32]
+    headers = {"Cache-Control": "no-cache", "ETag": f'"{digest}"'}
+    file = Response(content, headers=headers, media_type=_TYPES[Path(name).suffix])
+    return unless_known(request, file)
+
+
+ROUTES = [
+    *(Route(path, _page) for path in PAGES),
+    *(Route(FILES_PATH + name, _file) for name in sorted(_NAMES)),
+]

@@ -1,0 +1,140 @@
+"""Before any worker starts: is everything there that serving needs?
+
+BentoML starts a crashed worker again and again, so what can be known beforehand is checked once,
+in a child process of the supervisor: it may need torch and LanceDB, which the supervisor must not
+hold. `python -m api.serving.preflight` runs the same checks by hand.
+"""
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from api.serving.machine import (
+    MachineError,
+    check_libraries,
+    check_memory,
+    check_port,
+    raise_descriptor_limit,
+)
+from api.settings import ENV_PREFIX, Settings, SettingsError
+from api.telemetry.tracing import check_tracing
+from runners.errors import RunnerError
+from runners.preflight import ensure_weights
+from runners.weights.source import clip_source, identity_of, sha256_of, yolo_source
+from store.errors import StoreError
+
+logger = logging.getLogger(__name__)
+
+
+def prepare(settings: Settings) -> None:
+    """Check here and in a child process, then settle what the workers inherit.
+
+    Raises:
+        SystemExit: something is missing; it was said what, in one line.
+    """
+    try:
+        check_tracing()
+        check_port()
+        raise_descriptor_limit(settings.api.max_in_flight)
+    except (SettingsError, MachineError) as error:
+        raise SystemExit(_refuse(error)) from None
+    _run_in_child()
+    os.environ.update(_absolute_paths(settings))
+
+
+def _absolute_paths(settings: Settings) -> dict[str, str]:
+    """Settings that name files, as the person meant them who starts the service.
+
+    The workers of a Bento run in the Bento's own folder (BentoML 1.4.39), so that a relative path
+    would lead them there: a table in it would be lost with that version of the Bento.
+    """
+    store, models = settings.store, settings.models
+    paths = {"CACHE_DIR": str(models.cache_dir.absolute())}
+    if "://" not in store.store_uri:
+        paths["STORE_URI"] = str(Path(store.store_uri).absolute())
+    if models.models == "pretrained":
+        sources = {"CLIP_PRETRAINED": clip_source(models), "YOLO_WEIGHTS": yolo_source(models)}
+        paths.update({name: str(one.path) for name, one in sources.items() if one.path})
+        clip = sources["CLIP_PRETRAINED"]
+        if clip.path:
+            # A worker that starts again must load the same file: a table has one model.
+            paths["CLIP_SHA256"] = sha256_of(clip.path)
+    return {ENV_PREFIX + name: path for name, path in paths.items()}
+
+
+def _run_in_child() -> None:
+    command = [sys.executable, "-m", "api.serving.preflight"]
+    project = Path(__file__).resolve().parents[2]
+    child = subprocess.run(command, env=_environment(project), check=False)
+    if child.returncode != 0:
+        raise SystemExit(child.returncode)
+
+
+def _environment(project: Path) -> dict[str, str]:
+    """The child stands in the same folder, so that relative paths mean the same."""
+    paths = [str(project), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def check() -> None:
+    """Check the machine, the settings, the weights and the table.
+
+    Raises:
+        SettingsError: a variable has a senseless value.
+        MachineError: memory or a library is missing.
+        RunnerError: weights are missing, unknown or cannot be downloaded.
+        StoreError: the table cannot be opened, or belongs to another model.
+    """
+    from store.table.open import check_model  # noqa: PLC0415 - Arrow: only here, in the child
+
+    settings = Settings.from_environment()
+    for line in contradictions(settings):
+        logger.warning(line)
+    check_memory()
+    check_libraries()
+    ensure_weights(settings.models)
+    clip = clip_source(settings.models)
+    asyncio.run(check_model(settings.store, clip.architecture, identity_of(clip)))
+
+
+def main() -> int:
+    """Say what is wrong in one line; the exit status is 0 when everything is there."""
+    # Downloads are told of, as they may take minutes.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("runners").setLevel(logging.INFO)
+    try:
+        check()
+    except (SettingsError, MachineError, RunnerError, StoreError, OSError) as error:
+        return _refuse(error)
+    return 0
+
+
+def _refuse(error: Exception) -> int:
+    """Say in one line what is wrong; the exit status for it."""
+    detail = error.detail if isinstance(error, StoreError) else ""
+    line = " ".join(f"{error} ({detail})".split()) if detail else str(error)
+    print(f"image-search cannot start: {line}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def contradictions(settings: Settings) -> list[str]:
+    """Settings that take each other's effect away: a line for each."""
+    fetch_s, request_s = settings.fetch.fetch_timeout_s, settings.api.request_timeout_s
+    lines = []
+    if fetch_s > request_s:
+        lines.append(
+            f"{ENV_PREFIX}FETCH_TIMEOUT_S={fetch_s:g} is more than a request may take"
+            f" ({ENV_PREFIX}REQUEST_TIMEOUT_S={request_s:g}): downloads end with it"
+        )
+    own = settings.models.model_fields_set & {"clip_pretrained", "clip_model", "yolo_weights"}
+    if settings.models.models == "demo" and own:
+        names = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in sorted(own))
+        lines.append(f"{ENV_PREFIX}MODELS=demo has models of its own: {names} is not looked at")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

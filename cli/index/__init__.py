@@ -1,0 +1,1 @@
+"""`image-search index`: many images into a running service, resumably."""

@@ -1,0 +1,166 @@
+"""One image to the service, as often as it takes, and how that ended."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+from cli.index.limit import InFlight
+from cli.query.shown import shown
+from cli.tables.rows import Row
+from image_search import (
+    AsyncClient,
+    ImageSearchError,
+    OverloadedError,
+    RefusedError,
+    Retries,
+    TimedOutError,
+    UnauthorizedError,
+    UnreachableError,
+)
+from image_search.calls import OnDuplicate
+
+_PASSING = frozenset(
+    {"host_busy", "deadline", "model_unavailable", "internal", "store_read", "store_write"}
+)
+"""What one image may meet and another not; the image has failed if it goes on."""
+
+_STOPPED = frozenset(
+    {"not_ready", "store_closed", "store_open", "store_moved", "disk_full", "disk_read_only"}
+    | {"index_damaged", "model_mismatch"}
+)
+"""What every image meets: the service is to be waited for."""
+
+_ATTEMPTS = 4
+_PAUSES = Retries(attempts=1 << 30, within_s=float("inf"), first_pause_s=0.5, longest_pause_s=4.0)
+
+
+class UnavailableError(Exception):
+    """The service cannot be had; the message is one line."""
+
+
+class UploadBrokenError(ImageSearchError):
+    """The connection broke over a file, while the service goes on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the connection breaks whenever the file is sent: it may be larger than the service"
+            " takes (IMAGE_SEARCH_MAX_IMAGE_BYTES)",
+            "upload_broken",
+        )
+
+
+class Adder:
+    """Adds images, and waits for a service that is gone.
+
+    Args:
+        client: without retries of its own.
+        in_flight: is told of overload.
+        patience_s: since the last answer; when it is over, the service cannot be had.
+        on_duplicate: for each image.
+        say: is told in one line when waiting for the service begins and ends.
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        in_flight: InFlight,
+        patience_s: float,
+        on_duplicate: OnDuplicate,
+        say: Callable[[str], None],
+    ) -> None:
+        self._client, self._in_flight = client, in_flight
+        self._patience_s, self._on_duplicate = patience_s, on_duplicate
+        self._say, self._waiting = say, False
+        self._heard = time.monotonic()
+        self._began: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """From the first request that was sent to the last answer."""
+        return 0.0 if self._began is None else max(0.0, self._heard - self._began)
+
+    async def add(self, row: Row) -> ImageSearchError | None:
+        """Add an image; what it failed with for good.
+
+        Raises:
+            UnavailableError: there is no service, no longer, or not for us.
+        """
+        failed = passing = 0
+        while True:
+            era = self._in_flight.era
+            error = await self._attempt(row)
+            if error is None:
+                self._hear()
+                self._in_flight.succeeded()
+                return None
+            self._refuse_if_hopeless(error)
+            if isinstance(error, OverloadedError):
+                self._in_flight.refused(era)
+            failed += 1
+            passing += self._is_own(error)
+            if _is_final(error) or passing >= _ATTEMPTS:
+                return error
+            chance = random.random()  # noqa: S311
+            await asyncio.sleep(_PAUSES.drawn_pause_s(error, failed, chance))
+
+    async def _attempt(self, row: Row) -> ImageSearchError | None:
+        self._began = self._began or time.monotonic()
+        url = None if row.data is not None else row.url
+        try:
+            await self._client.add(
+                url, row.metadata, image=row.data, on_duplicate=self._on_duplicate
+            )
+        except ImageSearchError as error:
+            broke = row.data is not None and await self._broke_alone(error)
+            return UploadBrokenError() if broke else error
+        return None
+
+    def _refuse_if_hopeless(self, error: ImageSearchError) -> None:
+        if isinstance(error, UnauthorizedError):
+            raise UnavailableError(f"{error.message} (--api-key, IMAGE_SEARCH_API_KEY)")
+        if error.status in {404, 405, 415}:
+            raise UnavailableError("what answers there is no image search service: see --server")
+
+    async def _broke_alone(self, error: ImageSearchError) -> bool:
+        """Whether a connection broke although the service is there."""
+        if error.status is not None or not _is_away(error):
+            return False
+        try:
+            await self._client.heartbeat()
+        except ImageSearchError:
+            return False
+        return True
+
+    def _is_own(self, error: ImageSearchError) -> bool:
+        """Whether an error is the image's own; else the service is waited for."""
+        if isinstance(error, OverloadedError) or _is_away(error):
+            self._wait(error)
+            return False
+        self._hear()
+        return True
+
+    def _wait(self, error: ImageSearchError) -> None:
+        if time.monotonic() - self._heard > self._patience_s:
+            raise UnavailableError(error.message)
+        if not self._waiting and not isinstance(error, OverloadedError):
+            self._waiting = True
+            self._say(f"Waiting for the service ({shown(error.message)}).")
+
+    def _hear(self) -> None:
+        self._heard = time.monotonic()
+        if self._waiting:
+            self._waiting = False
+            self._say("The service answers again.")
+
+
+def _is_away(error: ImageSearchError) -> bool:
+    if isinstance(error, TimedOutError):
+        return False
+    return isinstance(error, UnreachableError) or error.code in _STOPPED
+
+
+def _is_final(error: ImageSearchError) -> bool:
+    if isinstance(error, RefusedError):
+        return error.code not in _PASSING and error.code not in _STOPPED
+    return False

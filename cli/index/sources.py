@@ -1,0 +1,119 @@
+"""What `image-search index` was given, as one stream of rows."""
+
+import hashlib
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+from cli.index.walking import is_glob, is_picture
+from cli.query.pictures import file_source, folder_source, glob_source
+from cli.tables.rows import Metadata, Row, Source, SourceError
+from cli.tables.tables import csv_source, json_source, line_rows, lines_of
+
+_TABLES = frozenset({".csv", ".parquet", ".jsonl", ".ndjson"})
+_STDIN = 0
+_TAKEN = (
+    "taken are folders, globs, pictures, .csv, .parquet, .jsonl and .ndjson files, http(s) urls,"
+    " and - for lines"
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How sources are read.
+
+    Attributes:
+        url_column: of tables.
+        text_columns: of CSV files, which are text whatever they look like.
+        file_key: the metadata key for a file's path; empty for none.
+        metadata: of every image; what a row says itself goes before.
+    """
+
+    url_column: str
+    text_columns: Collection[str]
+    file_key: str
+    metadata: Mapping[str, Any]
+
+
+def opened(given: Sequence[str], reading: Reading) -> Source:
+    """All sources as one; the rows of tables are numbered through.
+
+    Raises:
+        SourceError: one of them is none, or cannot be read.
+    """
+    parts = [_opened(one, reading) for one in given]
+    rows = chain.from_iterable(part.rows for part in parts)
+    totals = [part.total for part in parts if part.total is not None]
+    identities = [part.identity for part in parts if part.identity is not None]
+    total = sum(totals) if len(totals) == len(parts) else None
+    whole = {"sources": [each for each in identities if each]}
+    return Source(
+        _numbered(rows, reading.metadata), total, whole if len(identities) == len(parts) else None
+    )
+
+
+def state_beside(given: str) -> Path | None:
+    """Where the state of a source is kept: beside it, under its name; None where nothing is."""
+    if given == "-" or _is_url(given):
+        return None
+    path = Path(given)
+    if is_glob(given):
+        path = next(each for each in path.parents if not is_glob(str(each)))
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - without `..`
+    return path.with_name(path.name + ".index-state") if path.name else None
+
+
+def _opened(given: str, reading: Reading) -> Source:
+    if given == "-":
+        return Source(line_rows(lines_of(_STDIN), reading.url_column, urls=True), None)
+    if _is_url(given):
+        digest = hashlib.sha256(given.encode(errors="surrogateescape")).hexdigest()
+        return Source(iter([Row(1, given, None)]), 1, {"url": digest})
+    if Path(given).is_dir():
+        return folder_source(given, reading.file_key)
+    if is_glob(given):
+        return glob_source(given, reading.file_key)
+    if not os.path.lexists(given):
+        raise SourceError(f"{given} is no file: {_TAKEN}")
+    if is_picture(given):
+        return file_source(given, reading.file_key)
+    return _table(Path(given), reading)
+
+
+def _is_url(given: str) -> bool:
+    return given.startswith(("http://", "https://"))
+
+
+def _table(path: Path, reading: Reading) -> Source:
+    kind = path.suffix.lower()
+    if kind not in _TABLES:
+        raise SourceError(f"{path} is neither a table nor a picture: {_TAKEN}")
+    try:
+        seen = path.stat()
+        if kind == ".csv":
+            source = csv_source(path, reading.url_column, reading.text_columns)
+        elif kind == ".parquet":
+            from cli.tables.parquet import parquet_source  # noqa: PLC0415 - Arrow takes long to load
+
+            source = parquet_source(path, reading.url_column)
+        else:
+            source = json_source(path, reading.url_column)
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror or error}") from error
+    identity = {"path": str(path.absolute()), "size": seen.st_size, "mtime": seen.st_mtime_ns}
+    return Source(source.rows, source.total, identity)
+
+
+def _numbered(rows: Iterator[Row], metadata: Mapping[str, Any]) -> Iterator[Row]:
+    numbers = count()
+    for row in rows:
+        key = row.key if row.file else next(numbers)
+        yield row._replace(key=key, metadata=_with(metadata, row.metadata))
+
+
+def _with(common: Mapping[str, Any], own: Metadata) -> Metadata:
+    """A text stays as it is: it stands in place of keys."""
+    return own if isinstance(own, str) else {**common, **(own or {})} or None

@@ -1,0 +1,171 @@
+"""URLs to vectors, in this process: what the service does with two more processes and a network.
+
+Many pictures are downloaded at once, as each waits for its server; the model takes whatever is
+there, up to a batch, so that neither waits for the other.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from api.pipeline.pictures import Pictures
+from api.requests.source import Source, is_upload_url
+from api.settings import Settings
+from images.errors import (
+    BadAnswerError,
+    FetchTimeoutError,
+    HttpStatusError,
+    ImageError,
+    UnreachableError,
+)
+from runners.clip.model import ClipModel
+from runners.errors import ModelOutputError
+from runners.schemas import Embeddings, Pixels
+from store.offline.rebuild import Embedded, Wanted
+from store.pictures.files import PictureFiles
+from store.table.disk.lock import is_local
+
+FIRST_PAUSE_S = 1.0
+"""Before a download is tried again; each further pause is four times as long."""
+
+UPLOADED = "the image was uploaded, and its file is not kept: upload it again"
+
+_PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+Done = Callable[[Embedded], Awaitable[None]]
+
+
+class _Ready(NamedTuple):
+    """A picture that waits for the model: uint8 [size, size, 3]."""
+
+    id: str
+    pixels: Pixels
+
+
+class Embedder:
+    """Fetches pictures and embeds them; `store.offline.rebuild.Embed`.
+
+    Args:
+        settings: of the service: what may be fetched, how much at a time, in how many threads.
+        model: what embeds.
+        batch_size: the most pictures that the model is given at once.
+        retries: how often a download is tried again after a fault that may pass.
+    """
+
+    def __init__(
+        self, settings: Settings, model: ClipModel, *, batch_size: int, retries: int
+    ) -> None:
+        self._pictures = Pictures(settings)
+        uri = settings.store.store_uri
+        self._files = PictureFiles(Path(uri)) if is_local(uri) else None
+        self._downloads = settings.api.download_threads
+        self._model = model
+        self._thread = ThreadPoolExecutor(1, "model")
+        self._batch_size, self._retries = batch_size, retries
+
+    async def __call__(self, wanted: AsyncIterator[Wanted], done: Done) -> None:
+        """Embed all images of an iterator, and give each to `done`.
+
+        Raises:
+            Exception: whatever `wanted` or `done` raised.
+        """
+        ready: asyncio.Queue[_Ready | None] = asyncio.Queue(2 * self._batch_size)
+        turn = asyncio.Lock()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._embed(ready, done))
+                async with asyncio.TaskGroup() as downloads:
+                    for _ in range(self._downloads):
+                        downloads.create_task(self._download(wanted, turn, ready, done))
+                await ready.put(None)
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._pictures.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _download(
+        self,
+        wanted: AsyncIterator[Wanted],
+        turn: asyncio.Lock,
+        ready: "asyncio.Queue[_Ready | None]",
+        done: Done,
+    ) -> None:
+        while True:
+            async with turn:  # an async generator serves one at a time
+                image = await anext(wanted, None)
+            if image is None:
+                return
+            source = await asyncio.to_thread(self._source, image)
+            if source is None:
+                await done(Embedded(image.id, None, UPLOADED))
+                continue
+            try:
+                pixels = await self._fetched(source)
+            except ImageError as error:
+                await done(Embedded(image.id, None, str(error)))
+            else:
+                await ready.put(_Ready(image.id, pixels))
+
+    def _source(self, image: Wanted) -> Source | None:
+        """The picture: the original if it is kept, else its url; None where that leads nowhere."""
+        kept = image.file and self._files and self._files.read("originals", image.file)
+        if kept:
+            return Source(image.url, kept)
+        return None if is_upload_url(image.url) else Source(image.url)
+
+    async def _fetched(self, source: Source) -> Pixels:
+        for failed in range(self._retries):
+            try:
+                return await self._pictures.for_clip(source, self._model.info)
+            except ImageError as error:
+                if not _may_pass(error):
+                    raise
+            await asyncio.sleep(FIRST_PAUSE_S * 4**failed)
+        return await self._pictures.for_clip(source, self._model.info)
+
+    async def _embed(self, ready: "asyncio.Queue[_Ready | None]", done: Done) -> None:
+        last = False
+        while not last:
+            batch = [await ready.get()]
+            while len(batch) < self._batch_size and not ready.empty():
+                batch.append(ready.get_nowait())
+            last = batch[-1] is None
+            pictures = [each for each in batch if each is not None]
+            for embedded in await self._embedded(pictures):
+                await done(embedded)
+
+    async def _embedded(self, pictures: Sequence[_Ready]) -> list[Embedded]:
+        """The vectors; a picture that the model fails at must not take others with it."""
+        if not pictures:
+            return []
+        try:
+            vectors = await self._encoded(np.stack([each.pixels for each in pictures]))
+        except ModelOutputError as error:
+            if len(pictures) == 1:
+                return [Embedded(pictures[0].id, None, str(error))]
+            return [one for each in pictures for one in await self._embedded([each])]
+        pairs = zip(pictures, vectors, strict=True)
+        return [Embedded(each.id, vector) for each, vector in pairs]
+
+    async def _encoded(self, pixels: Pixels) -> Embeddings:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._model.encode_images, pixels)
+
+
+def _may_pass(error: ImageError) -> bool:
+    if isinstance(error, HttpStatusError):
+        return error.status in _PASSING_STATUS
+    return isinstance(error, UnreachableError | FetchTimeoutError | BadAnswerError)
+
+
+def _first(group: BaseExceptionGroup) -> BaseException:
+    """The first of the errors: each of the others came of it, or at the same time."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

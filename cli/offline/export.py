@@ -1,0 +1,69 @@
+"""`image-search export`: the whole index in one Parquet file, complete or not there at all."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from api.settings import Settings
+from cli.index.progress import WorkBar
+from store.offline.export import Export, exporting
+
+_GROUP_ROWS = 16_384
+"""Rows that are in memory, and that a reader of the file takes at once."""
+
+_GROUP_BYTES = 64 << 20
+"""Of them: fewer rows where their metadata is long."""
+
+
+async def export(console: Console, path: Path) -> int:
+    """Write every image of the index that the environment names; tell how many.
+
+    Raises:
+        SettingsError: a variable has a senseless value.
+        StoreError: there is no index, or it cannot be read.
+        OSError: the file cannot be written.
+    """
+    settings = Settings.from_environment()
+    async with exporting(settings.store) as whole:
+        with WorkBar(console, "exporting") as bar, _made_whole(path) as part:
+            _write(whole, part, bar)
+        return whole.rows
+
+
+@contextmanager
+def _made_whole(path: Path) -> Iterator[Path]:
+    """A file beside the path, which takes its place once the block has ended well."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write(whole: Export, path: Path, bar: WorkBar) -> None:
+    bar.begin(whole.rows, 0)
+    with pq.ParquetWriter(path, whole.schema) as writer:
+        for group in _groups(whole.batches):
+            writer.write_table(pa.Table.from_batches(group, whole.schema))
+            bar.advance(sum(batch.num_rows for batch in group))
+
+
+def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """The batches, joined: a table that was added to for long has many small ones."""
+    group: list[pa.RecordBatch] = []
+    for batch in batches:
+        group.append(batch)
+        rows = sum(each.num_rows for each in group)
+        if rows >= _GROUP_ROWS or sum(each.nbytes for each in group) >= _GROUP_BYTES:
+            yield group
+            group = []
+    if group:
+        yield group

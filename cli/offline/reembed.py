@@ -1,0 +1,120 @@
+"""`image-search reembed`: the index, made anew with another model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.filesize import decimal
+
+from api.settings import Settings
+from cli.index.progress import ReembedProgress
+from runners.weights.source import clip_source, identity_of
+from store.offline.old_tables import KeptTable
+from store.offline.reembed import Outcome, Reembedding
+from store.schemas import ModelIdentity
+
+
+class ImagesFailedError(Exception):
+    """Some images could not be embedded, so nothing was switched; the message is one line."""
+
+
+@dataclass(frozen=True)
+class ReembedOptions:
+    """What the command was asked for.
+
+    Attributes:
+        batch_size: the most pictures that the model is given at once.
+        retries: of a download, after a fault that may pass.
+        failures: file for what could not be embedded, or None.
+        leave_out_failed: switch without these.
+        start_over: throw a half-made table away first.
+        delete_old: delete the tables that were the index before.
+    """
+
+    batch_size: int
+    retries: int
+    failures: Path | None
+    leave_out_failed: bool
+    start_over: bool
+    delete_old: bool
+
+
+async def reembed(console: Console, options: ReembedOptions) -> None:
+    """Move the index to the model that the environment names.
+
+    Raises:
+        SettingsError: a variable has a senseless value.
+        RunnerError: the model cannot be loaded.
+        StoreError: there is no index, another process is at it, or a table cannot be used.
+        ImagesFailedError: some images could not be embedded.
+    """
+    settings = Settings.from_environment()
+    source = clip_source(settings.models)
+    model, pretrained = source.architecture, identity_of(source)
+    async with Reembedding.opened(settings.store) as work:
+        old = await work.model()
+        if (old.model, old.pretrained) == (model, pretrained):
+            console.print(f"Nothing to do: the index is of the model {old}.")
+        else:
+            await work.check_half_made(model, pretrained, start_over=options.start_over)
+            await _move(console, work, settings, options)
+        await _settle_kept(console, work, delete=options.delete_old)
+
+
+async def _move(
+    console: Console, work: Reembedding, settings: Settings, options: ReembedOptions
+) -> None:
+    # These bring torch: all that can be refused without it was.
+    from cli.offline.embedding import Embedder  # noqa: PLC0415
+    from runners.clip.model import ClipModel  # noqa: PLC0415
+
+    model = ClipModel.load(settings.models)
+    info = model.info
+    identity = ModelIdentity(info.model, info.pretrained, info.dim)
+    console.print(f"From the model {await work.model()}\nto the model   {identity}")
+    embedder = Embedder(settings, model, batch_size=options.batch_size, retries=options.retries)
+    try:
+        with ReembedProgress(console, options.failures) as progress:
+            outcome = await work.run(
+                identity, embedder, progress, leave_out_failed=options.leave_out_failed
+            )
+    finally:
+        embedder.close()
+    _refuse_if_failed(outcome, options)
+    console.print(_done(outcome))
+
+
+def _refuse_if_failed(outcome: Outcome, options: ReembedOptions) -> None:
+    if outcome.switched:
+        return
+    listed = f" (see {options.failures})" if options.failures else " (--failures FILE lists them)"
+    raise ImagesFailedError(
+        f"{outcome.failed:,} of {outcome.failed + outcome.images:,} images could not be"
+        f" embedded{listed}, so the index was not switched: run this again to try them again,"
+        " or with --leave-out-failed to go on without them"
+    )
+
+
+def _done(outcome: Outcome) -> str:
+    without = f" (left out: {outcome.failed:,})" if outcome.failed else ""
+    return (
+        f"Done: {outcome.images:,} images are in the index of the new model{without}.\n"
+        "Start the service with the settings of this model; one that still runs with the old"
+        " model goes on searching the old table and takes no changes."
+    )
+
+
+async def _settle_kept(console: Console, work: Reembedding, *, delete: bool) -> None:
+    """Delete what was the index before, or say what is there."""
+    if delete:
+        console.print(f"Tables of earlier models deleted: {await work.delete_kept()}.")
+        return
+    for table in await work.kept_tables():
+        console.print(
+            f"Kept, to go back to: the table of the model {table.model}{_size(table)}."
+            " `image-search reembed --delete-old` deletes it."
+        )
+
+
+def _size(table: KeptTable) -> str:
+    return "" if table.size_bytes is None else f", {decimal(table.size_bytes)}"

@@ -1,0 +1,232 @@
+"""Commands that ask a running service something: search, detect, get, delete, status."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import UNAVAILABLE, to_service
+
+if TYPE_CHECKING:
+    from image_search import Client, Hit
+
+_GRIDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
+_filter = click.option("--filter", "filter_", metavar="JSON", help="Conditions on the metadata.")
+
+
+class _UnavailableError(click.ClickException):
+    exit_code = UNAVAILABLE
+
+
+@click.command()
+@click.argument("text", required=False)
+@to_service
+@click.option("--url", help="Picture to search by.")
+@click.option("--image", type=_FILE, help="File of a picture to search by.")
+@click.option("--id", "id_", help="Indexed image to search by.")
+@_filter
+@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
+@click.option(
+    "--grid",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="File for a picture of the results: .jpg or .png.",
+)
+@_as_json
+def search(  # noqa: PLR0913 - what the command takes
+    *,
+    text: str | None,
+    server: str,
+    api_key: str | None,
+    url: str | None,
+    image: Path | None,
+    id_: str | None,
+    filter_: str | None,
+    limit: int,
+    grid: Path | None,
+    as_json: bool,
+) -> None:
+    """Find images by a TEXT, a picture, an indexed image or a filter."""
+    conditions = _conditions(filter_)
+    if not (text or url or image or id_ or conditions):
+        raise click.UsageError(
+            "nothing to search for: give a TEXT, --url, --image, --id or --filter"
+        )
+    if grid is not None and grid.suffix.lower() not in _GRIDS:
+        raise click.BadParameter("the file must be a .jpg or a .png", param_hint="--grid")
+    data = None if image is None else image.read_bytes()
+    with _client(server, api_key) as client:
+        hits = client.search(text, url=url, image=data, id=id_, filter=conditions, limit=limit)
+        if grid is not None:
+            _write_grid(client, hits, grid)
+    rows = [("" if h.score is None else f"{h.score:.3f}", h.id, h.url, h.metadata) for h in hits]
+    _print(["score", "id", "url", "metadata"], rows, [asdict(hit) for hit in hits], as_json)
+
+
+@click.command()
+@click.argument("picture", metavar="URL|FILE")
+@to_service
+@click.option("--confidence", type=click.FloatRange(0, 1), help="Leave out what is less sure.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="File for the picture with the objects drawn in: JPEG.",
+)
+@_as_json
+def detect(  # noqa: PLR0913 - what the command takes
+    *,
+    picture: str,
+    server: str,
+    api_key: str | None,
+    confidence: float | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Find the objects in the picture at a URL, or in a FILE."""
+    is_url = "://" in picture
+    with _client(server, api_key) as client:
+        url, image = (picture, None) if is_url else (None, Path(picture).read_bytes())
+        found = client.detect(url, image=image, confidence=confidence).detections
+        if output is not None:
+            output.write_bytes(client.annotate(url, image=image, confidence=confidence))
+    rows = [
+        (one.class_name, f"{one.confidence:.2f}", *(f"{edge:.0f}" for edge in one.xyxy))
+        for one in found
+    ]
+    head = ["object", "confidence", "left", "top", "right", "bottom"]
+    _print(head, rows, [asdict(one) for one in found], as_json)
+
+
+@click.command()
+@click.argument("id_", metavar="ID")
+@to_service
+def get(id_: str, server: str, api_key: str | None) -> None:
+    """Print an image of the index, as JSON."""
+    with _client(server, api_key) as client:
+        image = client.get(id_)
+    _print_json([asdict(image)])
+
+
+@click.command()
+@click.argument("ids", metavar="ID...", nargs=-1)
+@to_service
+@_filter
+@click.option("--yes", is_flag=True, help="Do not ask whether all that match are to go.")
+def delete(
+    ids: tuple[str, ...], server: str, api_key: str | None, filter_: str | None, yes: bool
+) -> None:
+    """Delete images by their IDs, or all that match a filter."""
+    conditions = _conditions(filter_)
+    if bool(ids) == (conditions is not None):
+        raise click.UsageError("give either IDs or --filter")
+    if conditions is not None and not yes:
+        click.confirm("Delete every image that matches the filter?", abort=True, err=True)
+    with _client(server, api_key) as client:
+        if conditions is not None:
+            deleted = client.delete_many(filter=conditions)
+        else:
+            parts = [ids[at : at + 1000] for at in range(0, len(ids), 1000)]
+            deleted = sum(client.delete_many(part) for part in parts)
+    click.echo(f"{deleted:,} deleted.")
+
+
+@click.command()
+@to_service
+@_as_json
+def status(server: str, api_key: str | None, as_json: bool) -> None:
+    """Print the state of the index."""
+    with _client(server, api_key) as client:
+        state = asdict(client.status())
+    _print(["what", "is"], list(state.items()), [state], as_json)
+
+
+def _write_grid(client: "Client", hits: "Sequence[Hit]", path: Path) -> None:
+    from cli.query.grid import write_grid  # noqa: PLC0415 - only what a command needs
+
+    if hits:
+        write_grid(client, hits, path, _GRIDS[path.suffix.lower()])
+    else:
+        click.echo("Nothing was found, so no grid was written.", err=True)
+
+
+@contextmanager
+def _client(server: str, api_key: str | None) -> "Iterator[Client]":
+    """A client whose errors end the command: 1 where it was refused, 3 where nobody can be had."""
+    from cli.query.shown import shown  # noqa: PLC0415 - only what a command needs
+    from image_search import Client, ImageSearchError, RefusedError, UnauthorizedError  # noqa: PLC0415
+
+    try:
+        with Client(server, api_key=api_key) as client:
+            yield client
+    except ImageSearchError as error:
+        refused = isinstance(error, RefusedError) and not isinstance(error, UnauthorizedError)
+        kind = click.ClickException if refused else _UnavailableError
+        raise kind(shown(error.message)) from error
+    except ValueError as error:
+        raise click.UsageError(shown(str(error))) from error
+    except OSError as error:
+        raise click.ClickException(shown(str(error))) from error
+
+
+def _conditions(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        conditions = json.loads(text)
+    except ValueError:
+        conditions = None
+    if not isinstance(conditions, dict) or not conditions:
+        raise click.BadParameter(
+            """must be a JSON object such as '{"shop": "A"}'""", param_hint="--filter"
+        )
+    return conditions
+
+
+def _print(
+    head: Sequence[str], rows: Sequence[Sequence[Any]], documents: list[Any], as_json: bool
+) -> None:
+    """JSON lines, a table on a terminal, or else lines with tabs."""
+    from cli.query.shown import shown  # noqa: PLC0415 - only what a command needs
+
+    if as_json:
+        _print_json(documents)
+        return
+    cells = [[shown(_text(value)) for value in row] for row in rows]
+    if sys.stdout.isatty():
+        _print_table(head, cells)
+        return
+    for row in cells:
+        click.echo("\t".join(row))
+
+
+def _print_table(head: Sequence[str], cells: list[list[str]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only what a command needs
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(*head)
+    for row in cells:
+        table.add_row(*map(Text, row))  # as Text, brackets are no markup
+    Console(highlight=False).print(table)
+
+
+def _print_json(documents: list[Any]) -> None:
+    from cli.query.shown import as_json  # noqa: PLC0415 - only what a command needs
+
+    for document in documents:
+        click.echo(as_json(document))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=datetime.isoformat)

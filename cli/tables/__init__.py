@@ -1,0 +1,1 @@
+"""Tables of images as files: CSV, Parquet and JSON Lines."""

@@ -1,0 +1,138 @@
+"""Rows of CSV and JSON Lines files, read as a stream."""
+
+import csv
+import json
+import os
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cli.tables.rows import Row, Source, SourceError
+from cli.tables.typed import ColumnType
+
+_LONGEST_FIELD = 1 << 24
+_READ_BYTES = 1 << 16
+
+
+def csv_source(path: Path, url_column: str, text_columns: Collection[str]) -> Source:
+    """A CSV file with a header. It is read twice: once for the types of its columns.
+
+    Raises:
+        SourceError: it is no CSV file in UTF-8, or a column that was named is missing.
+    """
+    header, types, total = _surveyed(path, url_column, text_columns)
+    return Source(_csv_rows(path, header, types, url_column), total)
+
+
+def json_source(path: Path, url_column: str) -> Source:
+    """A file of JSON lines: objects with the url, and the metadata beside it."""
+    with path.open("rb") as file:
+        total = sum(not line.isspace() for line in file)
+    return Source(_json_file(path, url_column), total)
+
+
+def line_rows(lines: Iterable[bytes], url_column: str, *, urls: bool = False) -> Iterator[Row]:
+    """Rows of lines: JSON objects, or plain urls too where they may be."""
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _line_row(number, line.strip(), url_column, urls)
+
+
+def lines_of(descriptor: int) -> Iterator[bytes]:
+    """Lines as they come in.
+
+    Not by Python's own reader: the program could not end while a thread waits in it.
+    """
+    rest = b""
+    while part := os.read(descriptor, _READ_BYTES):
+        *whole, rest = (rest + part).split(b"\n")
+        yield from whole
+    yield rest
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The first line of each record, and its fields."""
+    csv.field_size_limit(_LONGEST_FIELD)
+    line = 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            for record in reader:
+                if record:
+                    yield line + 1, record
+                line = reader.line_num
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: not UTF-8 text after line {line}: save it as UTF-8") from error
+    except csv.Error as error:
+        raise SourceError(f"{path}: line {line + 1} is not CSV: {error}") from error
+
+
+def _surveyed(
+    path: Path, url_column: str, text_columns: Collection[str]
+) -> tuple[list[str], dict[str, ColumnType | None], int]:
+    records = _records(path)
+    header = next(records, (0, []))[1]
+    for name in (url_column, *text_columns):
+        if name not in header:
+            known = ", ".join(header) or "none"
+            raise SourceError(f"{path}: there is no column {name!r}; its columns are: {known}")
+    if len(set(header)) < len(header):
+        raise SourceError(f"{path}: two columns have the same name")
+    types = {name: None if name in text_columns else ColumnType() for name in header}
+    total = 0
+    for _, record in records:
+        total += 1
+        if len(record) != len(header):
+            continue  # it will not be sent
+        for name, text in zip(header, record, strict=True):
+            if (kind := types[name]) is not None:
+                kind.see(text)
+    return header, types, total
+
+
+def _csv_rows(
+    path: Path, header: list[str], types: dict[str, ColumnType | None], url_column: str
+) -> Iterator[Row]:
+    records = _records(path)
+    next(records)
+    for line, record in records:
+        if len(record) != len(header):
+            problem = f"the row has {len(record)} values, but the header {len(header)}"
+            yield Row(line, "", None, problem)
+            continue
+        fields = dict(zip(header, record, strict=True))
+        url = fields.pop(url_column).strip()
+        metadata = {
+            name: text if (kind := types[name]) is None else kind.value(text)
+            for name, text in fields.items()
+            if text
+        }
+        yield Row(line, url, metadata or None)
+
+
+def _json_file(path: Path, url_column: str) -> Iterator[Row]:
+    with path.open("rb") as file:
+        yield from line_rows(file, url_column)
+
+
+def _line_row(number: int, line: bytes, url_column: str, urls: bool) -> Row:
+    try:
+        if urls and not line.startswith(b"{"):
+            return Row(number, line.decode(), None)
+        document = json.loads(line)
+    except ValueError:
+        return Row(number, "", None, "the line is not a JSON object in UTF-8")
+    if not isinstance(document, dict):
+        return Row(number, "", None, "the line is not a JSON object")
+    url = document.pop(url_column, None)
+    if not isinstance(url, str | None):
+        return Row(number, "", None, f"the {url_column} is not a text")
+    return Row(number, (url or "").strip(), _metadata(document))
+
+
+def _metadata(document: dict[str, Any]) -> dict[str, Any] | str | None:
+    """What stands beside the url; `metadata` alone is what the service takes under this name."""
+    only = document.get("metadata")
+    if len(document) == 1 and isinstance(only, dict | str):
+        return only or None
+    return document or None

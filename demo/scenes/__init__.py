@@ -1,0 +1,1 @@
+"""Drawn scenes: pictures with known shapes, captions and boxes."""

@@ -1,0 +1,1 @@
+"""What `image-search demo` shows."""

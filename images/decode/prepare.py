@@ -1,0 +1,134 @@
+"""Pictures to the pixels that the models take, in uint8 and without torch.
+
+Both functions do what the models' own libraries do before they turn pixels into floats, and what
+the models were therefore trained or validated with: `open_clip.transform` of open_clip 3.3, but for
+the rounding (`images.decode.resize`), and to the byte `LetterBox` with `scale_boxes` of
+ultralytics 8.4.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from images.decode.resize import Box, Filter, Size, scale
+from images.schemas import Letterboxed
+
+_FILTERS: dict[str, Filter] = {
+    "bicubic": "bicubic",
+    "bilinear": "bilinear",
+    # open_clip's word for "varied in training"; it too falls back to bicubic outside of it.
+    "random": "bicubic",
+}
+_PADDING = (114, 114, 114)
+
+# Pictures are prepared in as many processes as there are cores for it; threads of OpenCV's own in
+# each of them would only get into each other's way.
+cv2.setNumThreads(1)
+
+
+def clip_pixels(
+    picture: Image.Image, size: int, interpolation: str, resize_mode: str, fill_color: int
+) -> NDArray[np.uint8]:
+    """Scale and crop a picture as open_clip's inference transform does.
+
+    Args:
+        picture: In mode RGB.
+        size: Side of the model's square input, in pixels.
+        interpolation: `bicubic`, `bilinear` or `random`.
+        resize_mode: `shortest` (scale the short side, crop the long one), `longest` (scale the
+            long side, pad the short one) or `squash`.
+        fill_color: What `longest` pads with, 0 to 255.
+
+    Returns:
+        uint8 [size, size, 3], RGB, still to be scaled to 0..1 and normalized.
+
+    Raises:
+        ValueError: an unknown interpolation or resize mode.
+    """
+    if interpolation not in _FILTERS:
+        raise ValueError(f"unknown interpolation {interpolation!r}")
+    target = _target_size(*picture.size, size, resize_mode)
+    seen = min(target[0], size), min(target[1], size)
+    box = _middle(picture.size, target, seen)
+    scaled = scale(picture, seen, _FILTERS[interpolation], box)
+    return np.array(_padded(scaled, size, fill_color))
+
+
+def _target_size(width: int, height: int, size: int, resize_mode: str) -> Size:
+    if resize_mode == "squash":
+        return size, size
+    if resize_mode == "longest":
+        ratio = max(width, height) / size
+        return max(round(width / ratio), 1), max(round(height / ratio), 1)
+    if resize_mode != "shortest":
+        raise ValueError(f"unknown resize mode {resize_mode!r}")
+    if width <= height:
+        return size, int(size * height / width)
+    return int(size * width / height), size
+
+
+def _middle(original: Size, target: Size, seen: Size) -> Box:
+    """Where in the picture lies what is seen of it once it has its target size.
+
+    Nothing else is computed: open_clip scales all of the picture, and then cuts. For an odd pixel
+    Python's rounding to even decides, as it does in torchvision.
+    """
+    left, top = (round((all_ - part) / 2) for all_, part in zip(target, seen, strict=True))
+    (x, width), (y, height) = (
+        (start * of / all_, part * of / all_)
+        for start, part, of, all_ in zip((left, top), seen, original, target, strict=True)
+    )
+    return x, y, width, height
+
+
+def _padded(picture: Image.Image, size: int, fill_color: int) -> Image.Image:
+    """Put a picture into the middle of a square; an odd pixel goes to the right and bottom."""
+    width, height = picture.size
+    if width == height == size:
+        return picture
+    square = Image.new("RGB", (size, size), (fill_color,) * 3)
+    square.paste(picture, ((size - width) // 2, (size - height) // 2))
+    return square
+
+
+def letterbox(pixels: NDArray[np.uint8], size: int, stride: int) -> Letterboxed:
+    """Scale a picture to fit a square of `size`, then pad it to the least multiple of `stride`.
+
+    Args:
+        pixels: uint8 [height, width, 3], RGB; is left as it is.
+        size: Longest side of the model's input, in pixels.
+        stride: What both sides must be a multiple of.
+    """
+    height, width = pixels.shape[:2]
+    inner = _fitting(width, height, min(size / height, size / width))
+    if inner != (width, height):
+        pixels = cv2.resize(pixels, inner, interpolation=cv2.INTER_LINEAR)
+    pad_x, pad_y = (size - inner[0]) % stride, (size - inner[1]) % stride
+    left, top = pad_x // 2, pad_y // 2
+    boxed = cv2.copyMakeBorder(
+        pixels, top, pad_y - top, left, pad_x - left, cv2.BORDER_CONSTANT, value=_PADDING
+    )
+    gain, pad = _geometry(boxed.shape[1], boxed.shape[0], width, height)
+    return Letterboxed(boxed, gain, pad, (width, height))
+
+
+def _fitting(width: int, height: int, scale: float) -> tuple[int, int]:
+    return max(round(width * scale), 1), max(round(height * scale), 1)
+
+
+def _geometry(
+    boxed_width: int, boxed_height: int, width: int, height: int
+) -> tuple[tuple[float, float], tuple[int, int]]:
+    """Return gain and padding as ultralytics recovers them from the two sizes.
+
+    For a few sizes this is a pixel beside what was really padded (a strip whose short side was
+    rounded down to a multiple of the stride); boxes are to agree with ultralytics' there too.
+    """
+    scale = min(boxed_height / height, boxed_width / width)
+    inner_width, inner_height = _fitting(width, height, scale)
+    pad = (
+        round((boxed_width - inner_width) / 2 - 0.1),
+        round((boxed_height - inner_height) / 2 - 0.1),
+    )
+    return (inner_width / width, inner_height / height), pad

@@ -1,0 +1,1 @@
+"""Decoder processes: a file that crashes or hangs one costs its own request only."""

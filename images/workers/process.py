@@ -1,0 +1,165 @@
+"""One process that decodes, as the event loop of the API sees it.
+
+Decoders are written in C and read what strangers made. In a process of their own, their faults cost
+one picture: a crash, an endless loop, all memory.
+
+Code that a file brought along is another matter. It finds no settings and no keys in the memory and
+environment of its process, and its replies are checked (`images.workers.replies`); but it runs as
+the service's own user, with its network and its files. It can read /proc/PPID/environ, API keys
+included, and whatever else that user may. Nothing here is a sandbox against that.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from images.schemas import DecodeLimits
+from images.workers.wire import LENGTHS, MAX_HEAD_BYTES, Body, Head, packed, passed
+
+_START_TIMEOUT_S = 60.0
+_PROJECT = Path(__file__).resolve().parents[2]
+_KEPT_VARIABLES = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH")
+_OWN_VARIABLES = {
+    # One thread each: pictures are decoded beside each other.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    # The memory of ordinary pictures is used again, that of large ones goes back to the system:
+    # fresh pages took 4 of the 6 ms of a picture of a megapixel. Pillow's blocks have 16 MB.
+    "PILLOW_BLOCKS_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
+    "MALLOC_ARENA_MAX": "1",
+}
+
+Bytes = NDArray[np.uint8]
+
+
+class DecoderGoneError(Exception):
+    """The process ended, or said what it never should; it cannot be used any more."""
+
+
+class NotTakenError(DecoderGoneError):
+    """The process had ended before it was asked: the request had no part in it."""
+
+
+class Decoder:
+    """Starts a process at once, and talks to it, one request at a time.
+
+    Args:
+        limits: what a picture may be.
+    """
+
+    def __init__(self, limits: DecodeLimits) -> None:
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        command = [sys.executable, "-P", "-m", "images.workers.main"]
+        with theirs:
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(
+                [*command, json.dumps(asdict(limits)), str(os.getpid())],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                env=_environment(),
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    async def ready(self) -> None:
+        """Wait until it has imported what it needs.
+
+        Raises:
+            DecoderGoneError: it ended instead.
+            TimeoutError: it takes too long for anything but a machine that is stuck.
+        """
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            await self._received(0)
+
+    async def ask(
+        self, head: Head, body: Body, fd: int | None, most_bytes: int
+    ) -> tuple[Head, Bytes]:
+        """Send a request and wait for its reply.
+
+        Args:
+            head: what to do; JSON.
+            body: the file to do it with.
+            fd: a descriptor that goes with it; stays the caller's.
+            most_bytes: what the reply's body may be long at most.
+
+        Raises:
+            NotTakenError: the process is gone already.
+            DecoderGoneError: there is no reply, or none that can be right.
+        """
+        try:
+            await self._send(head, body, fd)
+        except OSError as error:
+            raise NotTakenError(f"it took no request: {error}") from error
+        return await self._received(most_bytes)
+
+    async def end(self) -> str:
+        """End the process, whatever it does, and say how it ended."""
+        self._process.kill()
+        self._socket.close()
+        status = await asyncio.to_thread(self._process.wait)
+        return f"process {self.pid} ended with status {status}"
+
+    def kill(self) -> None:
+        """The same at once, where nobody can wait."""
+        self._process.kill()
+        self._socket.close()
+        self._process.wait()
+
+    async def _send(self, head: Head, body: Body, fd: int | None) -> None:
+        start = packed(head, body)
+        # It waits for this and has read all that came before: some of it is taken at once.
+        sent = self._socket.sendmsg([start, body], passed(fd))
+        for part, skipped in ((start, sent), (body, max(0, sent - len(start)))):
+            if skipped < len(part):
+                rest = memoryview(part)[skipped:]
+                await asyncio.get_running_loop().sock_sendall(self._socket, rest)
+
+    async def _received(self, most_bytes: int) -> tuple[Head, Bytes]:
+        head_bytes, body_bytes = LENGTHS.unpack(bytes(await self._exactly(LENGTHS.size)))
+        if head_bytes > MAX_HEAD_BYTES or body_bytes > most_bytes:
+            raise DecoderGoneError(f"a reply of {head_bytes} and {body_bytes} bytes")
+        text = bytes(await self._exactly(head_bytes))
+        try:
+            head = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DecoderGoneError(f"a reply that is no JSON: {error}") from error
+        if not isinstance(head, dict):
+            raise DecoderGoneError("a reply that is no object")
+        return head, await self._exactly(body_bytes)
+
+    async def _exactly(self, length: int) -> Bytes:
+        """The next bytes, received where they stay."""
+        received = np.empty(length, np.uint8)
+        left = received.data
+        while left:
+            try:
+                count = await asyncio.get_running_loop().sock_recv_into(self._socket, left)
+            except ConnectionResetError as error:  # the request lay there unread when it ended
+                raise NotTakenError("it ended before it read the request") from error
+            except OSError as error:
+                raise DecoderGoneError(f"its reply broke off: {error}") from error
+            if count == 0:
+                raise DecoderGoneError("it gave no reply")
+            left = left[count:]
+        return received
+
+
+def _environment() -> dict[str, str]:
+    """What Python needs to find its modules; no settings, and so no keys."""
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    paths = [str(_PROJECT), *filter(None, [kept.get("PYTHONPATH")])]
+    return {**kept, **_OWN_VARIABLES, "PYTHONPATH": os.pathsep.join(paths)}

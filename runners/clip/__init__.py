@@ -1,0 +1,1 @@
+"""The CLIP embedder: the plain model, and its BentoML service."""

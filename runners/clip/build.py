@@ -1,0 +1,102 @@
+"""An open_clip model as it is built and described: architecture, checkpoint, tokenizer."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from safetensors import SafetensorError
+
+from runners.clip import weights as clip_weights
+from runners.errors import UnsupportedModelError, WeightsInvalidError
+from runners.schemas import ClipInfo
+from runners.weights.source import WeightsSource, identity_of
+
+Tokenizer = Callable[[list[str]], torch.Tensor]
+
+
+def create(source: WeightsSource, checkpoint: Path) -> torch.nn.Module:
+    """Build the architecture and fill in a checkpoint, of which only tensors are unpickled.
+
+    Raises:
+        WeightsInvalidError: If the file is damaged, or holds other weights.
+        UnsupportedModelError: If a package is missing that the architecture needs.
+    """
+    try:
+        model: torch.nn.Module = open_clip.create_model(
+            source.architecture,
+            pretrained=str(checkpoint),
+            force_preprocess_cfg=clip_weights.preprocessing(source),
+            weights_only=True,
+        )
+    except (pickle.UnpicklingError, SafetensorError, EOFError, StopIteration) as error:
+        raise WeightsInvalidError(
+            f"{source.label}: the file is damaged or holds more than weights; "
+            "a checkpoint is a state dict of tensors, as .safetensors or torch.save",
+            detail=repr(error),
+        ) from error
+    except Exception as error:  # what wrong weights make open_clip raise has no common class
+        _check_packages(source, error)
+        raise WeightsInvalidError(
+            f"{source.label}: the file does not hold weights of the architecture "
+            f"{source.architecture}",
+            detail=repr(error),
+        ) from error
+    return model
+
+
+def tokenizer_of(source: WeightsSource) -> Tokenizer:
+    """The architecture's own tokenizer; some need the transformers package and a download.
+
+    Raises:
+        UnsupportedModelError: If it cannot be had.
+    """
+    try:
+        tokenizer: Tokenizer = open_clip.get_tokenizer(source.architecture)
+    except Exception as error:  # open_clip, transformers and the Hub each raise their own
+        _check_packages(source, error)
+        raise UnsupportedModelError(
+            f"{source.label}: the tokenizer of {source.architecture} could not be had",
+            detail=repr(error),
+        ) from error
+    return tokenizer
+
+
+def _check_packages(source: WeightsSource, error: Exception) -> None:
+    """Say so if the failure is that a package is missing, which open_clip says in two ways."""
+    if isinstance(error, ImportError) or "pip install" in str(error):
+        raise UnsupportedModelError(
+            f"{source.label}: the architecture {source.architecture} needs the package "
+            "transformers, which is not installed",
+            detail=repr(error),
+        ) from error
+
+
+def describe(model: Any, tokenizer: Tokenizer, source: WeightsSource) -> ClipInfo:
+    """What the model is, and how pictures must be prepared for it.
+
+    Raises:
+        UnsupportedModelError: If it takes pictures that are not square.
+    """
+    preprocess = open_clip.get_model_preprocess_cfg(model)
+    size = preprocess["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    if height != width:
+        raise UnsupportedModelError(
+            f"{source.label}: {source.architecture} takes pictures of {width}x{height} pixels; "
+            "only square ones are supported"
+        )
+    return ClipInfo(
+        model=source.architecture,
+        pretrained=identity_of(source),
+        dim=open_clip.get_model_config(source.architecture)["embed_dim"],
+        image_size=height,
+        interpolation=preprocess["interpolation"],
+        resize_mode=preprocess["resize_mode"],
+        fill_color=preprocess["fill_color"],
+        mean=tuple(preprocess["mean"]),
+        std=tuple(preprocess["std"]),
+        context_length=getattr(tokenizer, "context_length", None) or model.context_length,
+    )

@@ -1,0 +1,188 @@
+"""CLIP without a server: pixels and texts to unit-length embeddings."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from runners.clip import weights as clip_weights
+from runners.clip.build import Tokenizer, create, describe, tokenizer_of
+from runners.clip.forward import TextCut, compute_blocks_in
+from runners.device.precision import Precision, near, resolve_precision, warn_of_fallback
+from runners.device.threads import Cores, resolve_device, to_device
+from runners.errors import ModelOutputError
+from runners.schemas import ClipInfo, Embeddings, Pixels
+from runners.settings import ModelSettings
+from runners.weights.source import WeightsSource, check_sha256, clip_source
+
+_FORWARD_SIZE = 64
+"""Items per forward pass at most."""
+_UNIT_TOLERANCE = 1e-3
+_CHARACTERS_PER_TOKEN = 20
+"""No text of words has more, so that what is cut off would not count."""
+_LONG_WORD = re.compile(r"(\S{64})\S+")
+"""The tokenizer's time grows with the square of a word's length: one of 1,500 letters takes 0.15 s,
+in which its whole batch waits."""
+
+_TRIAL_TEXTS = ("a photo of a cat", "", "two red cars in front of a house by the lake, in the rain")
+
+
+class ClipModel:
+    """An open_clip model on one device and all given cores, for any number of threads.
+
+    Attributes:
+        info: What the model is, and how pictures must be prepared for it.
+        precision: What its tower of pictures computes in. Where that has no blocks that could
+            change (ResNet, ConvNeXt), it stays fp32 although texts are computed in less.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        tokenizer: Tokenizer,
+        info: ClipInfo,
+        device: str,
+        cores: Cores,
+    ) -> None:
+        self.info = info
+        self.precision: Precision = "fp32"
+        self._model: Any = model.eval().to(device)
+        self._tokenizer = tokenizer
+        self._text_cut = TextCut(self._model)
+        self._device = device
+        self._cores = cores
+        self._mean = torch.tensor(info.mean, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(info.std, device=device).view(1, 3, 1, 1)
+
+    @classmethod
+    def load(cls, settings: ModelSettings) -> Self:
+        """Load what the settings name, downloading published weights if they are not here yet.
+
+        Raises:
+            DeviceError: If the device is not there.
+            UnknownModelError: If the architecture or the tag is not known.
+            UnsupportedModelError: If the model cannot be used here.
+            WeightsError: If the weights are missing, cannot be downloaded or do not fit.
+        """
+        source = clip_source(settings)
+        clip_weights.check_published(source)
+        clip_weights.warn_of_wrong_activation(source)
+        device = resolve_device(settings.device)
+        cores = Cores(settings.threads if device == "cpu" else 1)
+        checkpoint = source.path or clip_weights.fetch(source)
+        check_sha256(checkpoint, source)
+
+        clip = cls._of(source, checkpoint, device, cores)
+        precision = resolve_precision(settings.precision, device)
+        if clip._computes_in(precision):
+            return clip
+        warn_of_fallback(source.label, precision)
+        return cls._of(source, checkpoint, device, cores)
+
+    @classmethod
+    def _of(cls, source: WeightsSource, checkpoint: Path, device: str, cores: Cores) -> Self:
+        model, tokenizer = create(source, checkpoint), tokenizer_of(source)
+        return cls(model, tokenizer, describe(model, tokenizer, source), device, cores)
+
+    def _computes_in(self, precision: Precision) -> bool:
+        """Change to a precision; only if this returns True is the model of use in it."""
+        if precision == "fp32":
+            return True
+        expected = self._trial()
+        if compute_blocks_in(self._model, precision):
+            self.precision = precision
+        try:
+            found = self._trial()
+        except (ModelOutputError, RuntimeError):  # no such operation, or numbers out of range
+            return False
+        return near(expected, found)
+
+    def _trial(self) -> torch.Tensor:
+        """Embeddings of a few pictures and texts."""
+        size = self.info.image_size
+        noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+        slopes = np.linspace(0, 255, noise.size, dtype=np.float32).astype(np.uint8)
+        pictures = np.concatenate([noise, slopes.reshape(noise.shape)])
+        embeddings = [self.encode_images(pictures), self.encode_texts(_TRIAL_TEXTS)]
+        return torch.from_numpy(np.concatenate(embeddings))
+
+    def warm_up(self) -> None:
+        """Run both towers once, so that the first request does not pay for it."""
+        size = self.info.image_size
+        self.encode_images(np.zeros((1, size, size, 3), np.uint8))
+        self.encode_texts(["warm up"])
+
+    def encode_images(self, pixels: Pixels) -> Embeddings:
+        """Embed pictures that were resized and cropped as open_clip's own transform does.
+
+        Args:
+            pixels: uint8 [n, image_size, image_size, 3], RGB.
+
+        Returns:
+            float32 [n, dim], in the order of `pixels`, each of unit length.
+
+        Raises:
+            ValueError: If `pixels` has another shape or type.
+            ModelOutputError: If the model's output is no embedding.
+        """
+        size = self.info.image_size
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
+            raise ValueError(
+                f"expected uint8 [n, {size}, {size}, 3], got {pixels.dtype} {list(pixels.shape)}"
+            )
+        return self._encode(pixels, self._encode_image_batch)
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embed texts; what exceeds `context_length` tokens of 20 characters is cut off.
+
+        Args:
+            texts: n texts.
+
+        Returns:
+            float32 [n, dim], in the order of `texts`, each of unit length.
+
+        Raises:
+            ModelOutputError: If the model's output is no embedding.
+        """
+        limit = _CHARACTERS_PER_TOKEN * self.info.context_length
+        # White space counts for nothing, as in open_clip's own cleaning, and so not as length.
+        plain = (" ".join(text.split())[:limit] for text in texts)
+        shortened = [_LONG_WORD.sub(r"\1", text) for text in plain]
+        if not shortened:
+            return np.empty((0, self.info.dim), np.float32)
+        return self._encode(self._tokenizer(shortened), self._encode_text_batch)
+
+    def _encode(self, items: Any, encode_batch: Callable[[Any], torch.Tensor]) -> Embeddings:
+        """Forward in parts of bounded size, as callers may bring thousands of items."""
+        embeddings = np.empty((len(items), self.info.dim), np.float32)
+
+        def encode(part: slice) -> None:
+            with torch.inference_mode():
+                embeddings[part] = encode_batch(items[part]).float().cpu()
+
+        with self._cores.share() as share:
+            share.map(encode, _parts(len(items), share.threads))
+        norms = np.linalg.norm(embeddings, axis=1)
+        # Written so that a NaN counts as wrong.
+        if not (np.abs(norms - 1.0) < _UNIT_TOLERANCE).all():
+            raise ModelOutputError("the model's output is not of finite, unit length")
+        return embeddings
+
+    def _encode_image_batch(self, pixels: Pixels) -> torch.Tensor:
+        # The bytes travel to the device, not the four times larger floats.
+        batch = to_device(pixels, self._device).permute(0, 3, 1, 2)
+        batch = batch.float().div_(255.0).sub_(self._mean).div_(self._std)
+        return self._model.encode_image(batch.contiguous(), normalize=True)  # type: ignore[no-any-return]
+
+    def _encode_text_batch(self, tokens: torch.Tensor) -> torch.Tensor:
+        self._text_cut.fit(tokens)
+        return self._model.encode_text(tokens.to(self._device), normalize=True)  # type: ignore[no-any-return]
+
+
+def _parts(items: int, cores: int) -> list[slice]:
+    """Equal parts of a batch, for each core one if they are not too large then."""
+    size = max(1, min(_FORWARD_SIZE, -(-items // cores)))
+    return [slice(start, start + size) for start in range(0, items, size)]

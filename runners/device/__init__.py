@@ -1,0 +1,1 @@
+"""The device a model computes on: threads, GPUs, precision."""

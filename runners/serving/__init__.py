@@ -1,0 +1,1 @@
+"""What both model services share: batching, shutdown, watchdog, metrics."""

@@ -1,0 +1,1 @@
+"""Weights: where they come from, the hashes they must have, their download."""

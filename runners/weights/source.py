@@ -1,0 +1,143 @@
+"""Where a model's weights come from, which bytes they are, and what they are called.
+
+Nothing here imports torch or touches the network, so the API worker and a start-up check can ask.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from runners.errors import WeightsHashError, WeightsMissingError
+from runners.settings import ENV_PREFIX, ModelSettings
+from runners.weights import pins
+
+DEMO_CLIP = "image-search-demo"
+_DEMO_WEIGHTS = Path(__file__).resolve().parents[2] / "demo" / "weights"
+_CHECKPOINT_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
+
+
+@dataclass(frozen=True)
+class WeightsSource:
+    """One model's weights, not yet loaded.
+
+    Attributes:
+        label: How messages name the setting and its value.
+        architecture: open_clip's architecture; empty for YOLO, whose files hold their own.
+        name: Published tag (CLIP) or ultralytics name (YOLO); None for a file.
+        path: The file; None for something published.
+        config: JSON of an architecture that open_clip does not know, or None.
+        sha256: What the settings say that the file must hash to; empty if they say nothing.
+        official: What the published file hashes to; empty for a file, and where that is not known.
+    """
+
+    label: str
+    architecture: str
+    name: str | None
+    path: Path | None
+    config: Path | None = None
+    sha256: str = ""
+    official: str = ""
+
+
+def clip_source(settings: ModelSettings) -> WeightsSource:
+    """Where the CLIP weights come from.
+
+    Raises:
+        WeightsMissingError: If they are a file that is not there or not readable.
+    """
+    if settings.models == "demo":
+        return WeightsSource(
+            label=f"{ENV_PREFIX}MODELS=demo",
+            architecture=DEMO_CLIP,
+            name=None,
+            path=_readable(_DEMO_WEIGHTS / "clip.safetensors", f"{ENV_PREFIX}MODELS=demo"),
+            config=_readable(_DEMO_WEIGHTS / f"{DEMO_CLIP}.json", f"{ENV_PREFIX}MODELS=demo"),
+        )
+    value = settings.clip_pretrained
+    label = f"{ENV_PREFIX}CLIP_PRETRAINED={value}"
+    is_file = _means_a_file(value, bare_suffixes=_CHECKPOINT_SUFFIXES)
+    architecture = settings.clip_model.replace("/", "-")
+    # open_clip takes tags in either spelling; one of them must be the identity.
+    tag = None if is_file else value.lower().replace("-", "_")
+    pin = pins.CLIP.get((architecture, tag)) if tag else None
+    return WeightsSource(
+        label=label,
+        architecture=architecture,
+        name=tag,
+        path=_readable(Path(value).expanduser(), label) if is_file else None,
+        sha256=settings.clip_sha256,
+        official=pin.sha256 if pin else "",
+    )
+
+
+def yolo_source(settings: ModelSettings) -> WeightsSource:
+    """Where the YOLO weights come from; a name counts as a file once it was downloaded.
+
+    Raises:
+        WeightsMissingError: If they are a file that is not there or not readable.
+    """
+    if settings.models == "demo":
+        label = f"{ENV_PREFIX}MODELS=demo"
+        path = _readable(_DEMO_WEIGHTS / "yolo.pt", label)
+        return WeightsSource(label=label, architecture="", name=None, path=path)
+    value = settings.yolo_weights
+    label = f"{ENV_PREFIX}YOLO_WEIGHTS={value}"
+    is_file = _means_a_file(value, bare_suffixes=())
+    return WeightsSource(
+        label=label,
+        architecture="",
+        name=None if is_file else value,
+        path=_readable(Path(value).expanduser(), label) if is_file else None,
+        sha256=settings.yolo_sha256,
+        official="" if is_file else pins.YOLO.get(value, ""),
+    )
+
+
+def identity_of(source: WeightsSource) -> str:
+    """Published name, or `sha256:<hex>` of the file."""
+    if source.path is None:
+        return source.name or ""
+    return f"sha256:{sha256_of(source.path)}"
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_sha256(path: Path, source: WeightsSource) -> None:
+    """Refuse a file that is not the promised one; what the settings ask for goes first.
+
+    Raises:
+        WeightsHashError: If the file has another hash.
+    """
+    expected = source.sha256 or source.official
+    if not expected or (found := sha256_of(path)) == expected:
+        return
+    if source.sha256:
+        raise WeightsHashError(
+            f"{source.label}: the file has SHA-256 {found}, but the settings ask for "
+            f"{expected}; it is not the file that was meant"
+        )
+    raise WeightsHashError(
+        f"{source.label}: {path} has SHA-256 {found}, but the official file has {expected}; delete "
+        "it, so that it is downloaded again, or name a file of your own by its path"
+    )
+
+
+def _means_a_file(value: str, bare_suffixes: tuple[str, ...]) -> bool:
+    """Whether a setting names a file rather than something published."""
+    has_folder = os.sep in value or value.startswith("~")
+    return has_folder or value.endswith(bare_suffixes) or Path(value).is_file()
+
+
+def _readable(path: Path, label: str) -> Path:
+    if not path.exists():
+        raise WeightsMissingError(f"{label}: there is no file {path.name} there", str(path))
+    if not path.is_file():
+        raise WeightsMissingError(f"{label}: that is not a file", str(path))
+    if not os.access(path, os.R_OK):
+        raise WeightsMissingError(f"{label}: the file {path.name} may not be read", str(path))
+    return path.resolve()

@@ -1,0 +1,1 @@
+"""The YOLO detector: the plain model, and its BentoML service."""

@@ -1,0 +1,1 @@
+"""Metadata keys as typed columns, and filters over them."""

@@ -1,0 +1,174 @@
+"""The filter language, compiled to one SQL predicate over the metadata columns.
+
+A filter is an object; all of its entries must hold, and ``{}`` holds for every image::
+
+    {"shop": "A"}                              equal
+    {"price": {"$gte": 5, "$lt": 10}}          in order: $lt $lte $gt $gte
+    {"shop": {"$eq": "A"}}, {"$ne": "A"}       equal, not equal
+    {"shop": {"$in": ["A", "B"]}}, {"$nin"}    one of, none of
+    {"shop": {"$exists": true}}                has a value, or with false has none
+    {"tags": {"$contains": "red"}}             a list holds it, or a text has it as a part
+    {"$and": [f, g]}, {"$or": [f, g]}          all of, one of these filters
+    {"$not": f}, {"price": {"$not": {...}}}    does not hold
+
+A condition is true or false, never unknown. An image without the key has no value that is equal
+to, below or above anything, so ``$ne``, ``$nin`` and ``$not`` hold for it. null stands for "no
+value": ``{"shop": null}`` is ``{"shop": {"$exists": false}}``. A list of strings equals a string
+that it holds (``{"tags": "red"}`` is ``$contains``) and a list of the same strings in the same
+order. Integers and floats compare as numbers, timestamps by their moment.
+
+Only names that this package generated and the literals of `store.metadata.literals` enter the SQL.
+Size and depth are bounded, as the engine's planner recurses.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from store.errors import FilterError, UnknownKeyError, shown
+from store.metadata.columns import Column
+from store.metadata.predicates import ORDER, among, contains, missing, ordered
+
+MAX_TERMS = 100
+MAX_DEPTH = 10
+MAX_LIST = 1000
+MAX_VALUES = 10_000
+ALWAYS = "true"
+
+_KEY_OPERATORS = ("$eq", "$ne", *ORDER, "$in", "$nin", "$exists", "$contains", "$not")
+_FILTER_OPERATORS = ("$and", "$or", "$not")
+_NEGATIONS = {"$ne": "$eq", "$nin": "$in"}
+
+
+def compile_filter(node: Any, columns: Mapping[str, Column]) -> str:
+    """Compiles a filter.
+
+    Args:
+        node: the filter as JSON gave it.
+        columns: the table's metadata columns by the user's key.
+
+    Returns:
+        An SQL predicate that is never NULL.
+
+    Raises:
+        UnknownKeyError: no image has had one of the keys.
+        FilterError: not in the language, of another type than the column, or too large.
+    """
+    return _Compiler(columns).filter(node, 1)
+
+
+class _Compiler:
+    """Compiles one filter and counts its terms and values while it goes."""
+
+    def __init__(self, columns: Mapping[str, Column]) -> None:
+        self._columns = columns
+        self._terms = 0
+        self._values = 0
+
+    def filter(self, node: Any, depth: int) -> str:
+        if not isinstance(node, Mapping):
+            raise FilterError("a filter must be an object")
+        _check_depth(depth)
+        if not node:
+            self._count_term()
+        return _all(
+            [
+                self._logical(key, operand, depth)
+                if isinstance(key, str) and key.startswith("$")
+                else self._condition(self._column(key), operand, depth)
+                for key, operand in node.items()
+            ]
+        )
+
+    def _logical(self, operator: str, operand: Any, depth: int) -> str:
+        if operator == "$not":
+            return _negated(self.filter(operand, depth + 1))
+        if operator not in _FILTER_OPERATORS:
+            raise FilterError(_unknown_operator(operator, _FILTER_OPERATORS))
+        if not isinstance(operand, list) or not operand:
+            raise FilterError(f"{operator} needs a list of filters that is not empty")
+        parts = [self.filter(each, depth + 1) for each in operand]
+        return _all(parts) if operator == "$and" else f"({' OR '.join(parts)})"
+
+    def _column(self, key: Any) -> Column:
+        column = self._columns.get(key)
+        if column is None:
+            raise UnknownKeyError(str(key), self._columns.keys())
+        return column
+
+    def _condition(self, column: Column, operand: Any, depth: int) -> str:
+        if not isinstance(operand, Mapping):
+            return self._operator(column, "$eq", operand, depth)
+        if not operand:
+            raise FilterError(f"the filter on metadata key {shown(column.key)} has no operator")
+        _check_depth(depth)
+        return _all([self._operator(column, name, of, depth) for name, of in operand.items()])
+
+    def _operator(self, column: Column, name: Any, operand: Any, depth: int) -> str:
+        self._count_term()
+        if name in _NEGATIONS:
+            return _negated(self._positive(column, _NEGATIONS[name], operand))
+        if name == "$not":
+            return self._not(column, operand, depth)
+        return self._positive(column, name, operand)
+
+    def _positive(self, column: Column, name: Any, operand: Any) -> str:
+        match name:
+            case "$eq":
+                return self._among(column, [operand])
+            case "$in":
+                return self._among(column, _listed(name, operand))
+            case "$exists":
+                return _exists(column, operand)
+            case "$contains":
+                return contains(column, operand)
+        if name in ORDER:
+            return ordered(column, name, operand)
+        raise FilterError(_unknown_operator(str(name), _KEY_OPERATORS))
+
+    def _among(self, column: Column, operands: list[Any]) -> str:
+        for operand in operands:
+            self._values += len(operand) if isinstance(operand, list) else 1
+        if self._values > MAX_VALUES:
+            raise FilterError(f"a filter takes at most {MAX_VALUES} values in all its lists")
+        return among(column, operands)
+
+    def _not(self, column: Column, operand: Any, depth: int) -> str:
+        if not isinstance(operand, Mapping):
+            raise FilterError(f"$not on metadata key {shown(column.key)} needs operators")
+        return _negated(self._condition(column, operand, depth + 1))
+
+    def _count_term(self) -> None:
+        self._terms += 1
+        if self._terms > MAX_TERMS:
+            raise FilterError(f"a filter takes at most {MAX_TERMS} conditions")
+
+
+def _all(parts: list[str]) -> str:
+    return f"({' AND '.join(parts)})" if parts else ALWAYS
+
+
+def _negated(part: str) -> str:
+    return f"(NOT {part})"
+
+
+def _exists(column: Column, operand: Any) -> str:
+    if not isinstance(operand, bool):
+        raise FilterError(f"$exists on metadata key {shown(column.key)} needs true or false")
+    return _negated(missing(column)) if operand else missing(column)
+
+
+def _listed(operator: str, operand: Any) -> list[Any]:
+    if not isinstance(operand, list):
+        raise FilterError(f"{operator} needs a list of values")
+    if len(operand) > MAX_LIST:
+        raise FilterError(f"{operator} takes at most {MAX_LIST} values")
+    return operand
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise FilterError(f"a filter may be nested at most {MAX_DEPTH} deep")
+
+
+def _unknown_operator(operator: str, known: tuple[str, ...]) -> str:
+    return f"unknown operator {shown(operator)}; known here are {', '.join(known)}"

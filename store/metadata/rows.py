@@ -1,0 +1,166 @@
+"""Rows: what is checked before one is written, and how they go into Arrow and come back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from store.errors import InvalidRowError
+from store.metadata.columns import ARROW_TYPES, Registry
+from store.metadata.values import ColumnType, ColumnValue, is_unicode
+from store.schemas import FloatVector, Hit, StoredImage
+
+# A float32 vector of unit length is off by far less; an unnormalised one by far more.
+UNIT_TOLERANCE = 1e-3
+_BASE_COLUMNS = ("id", "url", "created_at", "text")
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A row to be written; ``values`` are by column name."""
+
+    id: str
+    url: str
+    vector: FloatVector
+    created_at: datetime
+    text: str | None
+    pixels: str | None
+    file: str | None
+    values: Mapping[str, ColumnValue]
+
+
+def check_url(url: Any) -> str:
+    """Checks that a url can be stored.
+
+    Raises:
+        InvalidRowError: it is not text, empty, or not valid Unicode.
+    """
+    if not isinstance(url, str) or not url or not is_unicode(url):
+        raise InvalidRowError("the url must be text that is not empty")
+    return url
+
+
+def check_vector(vector: Any, dim: int) -> FloatVector:
+    """Checks a vector; LanceDB itself takes zeros, NaN and infinity without a word.
+
+    Returns:
+        The vector as float32 [dim], a copy of its own.
+
+    Raises:
+        InvalidRowError: its shape is not [dim], or it is not finite or not of unit length.
+    """
+    checked = np.array(vector, dtype=np.float32)
+    if checked.shape != (dim,):
+        raise InvalidRowError(f"the vector must have {dim} dimensions")
+    length = float(np.linalg.norm(checked.astype(np.float64)))
+    # NaN and infinity fail this comparison too.
+    if not abs(length - 1) <= UNIT_TOLERANCE:
+        raise InvalidRowError("the vector must be finite and of unit length")
+    return checked
+
+
+def selected(registry: Registry) -> list[str]:
+    """The columns that make an image: all but the vector."""
+    return [*_BASE_COLUMNS, *(column.name for column in registry.columns)]
+
+
+def stored(registry: Registry) -> list[str]:
+    """All columns of a row."""
+    return [*selected(registry), "pixels", "file", "vector"]
+
+
+def to_arrow(rows: Sequence[Row], registry: Registry, schema: pa.Schema) -> pa.Table:
+    """Lays rows out under the table's schema; a column without a value gets NULL.
+
+    Every column is sent: a merge of fewer would keep the old row's values and takes much longer.
+    """
+    dim = schema.field("vector").type.list_size
+    flat = np.concatenate([row.vector for row in rows])
+    arrays: dict[str, pa.Array] = {
+        "id": pa.array([row.id for row in rows], pa.string()),
+        "url": pa.array([row.url for row in rows], pa.string()),
+        "vector": pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), dim),
+        "created_at": pa.array([row.created_at for row in rows], pa.timestamp("us", "UTC")),
+        "text": pa.array([row.text for row in rows], pa.string()),
+        "pixels": pa.array([row.pixels for row in rows], pa.string()),
+        "file": pa.array([row.file for row in rows], pa.string()),
+    }
+    for column in registry.columns:
+        values = [row.values.get(column.name) for row in rows]
+        arrays[column.name] = pa.array(values, ARROW_TYPES[column.type])
+    return pa.Table.from_arrays([arrays[name] for name in schema.names], schema=schema)
+
+
+def to_dicts(found: pa.Table) -> list[dict[str, Any]]:
+    """Reads a result's rows; their moments are in UTC and say so.
+
+    pyarrow looks the name "UTC" up in the system's time zones, which slim containers lack.
+    """
+    for position, column in enumerate(found.schema):
+        if column.type == ARROW_TYPES[ColumnType.TIMESTAMP]:
+            naive = found.column(position).cast(pa.timestamp("us"))
+            found = found.set_column(position, column.name, naive)
+    return [{name: _with_zone(value) for name, value in row.items()} for row in found.to_pylist()]
+
+
+def _with_zone(value: Any) -> Any:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+
+
+def to_image(row: Mapping[str, Any], registry: Registry) -> StoredImage:
+    """Reads a row of the `selected` columns."""
+    metadata = registry.restore(row["text"], row)
+    return StoredImage(row["id"], row["url"], row["created_at"], metadata)
+
+
+def to_rows(found: pa.Table, registry: Registry) -> list[Row]:
+    """Reads whole rows, to write them again: the `stored` columns."""
+    names = [column.name for column in registry.columns]
+    vectors = as_matrix(found["vector"])
+    return [
+        Row(
+            row["id"],
+            row["url"],
+            vector,
+            row["created_at"],
+            row["text"],
+            row["pixels"],
+            row["file"],
+            {name: row[name] for name in names if row[name] is not None},
+        )
+        for row, vector in zip(to_dicts(found.drop_columns("vector")), vectors, strict=True)
+    ]
+
+
+def to_vectors(found: pa.Table) -> dict[str, FloatVector]:
+    """Reads the vectors, float32 [dim], of a result with the columns id and vector."""
+    return dict(zip(found["id"].to_pylist(), as_matrix(found["vector"]), strict=True))
+
+
+def as_matrix(column: pa.Array | pa.ChunkedArray) -> FloatVector:
+    """The vectors of a column, float32 [rows, dim]."""
+    joined = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    flat = np.array(joined.flatten().to_numpy(zero_copy_only=False), np.float32)
+    return flat.reshape(len(joined), -1) if len(joined) else flat.reshape(0, 1)
+
+
+def image_of(row: Row, registry: Registry) -> StoredImage:
+    """The image that a row to be written stands for."""
+    metadata = registry.restore(row.text, row.values)
+    return StoredImage(row.id, row.url, row.created_at, metadata)
+
+
+def to_hit(row: Mapping[str, Any], registry: Registry) -> Hit:
+    """Reads a search result: the `selected` columns, and its distance where it has one."""
+    image = to_image(row, registry)
+    distance = row.get("_distance")
+    score = None if distance is None else score_of(distance)
+    return Hit(image.id, image.url, score, image.metadata, image.created_at)
+
+
+def score_of(distance: float) -> float:
+    """Cosine similarity from LanceDB's cosine distance, which float32 takes out of [-1, 1]."""
+    return round(max(-1.0, min(1.0, 1.0 - distance)), 6)

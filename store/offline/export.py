@@ -1,0 +1,122 @@
+"""The whole table at one version, as Arrow batches for other programs: names in place of `m_0`."""
+
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from store.metadata.columns import Registry
+from store.metadata.rows import selected
+from store.settings import StoreSettings
+from store.table.dataset import open_dataset
+from store.table.disk.folder import no_index, refuse_unless_folder
+from store.table.disk.lock import table_lock
+from store.table.integrity import refuse_if_lost
+from store.table.names import current_table
+from store.table.open import connect, opening
+
+if TYPE_CHECKING:
+    from lance import LanceDataset
+
+_BATCH_ROWS = 1024
+_AHEAD = 2
+_OWN = b"image_search:"
+_BASE = ("id", "url", "created_at", "text", "vector")
+_PREFIX = "metadata."
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """A table to be read once, from its first row to its last.
+
+    Attributes:
+        schema: ``id``, ``url``, ``created_at``, ``text``, a column for each metadata key, and
+            ``vector``, float32 [dim]; its metadata names the model that made the vectors.
+        rows: how many there are.
+        batches: all of them, in no particular order. Blocks, and may raise a StoreFault.
+    """
+
+    schema: pa.Schema
+    rows: int
+    batches: Iterator[pa.RecordBatch]
+
+
+@asynccontextmanager
+async def exporting(settings: StoreSettings) -> AsyncIterator[Export]:
+    """Opens the table at its newest version, which stays as it is whatever others write.
+
+    Upkeep, which removes old versions, waits until the block ends; however this process ends, the
+    lock for that goes with it. On an object store there is none.
+
+    Raises:
+        StoreFault: there is no index, or it cannot be read.
+    """
+    refuse_unless_folder(settings.store_uri)
+    with opening(settings):
+        name = await _current(settings)
+        hold = AsyncExitStack()
+        await hold.enter_async_context(table_lock(settings.store_uri, f"{name}.upkeep").held())
+    async with hold:
+        with opening(settings):
+            dataset = await _newest(settings, name)
+            registry = Registry.from_schema(dataset.schema)
+            names = [*selected(registry), "vector"]
+            schema = _named(dataset.schema, names, registry)
+            rows = dataset.count_rows()
+        yield Export(schema, rows, _batches(dataset, names, schema, settings))
+
+
+def exported_names(keys: Collection[str]) -> dict[str, str]:
+    """What the column of each metadata key is called: as the key.
+
+    A key that is called as a column of every table, such as ``url``, has ``metadata.`` before it.
+    """
+    return {key: _prefixed(key, keys) if key in _BASE else key for key in keys}
+
+
+def _prefixed(key: str, keys: Collection[str]) -> str:
+    name = _PREFIX + key
+    return _prefixed(name, keys) if name in keys else name
+
+
+async def _current(settings: StoreSettings) -> str:
+    connection = await connect(settings)
+    try:
+        name = await current_table(connection)
+    finally:
+        connection.close()
+    if name is None:
+        raise no_index(settings.store_uri)
+    return name
+
+
+async def _newest(settings: StoreSettings, name: str) -> "LanceDataset":
+    connection = await connect(settings)
+    try:
+        table = await connection.open_table(name)
+        await refuse_if_lost(connection, table)
+        return open_dataset(await table.uri(), await table.latest_storage_options())
+    finally:
+        connection.close()
+
+
+def _named(schema: pa.Schema, names: list[str], registry: Registry) -> pa.Schema:
+    keys = {column.name: column.key for column in registry.columns}
+    called = exported_names(set(keys.values()))
+    fields = [
+        schema.field(name).with_name(called[keys[name]] if name in keys else name).remove_metadata()
+        for name in names
+    ]
+    own = {key: value for key, value in (schema.metadata or {}).items() if key.startswith(_OWN)}
+    return pa.schema(fields, metadata=own)
+
+
+def _batches(
+    dataset: "LanceDataset", names: list[str], schema: pa.Schema, settings: StoreSettings
+) -> Iterator[pa.RecordBatch]:
+    with opening(settings):
+        scanner = dataset.scanner(names, batch_size=_BATCH_ROWS, batch_readahead=_AHEAD)
+        for batch in scanner.to_batches():
+            yield pa.RecordBatch.from_arrays([batch[name] for name in names], schema=schema)

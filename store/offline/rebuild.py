@@ -1,0 +1,246 @@
+"""Bringing a table of one model's vectors up to what a table of another's holds.
+
+Rows of the old table are read, their pictures embedded by whoever calls this, and written to the
+new table with everything else as it was. The old table may change all the while: what is still to
+do is found by comparing the two, again and again, until nothing is left.
+"""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
+
+from store.metadata.literals import among
+from store.metadata.rows import check_vector
+from store.offline.copy_rows import (
+    SLICE_ROWS,
+    CarriedRow,
+    align_columns,
+    have_same_columns,
+    lay_out,
+    read_rows,
+    read_vectors,
+    slices,
+)
+from store.offline.diff import Differences, differences, fingerprints
+from store.schemas import FloatVector
+from store.table.attempts import as_store_errors, until_committed
+from store.table.disk.lock import write_lock
+
+if TYPE_CHECKING:
+    from lancedb import AsyncTable
+
+MAX_COMMIT_ROWS = 1024
+COMMIT_AFTER_S = 2.0
+"""A row waits about this long for its commit: a kill costs hardly more work than that."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An image that has to be embedded.
+
+    Attributes:
+        id: of the image.
+        url: of the image.
+        file: what its original is called (`store.pictures.files`), if that is kept.
+    """
+
+    id: str
+    url: str
+    file: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """An image's new vector, float32 [dim]; or None, and in one line why there is none."""
+
+    id: str
+    vector: FloatVector | None
+    reason: str = ""
+
+
+Embed = Callable[[AsyncIterator[Wanted], Callable[[Embedded], Awaitable[None]]], Awaitable[None]]
+"""Embeds all images of an iterator and gives each to a function, in any order, each once."""
+
+
+class Listener(Protocol):
+    """Is told how far it is."""
+
+    def begin(self, total: int, done: int) -> None:
+        """A pass begins: of `total` images that there are, `done` are done."""
+
+    def advance(self, images: int) -> None:
+        """So many more are done."""
+
+    def failed(self, url: str, reason: str) -> None:
+        """One could not be embedded; that, too, is progress."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """The tables of a change of the model.
+
+    Attributes:
+        uri: of the database.
+        old: the table to follow; is only read.
+        new: the table to fill; nobody else writes to it, but for upkeep.
+        dim: length of the new vectors.
+        donors: other tables of the new model: rows of the same id and date lend their vectors.
+    """
+
+    uri: str
+    old: "AsyncTable"
+    new: "AsyncTable"
+    dim: int
+    donors: Sequence["AsyncTable"] = ()
+
+
+class Rebuild:
+    """The new table, on its way to the old one's content.
+
+    Args:
+        tables: the old one, the new one and what may help.
+        listener: is told how far it is.
+        committed: is called after each commit.
+
+    Attributes:
+        failed: images of the old table that could not be embedded, as of the last comparison.
+        last_reason: why the last of them could not.
+    """
+
+    def __init__(
+        self, tables: Tables, listener: Listener, committed: Callable[[], None] = lambda: None
+    ) -> None:
+        self.failed, self.last_reason = 0, ""
+        self._tables, self._old, self._new = tables, tables.old, tables.new
+        self._listener, self._committed = listener, committed
+        self._awaited: dict[str, CarriedRow] = {}
+        self._pending: list[tuple[CarriedRow, FloatVector]] = []
+        self._pending_since = 0.0
+        self._gave_up: dict[str, int] = {}
+        self._old_version = -1
+        self._old_prints: pa.Table | None = None
+        self._new_prints: pa.Table | None = None
+
+    async def compare(self) -> Differences:
+        """What is left to do, without the images that could not be embedded.
+
+        Quick where neither table has changed since the last time.
+        """
+        with as_store_errors():
+            version = await self._old.version()
+            if self._old_prints is None or version != self._old_version:
+                self._old_prints, self._old_version = await fingerprints(self._old), version
+            if not await have_same_columns(self._new, self._old):
+                await self._commit(lambda: align_columns(self._new, self._old))
+            if self._new_prints is None:
+                self._new_prints = await fingerprints(self._new)
+            found = differences(self._old_prints, self._new_prints)
+        fresh = self._without_failed(found.fresh)
+        self.failed = found.fresh.num_rows - fresh.num_rows
+        return Differences(fresh, found.changed, found.gone, found.rows)
+
+    async def apply(self, left: Differences, embed: Embed) -> None:
+        """Does what is left to do, as of a comparison.
+
+        Raises:
+            StoreFault: a table could not be read or written.
+            Exception: whatever `embed` raised.
+        """
+        self._listener.begin(left.rows, left.rows - left.fresh.num_rows - self.failed)
+        for ids in slices(left.gone):
+            await self._delete(ids)
+        for ids in slices(left.changed):
+            await self._carry_over(ids)
+        wanted = self._wanted(left.fresh["id"])
+        try:
+            await embed(wanted, self._take)
+        finally:  # interrupted, too, it keeps what it has
+            await wanted.aclose()
+            await self._flush()
+
+    async def _wanted(self, ids: pa.ChunkedArray) -> AsyncGenerator[Wanted, None]:
+        for start in range(0, len(ids), SLICE_ROWS):
+            wanted = ids.slice(start, SLICE_ROWS).to_pylist()
+            with as_store_errors():
+                rows = await read_rows(self._old, wanted)
+                lent = await self._lent(rows)
+            self._listener.advance(len(wanted) - len(rows))  # deleted since
+            for row in rows:
+                if row.id in lent:
+                    await self._add(row, lent[row.id])
+                else:
+                    self._awaited[row.id] = row
+                    yield Wanted(row.id, row.url, row.file)
+
+    async def _take(self, embedded: Embedded) -> None:
+        row = self._awaited.pop(embedded.id)
+        if embedded.vector is None:
+            self._gave_up[row.id], self.last_reason = row.date, embedded.reason
+            self._listener.failed(row.url, embedded.reason)
+        else:
+            await self._add(row, check_vector(embedded.vector, self._tables.dim))
+
+    async def _lent(self, rows: Sequence[CarriedRow]) -> dict[str, FloatVector]:
+        dates = {row.id: row.date for row in rows}
+        lent: dict[str, FloatVector] = {}
+        for donor in self._tables.donors:
+            found = await read_vectors(donor, dates.keys() - lent.keys())
+            lent |= {id_: vector for id_, (date, vector) in found.items() if date == dates[id_]}
+        return lent
+
+    async def _carry_over(self, ids: Sequence[str]) -> None:
+        with as_store_errors():
+            rows = await read_rows(self._old, ids)
+            vectors = await read_vectors(self._new, ids)
+        # One that was added again just now is fresh in the next comparison.
+        same = [row for row in rows if row.date == vectors[row.id][0]]
+        self._pending += [(row, vectors[row.id][1]) for row in same]
+        await self._flush()
+
+    async def _add(self, row: CarriedRow, vector: FloatVector) -> None:
+        if not self._pending:
+            self._pending_since = time.monotonic()
+        self._pending.append((row, vector))
+        self._listener.advance(1)
+        waited_s = time.monotonic() - self._pending_since
+        if len(self._pending) >= MAX_COMMIT_ROWS or waited_s >= COMMIT_AFTER_S:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        rows, self._pending = self._pending, []
+
+        async def merge() -> None:
+            await align_columns(self._new, self._old)
+            merge = self._new.merge_insert("id").when_matched_update_all()
+            written = lay_out(rows, await self._new.schema())
+            await merge.when_not_matched_insert_all().execute(written)
+
+        if rows:
+            await self._commit(merge)
+
+    async def _delete(self, ids: Sequence[str]) -> None:
+        async def delete() -> None:
+            await self._new.delete(among("id", ids))
+
+        await self._commit(delete)
+
+    async def _commit(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Commits to the new table; again where upkeep was faster."""
+        self._new_prints = None
+        await until_committed(lambda: self._locked(write))
+        self._committed()
+
+    async def _locked(self, write: Callable[[], Awaitable[None]]) -> None:
+        async with write_lock(self._tables.uri, self._new.name):
+            await self._new.checkout_latest()
+            await write()
+
+    def _without_failed(self, fresh: pa.Table) -> pa.Table:
+        if not self._gave_up:
+            return fresh
+        ids, dates = list(self._gave_up), list(self._gave_up.values())
+        gave_up = pa.table({"id": ids, "created_at": pa.array(dates, pa.int64())})
+        return fresh.join(gave_up, ["id", "created_at"], join_type="left anti")

@@ -1,0 +1,230 @@
+"""Moving the index to another model: a new table beside the old one, filled, then switched to.
+
+The old table serves searches and takes changes until the moment of the switch. Killed at any
+moment and started again, this goes on where it stopped, for the tables themselves say how far it
+came.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from store.errors import StoreError, StoreOpenError
+from store.offline.old_tables import KeptTable, delete_table, kept_tables, older_tables
+from store.offline.rebuild import Embed, Listener, Rebuild, Tables
+from store.offline.switch import catch_up, switch
+from store.schemas import ModelIdentity
+from store.settings import StoreSettings
+from store.table.attempts import as_store_errors, until_committed
+from store.table.disk.folder import no_index, refuse_unless_folder
+from store.table.disk.lock import table_lock, write_lock
+from store.table.names import (
+    MARK_BUILDING,
+    MARK_SUPERSEDED,
+    current_table,
+    is_building,
+    is_remains,
+    is_superseded,
+    next_name,
+    schema_of,
+    table_names,
+    unmark,
+)
+from store.table.open import connect, ensure_ready, made_by, table_schema
+from store.upkeep.scheduler import Upkeep
+
+if TYPE_CHECKING:
+    from lancedb import AsyncConnection
+
+
+class ReembedError(StoreError):
+    """The index cannot be embedded again as things are."""
+
+    code = "reembed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went.
+
+    Attributes:
+        images: in the new table.
+        failed: images that could not be embedded.
+        switched: the new table is the index now.
+    """
+
+    images: int
+    failed: int
+    switched: bool
+
+
+class Reembedding:
+    """A change of the model, and what is left of earlier ones. Get one with `opened`."""
+
+    def __init__(self, connection: "AsyncConnection", settings: StoreSettings) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._uri: str = connection.uri
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, settings: StoreSettings) -> AsyncIterator["Reembedding"]:
+        """Holds the lock that keeps a second one away.
+
+        Raises:
+            ReembedError: another process is at it.
+            StoreOpenError: there is no index yet, or it cannot be opened.
+        """
+        with as_store_errors():
+            refuse_unless_folder(settings.store_uri)
+            connection = await connect(settings)
+            if await current_table(connection) is None:
+                raise no_index(settings.store_uri)
+            lock = table_lock(connection.uri, "reembed")
+        try:
+            with lock.held_if_free() as free:
+                if not free:
+                    raise ReembedError("another `image-search reembed` is at work on this index")
+                reembedding = cls(connection, settings)
+                with as_store_errors():
+                    await reembedding._tidy()
+                yield reembedding
+        finally:
+            connection.close()
+
+    async def model(self) -> ModelIdentity:
+        """The model of the index."""
+        return made_by(await self._schema(await self._current()))
+
+    async def check_half_made(self, model: str, pretrained: str, *, start_over: bool) -> None:
+        """Refuses to go on with a half-made table of another model; or throws any away.
+
+        Raises:
+            ReembedError: there is one.
+        """
+        name = await self._half_made()
+        if name is None:
+            return
+        if start_over:
+            with as_store_errors():
+                await delete_table(self._connection, name)
+            return
+        maker = made_by(await self._schema(name))
+        if (maker.model, maker.pretrained) != (model, pretrained):
+            raise ReembedError(
+                f"a table for the model {maker} is half made: run with that model to finish it,"
+                " or with --start-over to throw it away"
+            )
+
+    async def run(
+        self, identity: ModelIdentity, embed: Embed, listener: Listener, *, leave_out_failed: bool
+    ) -> Outcome:
+        """Fills the new table and switches to it.
+
+        Args:
+            identity: the new model; not that of the index.
+            embed: what embeds images.
+            listener: is told how far it is.
+            leave_out_failed: switch although some images could not be embedded.
+
+        Raises:
+            StoreError: a table cannot be read or written.
+            Exception: whatever `embed` raised.
+        """
+        with as_store_errors():
+            tables = await self._tables(identity)
+            upkeep = Upkeep(await self._connection.open_table(tables.new.name), self._settings)
+        try:
+            rebuild = Rebuild(tables, listener, upkeep.committed)
+            await catch_up(rebuild, embed)
+            switched = False
+            if await _may_switch(rebuild, leave_out_failed=leave_out_failed):
+                with as_store_errors():
+                    await ensure_ready(tables.new)
+                    await upkeep.run(everything=True)
+                switched = await switch(rebuild, tables, embed, leave_out_failed=leave_out_failed)
+            with as_store_errors():
+                return Outcome(await tables.new.count_rows(), rebuild.failed, switched)
+        finally:
+            await upkeep.close()
+
+    async def kept_tables(self) -> list[KeptTable]:
+        """The tables that were the index once, newest first."""
+        with as_store_errors():
+            return await kept_tables(self._connection, await self._current())
+
+    async def delete_kept(self) -> int:
+        """Deletes the tables that were the index once; tells how many."""
+        with as_store_errors():
+            older = await older_tables(self._connection, await self._current())
+            for name in older:
+                await delete_table(self._connection, name)
+            return len(older)
+
+    async def _tidy(self) -> None:
+        """Finishes what an earlier run that was killed had begun but for its last step."""
+        current = await self._current()
+        for name in await table_names(self._connection):
+            if name != current and is_remains(await schema_of(self._connection, name)):
+                await delete_table(self._connection, name)
+        async with write_lock(self._uri, current):
+            table = await self._connection.open_table(current)
+            for key, is_marked in ((MARK_BUILDING, is_building), (MARK_SUPERSEDED, is_superseded)):
+                if is_marked(await table.schema()):
+                    await until_committed(partial(unmark, table, key))
+
+    async def _tables(self, identity: ModelIdentity) -> Tables:
+        current = await self._current()
+        old = await self._connection.open_table(current)
+        name = await self._half_made()
+        if name is None:
+            name = next_name(await table_names(self._connection))
+            schema = _new_schema(await old.schema(), identity)
+            async with write_lock(self._uri, name):
+                new = await self._connection.create_table(name, schema=schema)
+        else:
+            new = await self._connection.open_table(name)
+            await ensure_ready(new)  # begun by an earlier release
+        donors = [
+            await self._connection.open_table(name)
+            for name, schema in (await older_tables(self._connection, current)).items()
+            if schema is not None and made_by(schema) == identity
+        ]
+        return Tables(self._uri, old, new, identity.dim, donors)
+
+    async def _current(self) -> str:
+        name = await current_table(self._connection)
+        if name is None:
+            raise StoreOpenError("the index could not be opened", detail="it is gone")
+        return name
+
+    async def _half_made(self) -> str | None:
+        newest = (await table_names(self._connection))[0]
+        return None if newest == await self._current() else newest
+
+    async def _schema(self, name: str) -> pa.Schema:
+        return await (await self._connection.open_table(name)).schema()
+
+
+async def _may_switch(rebuild: Rebuild, *, leave_out_failed: bool) -> bool:
+    left = await rebuild.compare()
+    if rebuild.failed and rebuild.failed == left.rows:
+        raise ReembedError(
+            "not one of the images could be embedded, and nothing was switched;"
+            f" the last one: {rebuild.last_reason}"
+        )
+    return leave_out_failed or not rebuild.failed
+
+
+def _new_schema(old: pa.Schema, identity: ModelIdentity) -> pa.Schema:
+    """The old table's columns, metadata columns included, for the vectors of another model."""
+    base = table_schema(identity)
+    mine = base.field("id")
+    building = mine.with_metadata({**(mine.metadata or {}), MARK_BUILDING: b""})
+    more = [field for field in old if field.name not in base.names]
+    fields = [building if field.name == "id" else field for field in base]
+    return pa.schema([*fields, *more], metadata=base.metadata)

@@ -1,0 +1,1 @@
+"""Files beside the table: thumbnails and originals."""

@@ -1,0 +1,47 @@
+"""From an image to its files: what they are called stands in its row."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from store.pictures.files import COLUMNS, Kind, PictureFiles
+from store.schemas import KeptFile
+from store.snapshot.coalesce import Together
+from store.snapshot.latest import Snapshots
+from store.snapshot.snapshot import Snapshot
+
+Names = Mapping[str, str | None]
+"""By column, what an image's files are called."""
+
+
+class PictureReads:
+    """Reads the files of images.
+
+    A page asks for dozens of thumbnails at once: their rows are looked up together.
+
+    Args:
+        snapshots: of the table.
+        files: of its store.
+    """
+
+    def __init__(self, snapshots: Snapshots, files: PictureFiles) -> None:
+        self._snapshots = snapshots
+        self._files = files
+        self._together = Together(self._named)
+
+    async def of(self, image_id: str, kind: Kind) -> KeptFile | None:
+        """A file of an image; None where there is none, or no such image."""
+        key = (await self._together.ask(image_id)).get(COLUMNS[kind])
+        data = None if key is None else await asyncio.to_thread(self._files.read, kind, key)
+        return None if key is None or data is None else KeptFile(key, data)
+
+    async def _named(self, ids: Sequence[str]) -> list[Names]:
+        snapshot = await self._snapshots.latest()
+        return await asyncio.to_thread(_names, snapshot, ids)
+
+
+def _names(snapshot: Snapshot, ids: Sequence[str]) -> list[Names]:
+    # A version of an earlier release that was restored may lack one of them for a moment.
+    columns = [name for name in COLUMNS.values() if name in snapshot.dataset.schema.names]
+    rows = snapshot.having("id", set(ids), ["id", *columns]).to_pylist()
+    known = {row["id"]: row for row in rows}
+    return [known.get(each, {}) for each in ids]

@@ -1,0 +1,1 @@
+"""Reading: nearest images, full text, newest, ranking, facets."""

@@ -1,0 +1,89 @@
+"""The rows newest first.
+
+Sorting a million rows for a page of ten takes 0.2 s, 0.4 s with a filter. So only the rows since a
+moment are sorted, one that a sample of the table's dates puts a little before the page's last row;
+where that was not early enough, all are. The page's rows are read when the order is known: in
+memory, where all that is sorted is there, else by the engine.
+"""
+
+import math
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from store.metadata.filters import ALWAYS
+from store.metadata.literals import literal
+from store.snapshot.fragments import ROW_ID, RowIds
+from store.snapshot.snapshot import Snapshot
+
+# A table of fewer rows is sorted whole.
+MIN_ROWS = 20_000
+# How many sampled rows more than expected have to be newer than the moment.
+_MARGIN = 2
+_ORDER = [("created_at", "descending"), ("id", "ascending")]
+_ORDERED_BY = [name for name, _ in _ORDER]
+
+
+def newest(snapshot: Snapshot, columns: list[str], limit: int, offset: int, where: str) -> pa.Table:
+    """The rows newest first, those of one moment by id. Blocks.
+
+    Args:
+        snapshot: to list.
+        columns: to return.
+        limit: how many rows at most.
+        offset: how many to leave out first.
+        where: an SQL predicate.
+    """
+    page = slice(offset, offset + limit)
+    row_ids = _since_then(snapshot, page, where)
+    if row_ids is None or len(row_ids) < limit:
+        row_ids = _sorted(snapshot, page, where)
+    return snapshot.take(row_ids, columns)
+
+
+def _since_then(snapshot: Snapshot, page: slice, where: str) -> RowIds | None:
+    """The page's rows so far as they are of the time that they probably all are of."""
+    since = _since(snapshot, page.stop, where)
+    if since is None:
+        return None
+    recent = f"created_at >= {literal(since)}"
+    return _sorted(snapshot, page, recent if where == ALWAYS else f"({where}) AND {recent}")
+
+
+def _sorted(snapshot: Snapshot, page: slice, where: str) -> RowIds:
+    row_ids = snapshot.row_ids(where)
+    if not snapshot.held.places_of(row_ids)[1].all():
+        return _sorted_by_engine(snapshot, page, where)
+    dates = snapshot.take(row_ids, ["created_at"])["created_at"].cast(pa.int64()).to_numpy()
+    if len(dates) > page.stop:
+        row_ids = row_ids[dates >= -np.partition(-dates, page.stop - 1)[page.stop - 1]]
+    order = snapshot.take(row_ids, _ORDERED_BY).append_column(ROW_ID, pa.array(row_ids))
+    return _row_ids(order.sort_by(_ORDER)[page])
+
+
+def _sorted_by_engine(snapshot: Snapshot, page: slice, where: str) -> RowIds:
+    from lance.dataset import ColumnOrdering  # noqa: PLC0415 - see store.table.open
+
+    found = snapshot.dataset.scanner(
+        columns=_ORDERED_BY,
+        with_row_id=True,
+        filter=where,
+        order_by=[ColumnOrdering(name, direction == "ascending") for name, direction in _ORDER],
+        limit=page.stop - page.start,
+        offset=page.start,
+    )
+    return _row_ids(found.to_table())
+
+
+def _row_ids(found: pa.Table) -> RowIds:
+    return np.asarray(found[ROW_ID].to_numpy())
+
+
+def _since(snapshot: Snapshot, needed: int, where: str) -> datetime | None:
+    """A moment since which there are probably as many rows that match; None for "all of them"."""
+    if snapshot.rows < MIN_ROWS:
+        return None
+    matching = snapshot.rows if where == ALWAYS else snapshot.dataset.count_rows(filter=where)
+    place = math.ceil(len(snapshot.moments) * needed / max(1, matching)) + _MARGIN
+    return snapshot.moments[place] if place < len(snapshot.moments) else None

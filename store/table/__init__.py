@@ -1,0 +1,1 @@
+"""The LanceDB table: opening, schema, versions, faults."""

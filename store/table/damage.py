@@ -1,0 +1,110 @@
+"""Files that a version of the table needs and that are not there, or not whole.
+
+The manifest says how long each file is. That finds what was deleted, cut off or never reached the
+disk, in one look at each file. Lance writes no checksums: bytes that were changed are found only by
+reading the rows, and only where they no longer decode.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from store.table.faults import is_failure
+
+if TYPE_CHECKING:
+    from lance import LanceDataset
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is wrong with a table.
+
+    Attributes:
+        files: of rows that are damaged or missing, relative to the store's folder.
+        fragments: the parts of the table that need them, by number.
+        rows: how many images these hold.
+        indexes: names of indexes with damaged or missing files.
+    """
+
+    files: list[str]
+    fragments: list[int]
+    rows: int
+    indexes: list[str]
+
+
+def find_damage(dataset: "LanceDataset", folder: Path, *, read: bool = False) -> Damage:
+    """Looks at every file of the dataset's version. Blocks.
+
+    Args:
+        dataset: the table, as pylance sees it.
+        folder: of the table, ``<name>.lance``.
+        read: read every row, too.
+    """
+    files: list[str] = []
+    fragments: list[int] = []
+    rows = 0
+    for fragment in dataset.get_fragments():
+        broken = [str(path) for path in _broken(_files_of(fragment, folder))]
+        if not broken and read and not _is_readable(fragment):
+            broken = [str(path) for path, _ in _files_of(fragment, folder)]
+        if broken:
+            files += [str(Path(path).relative_to(folder.parent)) for path in broken]
+            fragments.append(fragment.fragment_id)
+            rows += fragment.metadata.num_rows
+    return Damage(files, fragments, rows, broken_indexes(dataset, folder))
+
+
+def broken_indexes(dataset: "LanceDataset", folder: Path) -> list[str]:
+    """The names of indexes that are not whole; they can be made anew from the rows."""
+    return [
+        index.name
+        for index in dataset.describe_indices()
+        if any(_is_incomplete(segment, folder / "_indices") for segment in index.segments)
+    ]
+
+
+def _files_of(fragment: Any, folder: Path) -> Iterator[tuple[Path, int | None]]:
+    """The files of a fragment, each with its length in bytes where that is known."""
+    for file in fragment.metadata.files:
+        yield folder / "data" / file.path, file.file_size_bytes
+    if fragment.metadata.deletion_file is not None:
+        yield folder / fragment.metadata.deletion_file.path(fragment.fragment_id), None
+
+
+def _broken(files: Iterator[tuple[Path, int | None]]) -> list[Path]:
+    return [path for path, size in files if not _has_size(path, size)]
+
+
+def _has_size(path: Path, size: int | None) -> bool:
+    try:
+        found = path.stat().st_size
+    except OSError:
+        return False
+    return bool(found > 0 if size is None else found == size)
+
+
+def _is_incomplete(segment: Any, indexes: Path) -> bool:
+    if not segment.size_bytes:  # an empty index, or one of a release that did not write it down
+        return False
+    folder = indexes / str(segment.uuid)
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    return bool(sum(file.stat().st_size for file in files) < segment.size_bytes)
+
+
+def _is_readable(fragment: Any) -> bool:
+    def read() -> None:
+        for _ in fragment.to_batches():
+            pass
+
+    return _succeeds(read)
+
+
+def _succeeds(work: Callable[[], None]) -> bool:
+    try:
+        work()
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        return False
+    return True

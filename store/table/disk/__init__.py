@@ -1,0 +1,1 @@
+"""A table on a local disk: locks, sync, free space."""

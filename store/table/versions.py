@@ -1,0 +1,111 @@
+"""The versions of a table: which there are, and going back to one."""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from store.errors import VersionError
+from store.metadata.values import format_timestamp
+from store.schemas import TableVersion
+from store.table.dataset import open_dataset
+from store.table.names import is_building, is_superseded
+
+if TYPE_CHECKING:
+    from lancedb import AsyncTable
+
+
+_LISTINGS = 5
+
+
+async def list_versions(table: "AsyncTable") -> list[TableVersion]:
+    """All versions of a table, newest first.
+
+    LanceDB lists the files of the versions and then reads each. Where upkeep has removed one in
+    between it fails, so it is asked again.
+    """
+    for left in reversed(range(_LISTINGS)):
+        try:
+            listed = await table.list_versions()
+            break
+        except Exception as error:
+            if not left or "Not found" not in str(error):
+                raise
+    return [_version(each) for each in reversed(listed)]
+
+
+async def restorable(table: "AsyncTable") -> list[TableVersion]:
+    """The versions that can be restored, newest first: not those of before it was complete."""
+    versions = await list_versions(table)
+    uri, options = await table.uri(), await table.latest_storage_options()
+    return await asyncio.to_thread(_finished, versions, uri, options)
+
+
+async def restore_version(table: "AsyncTable", version: int) -> None:
+    """Makes a new version of the table that holds what the given one did.
+
+    Through a handle of its own: LanceDB's restores what its handle has checked out, and until then
+    every read through that handle would be of the past.
+
+    Raises:
+        VersionError: there is no such version, or it is of a table that was not finished.
+    """
+    uri, options = await table.uri(), await table.latest_storage_options()
+    await asyncio.to_thread(_restore, uri, options, version)
+    await table.checkout_latest()
+
+
+def pick_version(
+    versions: Sequence[TableVersion], *, version: int | None, before: datetime | None
+) -> TableVersion:
+    """Chooses the version to restore: by its number, or the last one made before a moment.
+
+    Args:
+        versions: newest first.
+        version: its number.
+        before: with a zone; a version that was committed at this very moment counts.
+
+    Raises:
+        VersionError: there is none, or both or neither were given.
+    """
+    if (version is None) == (before is None):
+        raise VersionError("give either a version or a time to go back to")
+    for each in versions:
+        if each.version == version or (before is not None and each.created_at <= before):
+            return each
+    kept = f"versions are kept from {versions[-1].version}" if versions else "none are kept"
+    since = f", of {format_timestamp(versions[-1].created_at)}," if versions else ""
+    wanted = f"version {version}" if before is None else "version that old"
+    raise VersionError(f"there is no {wanted}; {kept}{since} on")
+
+
+def _restore(uri: str, options: dict[str, str] | None, version: int) -> None:
+    try:
+        past = open_dataset(uri, options, version=version)
+    except ValueError as error:
+        raise VersionError(f"there is no version {version} (any more)", repr(error)) from error
+    if is_building(past.schema) or is_superseded(past.schema):
+        raise VersionError(f"version {version} is of a table that was not in use")
+    past.restore()
+
+
+def _finished(
+    versions: list[TableVersion], uri: str, options: dict[str, str] | None
+) -> list[TableVersion]:
+    """Those up to the first that was marked as being built: all after that were, too."""
+
+    def unfinished(version: TableVersion) -> bool:
+        try:
+            return is_building(open_dataset(uri, options, version=version.version).schema)
+        except ValueError:  # removed at this moment, as one of the oldest
+            return True
+
+    return versions[: bisect_left(versions, True, key=unfinished)]
+
+
+def _version(listed: dict[str, Any]) -> TableVersion:
+    rows = listed["metadata"].get("total_rows")
+    # Naive, in the zone of this machine.
+    created_at = listed["timestamp"].astimezone(UTC)
+    return TableVersion(listed["version"], created_at, None if rows is None else int(rows))

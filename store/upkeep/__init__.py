@@ -1,0 +1,1 @@
+"""Background upkeep: compaction, indexes, retention."""

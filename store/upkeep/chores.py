@@ -1,0 +1,235 @@
+"""What upkeep does to a table: joining fragments, keeping indexes, removing versions.
+
+Reads and writes go on meanwhile. Where a write came in between, a chore is tried again; where that
+goes on, it is done under the lock of the writers, which then wait.
+"""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from store.metadata.columns import Registry
+from store.pictures.sweep import sweep_pictures
+from store.settings import StoreSettings
+from store.table.dataset import open_dataset
+from store.table.disk.lock import is_local, write_lock
+from store.table.disk.sync import sync_to_disk
+from store.table.names import is_superseded
+from store.table.open import ensure_ready, is_conflict
+from store.table.versions import list_versions
+from store.upkeep.compaction import compact, is_small
+from store.upkeep.index_updates import fold_in, stale_indexes
+from store.upkeep.recall import estimate_recall
+from store.upkeep.retention import AT_ONCE, remove_versions, superfluous
+from store.upkeep.scalar_indexes import ensure_scalar_indexes
+from store.upkeep.vector_index import VectorIndex, ensure_vector_index, vector_index_of
+
+if TYPE_CHECKING:
+    from lance import LanceDataset
+    from lancedb import AsyncTable
+
+TRIES = 3
+"""Of a chore beside the writers, before it is done with the writers waiting."""
+
+LOCKED_S = 120.0
+"""Seconds after which writers are not kept waiting any longer."""
+
+RECALL_EVERY_S = 600.0
+"""Seconds between two measurements of the recall, at the least."""
+
+SWEEP_EVERY_S = 600.0
+"""Seconds between two looks for pictures that nothing needs, at the least."""
+
+DRIFT = 0.05
+"""Share of the rows by which the vector index may change before its recall is measured again."""
+
+_T = TypeVar("_T")
+_Done = list[str]
+_Chore = Callable[[], Awaitable[_Done]]
+
+
+class Chores:
+    """The chores of one table; each says what it did.
+
+    Args:
+        table: a handle that nobody else uses.
+        settings: how the table is kept.
+    """
+
+    def __init__(self, table: "AsyncTable", settings: StoreSettings) -> None:
+        self._table = table
+        self._settings = settings
+        self._measured: VectorIndex | None = None
+        self._recall_at = self._swept_at = -math.inf
+        self.recall: float | None = None
+
+    def freeing(self, *, everything: bool = False) -> list[tuple[str, _Chore]]:
+        """The chores for a full disk: those that make room."""
+        return [
+            ("removing old versions", self.remove_old_versions),
+            ("removing unused pictures", partial(self.remove_pictures, everything=everything)),
+        ]
+
+    def all(self, *, thorough: bool, everything: bool) -> list[tuple[str, _Chore]]:
+        """The chores of a round in their order, each with its name.
+
+        Args:
+            thorough: those, too, that take longer.
+            everything: do them however little there is to do.
+        """
+        joining = ("joining fragments", partial(self.join_fragments, everything=everything))
+        if not thorough:
+            return [joining]
+        return [
+            joining,
+            ("the text index", self.keep_text_index),
+            ("the vector index", self.keep_vector_index),
+            ("the scalar indexes", self.keep_scalar_indexes),
+            ("folding in new rows", partial(self.fold_in_new_rows, everything=everything)),
+            *self.freeing(everything=everything),
+            ("measuring the recall", partial(self.measure_recall, everything=everything)),
+        ]
+
+    async def join_fragments(self, *, everything: bool) -> _Done:
+        """Joins small fragments.
+
+        Little is joined with the writers waiting, for tenths of a second: beside them it would
+        lose races, and leave the files of its attempts behind.
+        """
+
+        async def join() -> _Done:
+            done = await self._in_thread(lambda each: compact(each, everything=everything))
+            return [done] if done else []
+
+        tries = 0 if await self._in_thread(is_small) else TRIES
+        return await self._beside_writers(join, tries)
+
+    async def keep_vector_index(self) -> _Done:
+        """Builds the vector index where the table is large enough for one, or has outgrown it."""
+
+        async def build() -> _Done:
+            rows = int(await self._table.count_rows())
+            least = self._settings.store_vector_index_rows
+            done = await ensure_vector_index(self._table, rows, least)
+            return [done] if done else []
+
+        return await self._beside_writers(build, locked=False)
+
+    async def keep_text_index(self) -> _Done:
+        """Gives the table what every table has; a restored version may lack it."""
+
+        async def ready() -> _Done:
+            await ensure_ready(self._table)
+            return []
+
+        return await self._beside_writers(ready)
+
+    async def keep_scalar_indexes(self) -> _Done:
+        """Builds the indexes that filters and lookups go by, where they are missing."""
+
+        async def build() -> _Done:
+            registry = Registry.from_schema(await self._table.schema())
+            rows = int(await self._table.count_rows())
+            return await ensure_scalar_indexes(self._table, registry, rows)
+
+        return await self._beside_writers(build, locked=False)
+
+    async def fold_in_new_rows(self, *, everything: bool) -> _Done:
+        """Takes rows that indexes lack into them."""
+
+        async def fold() -> _Done:
+            stale = await stale_indexes(self._table, everything=everything)
+            return [await self._in_thread(lambda each: fold_in(each, stale))] if stale else []
+
+        return await self._beside_writers(fold)
+
+    async def remove_old_versions(self) -> _Done:
+        """Removes the versions that need not be kept.
+
+        With the writers waiting, some at a time: what a restore brings back at this moment must not
+        be taken for superfluous. And after the disk has everything: what joining wrote takes the
+        place of files that are deleted here.
+        """
+        keep = timedelta(minutes=self._settings.store_keep_versions_minutes)
+        numbers = superfluous(await list_versions(self._table), datetime.now(UTC), keep)
+        if numbers and self._settings.store_sync and is_local(self._settings.store_uri):
+            await asyncio.to_thread(sync_to_disk, Path(self._settings.store_uri))
+        removed = 0
+        while numbers:
+            some, numbers = numbers[-AT_ONCE:], numbers[:-AT_ONCE]
+            async with self._writers_waiting():
+                removed += await self._in_thread(partial(remove_versions, numbers=some))
+        return [f"removed {removed} versions"] if removed else []
+
+    def hurry(self) -> None:
+        """The table has become another: what was not needed may be needed again."""
+        self._swept_at = -math.inf
+
+    async def remove_pictures(self, *, everything: bool) -> _Done:
+        """Removes the files of pictures that neither the table nor a version of it needs.
+
+        Now and then: it looks at the name of every file.
+        """
+        uri, lately = self._settings.store_uri, time.monotonic() - self._swept_at < SWEEP_EVERY_S
+        if not is_local(uri) or (lately and not everything):
+            return []
+        keep = timedelta(minutes=self._settings.store_keep_versions_minutes)
+        removed = await asyncio.to_thread(sweep_pictures, Path(uri), keep)
+        self._swept_at = time.monotonic()
+        return [f"removed the files of {removed} pictures"] if removed else []
+
+    async def measure_recall(self, *, everything: bool) -> _Done:
+        """Measures the recall of the vector index: `recall` has it.
+
+        Only now and then, and for an index that has become another: it reads every vector.
+        """
+        index = await vector_index_of(self._table)
+        lately = time.monotonic() - self._recall_at < RECALL_EVERY_S
+        if self.recall is None or not (self._is_measured(index) or (lately and not everything)):
+            self.recall = await estimate_recall(self._table)
+            self._measured, self._recall_at = index, time.monotonic()
+        return []
+
+    def _is_measured(self, index: VectorIndex | None) -> bool:
+        measured = self._measured
+        if index is None or measured is None:
+            return index is measured
+        drift = abs(index.indexed_rows - measured.indexed_rows)
+        return index.partitions == measured.partitions and drift < DRIFT * measured.indexed_rows
+
+    async def _beside_writers(
+        self, chore: _Chore, tries: int = TRIES, *, locked: bool = True
+    ) -> _Done:
+        """Does a chore; where it loses each race, with the writers waiting if it is a short one."""
+        for left in reversed(range(tries)):
+            try:
+                return await self._unless_superseded(chore)
+            except Exception as error:
+                if not is_conflict(error) or not (left or locked):
+                    raise
+        async with self._writers_waiting():
+            return await self._unless_superseded(chore)
+
+    @contextlib.asynccontextmanager
+    async def _writers_waiting(self) -> AsyncIterator[None]:
+        async with write_lock(self._settings.store_uri, self._table.name):
+            async with asyncio.timeout(LOCKED_S):
+                yield
+
+    async def _unless_superseded(self, chore: _Chore) -> _Done:
+        await self._table.checkout_latest()
+        return [] if is_superseded(await self._table.schema()) else await chore()
+
+    async def _in_thread(self, work: Callable[["LanceDataset"], _T]) -> _T:
+        """Does blocking work on the table's latest version, as pylance sees it."""
+        uri, options = await self._table.uri(), await self._table.latest_storage_options()
+        cache_bytes = self._settings.store_cache_mb << 20
+        return await asyncio.to_thread(
+            lambda: work(open_dataset(uri, options, cache_bytes=cache_bytes))
+        )

@@ -1,0 +1,74 @@
+"""Scalar indexes: of the columns that filters, lookups and lists go by.
+
+A small table is scanned as fast as an index is read, and each index costs a file per fold, so they
+are made once a table has grown.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from store.metadata.columns import Column, Registry
+from store.metadata.values import ColumnType
+
+if TYPE_CHECKING:
+    from lancedb import AsyncTable
+
+MIN_ROWS = 10_000
+# A bitmap per value is kept: worth it for a shop's name, not for a product's.
+FEW_VALUES = 100
+SAMPLE_ROWS = 5_000
+_BASE = ("id", "created_at", "pixels")
+
+
+async def ensure_scalar_indexes(table: "AsyncTable", registry: Registry, rows: int) -> list[str]:
+    """Makes the scalar indexes that a table of so many rows should have and lacks.
+
+    Args:
+        table: at its latest version.
+        registry: its metadata columns.
+        rows: that it has.
+
+    Returns:
+        What was done.
+
+    Raises:
+        Exception: whatever Lance raised, such as a conflict with another commit.
+    """
+    if rows < MIN_ROWS:
+        return []
+    indexed = {name for index in await table.list_indices() for name in index.columns}
+    done = []
+    for name in _BASE:
+        if name not in indexed:
+            done.append(await _create(table, name, _btree()))
+    for column in registry.columns:
+        if column.name not in indexed:
+            done.append(await _create(table, column.name, await _kind(table, column), column.key))
+    return done
+
+
+async def _create(table: "AsyncTable", name: str, config: Any, key: str | None = None) -> str:
+    await table.create_index(name, config=config, replace=False)
+    return f"indexed {name if key is None else f'metadata key {key!r}'}"
+
+
+async def _kind(table: "AsyncTable", column: Column) -> Any:
+    from lancedb.index import Bitmap, LabelList  # noqa: PLC0415 - see store.table.open
+
+    if column.type is ColumnType.STRINGS:
+        return LabelList()
+    if column.type is ColumnType.BOOLEAN:
+        return Bitmap()
+    if column.type is ColumnType.STRING and await _has_few_values(table, column.name):
+        return Bitmap()
+    return _btree()
+
+
+async def _has_few_values(table: "AsyncTable", name: str) -> bool:
+    present = table.query().where(f"{name} IS NOT NULL").select([name]).limit(SAMPLE_ROWS)
+    return len((await present.to_arrow())[name].unique()) <= FEW_VALUES
+
+
+def _btree() -> Any:
+    from lancedb.index import BTree  # noqa: PLC0415 - see store.table.open
+
+    return BTree()

@@ -1,0 +1,154 @@
+"""Upkeep of the table: beside the commits, in the background, by one process at a time.
+
+A round looks at the table itself, so that it does not matter which process wrote what, and when it
+was started. Small fragments are joined in every round, as each commit makes one; the rest takes
+longer, and is looked at in thorough rounds only.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store.observer import Observer
+from store.schemas import UpkeepReport
+from store.settings import StoreSettings
+from store.table.disk.lock import table_lock
+from store.table.disk.space import has_room
+from store.upkeep.chores import Chores
+from store.upkeep.reports import read_report, write_report
+
+if TYPE_CHECKING:
+    from lancedb import AsyncTable
+
+logger = logging.getLogger(__name__)
+
+THOROUGH_EVERY_S = 4.0
+"""Seconds between two thorough rounds, at the least."""
+
+CHORE_S = 3600.0
+"""Seconds after which a chore is given up: a panic in Lance leaves its caller waiting for ever."""
+
+CLOSE_S = 30.0
+
+
+class Upkeep:
+    """The task that keeps a table, and how it went.
+
+    Args:
+        table: a handle of its own.
+        settings: when and how.
+        observer: is told of each round, for metrics.
+    """
+
+    def __init__(
+        self, table: "AsyncTable", settings: StoreSettings, observer: Observer | None = None
+    ) -> None:
+        self._settings = settings
+        self._observer = observer or Observer()
+        self._chores = Chores(table, settings)
+        self._place = settings.store_uri, table.name
+        self._lock = table_lock(settings.store_uri, f"{table.name}.upkeep")
+        self._due = asyncio.Event()
+        self._one_round = asyncio.Lock()
+        self._commits = 0
+        self._thorough_at = -math.inf
+        self.runs = 0
+        self.failures = 0
+        self.last: UpkeepReport | None = None
+        self._task = asyncio.create_task(self._run(), name="store-upkeep")
+
+    def committed(self) -> None:
+        """Says that a commit was made."""
+        self._commits += 1
+        if self._commits >= self._settings.store_upkeep_every:
+            self._due.set()
+
+    async def run(self, *, everything: bool = False) -> UpkeepReport | None:
+        """Does a round now.
+
+        Args:
+            everything: join fragments and fold rows into the indexes however few there are.
+
+        Returns:
+            How it went; None if another process is at it.
+        """
+        async with self._one_round:
+            with self._lock.held_if_free() as free:
+                if not free:
+                    return None
+                self._commits = 0
+                report = await self._round(everything=everything)
+                await asyncio.to_thread(write_report, *self._place, report)
+        self.last = report
+        return report
+
+    async def latest(self) -> UpkeepReport | None:
+        """The last report, whichever process made it."""
+        written = await asyncio.to_thread(read_report, *self._place)
+        return written or self.last
+
+    def hurry(self) -> None:
+        """Asks for a thorough round at once: the table has become another."""
+        self._thorough_at = -math.inf
+        self._chores.hurry()
+        self._due.set()
+
+    async def close(self) -> None:
+        """Ends the task, at the next step of a round, and waits for a round that goes on."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S), self._one_round:
+                pass
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.store_upkeep_minutes * 60):
+                    await self._due.wait()
+            self._due.clear()
+            try:
+                await self.run()
+            except OSError:
+                logger.exception("upkeep of the index could not be done")
+
+    async def _round(self, *, everything: bool) -> UpkeepReport:
+        began = time.monotonic()
+        did: list[str] = []
+        failed: list[str] = []
+        thorough = everything or began - self._thorough_at >= THOROUGH_EVERY_S
+        chores = self._chores.all(thorough=thorough, everything=everything)
+        if not await asyncio.to_thread(has_room, Path(self._settings.store_uri)):
+            # What runs out of space half-way takes more of it than it frees.
+            chores = self._chores.freeing()
+            failed.append("all but removing old versions (the disk is full)")
+        for name, chore in chores:
+            try:
+                async with asyncio.timeout(CHORE_S):
+                    did += await chore()
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # a panic in Lance is no Exception
+                logger.exception("upkeep of the index: %s failed", name)
+                # Lance's own words may name paths: they are in the log.
+                failed.append(f"{name} ({type(error).__name__})")
+        if thorough:
+            self._thorough_at = time.monotonic()
+        return await self._report(began, did, failed)
+
+    async def _report(self, began: float, did: list[str], failed: list[str]) -> UpkeepReport:
+        seconds = time.monotonic() - began
+        self.runs += not failed
+        self.failures += bool(failed)
+        self._observer.kept_up(seconds)
+        before = await self.latest()
+        recall = self._chores.recall
+        if recall is None and before is not None:
+            recall = before.recall
+        result = f"failed: {', '.join(failed)}; the log has the details" if failed else "ok"
+        return UpkeepReport(datetime.now(UTC), seconds, result, did, recall)

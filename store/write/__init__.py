@@ -1,0 +1,1 @@
+"""Writing: group commit, and what a commit consists of."""

@@ -1,0 +1,134 @@
+"""The check before a start: one line where something is missing, and paths settled."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from api.serving.preflight import _absolute_paths
+from api.settings import Settings
+from runners.settings import ModelSettings
+from runners.weights.source import clip_source, identity_of
+from store.index import ImageIndex
+from store.schemas import ModelIdentity, NewImage
+from store.settings import StoreSettings
+from tests.disks import small_disk
+
+
+def run(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run it as a process of its own, which fails if it imported torch."""
+    code = (
+        "import sys; from api.serving.preflight import main; status = main();"
+        "assert 'torch' not in sys.modules; sys.exit(status)"
+    )
+    wanted = {"STORE_URI": str(folder / "index"), **settings}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **{f"IMAGE_SEARCH_{name}": text for name, text in wanted.items()}},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_demo_models_are_there(tmp_path: Path) -> None:
+    done = run(tmp_path, MODELS="demo")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"CLIP_PRETRAINED": "./nowhere.pt"}, "nowhere.pt"),
+        ({"DEVICE": "gpu"}, "IMAGE_SEARCH_DEVICE='gpu'"),
+        ({"API_KEY": "secret"}, "IMAGE_SEARCH_API_KEYS"),
+    ],
+)
+def test_a_failure_is_one_line_and_status_1(
+    tmp_path: Path, settings: dict[str, str], word: str
+) -> None:
+    done = run(tmp_path, **settings)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert word in done.stderr
+
+
+def _make_index(folder: Path) -> Path:
+    """An index of the demo model with a version that was acknowledged; the table's folder."""
+    uri = StoreSettings(store_uri=str(folder / "index"))
+    source = clip_source(ModelSettings(models="demo"))
+    identity = ModelIdentity(source.architecture, identity_of(source), 2)
+
+    async def make() -> None:
+        index = await ImageIndex.open(uri, identity)
+        await index.upsert(NewImage("https://example.org/1", np.array([0.6, 0.8], np.float32)))
+        await index.close()
+
+    asyncio.run(make())
+    return folder / "index" / "images.lance"
+
+
+def _only_file(folder: Path) -> Path:
+    [file] = folder.iterdir()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda table: min(table.glob("_versions/*.manifest")).unlink(), ["acknowledged"]),
+        (shutil.rmtree, ["is missing", "backup", "images.acknowledged"]),
+        (lambda table: _only_file(table / "data").unlink(), ["images.lance/data/", "--repair"]),
+        (lambda table: table.rename(table.with_name("away")) and table.write_text("x"), []),
+    ],
+)
+def test_a_damaged_table_is_one_line(
+    tmp_path: Path, harm: Callable[[Path], object], words: list[str]
+) -> None:
+    table = _make_index(tmp_path)
+    assert run(tmp_path, MODELS="demo").returncode == 0
+    harm(table)
+    done = run(tmp_path, MODELS="demo")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_disk_that_takes_nothing_is_one_line(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 2) as disk:
+        disk.fill(1 << 19)
+        full = run(disk.path, MODELS="demo")
+        disk.make_room()
+        disk.set_writable(False)
+        read_only = run(disk.path, MODELS="demo")
+    for done, word in ((full, "is full"), (read_only, "Read-only file system")):
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+        assert "IMAGE_SEARCH_STORE_URI" in done.stderr
+        assert word in done.stderr
+
+
+def test_settings_that_take_each_others_effect_away_are_told(tmp_path: Path) -> None:
+    done = run(tmp_path, MODELS="demo", CLIP_MODEL="ViT-L-14", REQUEST_TIMEOUT_S="5")
+    assert done.returncode == 0
+    for word in ("FETCH_TIMEOUT_S=10", "IMAGE_SEARCH_CLIP_MODEL is not looked at"):
+        assert word in done.stderr
+
+
+def test_paths_are_settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    monkeypatch.setenv("IMAGE_SEARCH_CLIP_PRETRAINED", "./weights.pt")
+    monkeypatch.setenv("IMAGE_SEARCH_STORE_URI", "table")
+    settled = _absolute_paths(Settings.from_environment())
+    assert settled["IMAGE_SEARCH_STORE_URI"] == str(tmp_path / "table")
+    assert settled["IMAGE_SEARCH_CLIP_PRETRAINED"] == str(tmp_path / "weights.pt")
+    assert len(settled["IMAGE_SEARCH_CLIP_SHA256"]) == 64
+    monkeypatch.setenv("IMAGE_SEARCH_STORE_URI", "s3://bucket/index")
+    assert "IMAGE_SEARCH_STORE_URI" not in _absolute_paths(Settings.from_environment())

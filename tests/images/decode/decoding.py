@@ -1,0 +1,17 @@
+"""Decoding in the tests' own process."""
+
+from PIL import Image
+
+from images.decode.decode import decode
+from images.errors import ImageError
+from images.schemas import DecodeLimits
+from images.settings import DecodeSettings
+
+LIMITS = DecodeSettings().limits
+
+
+def outcome(data: bytes, limits: DecodeLimits = LIMITS) -> Image.Image | ImageError:
+    try:
+        return decode(data, limits)
+    except ImageError as error:
+        return error

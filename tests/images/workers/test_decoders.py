@@ -1,0 +1,229 @@
+"""The processes that decode: what they answer, and what happens when one is no more.
+
+The faults are real: a process is killed, stopped or starved from outside, while it has a picture.
+"""
+
+import asyncio
+import os
+import resource
+import signal
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import psutil
+import pytest
+
+from images.decode.decode import decode
+from images.decode.digest import pixel_digest
+from images.decode.draw import draw_boxes, encode_jpeg
+from images.decode.memory import ORDINARY_BYTES
+from images.decode.prepare import clip_pixels, letterbox
+from images.decode.thumbnail import thumbnail
+from images.errors import BrokenImageError, DecoderError, ImageMemoryError
+from images.schemas import ClipTask
+from images.workers.decoders import Decoders
+from images.workers.shared_picture import HeldPicture
+from tests.images.workers.decoder_processes import (
+    BOXES,
+    CLIP,
+    DATA,
+    LARGE,
+    LETTERBOX,
+    LIMITS,
+    clip,
+    pictures_held,
+    run,
+    stopped_with_a_picture,
+    until_busy,
+)
+
+
+def test_what_comes_back_is_what_the_same_steps_give_here() -> None:
+    async def test(decoders: Decoders) -> None:
+        expected = decode(DATA, LIMITS)
+        task = replace(CLIP, thumbnail_side=100)
+        picture = await decoders.clip(DATA, task, ORDINARY_BYTES)
+        pixels, digest = picture.pixels, picture.digest
+        assert picture.thumbnail == thumbnail(expected, 100)
+        assert np.array_equal(pixels, clip_pixels(expected, 32, "bicubic", "shortest", 0))
+        assert digest == pixel_digest(expected)
+        with HeldPicture() as held:
+            boxed, needed_bytes = await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
+            jpeg = await decoders.draw(held, BOXES, 80)
+        own = letterbox(np.asarray(expected), 64, 32)
+        assert np.array_equal(boxed.pixels, own.pixels)
+        assert (boxed.gain, boxed.pad, boxed.original_size) == (own.gain, own.pad, (300, 200))
+        assert jpeg == encode_jpeg(draw_boxes(expected, BOXES), 80)
+        assert 0 < needed_bytes <= ORDINARY_BYTES
+
+    run(test)
+
+
+def test_a_picture_that_is_not_drawn_into_is_not_kept() -> None:
+    async def test(decoders: Decoders) -> None:
+        before = pictures_held()
+        with HeldPicture(keep=False) as held:
+            boxed, needed_bytes = await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
+            assert pictures_held() == before
+            assert (held.size, needed_bytes) == ((300, 200), 0)
+            with pytest.raises(DecoderError):
+                await decoders.draw(held, BOXES, 80)
+        own = letterbox(np.asarray(decode(DATA, LIMITS)), 64, 32)
+        assert np.array_equal(boxed.pixels, own.pixels)
+        assert not decoders.restarts
+
+    run(test)
+
+
+def test_no_digest_where_none_is_wanted() -> None:
+    async def test(decoders: Decoders) -> None:
+        task = ClipTask(32, "bicubic", "shortest", 0, digest=False)
+        assert (await decoders.clip(DATA, task, ORDINARY_BYTES)).digest is None
+
+    run(test)
+
+
+@pytest.mark.parametrize("fault", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])
+def test_a_crash_costs_one_picture(fault: signal.Signals) -> None:
+    async def test(decoders: Decoders) -> None:
+        digest = await clip(decoders)
+        async with stopped_with_a_picture(decoders) as (pid, crashing):
+            waiting = [asyncio.create_task(clip(decoders)) for _ in range(3)]
+            os.kill(pid, fault)
+            os.kill(pid, signal.SIGCONT)
+            with pytest.raises(DecoderError, match="its decoder crashed") as caught:
+                await crashing
+        assert f"-{fault.value}" in caught.value.detail
+        assert await asyncio.gather(*waiting) == [digest] * 3
+        assert pid not in decoders.pids
+        assert decoders.restarts == {"crash": 1}
+        assert (decoders.busy, decoders.waiting) == (0, 0)
+
+    run(test)
+
+
+def test_a_hang_costs_one_picture_and_its_time() -> None:
+    async def test(decoders: Decoders) -> None:
+        async with stopped_with_a_picture(decoders) as (pid, hanging):
+            with pytest.raises(DecoderError, match="within 1 seconds"):
+                await hanging
+        assert not psutil.pid_exists(pid)
+        assert decoders.restarts == {"timeout": 1}
+        assert await clip(decoders)
+
+    run(test, timeout_s=1)
+
+
+def test_others_go_on_beside_a_hang() -> None:
+    async def test(decoders: Decoders) -> None:
+        os.kill(decoders.pids[0], signal.SIGSTOP)
+        pictures = [asyncio.create_task(clip(decoders)) for _ in range(6)]
+        digests = {await done for done in islice(asyncio.as_completed(pictures), 5)}
+        assert decoders.busy == 1
+        os.kill(decoders.pids[0], signal.SIGCONT)
+        assert set(await asyncio.gather(*pictures)) == digests
+
+    run(test, processes=2)
+
+
+def test_a_process_that_died_idle_costs_nothing() -> None:
+    async def test(decoders: Decoders) -> None:
+        for _ in range(2):
+            (pid,) = decoders.pids
+            psutil.Process(pid).kill()
+            psutil.wait_procs([psutil.Process(pid)], timeout=5)
+            assert await clip(decoders)
+        assert decoders.restarts == {"crash": 2}
+
+    run(test)
+
+
+def test_a_picture_is_drawn_by_another_process_than_decoded_it() -> None:
+    async def test(decoders: Decoders) -> None:
+        with HeldPicture() as held:
+            await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
+            os.kill(decoders.pids[0], signal.SIGKILL)
+            jpeg = await decoders.draw(held, BOXES, 80)
+        assert jpeg == encode_jpeg(draw_boxes(decode(DATA, LIMITS), BOXES), 80)
+
+    run(test)
+
+
+def test_what_takes_more_memory_than_it_may_is_refused() -> None:
+    async def test(decoders: Decoders) -> None:
+        (pid,) = decoders.pids
+        now = psutil.Process(pid).memory_info().vms
+        resource.prlimit(pid, resource.RLIMIT_AS, (now, now))
+        with pytest.raises(ImageMemoryError, match="more memory"):
+            await clip(decoders, LARGE)
+        assert decoders.restarts == {"memory": 1}
+        assert await clip(decoders)
+        assert pid not in decoders.pids
+
+    run(test)
+
+
+def test_a_broken_file_costs_no_process() -> None:
+    async def test(decoders: Decoders) -> None:
+        pids = decoders.pids
+        with pytest.raises(BrokenImageError, match="damaged") as caught:
+            await clip(decoders, DATA[:200])
+        assert caught.value.detail
+        assert decoders.pids == pids
+        assert not decoders.restarts
+
+    run(test)
+
+
+def test_whoever_asked_may_go_away() -> None:
+    """The process is let finish, with a descriptor of its own, and then serves the next."""
+
+    async def test(decoders: Decoders) -> None:
+        (pid,) = decoders.pids
+        os.kill(pid, signal.SIGSTOP)
+        before = pictures_held()
+        with HeldPicture() as held:
+            asked = asyncio.create_task(decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held))
+            await until_busy(decoders)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+        waiting = asyncio.create_task(clip(decoders))
+        await asyncio.sleep(0.05)
+        assert decoders.waiting == 1
+        os.kill(pid, signal.SIGCONT)
+        assert await waiting
+        assert decoders.pids == [pid]
+        assert pictures_held() == before
+
+    run(test)
+
+
+def test_a_process_is_not_lost_where_descriptors_run_out() -> None:
+    async def test(decoders: Decoders) -> None:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with HeldPicture() as held:
+            assert held.fd is not None
+            resource.setrlimit(resource.RLIMIT_NOFILE, (held.fd + 1, limits[1]))
+            try:
+                spare = _all_descriptors()
+                with pytest.raises(OSError, match="Too many open files"):
+                    await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+                for fd in spare:
+                    os.close(fd)
+            async with asyncio.timeout(20):
+                await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
+
+    run(test)
+
+
+def _all_descriptors() -> list[int]:
+    """Open so many that there are no more."""
+    opened: list[int] = []
+    with suppress(OSError):
+        while True:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+    return opened

@@ -1,0 +1,68 @@
+"""Random operations on a real table and on a plain model of it, with equal answers throughout.
+
+Two handles work on one folder, each read goes through either. For a longer run than the tests'::
+
+    python -m tests.store.differential.__main__ --operations 20000
+"""
+
+import argparse
+import time
+from collections import Counter
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.store.differential.machine import counts
+from tests.store.differential.machine_reads import Reads
+from tests.store.differential.machine_writes import Writes
+
+
+class Differential(Writes, Reads):
+    """All the rules."""
+
+
+def check(operations: int, steps: int, *, shrink: bool = False) -> Counter[str]:
+    """Runs machines of so many steps until there were enough operations.
+
+    Args:
+        operations: how many at least.
+        steps: of each machine, on a table of its own.
+        shrink: look for fewer steps that fail as well, which takes minutes.
+
+    Returns:
+        How many there were of each.
+
+    Raises:
+        AssertionError: an answer of the table was not the model's.
+    """
+    counts.clear()
+    few = settings(
+        max_examples=max(10, operations // steps),
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        derandomize=False,  # each turn of the loop is to do something else
+        phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
+        suppress_health_check=list(HealthCheck),
+    )
+    while counts.total() < operations:
+        run_state_machine_as_test(Differential, settings=few)
+    return counts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--operations", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=60, help="operations on one table")
+    parser.add_argument("--shrink", action="store_true", help="look for a shorter failure")
+    wanted = parser.parse_args()
+    began = time.monotonic()
+    done = check(wanted.operations, wanted.steps, shrink=wanted.shrink)
+    for name, count in done.most_common():
+        print(f"{count:8} {name}")  # noqa: T201 - a command's answer
+    seconds = time.monotonic() - began
+    print(f"{done.total():8} operations in {seconds:.0f} s, all answers equal")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Rules that ask the table and the model the same."""
+
+from random import Random
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, rule
+
+from store.index import ImageIndex
+from store.schemas import NewImage, SearchQuery, image_id
+from tests.store.differential.machine import (
+    DELETES,
+    EVERYTHING,
+    FILTERS,
+    HANDLES,
+    IDS,
+    Machine,
+    counts,
+    nothing,
+    outcome,
+)
+from tests.store.differential.model_table import fits, fused_bounds
+from tests.store.differential.strategies import (
+    POOL,
+    URLS,
+    echo,
+    filter_,
+    metadata,
+    seeded,
+    several,
+    words,
+)
+
+PAGES = st.tuples(st.sampled_from([EVERYTHING, 3, 1]), st.sampled_from([0, 0, 2, 50]))
+VECTORS = st.sampled_from(POOL)
+
+
+class Reads(Machine):
+    """The answers of the table are the model's."""
+
+    @rule(handle=HANDLES, own=IDS)
+    def get(self, handle: int, own: str) -> None:
+        counts["get"] += 1
+        found = self._run(self.indexes[handle].get(own))
+        assert (found is None) is (own not in self.model.rows)
+        if found is not None:
+            self._same_image(found)
+
+    @rule(handle=HANDLES, rng=seeded(lambda rng: rng), page=PAGES)
+    def filter(self, handle: int, rng: Random, page: tuple[int, int]) -> None:
+        stored = [
+            each for each in map(self.model.metadata, self.model.rows) if isinstance(each, dict)
+        ]
+        nodes = several(rng, filter_, 5, 5)
+        nodes += [echo(rng, rng.choice(stored)) for _ in range(10 if stored else 0)]
+        for node in nodes:
+            self._filter(self.indexes[handle], node, page)
+
+    def _filter(self, index: ImageIndex, node: Any, page: tuple[int, int]) -> None:
+        limit, offset = page
+        query = SearchQuery(filter=node, limit=limit, offset=offset)
+        self._same(
+            "filter",
+            lambda: index.search(query),
+            lambda: self.model.matching(node)[offset : offset + limit],
+        )
+        self._same("count", lambda: index.count(node), lambda: len(self.model.matching(node)))
+
+    @rule(
+        handle=HANDLES,
+        vector=VECTORS,
+        node=st.none() | FILTERS,
+        page=PAGES,
+        least=st.sampled_from([None, None, -1.0, 0.0, 0.25]),
+    )
+    def nearest(
+        self, handle: int, vector: Any, node: Any, page: tuple[int, int], least: float | None
+    ) -> None:
+        query = SearchQuery(
+            vector=vector, filter=node, limit=page[0], offset=page[1], min_score=least
+        )
+        self._same(
+            "search by vector",
+            lambda: self.indexes[handle].search(query),
+            lambda: self._nearest(query)[page[1] : page[1] + page[0]],
+        )
+
+    @rule(
+        handle=HANDLES,
+        text=seeded(words),
+        text_vector=VECTORS,
+        vector=st.none() | VECTORS,
+        node=st.none() | FILTERS,
+    )
+    def text(self, handle: int, text: str, text_vector: Any, vector: Any, node: Any) -> None:
+        counts["search by text"] += 1
+        query = SearchQuery(
+            vector=vector, text=text, text_vector=text_vector, filter=node, limit=EVERYTHING
+        )
+        among = outcome(lambda: self.model.matching(node or {}))
+        if isinstance(among, type):
+            assert outcome(lambda: self._run(self.indexes[handle].search(query))) is among
+            return
+        hits = self._run(self.indexes[handle].search(query))
+        vectors = [each for each in (vector, text_vector) if each is not None]
+        rankings = [[own for own, _ in self.model.nearest(each, among)] for each in vectors]
+        bounds = fused_bounds(rankings, self.model.having_words(text, among))
+        found = [self._same_hit(hit) for hit in hits]
+        assert sorted(found) == sorted(among)
+        assert fits(found, bounds), (text, found, bounds)
+
+    @rule(handle=HANDLES, page=PAGES)
+    def listing(self, handle: int, page: tuple[int, int]) -> None:
+        counts["images"] += 1
+        limit, offset = page
+        found = self._run(self.indexes[handle].images(limit, offset))
+        assert found.total == len(self.model.rows)
+        expected = self.model.matching({})[offset : offset + limit]
+        assert [self._same_image(each) for each in found.images] == expected
+
+    @rule(handle=HANDLES, ids=DELETES)
+    def vectors(self, handle: int, ids: list[str]) -> None:
+        counts["vectors"] += 1
+        found = self._run(self.indexes[handle].vectors(ids))
+        assert set(found) == set(ids) & set(self.model.rows)
+        assert all(np.array_equal(found[own], self.model.rows[own].vector) for own in found)
+
+    @rule(handle=HANDLES, vector=VECTORS, url=st.sampled_from(URLS))
+    def near_duplicates(self, handle: int, vector: Any, url: str) -> None:
+        counts["near duplicates"] += 1
+        found = self._run(self.indexes[handle].near_duplicates(vector, url, 0.25, EVERYTHING))
+        others = set(self.model.rows) - {image_id(url)}
+        expected = [own for own, score in self.model.nearest(vector, others) if score >= 0.25]
+        assert [each.id for each in found] == expected
+        assert all(each.url == self.model.rows[each.id].url for each in found)
+
+    @rule(handle=HANDLES, given=seeded(metadata), node=FILTERS)
+    def checks(self, handle: int, given: Any, node: Any) -> None:
+        """What is said beforehand is what the operation itself would say."""
+        index = self.indexes[handle]
+        image = NewImage("https://example.org/new", POOL[0], given)
+        self._same(
+            "check metadata",
+            lambda: index.check_metadata(given),
+            lambda: nothing(self.model.copy().upsert(image)),
+        )
+        self._same(
+            "check filter",
+            lambda: index.check_filter(node),
+            lambda: nothing(self.model.matching(node)),
+        )
+
+    @invariant()
+    def the_whole_table_is_the_models(self) -> None:
+        for index in self.indexes:
+            found = self._run(index.images(EVERYTHING))
+            assert [self._same_image(each) for each in found.images] == self.model.matching({})
+            assert found.total == len(self.model.rows)
+
+    def _nearest(self, query: SearchQuery) -> list[str]:
+        assert query.vector is not None
+        least = -1.0 if query.min_score is None else query.min_score
+        among = self.model.matching(query.filter or {})
+        return [own for own, score in self.model.nearest(query.vector, among) if score >= least]

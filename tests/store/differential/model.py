@@ -1,0 +1,98 @@
+"""The filter language said a second time, over plain dictionaries: what the store must agree with.
+
+It shares no code with the store: numbers, strings and lists compare as Python's do, and moments as
+`datetime`. A row is a dictionary of the values that `tests.store.differential.model_values` made.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from store.errors import FilterError, UnknownKeyError
+from tests.store.differential.model_values import Refused, as_operand
+
+ORDER: dict[str, Callable[[Any, Any], Any]] = {
+    "$lt": operator.lt,
+    "$lte": operator.le,
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+}
+NEGATED = {"$ne": "$eq", "$nin": "$in"}
+Row = Mapping[str, Any]
+Columns = Mapping[str, str]
+
+
+def matches(row: Row, node: Any, columns: Columns) -> bool:
+    """Whether a row matches.
+
+    Raises:
+        Refused: the filter is not in the language or does not fit the columns.
+    """
+    # As a list: a generator would leave out the checks behind the first entry that does not hold.
+    held = [_entry(row, key, operand, columns) for key, operand in _object(node).items()]
+    return all(held)
+
+
+def _entry(row: Row, key: str, operand: Any, columns: Columns) -> bool:
+    if key == "$not":
+        return not matches(row, operand, columns)
+    if key in ("$and", "$or"):
+        if not isinstance(operand, list) or not operand:
+            raise Refused(FilterError)
+        parts = [matches(row, each, columns) for each in operand]
+        return all(parts) if key == "$and" else any(parts)
+    if key.startswith("$"):
+        raise Refused(FilterError)
+    if key not in columns:
+        raise Refused(UnknownKeyError)
+    if isinstance(operand, Mapping):
+        return _condition(row.get(key), operand, columns[key])
+    return _holds(row.get(key), "$eq", operand, columns[key])
+
+
+def _condition(value: Any, operators: Any, kind: str) -> bool:
+    if not _object(operators):
+        raise Refused(FilterError)
+    held = [_holds(value, name, operand, kind) for name, operand in operators.items()]
+    return all(held)
+
+
+def _holds(value: Any, name: str, operand: Any, kind: str) -> bool:
+    if name in NEGATED:
+        return not _holds(value, NEGATED[name], operand, kind)
+    if name == "$not":
+        return not _condition(value, operand, kind)
+    match name:
+        case "$eq":
+            return _equal(value, operand, kind)
+        case "$in" if isinstance(operand, list):
+            held = [_equal(value, each, kind) for each in operand]
+            return any(held)
+        case "$exists" if isinstance(operand, bool):
+            return (value is not None) is operand
+    return _compared(value, name, operand, kind)
+
+
+def _compared(value: Any, name: str, operand: Any, kind: str) -> bool:
+    if name == "$contains" and isinstance(operand, str) and kind in ("string", "list"):
+        as_operand(operand, "string")
+        return value is not None and operand in value
+    if name in ORDER and operand is not None and kind not in ("boolean", "list"):
+        other = as_operand(operand, kind)
+        return value is not None and bool(ORDER[name](value, other))
+    raise Refused(FilterError)
+
+
+def _equal(value: Any, operand: Any, kind: str) -> bool:
+    if operand is None:
+        return value is None
+    if kind == "list" and isinstance(operand, str):
+        return value is not None and as_operand(operand, "string") in value
+    other = as_operand(operand, kind)
+    return value is not None and bool(value == other)
+
+
+def _object(node: Any) -> Mapping[str, Any]:
+    if not isinstance(node, Mapping):
+        raise Refused(FilterError)
+    return node

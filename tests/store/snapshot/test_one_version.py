@@ -1,0 +1,187 @@
+"""A search reads one version of the table, its rows wherever they lie, its ties in one order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from store.errors import FilterError, QueryError
+from store.index import ImageIndex
+from store.metadata.filters import ALWAYS
+from store.metadata.rows import as_matrix
+from store.schemas import FloatVector, ModelIdentity, NewImage, SearchQuery, image_id
+from store.search.full_text import matching
+from store.search.query import Matches, matches_of, newest, search
+from store.settings import StoreSettings
+from store.snapshot import mapped_vectors as vector_files
+from store.snapshot.fragments import RowIds
+from store.snapshot.latest import Snapshots
+from store.snapshot.mapped_vectors import VectorFiles
+from store.snapshot.snapshot import Snapshot
+from store.table.open import connect, open_table
+from store.upkeep.vector_index import ensure_vector_index
+from tests.store.support import IDENTITY, image, opened, run, url_of, vector
+
+ROWS = 300
+# Short vectors are packed in the table's files.
+WIDE = replace(IDENTITY, dim=64)
+
+
+@asynccontextmanager
+async def snapshots_of(
+    folder: Path, identity: ModelIdentity = IDENTITY, **bounds: Any
+) -> AsyncIterator[tuple[Snapshots, Any]]:
+    """Snapshots of another handle on a table."""
+    connection = await connect(StoreSettings(store_uri=str(folder)))
+    table = await open_table(connection, identity)
+    snapshots = Snapshots(table, **bounds)
+    yield snapshots, table
+    snapshots.close()
+
+
+def matches_in(snapshot: Snapshot, query: SearchQuery) -> Matches | None:
+    """As `ImageIndex.search` looks for them."""
+    return None if query.text is None else matches_of(snapshot, query)
+
+
+@pytest.mark.parametrize("held_bytes", [0, 1 << 20])
+def test_a_search_sees_nothing_of_what_is_committed_meanwhile(
+    tmp_path: Path, held_bytes: int
+) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1, "red bus"))
+            await index.upsert(image(2, {"shop": "A"}))
+            async with snapshots_of(tmp_path, held_bytes=held_bytes) as (snapshots, _):
+                before = await snapshots.latest()
+                await index.delete([image_id(url_of(1)), image_id(url_of(2))])
+                await index.upsert(image(3, "red bus"))
+                by_text = SearchQuery(text="red", text_vector=vector(1))
+                for query, found in (
+                    (by_text, {1, 2}),
+                    (SearchQuery(filter={"shop": "A"}), {2}),
+                    (SearchQuery(vector=vector(3)), {1, 2}),
+                ):
+                    hits = await search(before, query, matches_in(before, query))
+                    assert {hit.url for hit in hits} == {url_of(n) for n in found}
+                assert [each.url for each in newest(before, 9, 0)] == [url_of(2), url_of(1)]
+                latest = await snapshots.latest()
+                hits = await search(latest, by_text, matches_in(latest, by_text))
+                assert [hit.url for hit in hits] == [url_of(3)]
+
+    run(check())
+
+
+def test_a_text_may_be_matched_before_its_vector_is_there(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            for n, words in enumerate(["red bus", "blue bus", "red house", "tree"]):
+                await index.upsert(image(n, words))
+            for query in (SearchQuery(text="red bus", limit=3), SearchQuery(text="none at all")):
+                complete = replace(query, vector=vector(3), text_vector=vector(9))
+                expected = await index.search(complete)
+                assert await index.search(complete, await index.matches(query)) == expected
+
+            query = SearchQuery(text="tree", text_vector=vector(0))
+            matches = await index.matches(query)
+            before = await index.search(query)
+            await index.delete([image_id(url_of(3))])
+            await index.upsert(image(5, "tree"))
+            assert await index.search(query, matches) == before
+            assert await index.search(query) != before
+            with pytest.raises(QueryError, match="characters"):
+                await index.matches(SearchQuery(text="x" * 10_001))
+            with pytest.raises(FilterError):
+                await index.matches(SearchQuery(text="tree", filter={"$no": 1}))
+
+    run(check())
+
+
+def test_of_texts_with_one_score_the_first_by_id_are_found(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(ROWS, "red red"))
+            await asyncio.gather(*(index.upsert(image(n, "red")) for n in range(ROWS)))
+            async with snapshots_of(tmp_path) as (snapshots, _):
+                snapshot = await snapshots.latest()
+                first = sorted(image_id(url_of(n)) for n in range(ROWS))
+                for count in (1, 2, 20, ROWS, 2 * ROWS):
+                    rows = matching(snapshot, "red", count, ALWAYS)
+                    found = snapshot.take(rows, ["id"])["id"].to_pylist()
+                    assert found == [image_id(url_of(ROWS)), *first][:count]
+
+    run(check())
+
+
+def _wide(n: int) -> NewImage:
+    drawn = np.random.default_rng(n).normal(size=WIDE.dim)
+    return NewImage(url_of(n), np.asarray(drawn / np.linalg.norm(drawn), np.float32))
+
+
+@asynccontextmanager
+async def wide(folder: Path) -> AsyncIterator[Snapshot]:
+    """Several fragments, all of which the vector index knows; of each rows are deleted."""
+    index = await ImageIndex.open(StoreSettings(store_uri=str(folder)), WIDE)
+    for start in range(0, ROWS, 100):
+        await asyncio.gather(*(index.upsert(_wide(n)) for n in range(start, start + 100)))
+    async with snapshots_of(folder, WIDE) as (snapshots, table):
+        assert await ensure_vector_index(table, ROWS, ROWS) is not None
+        await index.delete([image_id(url_of(n)) for n in range(0, ROWS, 7)])
+        yield await snapshots.latest()
+    await index.close()
+
+
+def _by_engine(snapshot: Snapshot, row_ids: RowIds) -> FloatVector:
+    return as_matrix(snapshot.dataset._take_rows(row_ids.tolist(), columns=["vector"])["vector"])
+
+
+def _mapped(snapshot: Snapshot, files: VectorFiles, row_ids: RowIds) -> FloatVector | None:
+    fragments = {each.fragment_id: each for each in snapshot.dataset.get_fragments()}
+    return files.read(snapshot.dataset, fragments, row_ids)
+
+
+def test_mapped_files_have_the_vectors_that_the_engine_reads(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with wide(tmp_path) as snapshot:
+            files, row_ids = VectorFiles(), snapshot.row_ids(ALWAYS)
+            for asked in (row_ids, row_ids[::-3], row_ids[[5, 200, 5, 90]]):
+                read = _mapped(snapshot, files, asked)
+                assert read is not None
+                assert np.array_equal(read, _by_engine(snapshot, asked))
+                assert np.array_equal(snapshot.vectors(asked), read)
+            assert len(snapshot.vectors(row_ids[:0])) == 0
+            fragments = snapshot.dataset.get_fragments()
+            assert len(files._files) == len(fragments) > 1
+            files.keep(fragments[:1])
+            assert len(files._files) == 1
+
+    run(check())
+
+
+@pytest.mark.parametrize("laid_out", ["backwards", "short", "not at all"])
+def test_a_file_that_is_laid_out_otherwise_is_left_to_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, laid_out: str
+) -> None:
+    pages = vector_files._pages
+
+    def otherwise(path: Path, column: int, dim: int) -> list[FloatVector]:
+        found = pages(path, column, dim)
+        return {
+            "backwards": [page[::-1] for page in found],
+            "short": [page[:-1] for page in found],
+            "not at all": [],
+        }[laid_out]
+
+    async def check() -> None:
+        async with wide(tmp_path) as snapshot:
+            monkeypatch.setattr(vector_files, "_pages", otherwise)
+            row_ids = snapshot.row_ids(ALWAYS)
+            assert _mapped(snapshot, VectorFiles(), row_ids) is None
+            assert np.array_equal(snapshot.vectors(row_ids), _by_engine(snapshot, row_ids))
+
+    run(check())
