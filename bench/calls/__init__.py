@@ -1,0 +1,1 @@
+"""How far a request travels: the calls and files of an add, a search and a detection."""
