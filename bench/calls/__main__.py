@@ -161,10 +161,9 @@ def _print(kind: str, ways: list[Way], rows: bool) -> None:
         if rows:
             for (file, function), count in sorted(way.calls.items()):
                 print(f"    {count:6.2f}  {file}  {function}")
+    total = sum(way.total for way in ways)
     everywhere = {file for way in ways for file, _ in way.calls}
-    print(
-        f"{kind:7} {'altogether':13} {sum(w.total for w in ways):5} calls in {len(everywhere):3} files"
-    )
+    print(f"{kind:7} {'altogether':13} {total:5} calls in {len(everywhere):3} files")
 
 
 def main() -> None:
