@@ -115,7 +115,7 @@ class Upkeep:
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """The table as it is now; README.md says what the numbers mean."""
+    """The table as it is now; docs/api.md says what the numbers mean."""
 
     rows: int
     dim: int

@@ -9,15 +9,16 @@ from api.settings import CLASSES, ENV_PREFIX
 from cli.main import main
 
 PROJECT = Path(__file__).resolve().parent.parent
-README = (PROJECT / "README.md").read_text()
+API = (PROJECT / "docs" / "api.md").read_text()
+SETTINGS = (PROJECT / "docs" / "settings.md").read_text()
 ROWS = {
     name: default.strip()
-    for name, default in re.findall(rf"^\| `{ENV_PREFIX}(\w+)` \|([^|]*)\|", README, re.MULTILINE)
+    for name, default in re.findall(rf"^\| `{ENV_PREFIX}(\w+)` \|([^|]*)\|", SETTINGS, re.MULTILINE)
 }
 
 
 def _defaults() -> dict[str, str]:
-    """Every setting's default as the README writes it: nothing for what is empty."""
+    """Every setting's default as the page writes it: nothing for what is empty."""
     fields = {name: field for one in CLASSES for name, field in one.model_fields.items()}
     return {
         name.upper(): f"`{field.default:g}`"
@@ -27,7 +28,7 @@ def _defaults() -> dict[str, str]:
     }
 
 
-def test_every_setting_is_in_the_readme_with_its_default() -> None:
+def test_every_setting_is_in_its_page_with_its_default() -> None:
     assert _defaults() == ROWS
 
 
@@ -55,7 +56,7 @@ def test_every_setting_says_what_it_means() -> None:
     ],
 )
 def test_every_route_has_its_chapter(route: str) -> None:
-    assert f"### `{route}`" in README
+    assert f"## `{route}`" in API
 
 
 def test_every_option_of_the_command_line_is_in_its_page() -> None:
@@ -71,3 +72,7 @@ def test_no_link_inside_the_project_is_dead() -> None:
     for page in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readme_is_a_page_and_not_the_reference() -> None:
+    assert len((PROJECT / "README.md").read_text().splitlines()) <= 150

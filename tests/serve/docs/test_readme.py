@@ -1,4 +1,4 @@
-"""The README's examples, run as they stand there against the real service."""
+"""The examples of README.md and docs/api.md, run as they stand there against the real service."""
 
 import json
 import os
@@ -20,7 +20,8 @@ from store.metadata.values import format_timestamp
 from store.schemas import image_id
 
 README = (PROJECT / "README.md").read_text()
-CONSOLES = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+API = (PROJECT / "docs" / "api.md").read_text()
+CONSOLES = re.findall(r"```console\n(.*?)```", README + API, re.DOTALL)
 EXAMPLE = re.compile(r"^\$ (curl (?:.*\\\n)*.*)\n((?:[^$\n].*\n)?)", re.MULTILINE)
 EXAMPLES = [example for console in CONSOLES for example in EXAMPLE.findall(console)]
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -47,7 +48,7 @@ def _shape(value: Any) -> Any:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) >= 22
+    assert len(EXAMPLES) >= 25
     assert len(PYTHON) == 1
 
 
@@ -65,7 +66,7 @@ def test_the_curl_examples_answer_as_shown(
 
 
 def _meant(service: ServiceProcess, pictures: PictureServer) -> dict[str, str]:
-    """What stands in the README, and what it is here."""
+    """What stands in the pages, and what it is here."""
     return {
         image_id(PICTURES + QUERY): image_id(pictures.url + QUERY),
         SERVICE: service.url,
@@ -102,7 +103,7 @@ def test_the_python_example_runs(service: ServiceProcess, pictures: PictureServe
 def test_the_command_lines_run(
     service: ServiceProcess, pictures: PictureServer, tmp_path: Path
 ) -> None:
-    chapter = README.split("### From the command line")[1].split("```")[1]
+    chapter = README.split("## From the command line")[1].split("```")[1]
     [table] = re.findall(r"^printf .*$", chapter, re.MULTILINE)
     subprocess.run(table.replace(PICTURES, pictures.url), shell=True, cwd=tmp_path, check=True)
     lines = re.findall(r"^uv run image-search (.*)$", chapter, re.MULTILINE)
