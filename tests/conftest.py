@@ -1,9 +1,14 @@
-"""What holds for all tests."""
+"""What holds for all tests: profiles, shared services, and which tests run side by side."""
 
 import os
 import sys
 
+import pytest
 from hypothesis import settings
+
+from tests.running import pictures, post, scenes, service
+
+__all__ = ["pictures", "post", "scenes", "service"]
 
 # A run that fails is to fail again, and one that passed for one person is to pass for another.
 # `--hypothesis-profile=default` takes new examples with each run.
@@ -14,3 +19,44 @@ settings.load_profile("suite")
 # where compiled modules are kept, also on a machine that is told not to.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+SHARED = "the shared service"
+GROUPS = {
+    "tests/page/": "the page",
+    "tests/guard/test_": "the guard",
+}
+"""Tests under a path that share a running service: one process runs them, after each other."""
+FIRST = (SHARED, "the guard", "the page")
+"""The longest groups, in their order, so that no process is left with one at the end."""
+MOST_PROCESSES = 4
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Processes of a run: one more than cores for all tests, none besides for a few.
+
+    A test with a service waits for a third of its time.
+    """
+    everything = list(config.args) in (config.getini("testpaths"), [str(config.rootpath)])
+    cores = len(os.sched_getaffinity(0))
+    return min(cores + 1, MOST_PROCESSES) if everything else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test its group, and put the longest groups first."""
+    of = {item: _group(item) for item in items}
+    for item, group in of.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    rank = {group: number for number, group in enumerate(FIRST)}
+    items.sort(key=lambda item: rank.get(of[item], len(rank)))
+
+
+def _group(item: pytest.Item) -> str:
+    """A file is a group, but where its tests use a service that others use too."""
+    for path, group in GROUPS.items():
+        if item.nodeid.startswith(path):
+            return group
+    fixtures = getattr(item, "_fixtureinfo", None)
+    defined = fixtures.name2fixturedefs.get("service", ()) if fixtures else ()
+    if defined and defined[-1].func.__module__ == "tests.running":
+        return SHARED
+    return item.nodeid.partition("::")[0]

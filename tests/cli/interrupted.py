@@ -24,7 +24,7 @@ from demo.scenes.scenes import draw_scene
 from demo.scenes.seeds import SHOW_SEEDS
 from demo.server import PictureServer, as_jpeg
 from image_search import Client
-from tests.serve.conftest import environment
+from tests.running import environment
 
 BROKEN = ("http_status", "not_an_image", "host_unreachable", "url_invalid", "metadata_conflict")
 NO_URL = "no_url"

@@ -28,7 +28,7 @@ from image_search import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from tests.serve.conftest import environment
+from tests.running import environment
 
 KEY = "a-key-with-ümlaut-of-length"
 NO_RETRY = Retries(attempts=1)

@@ -17,7 +17,7 @@ from demo.process import ServiceProcess
 from demo.server import PictureServer
 from demo.show.tour import Api, Shown, index, put_up
 from tests.page.chromium import SIZES, Watched, context, executable, launched, save
-from tests.serve.conftest import environment
+from tests.running import environment
 
 KEY = "a-key-that-is-long-enough"
 SCENES = 60

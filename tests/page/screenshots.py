@@ -18,7 +18,7 @@ from demo.server import PictureServer
 from demo.show.tour import Api, Shown, index, put_up
 from tests.page.chromium import context, launched, save
 from tests.page.seen import settled
-from tests.serve.conftest import environment
+from tests.running import environment
 
 SCENES = 300
 MOST_OBJECTS = 4

@@ -10,7 +10,7 @@ from PIL import Image
 from demo.process import ServiceProcess
 from demo.scenes.scenes import Scene
 from demo.server import PictureServer, as_jpeg
-from tests.serve.conftest import Post
+from tests.running import Post
 
 POST_ROUTES = ("post_image_to_index", "search_simmilar_images", "run_object_detection")
 JSON = {"Content-Type": "application/json"}

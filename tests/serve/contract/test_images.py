@@ -12,7 +12,7 @@ from demo.scenes.scenes import Scene
 from demo.server import PictureServer, as_jpeg
 from store.metadata.values import parse_timestamp
 from store.schemas import image_id
-from tests.serve.conftest import Post
+from tests.running import Post
 
 UNKNOWN = "0" * 32
 

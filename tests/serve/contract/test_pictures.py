@@ -10,7 +10,7 @@ from PIL import Image
 from demo.process import ServiceProcess
 from demo.scenes.scenes import draw_scene
 from demo.server import PictureServer
-from tests.serve.conftest import Post
+from tests.running import Post
 
 SEEDS = iter(range(9_100_000, 9_101_000))
 LIMIT = 320

@@ -6,7 +6,7 @@ import pytest
 
 from demo.scenes.scenes import Scene
 from demo.server import PictureServer
-from tests.serve.conftest import Post
+from tests.running import Post
 
 SET = {"set": "terms"}
 

@@ -16,7 +16,7 @@ from demo.process import ServiceProcess
 from demo.scenes.scenes import Scene, draw_scene
 from demo.server import PictureServer
 from store.schemas import image_id
-from tests.serve.conftest import Post
+from tests.running import Post
 from tests.serve.contract.test_contract import POST_ROUTES
 
 Send = Callable[..., requests.Response]

@@ -8,7 +8,7 @@ import requests
 
 from demo.process import ServiceProcess
 from demo.server import PictureServer
-from tests.serve.conftest import SCENES, environment, poster
+from tests.running import SCENES, environment, poster
 
 KEY = "a-key-with-ümlaut"
 BEARER = f"Bearer {KEY}".encode()

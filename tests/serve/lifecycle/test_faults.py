@@ -13,7 +13,7 @@ import requests
 from demo.process import ServiceProcess
 from demo.server import PictureServer
 from tests.disks import Disk, small_disk
-from tests.serve.conftest import Post, environment, poster
+from tests.running import Post, environment, poster
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from demo.process import ServiceProcess
-from tests.serve.conftest import environment
+from tests.running import environment
 from tests.serve.wire import POST, exchange
 
 KEY = "a-key-that-is-long"

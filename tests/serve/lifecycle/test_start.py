@@ -11,7 +11,7 @@ import requests
 
 from demo.process import PROJECT, ServiceProcess, free_port
 from demo.server import PictureServer
-from tests.serve.conftest import environment, poster
+from tests.running import environment, poster
 
 
 def _failing_start(settings: dict[str, str], status: int = 1, port: int = 0) -> str:

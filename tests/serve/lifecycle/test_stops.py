@@ -16,7 +16,7 @@ from demo.process import ServiceProcess
 from demo.scenes.scenes import Scene
 from demo.server import as_jpeg
 from tests.cli.servers import CountingServer
-from tests.serve.conftest import environment
+from tests.running import environment
 
 ROUTES = ("post_image_to_index", "search_simmilar_images", "run_object_detection")
 MODELS = ("ClipEmbedder", "YoloDetector")

@@ -12,7 +12,7 @@ import requests
 from demo.process import ServiceProcess
 from demo.server import PictureServer
 from store.schemas import image_id
-from tests.serve.conftest import SCENES, environment
+from tests.running import SCENES, environment
 
 CLIENTS = 12
 ROUNDS = 5

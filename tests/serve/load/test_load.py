@@ -10,7 +10,7 @@ import requests
 
 from demo.process import ServiceProcess
 from demo.server import PictureServer
-from tests.serve.conftest import SCENES
+from tests.running import SCENES
 
 IN_FLIGHT = 64
 IDLE_S = 6  # the model services close connections that idle for 5 s

@@ -14,7 +14,7 @@ import requests
 
 from demo.process import ServiceProcess
 from demo.server import PictureServer
-from tests.serve.conftest import environment
+from tests.running import environment
 from tests.serve.load.collector import Collector
 from tests.serve.secrets import SECRET, tell_secrets
 from tests.test_monitoring import OF_BENTOML

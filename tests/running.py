@@ -1,4 +1,4 @@
-"""The real service on loopback, and a real file server with pictures for it."""
+"""Fixtures: the real service on loopback, and a real file server with pictures for it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
