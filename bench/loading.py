@@ -15,7 +15,8 @@ from store.metadata.columns import Registry
 from store.metadata.rows import Row, to_arrow
 from store.schemas import ModelIdentity, image_id
 from store.settings import StoreSettings
-from store.table.open import connect, open_table
+from store.table.connection import connect
+from store.table.open import open_table
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 RARE_ROWS = 7

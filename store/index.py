@@ -6,18 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from store.errors import StoreWriteError
 from store.metadata.rows import check_url, check_vector
 from store.metadata.values import is_unicode
-from store.observer import Observer
 from store.pictures.files import Kind
 from store.schemas import (
     IndexState,
     ModelIdentity,
     NewImage,
+    Observer,
     StoredImage,
     StoreStats,
     TableVersion,
@@ -27,9 +26,10 @@ from store.schemas import (
 from store.search.reader import Reader, refuse_empty
 from store.settings import StoreSettings
 from store.snapshot.latest import Snapshots
-from store.table.disk.acknowledged import Acknowledged
-from store.table.disk.lock import is_local, table_lock
-from store.table.open import connect, open_table, opening
+from store.table.connection import connect, opening
+from store.table.disk.location import Location
+from store.table.disk.sync import Acknowledged
+from store.table.open import open_table
 from store.table.versions import pick_version, restorable
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe
@@ -66,14 +66,15 @@ class ImageIndex(Reader):
         super().__init__(table, snapshots, identity, settings.store_uri)
         self._connection = connection
         self._kept = kept
-        folder = Path(settings.store_uri) if is_local(settings.store_uri) else None
+        location = Location(settings.store_uri)
+        folder = location.folder
         acknowledged = None
         if folder is not None and settings.store_sync:  # else a power cut may lose what it says
             acknowledged = Acknowledged(folder, table.name)
         self._upkeep = Upkeep(kept, settings, observer)
         self._writer = Writer(
             Committer(table, snapshots, locked=folder is not None, acknowledged=acknowledged),
-            table_lock(settings.store_uri, f"{table.name}.write"),
+            location.lock(f"{table.name}.write"),
             settings,
             folder=folder,
             committed=self._committed,

@@ -13,6 +13,11 @@ FloatVector = NDArray[np.float32]
 MetadataValue = str | int | float | bool | list[str]
 Metadata = dict[str, MetadataValue] | str
 
+MAX_METADATA_CHARS = 65_536
+MAX_LIMIT = 1000
+MAX_OFFSET = 10_000
+MAX_TEXT_CHARS = 10_000
+
 
 def image_id(url: str) -> str:
     """The id of the image at ``url``: the first 32 hex digits of its UTF-8 text's SHA-256."""
@@ -277,3 +282,13 @@ class StoreStats:
     conflicts: int
     upkeep_runs: int
     upkeep_failures: int
+
+
+class Observer:
+    """Metrics hooks that do nothing; override to observe. They must not block or raise."""
+
+    def committed(self, operations: int, seconds: float) -> None:
+        """A group of operations is on the disk; the time includes waiting for other processes."""
+
+    def kept_up(self, seconds: float) -> None:
+        """A round of upkeep is over."""

@@ -13,7 +13,7 @@ from pydantic import (
 
 from api.requests.base import JsonInput, without_nulls
 from images.fetch.urls import MAX_URL_CHARS
-from store.limits import MAX_LIMIT, MAX_METADATA_CHARS, MAX_OFFSET, MAX_TEXT_CHARS
+from store.schemas import MAX_LIMIT, MAX_METADATA_CHARS, MAX_OFFSET, MAX_TEXT_CHARS
 
 METADATA_SCHEMA = {
     "oneOf": [

@@ -23,7 +23,7 @@ from runners.serving.metrics import MEMORY, resident_bytes
 from runners.serving.service import CALL_ITEMS, LANES, WORKERS
 from store.errors import StoreError
 from store.schemas import IndexState, StoreStats
-from store.table.disk.lock import is_local
+from store.table.disk.location import Location
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -151,7 +151,7 @@ def _limits(settings: Settings) -> dict[str, int]:
 def _free_bytes(place: str) -> float:
     """Free space where the index lies; NaN on an object store."""
     try:
-        return shutil.disk_usage(place).free if is_local(place) else float("nan")
+        return shutil.disk_usage(place).free if Location(place).folder else float("nan")
     except OSError:
         return float("nan")
 

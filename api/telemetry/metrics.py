@@ -16,7 +16,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from api.errors import FAULT_CODES, Problem, outcome_of
 from api.telemetry.metric_files import reserve_metric_files
 from api.telemetry.tracing import span
-from store.observer import Observer
+from store.schemas import Observer
 
 reserve_metric_files()  # before the first one is made
 

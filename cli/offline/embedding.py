@@ -7,7 +7,6 @@ there, up to a batch, so that neither waits for the other.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +26,7 @@ from runners.errors import ModelOutputError
 from runners.schemas import Embeddings, Pixels
 from store.offline.rebuild import Embedded, Wanted
 from store.pictures.files import PictureFiles
-from store.table.disk.lock import is_local
+from store.table.disk.location import Location
 
 FIRST_PAUSE_S = 1.0
 """Before a download is tried again; each further pause is four times as long."""
@@ -60,8 +59,8 @@ class Embedder:
         self, settings: Settings, model: ClipModel, *, batch_size: int, retries: int
     ) -> None:
         self._pictures = Pictures(settings)
-        uri = settings.store.store_uri
-        self._files = PictureFiles(Path(uri)) if is_local(uri) else None
+        folder = Location(settings.store.store_uri).folder
+        self._files = PictureFiles(folder) if folder else None
         self._downloads = settings.api.download_threads
         self._model = model
         self._thread = ThreadPoolExecutor(1, "model")

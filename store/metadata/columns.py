@@ -14,9 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from store.errors import MetadataLimitError, MetadataTypeError, shown
-from store.limits import MAX_METADATA_CHARS
 from store.metadata.values import ColumnType, ColumnValue, is_unicode, plain, typed
-from store.schemas import Metadata
+from store.schemas import MAX_METADATA_CHARS, Metadata
 
 # Each column makes every merge slower: 35 ms with 50 columns, 99 ms with 200 were measured.
 MAX_KEYS = 100

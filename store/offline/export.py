@@ -10,12 +10,10 @@ import pyarrow as pa
 from store.metadata.columns import Registry
 from store.metadata.rows import selected
 from store.settings import StoreSettings
-from store.table.dataset import open_dataset
-from store.table.disk.folder import no_index, refuse_unless_folder
-from store.table.disk.lock import table_lock
+from store.table.connection import connect, open_dataset, opening
+from store.table.disk.location import Location
 from store.table.integrity import refuse_if_lost
 from store.table.names import current_table
-from store.table.open import connect, opening
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -53,11 +51,12 @@ async def exporting(settings: StoreSettings) -> AsyncIterator[Export]:
     Raises:
         StoreFault: there is no index, or it cannot be read.
     """
-    refuse_unless_folder(settings.store_uri)
+    location = Location(settings.store_uri)
+    location.refuse_unless_folder()
     with opening(settings):
         name = await _current(settings)
         hold = AsyncExitStack()
-        await hold.enter_async_context(table_lock(settings.store_uri, f"{name}.upkeep").held())
+        await hold.enter_async_context(location.lock(f"{name}.upkeep").held())
     async with hold:
         with opening(settings):
             dataset = await _newest(settings, name)
@@ -88,7 +87,7 @@ async def _current(settings: StoreSettings) -> str:
     finally:
         connection.close()
     if name is None:
-        raise no_index(settings.store_uri)
+        raise Location(settings.store_uri).no_index()
     return name
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from store.schemas import ModelIdentity
-from store.table.disk.acknowledged import Acknowledged
-from store.table.disk.lock import is_local
+from store.table.disk.location import Location
+from store.table.disk.sync import Acknowledged
 from store.table.names import drop, schema_of, table_names, table_number
-from store.table.open import made_by
+from store.table.schema import made_by
 from store.upkeep.status import size_of
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ async def kept_tables(connection: "AsyncConnection", current: str) -> list[KeptT
 
 async def delete_table(connection: "AsyncConnection", name: str) -> None:
     """Deletes a table for good, and what was written down beside it."""
-    if is_local(connection.uri):
+    if (folder := Location(connection.uri).folder) is not None:
         # Before the table: if this is interrupted, the table is what the next run looks for.
-        await asyncio.to_thread(_delete_notes, connection.uri, name)
+        await asyncio.to_thread(_delete_notes, folder, name)
     await drop(connection, name)
 
 
-def _delete_notes(uri: str, name: str) -> None:
-    for file in Path(uri).glob(f"{name}.upkeep.*"):
+def _delete_notes(folder: Path, name: str) -> None:
+    for file in folder.glob(f"{name}.upkeep.*"):
         file.unlink(missing_ok=True)
-    Acknowledged(Path(uri), name).forget()
+    Acknowledged(folder, name).forget()

@@ -26,8 +26,8 @@ from store.offline.copy_rows import (
 )
 from store.offline.diff import Differences, differences, fingerprints
 from store.schemas import FloatVector
-from store.table.attempts import as_store_errors, until_committed
-from store.table.disk.lock import write_lock
+from store.table.disk.location import Location
+from store.table.faults import as_store_errors, until_committed
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -83,14 +83,14 @@ class Tables:
     """The tables of a change of the model.
 
     Attributes:
-        uri: of the database.
+        location: of the database.
         old: the table to follow; is only read.
         new: the table to fill; nobody else writes to it, but for upkeep.
         dim: length of the new vectors.
         donors: other tables of the new model: rows of the same id and date lend their vectors.
     """
 
-    uri: str
+    location: Location
     old: "AsyncTable"
     new: "AsyncTable"
     dim: int
@@ -234,7 +234,7 @@ class Rebuild:
         self._committed()
 
     async def _locked(self, write: Callable[[], Awaitable[None]]) -> None:
-        async with write_lock(self._tables.uri, self._new.name):
+        async with self._tables.location.write_lock(self._new.name):
             await self._new.checkout_latest()
             await write()
 

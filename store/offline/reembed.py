@@ -19,9 +19,9 @@ from store.offline.rebuild import Embed, Listener, Rebuild, Tables
 from store.offline.switch import catch_up, switch
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
-from store.table.attempts import as_store_errors, until_committed
-from store.table.disk.folder import no_index, refuse_unless_folder
-from store.table.disk.lock import table_lock, write_lock
+from store.table.connection import connect
+from store.table.disk.location import Location
+from store.table.faults import as_store_errors, until_committed
 from store.table.names import (
     MARK_BUILDING,
     MARK_SUPERSEDED,
@@ -34,7 +34,8 @@ from store.table.names import (
     table_names,
     unmark,
 )
-from store.table.open import connect, ensure_ready, made_by, table_schema
+from store.table.open import ensure_ready
+from store.table.schema import made_by, table_schema
 from store.upkeep.scheduler import Upkeep
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Reembedding:
     def __init__(self, connection: "AsyncConnection", settings: StoreSettings) -> None:
         self._connection = connection
         self._settings = settings
-        self._uri: str = connection.uri
+        self._location = Location(settings.store_uri)
 
     @classmethod
     @asynccontextmanager
@@ -80,11 +81,12 @@ class Reembedding:
             StoreOpenError: there is no index yet, or it cannot be opened.
         """
         with as_store_errors():
-            refuse_unless_folder(settings.store_uri)
+            location = Location(settings.store_uri)
+            location.refuse_unless_folder()
             connection = await connect(settings)
             if await current_table(connection) is None:
-                raise no_index(settings.store_uri)
-            lock = table_lock(connection.uri, "reembed")
+                raise location.no_index()
+            lock = location.lock("reembed")
         try:
             with lock.held_if_free() as free:
                 if not free:
@@ -171,7 +173,7 @@ class Reembedding:
         for name in await table_names(self._connection):
             if name != current and is_remains(await schema_of(self._connection, name)):
                 await delete_table(self._connection, name)
-        async with write_lock(self._uri, current):
+        async with self._location.write_lock(current):
             table = await self._connection.open_table(current)
             for key, is_marked in ((MARK_BUILDING, is_building), (MARK_SUPERSEDED, is_superseded)):
                 if is_marked(await table.schema()):
@@ -184,7 +186,7 @@ class Reembedding:
         if name is None:
             name = next_name(await table_names(self._connection))
             schema = _new_schema(await old.schema(), identity)
-            async with write_lock(self._uri, name):
+            async with self._location.write_lock(name):
                 new = await self._connection.create_table(name, schema=schema)
         else:
             new = await self._connection.open_table(name)
@@ -194,7 +196,7 @@ class Reembedding:
             for name, schema in (await older_tables(self._connection, current)).items()
             if schema is not None and made_by(schema) == identity
         ]
-        return Tables(self._uri, old, new, identity.dim, donors)
+        return Tables(self._location, old, new, identity.dim, donors)
 
     async def _current(self) -> str:
         name = await current_table(self._connection)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from store.errors import StoreOpenError
 from store.settings import StoreSettings
-from store.table.damage import Damage, find_damage
-from store.table.dataset import open_dataset
-from store.table.disk.acknowledged import Acknowledged, recorded
-from store.table.disk.lock import is_local, write_lock
+from store.table.connection import connect, open_dataset, opening
+from store.table.disk.location import Location
+from store.table.disk.sync import Acknowledged, acknowledged_tables
+from store.table.integrity import Damage, find_damage
 from store.table.names import current_table
-from store.table.open import connect, ensure_ready, opening
+from store.table.open import ensure_ready
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -72,24 +72,23 @@ async def repair(settings: StoreSettings) -> Examined:
         found = await _examined(connection)
         folder = Path(connection.uri)
         if not found.table:
-            for name in recorded(folder):
+            for name in acknowledged_tables(folder):
                 Acknowledged(folder, name).forget()
             return replace(found, acknowledged=0)
-        async with write_lock(connection.uri, found.table):
+        async with Location(connection.uri).write_lock(found.table):
             await asyncio.to_thread(_leave_out, _path(connection, found.table), found.damage)
             table = await connection.open_table(found.table)
             await ensure_ready(table)
-            known = Acknowledged(folder, found.table)
-            known.forget()
-            known.write(int(await table.version()))
+            Acknowledged(folder, found.table).write(int(await table.version()))
         return await _examined(connection)
 
 
 @asynccontextmanager
 async def _connected(settings: StoreSettings) -> AsyncIterator["AsyncConnection"]:
-    if not is_local(settings.store_uri):
+    folder = Location(settings.store_uri).folder
+    if folder is None:
         raise StoreOpenError("only an index in a folder can be checked, not an object store")
-    if not await asyncio.to_thread(Path(settings.store_uri).is_dir):
+    if not await asyncio.to_thread(folder.is_dir):
         raise StoreOpenError("there is no folder of an index at IMAGE_SEARCH_STORE_URI")
     with opening(settings):
         connection = await connect(settings)
@@ -103,7 +102,9 @@ async def _examined(connection: "AsyncConnection") -> Examined:
     name = await current_table(connection)
     folder = Path(connection.uri)
     if name is None:
-        known = max((Acknowledged(folder, each).read() for each in recorded(folder)), default=0)
+        known = max(
+            (Acknowledged(folder, each).read() for each in acknowledged_tables(folder)), default=0
+        )
         return Examined("", 0, known, 0, Damage([], [], 0, []))
     path = _path(connection, name)
 

@@ -8,12 +8,9 @@ first, and what was already on its way has a few seconds to arrive.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from store.offline.rebuild import Embed, Rebuild, Tables
-from store.table.attempts import until_committed
-from store.table.disk.lock import is_local, write_lock
-from store.table.disk.sync import sync_to_disk
+from store.table.faults import until_committed
 from store.table.names import MARK_BUILDING, MARK_SUPERSEDED, mark, successor, unmark
 
 GRACE_S = 5.0
@@ -52,17 +49,17 @@ async def switch(rebuild: Rebuild, tables: Tables, embed: Embed, *, leave_out_fa
 
 async def _hand_over(tables: Tables) -> None:
     # What the new table holds is on the disk before the old one says that it is not needed.
-    await _sync(tables)
+    await asyncio.to_thread(tables.location.sync)
     await until_committed(lambda: mark(tables.old, MARK_SUPERSEDED, tables.new.name))
-    async with write_lock(tables.uri, tables.new.name):
+    async with tables.location.write_lock(tables.new.name):
         await until_committed(lambda: unmark(tables.new, MARK_BUILDING))
-    await _sync(tables)
+    await asyncio.to_thread(tables.location.sync)
 
 
 @asynccontextmanager
 async def _closed_to_changes(tables: Tables) -> AsyncIterator[None]:
-    if is_local(tables.uri):
-        async with write_lock(tables.uri, tables.old.name):
+    if tables.location.folder is not None:
+        async with tables.location.write_lock(tables.old.name):
             yield
         return
     await until_committed(lambda: mark(tables.old, MARK_SUPERSEDED, ""))
@@ -72,8 +69,3 @@ async def _closed_to_changes(tables: Tables) -> AsyncIterator[None]:
     finally:
         if successor(await tables.old.schema()) is None:
             await until_committed(lambda: unmark(tables.old, MARK_SUPERSEDED))
-
-
-async def _sync(tables: Tables) -> None:
-    if is_local(tables.uri):
-        await asyncio.to_thread(sync_to_disk, Path(tables.uri))

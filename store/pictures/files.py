@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.errors import StoreFullError
-from store.table.disk.space import has_room
+from store.table.disk.location import has_space
 
 Kind = Literal["thumbnails", "originals"]
 COLUMNS: Mapping[Kind, str] = {"thumbnails": "pixels", "originals": "file"}
@@ -69,7 +69,7 @@ class PictureFiles:
             if path.read_bytes() == data:
                 os.utime(path)  # it counts as young again, and is not marked
                 return
-        if not has_room(self._store):
+        if not has_space(self._store):
             raise StoreFullError("what is free is kept for deletes")
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{key}.{uuid4().hex}")

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from store.pictures.files import COLUMNS, PictureFiles, Prefixes, key_prefixes
-from store.table.dataset import open_dataset
+from store.table.connection import open_dataset
 
 
 def sweep_pictures(folder: Path, keep: timedelta) -> int:

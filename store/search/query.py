@@ -9,12 +9,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from store.errors import QueryError
-from store.limits import MAX_LIMIT, MAX_OFFSET, MAX_TEXT_CHARS
 from store.metadata.columns import Registry
 from store.metadata.filters import ALWAYS, compile_filter
 from store.metadata.rows import check_vector, selected, to_dicts, to_hit, to_image
 from store.metadata.values import is_unicode
-from store.schemas import FloatVector, Hit, SearchQuery, StoredImage
+from store.schemas import (
+    MAX_LIMIT,
+    MAX_OFFSET,
+    MAX_TEXT_CHARS,
+    FloatVector,
+    Hit,
+    SearchQuery,
+    StoredImage,
+)
 from store.search.cutoff import KEEP_ALL
 from store.search.fusion import fuse
 from store.search.newest import newest as newest_rows

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store.errors import (
@@ -13,7 +12,6 @@ from store.errors import (
     StoreFault,
     StoreReadError,
 )
-from store.limits import MAX_LIMIT
 from store.metadata.columns import Registry, split_metadata
 from store.metadata.filters import compile_filter
 from store.metadata.literals import among, literal
@@ -22,6 +20,7 @@ from store.metadata.values import is_unicode
 from store.pictures.files import Kind, PictureFiles
 from store.pictures.lookup import PictureReads
 from store.schemas import (
+    MAX_LIMIT,
     Facet,
     FloatVector,
     Hit,
@@ -37,7 +36,7 @@ from store.search.facets import Facets
 from store.search.near_duplicates import NearDuplicates, Wanted
 from store.search.query import Matches, check_query, check_text, matches_of, newest, search
 from store.snapshot.latest import Snapshots
-from store.table.disk.lock import is_local
+from store.table.disk.location import Location
 from store.table.faults import fault_of, translated
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Reader:
         self._near = NearDuplicates(snapshots)
         self._facets = Facets(snapshots)
         # An object store has no folder for them.
-        self._files = PictureFiles(Path(uri)) if is_local(uri) else None
+        self._files = PictureFiles(folder) if (folder := Location(uri).folder) else None
         self._pictures = PictureReads(snapshots, self._files) if self._files else None
         self._uri = uri
         self._closed = False

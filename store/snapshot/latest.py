@@ -16,7 +16,7 @@ import pyarrow as pa
 from store.snapshot.fragments import HeldFragment, vector_dim
 from store.snapshot.mapped_vectors import VectorFiles
 from store.snapshot.snapshot import Snapshot, indexed_fragments
-from store.table.dataset import open_dataset
+from store.table.connection import open_dataset
 from store.table.faults import is_failure
 
 if TYPE_CHECKING:

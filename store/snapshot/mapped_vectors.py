@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from store.metadata.rows import as_matrix
 from store.schemas import FloatVector
 from store.snapshot.fragments import PLACE_BITS, ROW_ID, RowIds, vector_dim
-from store.table.disk.lock import is_local
+from store.table.disk.location import Location
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -100,7 +100,7 @@ class VectorFiles:
         self._files = {path: file for path, file in self._files.items() if path in named}
 
     def _of(self, dataset: "LanceDataset", fragment: "LanceFragment") -> VectorFile | None:
-        if not is_local(dataset.uri) or dataset.has_stable_row_ids:
+        if Location(dataset.uri).folder is None or dataset.has_stable_row_ids:
             return None
         fields = {each.name(): each.id() for each in dataset.lance_schema.fields()}
         described = [each for each in fragment.metadata.files if fields[_VECTOR] in each.fields]

@@ -1,14 +1,15 @@
-"""What a failing disk or a damaged file makes LanceDB say, as an error of the store.
+"""What LanceDB raises: conflicts are retried, the rest becomes an error of the store.
 
 LanceDB has one class for nearly everything, so the operating system's number is read from its
-text (Rust's ``(os error 28)``), and for a damaged file its own phrases are.
+text (Rust's ``(os error 28)``), and for conflicts and damaged files its own phrases are.
 """
 
+import asyncio
 import errno
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
 
 from store.errors import (
     StoreDamagedError,
@@ -18,21 +19,75 @@ from store.errors import (
     StoreMovedError,
     StoreReadError,
     StoreReadOnlyError,
+    StoreWriteError,
 )
-from store.table.disk.lock import is_local
+from store.table.disk.location import FULL, Location
 from store.table.names import table_number
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""No space, a quota that is used up, and a limit on the size of a file."""
+ATTEMPTS = 6
+# Doubled each time: 20 ms to 0.3 s are waited.
+_FIRST_PAUSE_S = 0.02
+_T = TypeVar("_T")
 
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
+_CONFLICT = re.compile(
+    r"commit conflict|too many concurrent writers|incompatible transaction", re.IGNORECASE
+)
 _DAMAGED = re.compile(
     r"Not found: .*\.lance/|Invalid range|failed to decode Protobuf|file size is too small"
     r"|Invalid magic|magic number|sliced Buffer cannot exceed|CorruptFile|corrupt file",
     re.IGNORECASE,
 )
+
+
+class CommitConflictError(Exception):
+    """A commit was not made because another process came first. It never leaves the store."""
+
+
+def is_conflict(error: Exception) -> bool:
+    """Whether a commit was refused because another one came first; nothing of it was written."""
+    return isinstance(error, CommitConflictError) or _CONFLICT.search(str(error)) is not None
+
+
+async def retried(
+    commit: Callable[[], Awaitable[_T]], lost: Callable[[], None] = lambda: None
+) -> _T:
+    """Commits, and again where another commit was faster.
+
+    Args:
+        commit: makes the commit.
+        lost: is told of each race that was lost.
+
+    Raises:
+        Exception: whatever LanceDB raised that is no conflict, or the sixth one that is.
+    """
+    for failed in range(ATTEMPTS - 1):
+        try:
+            return await commit()
+        except Exception as error:
+            if not is_conflict(error):
+                raise
+        lost()
+        await asyncio.sleep(_FIRST_PAUSE_S * 2**failed)
+    return await commit()
+
+
+async def until_committed(write: Callable[[], Awaitable[None]]) -> None:
+    """The same; whatever else LanceDB raises is an error of the store.
+
+    Raises:
+        StoreWriteError: whatever LanceDB raised that is no conflict, or the sixth one that is.
+    """
+    with as_store_errors():
+        await retried(write)
+
+
+def as_store_errors() -> AbstractContextManager[None]:
+    """Turns whatever LanceDB raises into an error of the store."""
+    message = "the index could not be read or written"
+    return translated(lambda error: StoreWriteError(message, detail=repr(error)))
 
 
 def is_failure(error: BaseException) -> bool:
@@ -95,7 +150,8 @@ def _is_gone(table: str, error: BaseException) -> bool:
 
 def _has_successor(uri: str, table: str) -> bool:
     """Whether a later table is there; on an object store that is taken for granted."""
-    if not is_local(uri):
+    folder = Location(uri).folder
+    if folder is None:
         return True
-    numbers = (table_number(folder.stem) or 0 for folder in Path(uri).glob("*.lance"))
+    numbers = (table_number(each.stem) or 0 for each in folder.glob("*.lance"))
     return max(numbers, default=0) > (table_number(table) or 0)

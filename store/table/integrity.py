@@ -1,23 +1,45 @@
-"""Is the table that is there the one that was, and is it whole? Asked when it is opened.
+"""Whether a local table is the one that was acknowledged, and whether its files are whole.
 
-All of it is for a table in a folder; an object store looks after its own.
+The manifest says how long each file is. That finds what was deleted, cut off or never reached the
+disk, in one look at each file. Lance writes no checksums: bytes that were changed are found only by
+reading the rows, and only where they no longer decode. An object store looks after its own files.
 """
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from store.errors import StoreDamagedError
-from store.table.damage import broken_indexes, find_damage
-from store.table.dataset import open_dataset
-from store.table.disk.acknowledged import Acknowledged, recorded
-from store.table.disk.lock import is_local
+from store.table.connection import open_dataset
+from store.table.disk.location import Location
+from store.table.disk.sync import Acknowledged, acknowledged_tables
+from store.table.faults import is_failure
 
 if TYPE_CHECKING:
+    from lance import LanceDataset
     from lancedb import AsyncConnection, AsyncTable
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is wrong with a table.
+
+    Attributes:
+        files: of rows that are damaged or missing, relative to the store's folder.
+        fragments: the parts of the table that need them, by number.
+        rows: how many images these hold.
+        indexes: names of indexes with damaged or missing files.
+    """
+
+    files: list[str]
+    fragments: list[int]
+    rows: int
+    indexes: list[str]
 
 
 async def refuse_if_lost(connection: "AsyncConnection", table: "AsyncTable") -> None:
@@ -26,8 +48,8 @@ async def refuse_if_lost(connection: "AsyncConnection", table: "AsyncTable") -> 
     Raises:
         StoreDamagedError: callers were told of a later version than there is.
     """
-    if is_local(connection.uri):
-        acknowledged = Acknowledged(Path(connection.uri), table.name)
+    if (folder := Location(connection.uri).folder) is not None:
+        acknowledged = Acknowledged(folder, table.name)
         known = await asyncio.to_thread(acknowledged.read)
         acknowledged.refuse_older(int(await table.version()), known)
 
@@ -41,9 +63,9 @@ def refuse_if_missing(uri: str) -> None:
     Raises:
         StoreDamagedError: callers were told of a table, and there is none.
     """
-    if is_local(uri):
-        for name in recorded(Path(uri)):
-            acknowledged = Acknowledged(Path(uri), name)
+    if (folder := Location(uri).folder) is not None:
+        for name in acknowledged_tables(folder):
+            acknowledged = Acknowledged(folder, name)
             acknowledged.refuse_older(0, acknowledged.read())
 
 
@@ -54,11 +76,11 @@ async def refuse_if_damaged(table: "AsyncTable") -> None:
         StoreDamagedError: it names the first.
     """
     uri = await table.uri()
-    if not is_local(uri):
+    if (folder := Location(uri).folder) is None:
         return
     options = await table.latest_storage_options()
     damage = await asyncio.to_thread(
-        lambda: find_damage(open_dataset(uri, options), Path(uri).absolute())
+        lambda: find_damage(open_dataset(uri, options), folder.absolute())
     )
     if damage.files:
         more = f" and {len(damage.files) - 1} more files are" if len(damage.files) > 1 else " is"
@@ -72,12 +94,82 @@ async def refuse_if_damaged(table: "AsyncTable") -> None:
 async def drop_broken_indexes(table: "AsyncTable") -> None:
     """Drops indexes that have lost files: the rows have all that is in them, upkeep builds them."""
     uri = await table.uri()
-    if not is_local(uri):
+    if (folder := Location(uri).folder) is None:
         return
     options = await table.latest_storage_options()
     broken = await asyncio.to_thread(
-        lambda: broken_indexes(open_dataset(uri, options), Path(uri).absolute())
+        lambda: broken_indexes(open_dataset(uri, options), folder.absolute())
     )
     for name in broken:
         logger.warning("the index %s has lost files: it is made anew", name)
         await table.drop_index(name)
+
+
+def find_damage(dataset: "LanceDataset", folder: Path, *, read: bool = False) -> Damage:
+    """Looks at every file of the dataset's version. Blocks.
+
+    Args:
+        dataset: the table, as pylance sees it.
+        folder: of the table, ``<name>.lance``.
+        read: read every row, too.
+    """
+    files: list[str] = []
+    fragments: list[int] = []
+    rows = 0
+    for fragment in dataset.get_fragments():
+        broken = [str(path) for path in _broken(_files_of(fragment, folder))]
+        if not broken and read and not _is_readable(fragment):
+            broken = [str(path) for path, _ in _files_of(fragment, folder)]
+        if broken:
+            files += [str(Path(path).relative_to(folder.parent)) for path in broken]
+            fragments.append(fragment.fragment_id)
+            rows += fragment.metadata.num_rows
+    return Damage(files, fragments, rows, broken_indexes(dataset, folder))
+
+
+def broken_indexes(dataset: "LanceDataset", folder: Path) -> list[str]:
+    """The names of indexes that are not whole; they can be made anew from the rows."""
+    return [
+        index.name
+        for index in dataset.describe_indices()
+        if any(_is_incomplete(segment, folder / "_indices") for segment in index.segments)
+    ]
+
+
+def _files_of(fragment: Any, folder: Path) -> Iterator[tuple[Path, int | None]]:
+    """The files of a fragment, each with its length in bytes where that is known."""
+    for file in fragment.metadata.files:
+        yield folder / "data" / file.path, file.file_size_bytes
+    if fragment.metadata.deletion_file is not None:
+        yield folder / fragment.metadata.deletion_file.path(fragment.fragment_id), None
+
+
+def _broken(files: Iterator[tuple[Path, int | None]]) -> list[Path]:
+    return [path for path, size in files if not _has_size(path, size)]
+
+
+def _has_size(path: Path, size: int | None) -> bool:
+    try:
+        found = path.stat().st_size
+    except OSError:
+        return False
+    return bool(found > 0 if size is None else found == size)
+
+
+def _is_incomplete(segment: Any, indexes: Path) -> bool:
+    if not segment.size_bytes:  # an empty index, or one of a release that did not write it down
+        return False
+    folder = indexes / str(segment.uuid)
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    return bool(sum(file.stat().st_size for file in files) < segment.size_bytes)
+
+
+def _is_readable(fragment: Any) -> bool:
+    try:
+        for _ in fragment.to_batches():
+            pass
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        return False
+    return True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from store.errors import VersionError
 from store.metadata.values import format_timestamp
 from store.schemas import TableVersion
-from store.table.dataset import open_dataset
+from store.table.connection import open_dataset
 from store.table.names import is_building, is_superseded
 
 if TYPE_CHECKING:

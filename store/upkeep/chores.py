@@ -11,17 +11,16 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from store.metadata.columns import Registry
 from store.pictures.sweep import sweep_pictures
 from store.settings import StoreSettings
-from store.table.dataset import open_dataset
-from store.table.disk.lock import is_local, write_lock
-from store.table.disk.sync import sync_to_disk
+from store.table.connection import open_dataset
+from store.table.disk.location import Location
+from store.table.faults import is_conflict
 from store.table.names import is_superseded
-from store.table.open import ensure_ready, is_conflict
+from store.table.open import ensure_ready
 from store.table.versions import list_versions
 from store.upkeep.compaction import compact, is_small
 from store.upkeep.index_updates import fold_in, stale_indexes
@@ -65,6 +64,7 @@ class Chores:
     def __init__(self, table: "AsyncTable", settings: StoreSettings) -> None:
         self._table = table
         self._settings = settings
+        self._location = Location(settings.store_uri)
         self._measured: VectorIndex | None = None
         self._recall_at = self._swept_at = -math.inf
         self.recall: float | None = None
@@ -158,8 +158,8 @@ class Chores:
         """
         keep = timedelta(minutes=self._settings.store_keep_versions_minutes)
         numbers = superfluous(await list_versions(self._table), datetime.now(UTC), keep)
-        if numbers and self._settings.store_sync and is_local(self._settings.store_uri):
-            await asyncio.to_thread(sync_to_disk, Path(self._settings.store_uri))
+        if numbers and self._settings.store_sync:
+            await asyncio.to_thread(self._location.sync)
         removed = 0
         while numbers:
             some, numbers = numbers[-AT_ONCE:], numbers[:-AT_ONCE]
@@ -176,11 +176,11 @@ class Chores:
 
         Now and then: it looks at the name of every file.
         """
-        uri, lately = self._settings.store_uri, time.monotonic() - self._swept_at < SWEEP_EVERY_S
-        if not is_local(uri) or (lately and not everything):
+        folder, lately = self._location.folder, time.monotonic() - self._swept_at < SWEEP_EVERY_S
+        if folder is None or (lately and not everything):
             return []
         keep = timedelta(minutes=self._settings.store_keep_versions_minutes)
-        removed = await asyncio.to_thread(sweep_pictures, Path(uri), keep)
+        removed = await asyncio.to_thread(sweep_pictures, folder, keep)
         self._swept_at = time.monotonic()
         return [f"removed the files of {removed} pictures"] if removed else []
 
@@ -218,7 +218,7 @@ class Chores:
 
     @contextlib.asynccontextmanager
     async def _writers_waiting(self) -> AsyncIterator[None]:
-        async with write_lock(self._settings.store_uri, self._table.name):
+        async with self._location.write_lock(self._table.name):
             async with asyncio.timeout(LOCKED_S):
                 yield
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from store.schemas import UpkeepReport
-from store.table.disk.lock import is_local
+from store.table.disk.location import Location
 
 
 def write_report(uri: str, table: str, report: UpkeepReport) -> None:
@@ -16,10 +16,9 @@ def write_report(uri: str, table: str, report: UpkeepReport) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    if not is_local(uri):
+    if (file := _file(uri, table)) is None:
         return
     document = {**asdict(report), "finished_at": report.finished_at.isoformat()}
-    file = _file(uri, table)
     new = file.with_suffix(f".{os.getpid()}.new")
     try:
         new.write_text(json.dumps(document))
@@ -31,15 +30,16 @@ def write_report(uri: str, table: str, report: UpkeepReport) -> None:
 
 def read_report(uri: str, table: str) -> UpkeepReport | None:
     """The report that was kept last, None where there is none."""
-    if not is_local(uri):
+    if (file := _file(uri, table)) is None:
         return None
     try:
-        document = json.loads(_file(uri, table).read_text())
+        document = json.loads(file.read_text())
         finished_at = datetime.fromisoformat(document.pop("finished_at"))
         return UpkeepReport(finished_at=finished_at, **document)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # none yet, or another release's
 
 
-def _file(uri: str, table: str) -> Path:
-    return Path(uri) / f"{table}.upkeep.json"
+def _file(uri: str, table: str) -> Path | None:
+    folder = Location(uri).folder
+    return None if folder is None else folder / f"{table}.upkeep.json"

@@ -11,14 +11,11 @@ import logging
 import math
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store.observer import Observer
-from store.schemas import UpkeepReport
+from store.schemas import Observer, UpkeepReport
 from store.settings import StoreSettings
-from store.table.disk.lock import table_lock
-from store.table.disk.space import has_room
+from store.table.disk.location import Location
 from store.upkeep.chores import Chores
 from store.upkeep.reports import read_report, write_report
 
@@ -51,8 +48,9 @@ class Upkeep:
         self._settings = settings
         self._observer = observer or Observer()
         self._chores = Chores(table, settings)
+        self._location = Location(settings.store_uri)
         self._place = settings.store_uri, table.name
-        self._lock = table_lock(settings.store_uri, f"{table.name}.upkeep")
+        self._lock = self._location.lock(f"{table.name}.upkeep")
         self._due = asyncio.Event()
         self._one_round = asyncio.Lock()
         self._commits = 0
@@ -123,7 +121,7 @@ class Upkeep:
         failed: list[str] = []
         thorough = everything or began - self._thorough_at >= THOROUGH_EVERY_S
         chores = self._chores.all(thorough=thorough, everything=everything)
-        if not await asyncio.to_thread(has_room, Path(self._settings.store_uri)):
+        if not await asyncio.to_thread(self._location.has_space):
             # What runs out of space half-way takes more of it than it frees.
             chores = self._chores.freeing()
             failed.append("all but removing old versions (the disk is full)")

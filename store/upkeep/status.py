@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from store.metadata.columns import Registry
 from store.schemas import IndexState, ModelIdentity, UpkeepReport
-from store.table.disk.lock import is_local
+from store.table.disk.location import Location
 from store.upkeep.vector_index import vector_index_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def _columns(registry: Registry) -> dict[str, str]:
 
 async def size_of(uri: str) -> int | None:
     """Bytes of a table's folder; None on an object store."""
-    return await asyncio.to_thread(_bytes_in, Path(uri)) if is_local(uri) else None
+    folder = Location(uri).folder
+    return None if folder is None else await asyncio.to_thread(_bytes_in, folder)
 
 
 def _bytes_in(folder: Path) -> int:

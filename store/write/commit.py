@@ -14,9 +14,10 @@ from store.metadata.literals import among
 from store.metadata.rows import Row, stored, to_arrow, to_dicts, to_rows
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
-from store.table.disk.acknowledged import Acknowledged
+from store.table.disk.sync import Acknowledged
+from store.table.faults import CommitConflictError
 from store.table.names import is_superseded
-from store.table.open import CommitConflictError, ensure_ready
+from store.table.open import ensure_ready
 from store.table.versions import restore_version
 from store.write.operations import Patch, Put, Upsert
 from store.write.plan import Before, Clock, Plan, PutAnswer, Twin

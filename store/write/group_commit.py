@@ -18,9 +18,8 @@ from store.errors import (
     StoreReadOnlyError,
     StoreWriteError,
 )
-from store.table.attempts import retried
-from store.table.disk.space import has_room
-from store.table.faults import fault_of, is_failure
+from store.table.disk.location import has_space
+from store.table.faults import fault_of, is_failure, retried
 from store.write.commit import Committer
 from store.write.operations import DeleteMatching, Group
 
@@ -82,7 +81,7 @@ class GroupCommit:
     async def _put(self, group: Group[Answer]) -> list[Result]:
         if not group.puts:
             return []
-        if self._folder is not None and not await asyncio.to_thread(has_room, self._folder):
+        if self._folder is not None and not await asyncio.to_thread(has_space, self._folder):
             raise StoreFullError("what is free is kept for deletes")
         puts = [put for put, _ in group.puts]
         results = await self._commit(lambda: self._committer.put(puts))

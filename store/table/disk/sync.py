@@ -1,17 +1,25 @@
-"""What LanceDB leaves open about a power cut, for a table in a folder.
+"""Power-loss durability for local tables: sync after commit, recovery of torn manifests, detection
+of a lost one.
 
 LanceDB never calls fsync: what it has written may be in the system's memory alone. So after each
-group's commit, and before its callers are answered, the file system is asked to write everything
-down. A cut in the middle of a commit may then leave a torn manifest (the file that makes a version)
-of a commit that was never acknowledged; LanceDB refuses the whole table over it, so it is set aside
-when the table is opened.
+group's commit, and before its callers are answered, the file system is synced. A cut in the middle
+of a commit may then leave a torn manifest (the file that makes a version) of a commit that was
+never acknowledged; LanceDB refuses the whole table over it, so it is set aside when the table is
+opened.
+
+Where the newest manifest is lost, LanceDB goes on with the one before, without a word, and what was
+acknowledged since is gone. A small file beside the table has the last acknowledged version: a table
+that is older has lost something.
 """
 
+import contextlib
 import ctypes
 import logging
 import os
 import struct
 from pathlib import Path
+
+from store.errors import StoreDamagedError
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +28,7 @@ _FOOTER = struct.Struct("<QHH4s")
 """The end of a whole manifest: where its content begins, the format's version, the magic bytes
 (`lance-file`). The content is four bytes of length and the manifest."""
 _LENGTH = struct.Struct("<I")
+_SUFFIX = ".acknowledged"
 
 
 def sync_to_disk(folder: Path) -> None:
@@ -32,17 +41,79 @@ def sync_to_disk(folder: Path) -> None:
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        _syncfs(descriptor)
+        libc = ctypes.CDLL(None, use_errno=True)
+        if not hasattr(libc, "syncfs"):  # only Linux has it
+            os.sync()
+        elif libc.syncfs(descriptor) != 0:
+            raise OSError(ctypes.get_errno(), "the table could not be written to the disk")
     finally:
         os.close(descriptor)
 
 
-def _syncfs(descriptor: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "syncfs"):  # only Linux has it
-        os.sync()
-    elif libc.syncfs(descriptor) != 0:
-        raise OSError(ctypes.get_errno(), "the table could not be written to the disk")
+class Acknowledged:
+    """The last version of a table that callers were told of, in a small file beside it.
+
+    Args:
+        folder: of the store.
+        table: the table's name.
+    """
+
+    def __init__(self, folder: Path, table: str) -> None:
+        self._file = folder / f"{table}{_SUFFIX}"
+
+    def read(self) -> int:
+        """The version; 0 where none is written down."""
+        try:
+            return int(self._file.read_bytes())
+        except (OSError, ValueError):
+            return 0
+
+    def write(self, version: int) -> None:
+        """Writes the version down, once it is on the disk. Blocks, if only for a moment.
+
+        The other way round, a power cut in between could keep the number and lose the version, and
+        a start would be refused over a change that nobody was told of. A number that is too low,
+        after a crash or where another process was slower to write its own, is harmless. It has a
+        fixed length, so that a full disk still takes it. A failure is logged: the commit stands.
+        """
+        try:
+            descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                os.pwrite(descriptor, b"%020d\n" % version, 0)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            logger.warning("the version of the index could not be written down: %r", error)
+
+    def forget(self) -> None:
+        """Removes the file: its table is deleted, or its loss is accepted."""
+        with contextlib.suppress(FileNotFoundError):
+            self._file.unlink()
+
+    def refuse_older(self, version: int, known: int) -> None:
+        """Refuses a table that has lost its newest version.
+
+        Args:
+            version: the newest that the table has; 0 if there is no table.
+            known: what `read` said *before* the version was looked at. Read later, it may be of a
+                commit that another process made in between.
+
+        Raises:
+            StoreDamagedError: a later one was acknowledged.
+        """
+        if version < known:
+            there = f"version {version} is the newest that is there" if version else "it is missing"
+            raise StoreDamagedError(
+                f"{self._file.stem}: version {known} was acknowledged, but {there}; put the folder"
+                f" back from a backup, or delete {self._file.name} beside it to go on without what"
+                " is lost",
+                "the index has lost its newest changes",
+            )
+
+
+def acknowledged_tables(folder: Path) -> list[str]:
+    """The names of the tables with an acknowledged version, whether they are there or not."""
+    return sorted(file.stem for file in folder.glob(f"*{_SUFFIX}"))
 
 
 def set_aside_torn_manifests(table: Path) -> bool:
@@ -58,18 +129,14 @@ def set_aside_torn_manifests(table: Path) -> bool:
         Whether a version is left. One that was torn while the table was made leaves none, and
         nothing is lost by it.
     """
-    manifests = _newest_first(table / "_versions")
+    # A manifest is called 2**64 - 1 - version, in twenty digits: the newest comes first.
+    manifests = sorted((table / "_versions").glob("*.manifest"))
     for manifest in manifests:
         if _is_whole(manifest):
             return True
         manifest.rename(manifest.with_name(manifest.name + ".torn"))
         logger.warning("the table's manifest %s was torn, by a power cut?: set aside", manifest)
     return len(manifests) <= 1
-
-
-def _newest_first(versions: Path) -> list[Path]:
-    # A manifest is called 2**64 - 1 - version, in twenty digits.
-    return sorted(versions.glob("*.manifest")) if versions.is_dir() else []
 
 
 def _is_whole(manifest: Path) -> bool:

@@ -36,9 +36,10 @@ from store.schemas import (
     image_id,
 )
 from store.settings import StoreSettings
-from store.table.disk.lock import table_lock
+from store.table.connection import connect
+from store.table.disk.location import Location
 from store.table.names import schema_of, table_names
-from store.table.open import connect, made_by
+from store.table.schema import made_by
 from store.upkeep.reports import write_report
 from tests.cli.servers import CountingServer
 from tests.store.support import IDENTITY, opened, run, vector
@@ -226,7 +227,7 @@ class TestRefused:
         file.write_text("no index")
         assert invoked() == (
             1,
-            f"Error: IMAGE_SEARCH_STORE_URI must name a folder, and {file} is none\n",
+            f"Error: IMAGE_SEARCH_STORE_URI must name a folder, but {file} is a file\n",
         )
 
     def test_an_index_that_cannot_be_read_with_its_cause(self, tmp_path: Path) -> None:
@@ -258,7 +259,7 @@ class TestRefused:
 
     def test_a_second_one_at_the_same_time(self, tmp_path: Path) -> None:
         run(table_of(tmp_path / "index", ["https://example.org/x"]))
-        lock = table_lock(str(tmp_path / "index"), "reembed")
+        lock = Location(str(tmp_path / "index")).lock("reembed")
         with lock.held_if_free() as free:
             assert free
             assert invoked() == (

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from store.offline.diff import differences, fingerprints
 from store.settings import StoreSettings
-from store.table.open import connect
+from store.table.connection import connect
 from tests.store.support import image, opened, run
 
 

@@ -14,7 +14,8 @@ from store.offline import switch as switching
 from store.offline.reembed import Outcome, Reembedding, ReembedError
 from store.schemas import NewImage, SearchQuery, image_id
 from store.settings import StoreSettings
-from store.table.attempts import until_committed
+from store.table.connection import connect
+from store.table.faults import until_committed
 from store.table.names import (
     MARK_BUILDING,
     MARK_SUPERSEDED,
@@ -25,7 +26,7 @@ from store.table.names import (
     table_names,
     unmark,
 )
-from store.table.open import connect, made_by
+from store.table.schema import made_by
 from tests.store.offline.moving import (
     NEW,
     THIRD,

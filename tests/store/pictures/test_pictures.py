@@ -177,7 +177,7 @@ def test_a_disk_without_room_or_that_cannot_be_written_fails_the_add_alone(
         async with opened(tmp_path) as index:
             await index.upsert(with_thumbnail(0, b"0"))
             with monkeypatch.context() as patch:
-                patch.setattr(store.pictures, "has_room", lambda _: False)
+                patch.setattr(store.pictures.files, "has_space", lambda _: False)
                 with pytest.raises(StoreFullError):
                     await index.upsert(with_thumbnail(1, b"1"))
             with monkeypatch.context() as patch:

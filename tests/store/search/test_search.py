@@ -11,8 +11,7 @@ import pytest
 
 from store.errors import InvalidRowError, QueryError
 from store.index import ImageIndex
-from store.limits import MAX_OFFSET
-from store.schemas import FloatVector, Hit, NewImage, SearchQuery, image_id
+from store.schemas import MAX_OFFSET, FloatVector, Hit, NewImage, SearchQuery, image_id
 from store.search import nearest, newest
 from store.search.query import FUSION_DEPTH
 from store.snapshot import snapshot

@@ -23,7 +23,8 @@ from store.snapshot.fragments import RowIds
 from store.snapshot.latest import Snapshots
 from store.snapshot.mapped_vectors import VectorFiles
 from store.snapshot.snapshot import Snapshot
-from store.table.open import connect, open_table
+from store.table.connection import connect
+from store.table.open import open_table
 from store.upkeep.vector_index import ensure_vector_index
 from tests.store.support import IDENTITY, image, opened, run, url_of, vector
 

@@ -18,7 +18,8 @@ from store.schemas import SearchQuery, image_id
 from store.settings import StoreSettings
 from store.snapshot.fragments import HeldFragment
 from store.snapshot.latest import Snapshots
-from store.table.open import connect, open_table
+from store.table.connection import connect
+from store.table.open import open_table
 from store.upkeep.vector_index import ensure_vector_index
 from tests.store.support import DIM, IDENTITY, image, opened, run, url_of, vector
 

@@ -13,7 +13,7 @@ from store.errors import StoreDamagedError, StoreError
 from store.offline.repair import examine, repair
 from store.schemas import SearchQuery, image_id
 from store.settings import StoreSettings
-from store.table.damage import Damage, find_damage
+from store.table.integrity import Damage, find_damage
 from store.table.open import check_model
 from tests.store.support import IDENTITY, image, opened, run, url_of, vector
 

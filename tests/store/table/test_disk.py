@@ -13,7 +13,7 @@ import pytest
 from store.errors import StoreFault, StoreFullError, StoreReadOnlyError
 from store.index import ImageIndex
 from store.schemas import SearchQuery, image_id
-from store.table.disk.space import has_room
+from store.table.disk.location import has_space
 from store.table.faults import fault_of
 from tests.disks import Disk, small_disk
 from tests.store.support import image, opened, run, url_of, vector
@@ -39,7 +39,7 @@ def test_a_full_disk_refuses_adds_and_loses_nothing(
     disk: Disk, leave_bytes: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(
-        "store.table.disk.space.LEAST_FREE_BYTES", 0
+        "store.table.disk.location.LEAST_FREE_BYTES", 0
     )  # to come as far as the disk itself
 
     async def check() -> None:
@@ -73,7 +73,7 @@ def test_a_nearly_full_disk_keeps_room_for_deletes(disk: Disk) -> None:
             for n in range(3):
                 await index.upsert(image(n))
             disk.fill(100 << 10)
-            assert not has_room(disk.path)
+            assert not has_space(disk.path)
             for n in range(50):
                 with pytest.raises(StoreFullError):
                     await index.upsert(image(10 + n))
@@ -170,7 +170,7 @@ def test_the_systems_number_tells_which(error: Exception, expected: type[StoreFa
 @pytest.mark.parametrize(
     "stuck",
     [
-        "store.write.group_commit.has_room",
+        "store.write.group_commit.has_space",
         "store.write.writer.sync_to_disk",
         "store.write.commit.Committer.acknowledge",
     ],

@@ -1,16 +1,13 @@
 """What a power cut may leave behind, and that the disk is asked before a caller is answered."""
 
 import errno
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import pytest
 
 import store.write.writer
 from store.errors import StoreOpenError, StoreWriteError
-from store.table.disk.acknowledged import Acknowledged
 from store.table.disk.sync import set_aside_torn_manifests, sync_to_disk
 from tests.store.support import image, opened, run
 
@@ -107,18 +104,6 @@ def test_a_power_cut_before_the_disk_has_it_loses_only_what_nobody_was_told_of(
             assert [each.url for each in (await index.images(10)).images] == [image(1).url]
 
     run(check())
-
-
-def test_the_version_written_down_only_grows_whoever_writes_it(tmp_path: Path) -> None:
-    acknowledged, versions = Acknowledged(tmp_path, "images"), [*range(1, 99, 2), *range(98, 0, -2)]
-    with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as processes:
-        writing = [processes.submit(acknowledged.write, version) for version in versions]
-        seen = []
-        for each in as_completed(writing):
-            each.result()
-            seen.append(acknowledged.read())
-    assert seen == sorted(seen)
-    assert seen[-1] == max(versions)
 
 
 def test_syncing_can_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

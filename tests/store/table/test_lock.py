@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from store.table.disk.lock import FileLock, table_lock, write_lock
+from store.table.disk.location import Location
+from store.table.disk.lock import FileLock
 from tests.store.support import run
 
 HOLD = """
 import asyncio, sys
 from pathlib import Path
+from store.table.disk.location import Location
 from store.table.disk.lock import FileLock
 
 async def main():
@@ -41,7 +43,7 @@ def test_a_crash_of_the_holder_frees_it(tmp_path: Path) -> None:
         await asyncio.sleep(0.1)
         assert not waiting.done()
         holder.kill()
-        (await waiting).release()
+        (await waiting).close()
         holder.communicate()
 
     run(check())
@@ -59,7 +61,7 @@ def test_who_waits_comes_before_who_had_it(tmp_path: Path) -> None:
         hold = await lock.acquire()
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(0.1)
-        hold.release()
+        hold.close()
         async with lock.held():
             order.append("greedy")
         await waiting
@@ -95,13 +97,13 @@ def test_one_who_gives_up_waiting_shares_nothing_with_the_next(tmp_path: Path) -
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):
                     await lock.acquire()
-        hold.release()
-        hold.release()  # a second time gives nothing back that is another's
+        hold.close()
+        hold.close()  # a second time gives nothing back that is another's
         async with asyncio.timeout(20):
             again = await lock.acquire()
         await asyncio.sleep(0.2)  # those who gave up have had and left it by now
         assert lock.try_acquire() is None
-        again.release()
+        again.close()
         async with asyncio.timeout(20), lock.held():
             pass
 
@@ -109,7 +111,7 @@ def test_one_who_gives_up_waiting_shares_nothing_with_the_next(tmp_path: Path) -
 
 
 def test_held_if_free_gives_back_only_what_it_got(tmp_path: Path) -> None:
-    one, other = table_lock(str(tmp_path), "t.write"), table_lock(str(tmp_path), "t.write")
+    one, other = (Location(str(tmp_path)).lock("t.write") for _ in range(2))
     with one.held_if_free() as first:
         assert first
         with other.held_if_free() as second:
@@ -122,7 +124,7 @@ def test_held_if_free_gives_back_only_what_it_got(tmp_path: Path) -> None:
 
 def test_who_waits_to_write_does_not_bar_upkeep(tmp_path: Path) -> None:
     async def check() -> None:
-        write, upkeep = (table_lock(str(tmp_path), f"t.{name}") for name in ("write", "upkeep"))
+        write, upkeep = (Location(str(tmp_path)).lock(f"t.{name}") for name in ("write", "upkeep"))
         async with write.held():
             waiting = asyncio.create_task(_held_once(tmp_path))
             await asyncio.sleep(0.1)
@@ -134,13 +136,14 @@ def test_who_waits_to_write_does_not_bar_upkeep(tmp_path: Path) -> None:
 
 
 async def _held_once(folder: Path) -> None:
-    async with write_lock(str(folder), "t"):
+    async with Location(str(folder)).write_lock("t"):
         pass
 
 
 def test_an_object_store_has_no_lock() -> None:
     async def check() -> None:
-        async with write_lock("s3://bucket/index", "images"), write_lock("s3://b/index", "images"):
+        location = Location("s3://bucket/index")
+        async with location.write_lock("images"), location.write_lock("images"):
             pass
 
     run(check())

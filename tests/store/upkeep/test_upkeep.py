@@ -12,7 +12,7 @@ import pytest
 import store.upkeep.chores
 import store.upkeep.scheduler
 from store.schemas import SearchQuery
-from store.table.disk.lock import table_lock, write_lock
+from store.table.disk.location import Location
 from store.upkeep.compaction import FEW, TIERS, Fragment, compact, target_rows
 from store.upkeep.retention import remove_versions
 from tests.store.support import image, opened, run, vector
@@ -135,7 +135,7 @@ def test_the_last_report_is_there_after_a_restart(tmp_path: Path) -> None:
 def test_only_one_process_does_it_at_a_time(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:
-            lock = table_lock(str(tmp_path), "images.upkeep")
+            lock = Location(str(tmp_path)).lock("images.upkeep")
             with lock.held_if_free() as free:
                 assert free
                 assert await index.run_upkeep() is None
@@ -205,7 +205,7 @@ def test_a_restore_during_the_cleanup_keeps_its_files(tmp_path: Path) -> None:
                 for n in range(3):
                     await index.upsert(image(100 + n))
                 uri = str(tmp_path / "images.lance")
-                lock = write_lock(str(tmp_path), "images")
+                lock = Location(str(tmp_path)).write_lock("images")
                 await asyncio.gather(
                     index.restore(version=wanted),
                     remove_under(lock, uri, [wanted]),
@@ -229,7 +229,7 @@ def test_a_step_that_loses_each_race_is_done_with_the_writers_waiting(
     real = compact
 
     def loses(dataset: Any, *, everything: bool) -> str | None:
-        lock = table_lock(str(tmp_path), "images.write")
+        lock = Location(str(tmp_path)).lock("images.write")
         with lock.held_if_free() as free:
             held.append(not free)
         if not held[-1]:

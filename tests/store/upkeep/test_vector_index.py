@@ -15,7 +15,9 @@ from store.index import ImageIndex
 from store.metadata.columns import Registry
 from store.schemas import NewImage, SearchQuery, image_id
 from store.settings import StoreSettings
-from store.table.open import connect, is_conflict, open_table
+from store.table.connection import connect
+from store.table.faults import is_conflict
+from store.table.open import open_table
 from store.upkeep import vector_index
 from store.upkeep.recall import estimate_recall
 from store.upkeep.scalar_indexes import ensure_scalar_indexes

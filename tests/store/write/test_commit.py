@@ -10,7 +10,9 @@ from store.metadata.columns import Registry
 from store.schemas import Upserted
 from store.settings import StoreSettings
 from store.snapshot.latest import Snapshots
-from store.table.open import connect, is_conflict, open_table
+from store.table.connection import connect
+from store.table.faults import is_conflict
+from store.table.open import open_table
 from store.write.commit import Committer
 from store.write.operations import Upsert
 from tests.store.support import IDENTITY, image, run

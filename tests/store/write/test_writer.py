@@ -11,9 +11,9 @@ import store.write.writer
 from store.errors import StoreClosedError, StoreError, StoreWriteError
 from store.schemas import SearchQuery, Upserted, image_id
 from store.settings import StoreSettings
-from store.table.attempts import ATTEMPTS
-from store.table.disk.acknowledged import Acknowledged
 from store.table.disk.lock import NoLock
+from store.table.disk.sync import Acknowledged
+from store.table.faults import ATTEMPTS
 from store.write.operations import Delete, Put, Upsert
 from store.write.plan import PutAnswer
 from store.write.writer import Writer

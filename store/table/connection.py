@@ -1,0 +1,107 @@
+"""Connecting with LanceDB, and a table as pylance sees it.
+
+LanceDB takes seconds to import and says of itself that it does not survive a fork, so it is
+imported when the first table is opened.
+"""
+
+import asyncio
+import os
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from store.errors import StoreFault, StoreOpenError
+from store.settings import StoreSettings
+from store.table.disk.location import Location
+from store.table.disk.sync import set_aside_torn_manifests
+from store.table.faults import fault_of, translated
+from store.table.names import FIRST_TABLE, table_names
+
+if TYPE_CHECKING:
+    from lance import LanceDataset
+    from lancedb import AsyncConnection
+
+LOCK_TIMEOUT_S = 120.0
+
+
+async def connect(settings: StoreSettings) -> "AsyncConnection":
+    """Connects so that each operation sees all earlier commits, with bounded caches.
+
+    Without an interval of zero LanceDB reads *and writes* from the version the handle saw last:
+    measured, a merge then makes duplicates and a delete misses rows.
+    """
+    # Otherwise LanceDB logs a warning on each lost race that is retried here anyway.
+    for name in ("LANCEDB_LOG", "LANCE_LOG"):
+        os.environ.setdefault(name, "error")
+    import lancedb  # noqa: PLC0415 - see above
+
+    cache_bytes = settings.store_cache_mb << 20
+    # Of the metadata each commit leaves some in the cache, which no later read needs.
+    session = lancedb.Session(
+        index_cache_size_bytes=cache_bytes, metadata_cache_size_bytes=cache_bytes // 16
+    )
+    connection = await lancedb.connect_async(
+        settings.store_uri, read_consistency_interval=timedelta(0), session=session
+    )
+    await _mend(connection)
+    return connection
+
+
+def open_dataset(
+    uri: str,
+    options: dict[str, str] | None,
+    *,
+    version: int | None = None,
+    cache_bytes: int = 16 << 20,
+    metadata_bytes: int = 16 << 20,
+) -> "LanceDataset":
+    """Opens a table with pylance, for what LanceDB has no method for. Blocks.
+
+    Args:
+        uri: of the table.
+        options: of its object store.
+        version: to open; the latest without.
+        cache_bytes: of memory for indexes; its own default is 6 GiB.
+        metadata_bytes: for metadata; its own default is 1 GiB.
+    """
+    import lance  # noqa: PLC0415 - see above
+
+    return lance.dataset(
+        uri,
+        version=version,
+        storage_options=options,
+        index_cache_size_bytes=cache_bytes,
+        metadata_cache_size_bytes=metadata_bytes,
+    )
+
+
+def opening(settings: StoreSettings) -> AbstractContextManager[None]:
+    """Turns what keeps a table from being opened into an error of the store."""
+
+    def fault(error: BaseException) -> StoreFault:
+        otherwise = StoreOpenError("the index could not be opened", detail=repr(error))
+        return fault_of(error, otherwise, uri=settings.store_uri, table=FIRST_TABLE)
+
+    return translated(fault)
+
+
+async def _mend(connection: "AsyncConnection") -> None:
+    """Sets aside what a power cut tore; a table with a torn manifest cannot even be opened.
+
+    Raises:
+        StoreOpenError: another process does not release a table's lock, or no version is whole.
+    """
+    location = Location(connection.uri)
+    if location.folder is None:
+        return
+    for name in await table_names(connection):
+        try:
+            async with asyncio.timeout(LOCK_TIMEOUT_S), location.write_lock(name):
+                whole = set_aside_torn_manifests(location.folder / f"{name}.lance")
+        except TimeoutError:
+            raise StoreOpenError(
+                "the index is locked by another process that does not let go of it",
+                detail=f"{name}.write was not free within {LOCK_TIMEOUT_S:g} s",
+            ) from None
+        if not whole:
+            raise StoreOpenError("the index could not be opened", detail=f"{name}: all is torn")

@@ -1,0 +1,162 @@
+"""Where the database lies: a folder of this machine or an object store, with what follows from it.
+
+Adds stop before the folder's disk is full: a commit that runs out of space half-way leaves the
+files of its attempt behind, which Lance removes only after days. The last of the space would be
+lost to them, and then not even a delete would fit. So a little is reserved for deletes and for
+removing old versions, which make room.
+"""
+
+import errno
+import fcntl
+import logging
+import os
+import tempfile
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from store.errors import StoreOpenError
+from store.table.disk.lock import FileLock, NoLock, TableLock
+from store.table.disk.sync import sync_to_disk
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""No space, a quota that is used up, and a limit on the size of a file."""
+
+LEAST_FREE_BYTES = 64 << 20
+LEAST_FREE_SHARE = 0.02
+"""Of the file system; the smaller of the two is reserved."""
+
+_PROBE_BYTES = 1 << 20
+
+logger = logging.getLogger(__name__)
+
+
+class Location:
+    """The place that a store's URI, or a table's, names.
+
+    Args:
+        uri: a folder or an object store's.
+
+    Attributes:
+        folder: None on an object store, which has no locks and looks after its own disks.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.folder = None if "://" in uri else Path(uri)
+
+    def lock(self, name: str) -> TableLock:
+        """A lock for one purpose, such as ``images.write``.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        return NoLock() if self.folder is None else FileLock(self.folder / ".locks" / name)
+
+    def write_lock(self, table: str) -> AbstractAsyncContextManager[None]:
+        """Holds the lock under which every commit to a table is made.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        return self.lock(f"{table}.write").held()
+
+    def sync(self) -> None:
+        """Waits until everything in the folder is on the disk. Blocks.
+
+        Raises:
+            OSError: the disk reports that it could not write.
+        """
+        if self.folder is not None:
+            sync_to_disk(self.folder)
+
+    def has_space(self) -> bool:
+        """Whether more is free than what is reserved for deletes; True where nobody can tell."""
+        return self.folder is None or has_space(self.folder)
+
+    def has_tables(self) -> bool:
+        """Whether there may be tables: on an object store, or by the names in the folder. Blocks.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        return self.folder is None or any(each.suffix == ".lance" for each in self.folder.iterdir())
+
+    def check(self, *, sync: bool) -> None:
+        """Makes the folder if need be, writes a file in it, locks it, and syncs it. Blocks.
+
+        Raises:
+            StoreOpenError: something of that fails; it says what.
+        """
+        folder = self.folder
+        if folder is None:
+            return
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as probe:
+                probe.write(bytes(_PROBE_BYTES))
+                probe.flush()
+                _try_lock(probe.fileno())
+            if sync:
+                _try_sync(folder)
+        except OSError as error:
+            full = error.errno in FULL
+            said = "'s disk is full" if full else f" cannot be written: {error.strerror}"
+            message = f"IMAGE_SEARCH_STORE_URI: the folder{said}"
+            raise StoreOpenError(message, str(folder)) from error
+        if not has_space(folder):
+            logger.warning(
+                "the index's disk is nearly full: images cannot be added until there is room"
+            )
+
+    def refuse_unless_folder(self) -> None:
+        """Looks before connecting, which would make the folder. Blocks.
+
+        Raises:
+            StoreOpenError: nothing is there, or a file.
+        """
+        if self.folder is None or self.folder.is_dir():
+            return
+        if self.folder.exists():
+            raise StoreOpenError(
+                f"IMAGE_SEARCH_STORE_URI must name a folder, but {self.uri} is a file"
+            )
+        raise self.no_index()
+
+    def no_index(self) -> StoreOpenError:
+        """The error where nothing was indexed yet."""
+        place = self.uri if self.folder is None else self.folder.absolute()
+        return StoreOpenError(
+            f"there is no index yet at {place}: the service makes one as it starts"
+        )
+
+
+def has_space(folder: Path) -> bool:
+    """Whether more is free on a folder's disk than what is reserved for deletes."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return True
+    least = min(LEAST_FREE_BYTES, LEAST_FREE_SHARE * disk.f_blocks * disk.f_frsize)
+    return disk.f_bavail * disk.f_frsize >= least
+
+
+def _try_lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise StoreOpenError(
+            "IMAGE_SEARCH_STORE_URI: the folder's file system has no locks (flock), without which"
+            " writers would damage the table",
+            repr(error),
+        ) from error
+
+
+def _try_sync(folder: Path) -> None:
+    try:
+        sync_to_disk(folder)
+    except OSError as error:
+        raise StoreOpenError(
+            "IMAGE_SEARCH_STORE_URI: the folder's file system cannot be synced (syncfs);"
+            " IMAGE_SEARCH_STORE_SYNC=false does without",
+            repr(error),
+        ) from error
