@@ -1,81 +1,110 @@
-"""What the benchmarks print: a title, the machine, small tables; and the same as JSON."""
+"""Report of a benchmark: machine, date, command and commit, tables, and limits kept or missed."""
 
 import json
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 Cell = str | int | float | None
-LIBRARIES = ("lancedb", "pylance", "pyarrow", "numpy", "torch", "bentoml", "faiss-cpu")
+PROJECT = Path(__file__).resolve().parents[1]
+LIBRARIES = ("lancedb", "pylance", "numpy", "torch", "bentoml", "faiss-cpu")
 
 
 @dataclass(frozen=True)
-class _Table:
-    name: str
-    columns: tuple[str, ...]
-    rows: list[tuple[Cell, ...]]
+class Limit:
+    """A figure and its limit.
+
+    Attributes:
+        figure: in words.
+        value: as measured; nan (nothing could be measured) misses every limit.
+        least: lower bound.
+        most: upper bound.
+    """
+
+    figure: str
+    value: float
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the value is within its bounds."""
+        above = self.least is None or self.value >= self.least
+        below = self.most is None or self.value <= self.most
+        return above and below and not np.isnan(self.value)
+
+    def row(self) -> tuple[Cell, ...]:
+        """As a row of the table of limits."""
+        words = [] if self.least is None else [f"at least {self.least:g}"]
+        words += [] if self.most is None else [f"at most {self.most:g}"]
+        return self.figure, self.value, ", ".join(words), "kept" if self.kept else "MISSED"
 
 
 class Report:
-    """Prints tables as they come, and can write them all as JSON at the end."""
+    """Prints tables as they come and writes them all as JSON at the end.
 
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self._tables: list[_Table] = []
-        self._say(f"{title}\n{self.machine()}\n")
+    Args:
+        title: first line.
+        command: command line that was given.
+    """
 
-    def machine(self) -> str:
-        """One line: cores that this process may use, memory, Python and the libraries' versions."""
-        return (
-            f"{platform.system()} {platform.machine()}, {cores()} cores, {memory_gib():.0f} GiB,"
-            f" Python {platform.python_version()}, {', '.join(_versions())}"
-        )
+    def __init__(self, title: str, command: str = "") -> None:
+        self._head = {
+            "title": title,
+            "machine": machine(),
+            "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            "command": command or " ".join(sys.argv),
+            "commit": commit(PROJECT),
+        }
+        self._tables: list[dict[str, Any]] = []
+        self.say("\n".join(f"{name + ':':9}{value}" for name, value in self._head.items()) + "\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], name: str = "") -> None:
-        """Prints a table at once: text to the left, numbers to the right, None as a dash.
+        """Print a table: text to the left, numbers to the right, None as a dash.
 
         Args:
-            columns: the header, units in its names.
-            rows: as many cells each as there are columns; floats are shown to three or four digits.
-            name: a line above the table.
+            columns: header, with units.
+            rows: one cell a column; floats are shown with three or four digits.
+            name: line above the table.
         """
-        added = _Table(name, tuple(columns), [tuple(row) for row in rows])
-        self._tables.append(added)
-        self._say((f"{name}\n" if name else "") + as_text(added.columns, added.rows) + "\n")
+        as_objects = [dict(zip(columns, row, strict=True)) for row in rows]
+        self._tables.append({"name": name, "rows": as_objects})
+        self.say((f"{name}\n" if name else "") + as_text(columns, rows) + "\n")
 
-    def say(self, line: str) -> None:
-        """Prints a line between the tables: what is being done, or what a figure means."""
-        self._say(line)
+    def judge(self, limits: Sequence[Limit]) -> bool:
+        """Print the table of limits; whether all were kept."""
+        if limits:
+            self.table(["figure", "is", "limit", ""], [limit.row() for limit in limits], "limits")
+        return all(limit.kept for limit in limits)
 
-    def json(self, path: str | Path) -> None:
-        """Writes the title, the machine and every table, its rows as objects by column."""
-        tables = [
-            {
-                "name": each.name,
-                "rows": [dict(zip(each.columns, row, strict=True)) for row in each.rows],
-            }
-            for each in self._tables
-        ]
-        said = {"title": self.title, "machine": self.machine(), "tables": tables}
-        Path(path).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    def json(self, path: Path) -> None:
+        """Write the head and all tables, rows as objects by column."""
+        text = json.dumps({**self._head, "tables": self._tables}, indent=1)
+        path.write_text(text + "\n", encoding="utf-8")
 
     @staticmethod
-    def _say(text: str) -> None:
+    def say(text: str) -> None:
+        """Print a line at once: a benchmark of minutes is read while it runs."""
         sys.stdout.write(text + "\n")
-        sys.stdout.flush()  # a benchmark that runs for minutes is read while it runs
+        sys.stdout.flush()
 
 
 def as_text(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Lays a table out as lines of text under its header."""
+    """A table as aligned lines under its header."""
     shown = [list(columns), *([_shown(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[place]) for row in shown) for place in range(len(columns))]
+    widths = [max(len(row[n]) for row in shown) for n in range(len(columns))]
     is_text = [
-        all(isinstance(row[place], str) for row in rows if row[place] is not None)
-        for place in range(len(columns))
+        all(isinstance(row[n], str) for row in rows if row[n] is not None)
+        for n in range(len(columns))
     ]
     lines = [
         "  ".join(
@@ -87,16 +116,6 @@ def as_text(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def memory_gib() -> float:
-    """The machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-
-
 def _shown(cell: Cell) -> str:
     if cell is None:
         return "-"
@@ -106,11 +125,59 @@ def _shown(cell: Cell) -> str:
     return f"{cell:,}" if isinstance(cell, int) else cell
 
 
+def percentile(values: Sequence[float], percent: float) -> float:
+    """A percentile; nan of nothing."""
+    return float(np.percentile(values, percent)) if len(values) else float("nan")
+
+
+def median(values: Sequence[float]) -> float:
+    """The median; nan of nothing or where one value is nan."""
+    return percentile(values, 50)
+
+
+def ratio(part: float, whole: float) -> float:
+    """A quotient; nan for a division by zero."""
+    return part / whole if whole else float("nan")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def machine() -> str:
+    """One line: cores, memory, Python and the libraries' versions."""
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    bf16 = ", bf16" if _has_bf16() else ""
+    return (
+        f"{platform.system()} {platform.machine()}, {cores()} cores{bf16}, {gib:.0f} GiB,"
+        f" Python {platform.python_version()}, {', '.join(_versions())}"
+    )
+
+
+def commit(project: Path) -> str:
+    """Short hash of a checkout's commit, with a plus sign where files differ from it."""
+    try:
+        git = ["git", "-C", str(project)]
+        name = subprocess.check_output([*git, "rev-parse", "--short", "HEAD"], text=True).strip()
+        changed = subprocess.check_output([*git, "status", "--porcelain", "-uno"], text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{name}{'+' if changed else ''}"
+
+
+def _has_bf16() -> bool:
+    try:
+        return "bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+
+
 def _versions() -> list[str]:
     found = []
     for name in LIBRARIES:
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
-            continue  # the group of this library is not installed
+            continue  # its dependency group is not installed
     return found

@@ -39,9 +39,10 @@ class ServiceProcess:
         port: to listen on; 0 takes a free one.
         target: what to serve, a folder or the tag of a Bento.
         cwd: folder to start in.
+        python: interpreter that serves it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a process takes
         self,
         environment: Mapping[str, str],
         log: Path,
@@ -49,12 +50,13 @@ class ServiceProcess:
         port: int = 0,
         target: str = str(PROJECT),
         cwd: Path | None = None,
+        python: Path = Path(sys.executable),
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         self._cwd = cwd
-        self._command = [sys.executable, "-m", "bentoml", "serve", target]
+        self._command = [str(python), "-m", "bentoml", "serve", target]
         self._command += ["--host", "127.0.0.1", "--port", str(self.port)]
         self._environment = {
             **os.environ,

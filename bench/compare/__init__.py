@@ -1,0 +1,1 @@
+"""Comparisons of two checkouts, and of the service with other services."""

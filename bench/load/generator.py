@@ -1,0 +1,228 @@
+"""Load generator, in a process of its own: a closed loop of clients, or an open loop at a rate.
+
+An open loop sends when a request is due, whether or not earlier ones were answered, as strangers
+do; its latencies count from when a request was due, so that a service that stalls cannot hide it.
+"""
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import random
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bench.load.http import NO_ANSWER, Client, Reply
+from bench.load.traffic import Source
+from bench.report import percentile
+
+OK = 200
+REFUSED = 429
+_RAMP = 0.2
+"""Share of a load's time until it counts."""
+_LEAST_PAUSE_S = 0.0005
+
+
+@dataclass(frozen=True)
+class Load:
+    """What to send.
+
+    Attributes:
+        port: of the service.
+        source: of the requests.
+        seconds: for which new requests are sent.
+        clients: of a closed loop; 0 for an open one.
+        requests: so many are sent at least, even if it takes longer.
+        rate: requests per second of an open loop.
+        niceness: of the generator's process.
+        timeout_s: of a request.
+    """
+
+    port: int
+    source: Source
+    seconds: float = 0.0
+    clients: int = 0
+    requests: int = 0
+    rate: float = 0.0
+    niceness: int = 0
+    timeout_s: float = 75.0
+
+
+class Answer(NamedTuple):
+    """One request's answer; times are the event loop's, in seconds.
+
+    Attributes:
+        kind: name of the request's kind.
+        due: when it should have been sent.
+        sent: when it was sent.
+        done: when the whole answer was there.
+        status: HTTP status or `NO_ANSWER`.
+        code: error code in the answer's JSON; "-" without one.
+    """
+
+    kind: str
+    due: float
+    sent: float
+    done: float
+    status: int
+    code: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a load came to.
+
+    Attributes:
+        began: time of the first request.
+        seconds: for which requests were sent.
+        answers: in the order of their ends.
+        cpu_s: CPU time of the generator.
+        most_connections: open at once.
+        repeated: requests sent again after a kept connection had been closed.
+    """
+
+    began: float
+    seconds: float
+    answers: list[Answer]
+    cpu_s: float = 0.0
+    most_connections: int = 0
+    repeated: int = 0
+
+    @property
+    def good(self) -> list[Answer]:
+        """Answers of status 200."""
+        return [answer for answer in self.answers if answer.status == OK]
+
+    @property
+    def failed(self) -> int:
+        """Answers of another status, or none."""
+        return len(self.answers) - len(self.good)
+
+    @property
+    def refused(self) -> int:
+        """Answers of status 429."""
+        return sum(answer.status == REFUSED for answer in self.answers)
+
+    @property
+    def rate(self) -> float:
+        """Good answers per second, between the ramp and the end of the sending."""
+        start, end = self.began + _RAMP * self.seconds, self.began + self.seconds
+        return rate([Span(each.sent, each.done) for each in self.good], start, end)
+
+    @property
+    def whole_rate(self) -> float:
+        """The same from the first request to the last answer."""
+        ended = max((each.done for each in self.good), default=self.began)
+        return len(self.good) / (ended - self.began) if ended > self.began else float("nan")
+
+    def ms(self, percent: float) -> float:
+        """A percentile of the good answers' latencies, from when they were sent."""
+        return percentile([(each.done - each.sent) * 1e3 for each in self.good], percent)
+
+
+class Span(NamedTuple):
+    """When a piece of work began and ended, in seconds, and how many items it was."""
+
+    began: float
+    done: float
+    items: int = 1
+
+
+def rate(spans: Iterable[Span], start: float, end: float) -> float:
+    """Items per second between two moments while the same number of workers is always busy.
+
+    Work that reaches over either moment counts by the share of its time that lies inside: answers
+    come in whole batches, so that counting them would depend on where a window cuts.
+    """
+    if end <= start:
+        return float("nan")
+    inside = sum(
+        (min(each.done, end) - max(each.began, start)) / (each.done - each.began) * each.items
+        for each in spans
+        if each.began < end and each.done > start
+    )
+    return inside / (end - start)
+
+
+def send(load: Load) -> Sent:
+    """Send a load from a new process and wait for its last answer."""
+    return start(load).result()
+
+
+def start(load: Load) -> "Future[Sent]":
+    """Send a load from a new process."""
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    future = pool.submit(_run, load)
+    pool.shutdown(wait=False)  # the process ends with its only task
+    return future
+
+
+def _run(load: Load) -> Sent:
+    os.nice(load.niceness)
+    gc.disable()  # no cycles are made here, and a collection over all answers takes long
+    return asyncio.run(_sent(load))
+
+
+async def _sent(load: Load) -> Sent:
+    generator = _Generator(load)
+    cpu, began = time.process_time(), generator.began
+    await (generator.open_loop() if load.rate else generator.closed_loop())
+    client = generator.client
+    client.close()
+    return Sent(
+        began,
+        load.seconds,
+        generator.answers,
+        time.process_time() - cpu,
+        client.most_open,
+        client.repeated,
+    )
+
+
+class _Generator:
+    """One load while it is sent."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._requests: Iterator[tuple[str, bytes]] = load.source.requests()
+        self._loop = asyncio.get_running_loop()
+        self._started = 0
+        self.client = Client(load.port, load.clients or 1024, load.timeout_s)
+        self.answers: list[Answer] = []
+        self.began = self._loop.time()
+
+    async def closed_loop(self) -> None:
+        """Each client sends its next request as soon as it is answered."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self._load.clients):
+                tasks.create_task(self._client())
+
+    async def open_loop(self) -> None:
+        """Requests at random moments, on average so many a second."""
+        pauses = random.Random(1)  # noqa: S311 - the same load in every run
+        due, until = self.began, self.began + self._load.seconds
+        async with asyncio.TaskGroup() as tasks:
+            while due < until:
+                # Answers are read even where it cannot keep up.
+                await asyncio.sleep(max(_LEAST_PAUSE_S, due - self._loop.time()))
+                tasks.create_task(self._one(due))
+                due += pauses.expovariate(self._load.rate)
+
+    async def _client(self) -> None:
+        until, first = self.began + self._load.seconds, True
+        while first or self._started < self._load.requests or self._loop.time() < until:
+            first = False
+            self._started += 1
+            await self._one(self._loop.time())
+
+    async def _one(self, due: float) -> None:
+        kind, request = next(self._requests)
+        reply: Reply = await self.client.ask(request)
+        answer = Answer(kind, due, reply.sent, self._loop.time(), reply.status, reply.code)
+        self.answers.append(answer)
+
+
+__all__ = ["NO_ANSWER", "Answer", "Load", "Sent", "Span", "rate", "send", "start"]

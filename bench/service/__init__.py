@@ -1,0 +1,1 @@
+"""The service under measurement: started with its models and table, and watched."""
