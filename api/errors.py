@@ -15,7 +15,6 @@ itself and decides the status. Whatever nobody foresaw says only "internal error
     HostBusyError           more downloads wait for a host than it serves
     ModelUnavailableError   a model service is gone or answers with a fault
     DeadlineError           the request took longer than it may
-    NotReadyError           asked before the models were loaded and the table was open
 """
 
 import asyncio
@@ -143,12 +142,6 @@ class DeadlineError(ApiError):
     code = "deadline"
 
 
-class NotReadyError(ApiError):
-    """The models are still being loaded."""
-
-    code = "not_ready"
-
-
 @dataclass(frozen=True)
 class Problem:
     """An error as it goes out: HTTP status, machine-readable code, one line for the client.
@@ -174,7 +167,7 @@ CANCELLED = "cancelled"
 LARGE = "large"
 """The outcome of a decoding that is to be repeated with more memory."""
 
-_OURS = (ModelUnavailableError, DeadlineError, NotReadyError)
+_OURS = (ModelUnavailableError, DeadlineError)
 
 
 _FAULTS: tuple[type[ApiError | StoreError], ...] = (

@@ -1,10 +1,23 @@
-"""The answers of the routes, as the OpenAPI page shows them."""
+"""The answers of the routes: what these return, and what the OpenAPI page shows.
 
-from typing import Annotated
+The order of the fields is that of the JSON; a field that was not set is absent there.
+"""
 
-from pydantic import BaseModel, Field, RootModel, WithJsonSchema
+from functools import partial
+from typing import Annotated, Any
 
-from api.contract.requests import Metadata, optional
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    SkipValidation,
+    WithJsonSchema,
+)
+
+from api.contract.requests import METADATA_SCHEMA, optional
+from store.metadata.values import format_timestamp
 
 _Text = Annotated[str | None, optional("string")]
 _Integer = Annotated[int | None, optional("integer")]
@@ -12,7 +25,19 @@ _Number = Annotated[float | None, optional("number")]
 _Bound = Annotated[int | float | str | None, WithJsonSchema({"type": ["number", "string"]})]
 
 
-class NearDuplicate(BaseModel):
+_Pixels = Annotated[float, BeforeValidator(partial(round, ndigits=2))]
+_Time = Annotated[str, BeforeValidator(format_timestamp)]
+# As it was stored: checking a thousand large objects again would cost as much as encoding them.
+_Metadata = Annotated[SkipValidation[Any], WithJsonSchema(METADATA_SCHEMA)]
+
+
+class Answer(BaseModel):
+    """Base of the answers; their rows are made of the store's dataclasses by attributes."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class NearDuplicate(Answer):
     """An indexed image that is much like the one that was added."""
 
     id: str
@@ -20,46 +45,51 @@ class NearDuplicate(BaseModel):
     score: float = Field(description="Cosine similarity of the two")
 
 
-class _Added(BaseModel):
-    """What an add may say. BentoML's clients keep only the fields that stand here."""
-
-    skipped: bool = Field(
-        default=True, description="Nothing was written; `id` is the image that is there"
-    )
-    duplicate_of: str = Field(
-        default="", description="Oldest image under another url that has the same pixels"
-    )
-    near_duplicates: list[NearDuplicate] = Field(
-        default=[], description="Images under other urls that are much like it, nearest first"
-    )
+_Skipped = Annotated[
+    bool, Field(description="Nothing was written; `id` is the image that is there")
+]
+_DuplicateOf = Annotated[
+    str, Field(description="Oldest image under another url that has the same pixels")
+]
+_NearDuplicates = Annotated[
+    list[NearDuplicate],
+    Field(description="Images under other urls that are much like it, nearest first"),
+]
 
 
-class AddAnswer(_Added):
+class AddAnswer(Answer):
     """The image is in the index, durably. What does not apply is left out."""
 
+    # BentoML's clients keep only the fields that stand here.
     message: str = Field(examples=["success"])
     id: str = Field(description="Made from the url", examples=["0a137b375cc3881a70e186ce2172c8d1"])
     created: bool = Field(description="false when the url was known and its row was replaced")
+    skipped: _Skipped = True
+    duplicate_of: _DuplicateOf = ""
+    near_duplicates: _NearDuplicates = []
     url: str = Field(default="", description="Of an uploaded image: made from its file")
 
 
-class BatchResult(_Added):
+class BatchResult(Answer):
     """An image as `AddAnswer` has it, or why it was not added."""
 
     url: _Text
     id: str = ""
     created: bool = True
+    skipped: _Skipped = True
+    duplicate_of: _DuplicateOf = ""
+    near_duplicates: _NearDuplicates = []
     message: str = Field(default="", description="What went wrong; absent where nothing did")
     code: str = ""
 
 
-class AddManyAnswer(BaseModel):
+class AddManyAnswer(Answer):
     """One result for each image, in their order."""
 
     results: list[BatchResult]
 
 
-class Result(BaseModel):
+class Result(Answer):
     """One image that was found."""
 
     id: str
@@ -67,55 +97,55 @@ class Result(BaseModel):
     score: _Number = Field(
         description="Cosine similarity, 1.0 for the same picture; null when only a filter was given"
     )
-    metadata: Metadata
+    metadata: _Metadata
 
 
-class SearchAnswer(BaseModel):
+class SearchAnswer(Answer):
     """What was found, best first."""
 
     results: list[Result]
 
 
-class StoredAnswer(BaseModel):
+class StoredAnswer(Answer):
     """An image of the index."""
 
     id: str
     url: str
-    metadata: Metadata
-    created_at: str = Field(description="When it was last added: RFC 3339, in UTC")
+    metadata: _Metadata
+    created_at: _Time = Field(description="When it was last added: RFC 3339, in UTC")
 
 
-class ListAnswer(BaseModel):
+class ListAnswer(Answer):
     """Some images, newest first, and how many there are in all."""
 
     images: list[StoredAnswer]
     total: int
 
 
-class DeleteAnswer(BaseModel):
+class DeleteAnswer(Answer):
     """How many images were deleted."""
 
     message: str = Field(examples=["success"])
     deleted: int
 
 
-class Model(BaseModel):
+class Model(Answer):
     """What makes the vectors."""
 
     name: str = Field(examples=["ViT-B-32"])
     pretrained: str = Field(description="A published tag, or `sha256:` and that of the weights")
 
 
-class Upkeep(BaseModel):
+class Upkeep(Answer):
     """The last round of upkeep, whichever worker did it."""
 
-    finished_at: str
+    finished_at: _Time
     seconds: float
     result: str = Field(description="`ok`, or one line about what failed")
     did: list[str]
 
 
-class IndexAnswer(BaseModel):
+class IndexAnswer(Answer):
     """The table as it is now."""
 
     rows: int
@@ -138,14 +168,14 @@ class IndexAnswer(BaseModel):
     ]
 
 
-class Value(BaseModel):
+class Value(Answer):
     """A value of a metadata key, and how many images have it."""
 
     value: Annotated[str | bool, WithJsonSchema({"type": ["string", "boolean"]})]
     count: int
 
 
-class Column(BaseModel):
+class Column(Answer):
     """What the images have under a metadata key."""
 
     key: str
@@ -159,45 +189,63 @@ class Column(BaseModel):
     max: _Bound = Field(default=None, description="Of a number or a time: the greatest")
 
 
-class ColumnsAnswer(BaseModel):
+class ColumnsAnswer(Answer):
     """The metadata keys."""
 
     columns: list[Column]
 
 
-class Version(BaseModel):
+class Version(Answer):
     """A version of the table."""
 
     version: int
-    created_at: str
+    created_at: _Time
     rows: _Integer = Field(description="Images in it; null where that is not written down")
 
 
-class VersionsAnswer(BaseModel):
+class VersionsAnswer(Answer):
     """The versions that can be restored, newest first."""
 
     versions: list[Version]
 
 
-class RestoreAnswer(BaseModel):
+class RestoreAnswer(Answer):
     """What the table is again; that is a new version, so this can be undone too."""
 
     message: str = Field(examples=["success"])
     restored: Version
 
 
-class Message(BaseModel):
+class Message(Answer):
     """An error: one line for people, a code for programs."""
 
     message: str
     code: str = Field(default="", description="Absent where no url was given")
 
 
+class Detection(Answer):
+    """An object in a picture: pixels to a hundredth, confidence to a percent's hundredth."""
+
+    xyxy: tuple[_Pixels, _Pixels, _Pixels, _Pixels]
+    confidence: Annotated[float, BeforeValidator(partial(round, ndigits=4))]
+    class_id: int
+    class_name: str
+
+
+class DetectionsAnswer(Answer):
+    """The objects in a picture."""
+
+    width: int
+    height: int
+    detections: list[Detection]
+    picture: str = ""
+
+
 class AnnotatedPicture(RootModel[bytes]):
     """A JPEG, as bytes."""
 
 
-ANSWERS: tuple[type[BaseModel], ...] = (
+ANSWERS: tuple[type[Answer], ...] = (
     AddAnswer,
     AddManyAnswer,
     SearchAnswer,

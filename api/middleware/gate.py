@@ -25,14 +25,19 @@ from api.errors import (
 from api.limits.in_flight import Places
 from api.middleware.attended import attend
 from api.middleware.request_body import Bodies, ClientGoneError, answer_unread
-from api.requests.content_types import accepted_types, is_accepted, is_foreign_form, is_upload
+from api.requests.content_types import (
+    WITH_BODY,
+    accepted_types,
+    is_accepted,
+    is_foreign_form,
+    is_upload,
+)
 from api.routes.page import PAGES, is_asked_by_browser, is_open_file, page
 from api.telemetry.metrics import ABANDONED, REFUSALS, REQUESTS_IN_FLIGHT
 
 logger = logging.getLogger("bentoml.image_search")
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 LIGHT_PATHS = frozenset({"/heartbeat", "/metrics", *PAGES})
-WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 RETRY_AFTER_S = 1
 _GUESSED_CHARS = 16
 # A file is passed on as it is, JSON becomes objects (`api.limits.in_flight.MAX_WORKING_BYTES`).

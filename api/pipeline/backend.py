@@ -33,12 +33,27 @@ ANSWER_S = 5.0
 
 
 class Backend:
-    """The rooms, joined: URLs to vectors and boxes, and the index. Get one with `open`."""
+    """What a worker's routes work with; get one with `open`.
 
-    def __init__(self, models: Models, index: ImageIndex, pictures: Pictures) -> None:
+    Attributes:
+        settings: of the whole service.
+        index: the open index.
+        pictures: brings pictures in, and draws.
+        large_answers: makes these few at a time.
+        batch_slots: for the images of requests with many, all such requests together: half of the
+            downloads are left to the others.
+        near_duplicates_lock: held from the search for near-duplicates until the commit.
+    """
+
+    def __init__(
+        self, settings: Settings, models: Models, index: ImageIndex, pictures: Pictures
+    ) -> None:
+        self.settings = settings
         self.index = index
         self.pictures = pictures
         self.large_answers = LargeAnswers()
+        self.batch_slots = asyncio.Semaphore((settings.api.download_threads + 1) // 2)
+        self.near_duplicates_lock = asyncio.Lock()
         self._models = models
         self._watching = asyncio.create_task(end_when_stuck(index))
 
@@ -69,7 +84,7 @@ class Backend:
             else:
                 pictures = Pictures(settings)
                 await pictures.decoders.ready()
-                return cls(models, index, pictures)
+                return cls(settings, models, index, pictures)
 
     async def embed_picture(self, source: Source) -> NDArray[np.float32]:
         """The embedding of a picture: float32 [dim], unit length.

@@ -14,6 +14,9 @@ JSON_TYPE = "application/json"
 MERGE_PATCH_TYPE = "application/merge-patch+json"
 FORM_TYPE = "multipart/form-data"
 PICTURE_TYPES = "image/*"
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""The methods whose requests have a body."""
+
 UPLOAD_PATHS = frozenset(
     {
         "/post_image_to_index",

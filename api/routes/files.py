@@ -1,51 +1,50 @@
-"""The routes of the files that are kept of images: thumbnails and originals."""
+"""The routes of an image's stored files: its thumbnail and its original."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from api.contract.requests import ImageRequest
 from api.errors import NoFileError, NotFoundError
-from api.routes.handler import Framed, answered
-from api.routes.mount import mounted
+from api.routes.handler import Methods
 from images.decode.signatures import media_type
-from store.pictures.files import Kind
-from store.schemas import KeptFile
+
+if TYPE_CHECKING:
+    from api.pipeline.backend import Backend  # heavy: only in a worker
+    from store.pictures.files import Kind
+    from store.schemas import KeptFile
 
 # A grid is looked at more than once; what was replaced or deleted may be seen a little longer, by
 # who has seen it already. Nobody in between may keep it: there may be a key.
 _CACHING = "private, max-age=60, stale-while-revalidate=600"
 _ANYTHING = "application/octet-stream"
-_NOT_KEPT = "the file of this image is not kept: its url has it"
 
 
-@answered
-async def thumbnail(service: Framed, request: ImageRequest) -> Response:
+async def thumbnail(backend: "Backend", request: ImageRequest) -> Response:
     """A small copy of an image's picture."""
-    file = await _kept(service, request.id, "thumbnails", "no thumbnail is kept of this image")
+    file = await _stored(backend, request.id, "thumbnails", "no thumbnail is kept of this image")
     # Not its key, which is that of the pixels: with another size set it is another file.
     tag = hashlib.sha256(file.data).hexdigest()
     return _file(file.data, tag, "image/jpeg", _CACHING)
 
 
-@answered
-async def original(service: Framed, request: ImageRequest) -> Response:
+async def original(backend: "Backend", request: ImageRequest) -> Response:
     """An image's own file."""
 
     async def read() -> Response:
-        file = await _kept(service, request.id, "originals", _NOT_KEPT)
+        without = "the file of this image is not kept: its url has it"
+        file = await _stored(backend, request.id, "originals", without)
         return _file(file.data, file.key, media_type(file.data) or _ANYTHING, "private, no-cache")
 
-    return await (await service.backend()).large_answers.held(service.max_image_bytes, read)
+    return await backend.large_answers.of_bytes(backend.settings.fetch.max_image_bytes, read)
 
 
-async def _kept(service: Framed, image_id: str, kind: Kind, without: str) -> KeptFile:
-    index = (await service.backend()).index
-    file = await index.picture(image_id, kind)
+async def _stored(backend: "Backend", image_id: str, kind: "Kind", without: str) -> "KeptFile":
+    file = await backend.index.picture(image_id, kind)
     if file is not None:
         return file
-    raise NotFoundError if await index.get(image_id) is None else NoFileError(without)
+    raise NotFoundError if await backend.index.get(image_id) is None else NoFileError(without)
 
 
 def _file(data: bytes, tag: str, kind: str, caching: str) -> Response:
@@ -54,7 +53,7 @@ def _file(data: bytes, tag: str, kind: str, caching: str) -> Response:
     return Response(data, media_type=kind, headers=headers)
 
 
-ROUTES: list[Route] = [
-    mounted("/images/{id}/thumbnail", GET=(ImageRequest, thumbnail)),
-    mounted("/images/{id}/image", GET=(ImageRequest, original)),
-]
+ROUTES: dict[str, Methods] = {
+    "/images/{id}/thumbnail": {"GET": (ImageRequest, thumbnail)},
+    "/images/{id}/image": {"GET": (ImageRequest, original)},
+}

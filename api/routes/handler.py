@@ -1,15 +1,26 @@
-"""The frame around every route: deadline, errors to answers, logging and counting."""
+"""What runs every route: it waits for the backend, keeps the deadline and makes the response.
+
+A route is `async def route(backend, request)`, which returns a model of `api.contract.responses`
+or a ready response, and may raise any error of `api.errors`.
+"""
 
 import asyncio
-import functools
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
+from api.contract.responses import Answer
 from api.errors import Problem, RequestError, problem_of
+from api.limits.responses import json_response
+from api.pipeline.models import answering
 from api.requests.base import JsonInput
+from api.requests.conditional import unless_known
+from api.requests.content_types import WITH_BODY
+from api.settings import Settings
 from api.telemetry.metrics import count_problem
 from images.errors import ImageError
 
@@ -19,44 +30,97 @@ if TYPE_CHECKING:
 logger = logging.getLogger("bentoml.image_search")
 """Below BentoML's logger, so that its handlers, levels and trace ids apply."""
 
-
-class Framed(Protocol):
-    """What the frame and the routes need of the service they stand in."""
-
-    request_timeout_s: float
-    max_image_bytes: int
-
-    async def backend(self) -> "Backend":
-        """The rooms, once they are ready."""
-        ...
+RouteFunction = Callable[["Backend", Any], Awaitable[Answer | Response]]
+Methods = Mapping[str, tuple[type[JsonInput], RouteFunction]]
+"""By HTTP method: the model of its requests, and its route."""
 
 
-S = TypeVar("S", bound=Framed)
+class Handler:
+    """Runs the routes of a worker, and owns the worker's backend.
 
-
-def answered(
-    route: Callable[[S, Any], Awaitable[Response]],
-) -> Callable[[S, JsonInput | RequestError], Awaitable[Response]]:
-    """Make a route out of a function that takes a checked request and may raise.
-
-    Whatever is raised becomes `{"message", "code"}` by `api.errors`; what is not the client's
-    fault is logged with its trace. Everything under the route ends with the deadline.
+    Made where the routes are declared, also in the supervisor; a worker then starts it.
     """
 
-    @functools.wraps(route)
-    async def framed(service: S, request: JsonInput | RequestError) -> Response:
-        try:
-            async with asyncio.timeout(service.request_timeout_s):
-                return await route(service, _accepted(request))
-        except Exception as error:  # the one place where errors end
-            problem = reported(route.__name__, error)
-            return JSONResponse(problem.document(), status_code=problem.status)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._timeout_s = settings.api.request_timeout_s
+        self._opening: asyncio.Task[Backend]
 
-    return framed
+    def start(self, embedder: Any, detector: Any) -> None:
+        """Begin to connect to the models and to open the table; requests wait for that.
+
+        Args:
+            embedder: BentoML's client of `ClipEmbedder`.
+            detector: BentoML's client of `YoloDetector`.
+        """
+        from api.pipeline.backend import Backend  # noqa: PLC0415 - Arrow, OpenCV: not for the supervisor
+
+        self._models = embedder, detector
+        self._opening = asyncio.create_task(Backend.open(embedder, detector, self._settings))
+
+    async def stop(self) -> None:
+        """Write what waits for a commit, and close the backend."""
+        if self._is_open():
+            await self._opening.result().close()
+        else:
+            self._opening.cancel()
+
+    async def backend(self) -> "Backend":
+        """The backend, once it is open."""
+        return await asyncio.shield(self._opening)
+
+    async def is_ready(self) -> bool:
+        """Whether the table is open and takes writes, and both models answer."""
+        if not (self._is_open() and self._opening.result().index.healthy):
+            return False
+        return await answering(*self._models)
+
+    async def __call__(self, route: RouteFunction, request: JsonInput | RequestError) -> Response:
+        """Run a route; the one place where errors end.
+
+        Whatever is raised becomes `{"message", "code"}` by `api.errors`.
+        """
+        if isinstance(request, RequestError):
+            return _refusal(route, request)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await route(await self.backend(), request)
+                return answer if isinstance(answer, Response) else await json_response(answer)
+        except Exception as error:
+            return _refusal(route, error)
+
+    def mounted(self, paths: Mapping[str, Methods]) -> list[Route]:
+        """Starlette routes: for what BentoML has none, other methods than POST and path parameters.
+
+        One for all methods of a path, so that an answer 405 names them all (`Allow`).
+        """
+        return [Route(path, self._endpoint(of), methods=list(of)) for path, of in paths.items()]
+
+    def _endpoint(self, methods: Methods) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            model, route = methods["GET" if request.method == "HEAD" else request.method]
+            if request.method in WITH_BODY:
+                carried = await model.from_http_request(request, None)
+            else:
+                carried = model.from_address(request)
+            return unless_known(request, await self(route, carried.request))
+
+        return endpoint
+
+    def _is_open(self) -> bool:
+        return self._opening.done() and self._opening.exception() is None
+
+
+def _refusal(route: RouteFunction, error: Exception) -> Response:
+    problem = reported(route.__name__, error)
+    return JSONResponse(problem.document(), status_code=problem.status)
 
 
 def reported(route: str, error: Exception) -> Problem:
-    """Log and count an error, and say how it goes out."""
+    """Log and count an error of a route, and return it as it goes out.
+
+    What is not the client's fault is logged with its trace.
+    """
     problem = problem_of(error)
     count_problem(route, problem)
     detail = getattr(error, "detail", None) or "-"
@@ -68,9 +132,3 @@ def reported(route: str, error: Exception) -> Problem:
         reason = problem.message if isinstance(error, ImageError) else problem.code
         logger.info("%s refused: %s (%s)", route, reason, detail, extra=fields)
     return problem
-
-
-def _accepted(request: JsonInput | RequestError) -> JsonInput:
-    if isinstance(request, RequestError):
-        raise request
-    return request

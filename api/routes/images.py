@@ -1,84 +1,66 @@
-"""The routes of the images that are in the index: list, read, change, delete."""
+"""The routes of indexed images: list, read, change, delete."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 
 from api.contract.requests import DeleteManyRequest, ImageRequest, ListRequest, PatchRequest
+from api.contract.responses import DeleteAnswer, ListAnswer, StoredAnswer
 from api.errors import NotFoundError
-from api.limits.encoding import listed
-from api.routes.handler import Framed, answered
-from api.routes.mount import mounted
-from store.metadata.values import format_timestamp
-from store.schemas import StoredImage
+from api.routes.handler import Methods
+
+if TYPE_CHECKING:
+    from api.pipeline.backend import Backend  # heavy: only in a worker
+    from store.schemas import StoredImage
 
 
-@answered
-async def list_images(service: Framed, request: ListRequest) -> Response:
+async def list_images(backend: "Backend", request: ListRequest) -> Response:
     """The images, newest first."""
-    backend = await service.backend()
 
-    async def listing() -> Response:
-        page = await backend.index.images(request.limit, request.offset)
-        return await listed("images", map(_document, page.images), total=page.total)
+    async def page() -> ListAnswer:
+        return ListAnswer.model_validate(await backend.index.images(request.limit, request.offset))
 
-    return await backend.large_answers.made(request.limit, listing)
+    return await backend.large_answers.of_rows(request.limit, page)
 
 
-@answered
-async def get_image(service: Framed, request: ImageRequest) -> Response:
+async def get_image(backend: "Backend", request: ImageRequest) -> StoredAnswer:
     """One image."""
-    return _image(await (await service.backend()).index.get(request.id))
+    return _found(await backend.index.get(request.id))
 
 
-@answered
-async def patch_image(service: Framed, request: PatchRequest) -> Response:
+async def patch_image(backend: "Backend", request: PatchRequest) -> StoredAnswer:
     """Change an image's metadata, and answer the image as it now is."""
-    index = (await service.backend()).index
-    return _image(await index.patch(request.id, request.metadata))
+    return _found(await backend.index.patch(request.id, request.metadata))
 
 
-@answered
-async def delete_image(service: Framed, request: ImageRequest) -> Response:
+async def delete_image(backend: "Backend", request: ImageRequest) -> DeleteAnswer:
     """Delete one image."""
-    deleted = await (await service.backend()).index.delete([request.id])
+    deleted = await backend.index.delete([request.id])
     if not deleted:
         raise NotFoundError
-    return JSONResponse({"message": "success", "deleted": deleted})
+    return DeleteAnswer(message="success", deleted=deleted)
 
 
-async def delete_many(service: Framed, request: DeleteManyRequest) -> Response:
+async def delete_images(backend: "Backend", request: DeleteManyRequest) -> DeleteAnswer:
     """Delete images by their ids, or all that match a filter."""
-    index = (await service.backend()).index
     if request.metadata is None:
-        deleted = await index.delete(request.ids or [])
+        deleted = await backend.index.delete(request.ids or [])
     else:
-        deleted = await index.delete_matching(request.metadata)
-    return JSONResponse({"message": "success", "deleted": deleted})
+        deleted = await backend.index.delete_matching(request.metadata)
+    return DeleteAnswer(message="success", deleted=deleted)
 
 
-def _image(image: StoredImage | None) -> Response:
+def _found(image: "StoredImage | None") -> StoredAnswer:
     if image is None:
         raise NotFoundError
-    return JSONResponse(_document(image))
+    return StoredAnswer.model_validate(image)
 
 
-def _document(image: StoredImage) -> dict[str, Any]:
-    return {
-        "id": image.id,
-        "url": image.url,
-        "metadata": image.metadata,
-        "created_at": format_timestamp(image.created_at),
-    }
-
-
-ROUTES: list[Route] = [
-    mounted("/images", GET=(ListRequest, list_images)),
-    mounted(
-        "/images/{id}",
-        GET=(ImageRequest, get_image),
-        PATCH=(PatchRequest, patch_image),
-        DELETE=(ImageRequest, delete_image),
-    ),
-]
+ROUTES: dict[str, Methods] = {
+    "/images": {"GET": (ListRequest, list_images)},
+    "/images/{id}": {
+        "GET": (ImageRequest, get_image),
+        "PATCH": (PatchRequest, patch_image),
+        "DELETE": (ImageRequest, delete_image),
+    },
+}

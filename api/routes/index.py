@@ -1,95 +1,79 @@
-"""The routes of the index as a whole: its state, its versions, and going back to one."""
+"""The routes of the index as a whole: its state, columns and versions, and going back to one."""
 
-from typing import Any
-
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from typing import TYPE_CHECKING, Any
 
 from api.contract.requests import NoRequest, RestoreRequest
+from api.contract.responses import (
+    Column,
+    ColumnsAnswer,
+    IndexAnswer,
+    Model,
+    RestoreAnswer,
+    Upkeep,
+    Value,
+    Version,
+    VersionsAnswer,
+)
 from api.errors import RequestError
-from api.limits.encoding import listed
-from api.routes.handler import Framed, answered
-from api.routes.mount import mounted
-from store.metadata.values import format_timestamp, parse_timestamp
-from store.schemas import Facet, IndexState, TableVersion, UpkeepReport
+from api.routes.handler import Methods
+from store.metadata.values import parse_timestamp
+
+if TYPE_CHECKING:
+    from api.pipeline.backend import Backend  # heavy: only in a worker
+    from store.schemas import Facet
 
 
-@answered
-async def get_index(service: Framed, _: NoRequest) -> Response:
+async def get_index(backend: "Backend", _: NoRequest) -> IndexAnswer:
     """The table as it is now."""
-    return JSONResponse(_state(await (await service.backend()).index.state()))
+    state = await backend.index.state()
+    model, upkeep = state.model, state.upkeep
+    return IndexAnswer(
+        rows=state.rows,
+        dim=model.dim,
+        model=Model(name=model.model, pretrained=model.pretrained),
+        columns=state.columns,
+        fragments=state.fragments,
+        vector_index=state.vector_index,
+        indexed_rows=state.indexed_rows,
+        unindexed_rows=state.unindexed_rows,
+        size_bytes=state.size_bytes,
+        version=state.version,
+        estimated_recall=upkeep.recall if upkeep else None,
+        upkeep=Upkeep.model_validate(upkeep) if upkeep else None,
+    )
 
 
-@answered
-async def list_versions(service: Framed, _: NoRequest) -> Response:
+async def list_versions(backend: "Backend", _: NoRequest) -> VersionsAnswer:
     """The versions that can be restored, newest first."""
-    versions = await (await service.backend()).index.versions()
-    return await listed("versions", map(_version, versions))
+    return VersionsAnswer.model_validate({"versions": await backend.index.versions()})
 
 
-@answered
-async def list_columns(service: Framed, _: NoRequest) -> Response:
+async def list_columns(backend: "Backend", _: NoRequest) -> ColumnsAnswer:
     """The metadata keys with the values that images have."""
-    facets = await (await service.backend()).index.facets()
-    return await listed("columns", map(_column, facets))
+    return ColumnsAnswer(columns=[_column(facet) for facet in await backend.index.facets()])
 
 
-async def restore(service: Framed, request: RestoreRequest) -> Response:
+async def restore_index(backend: "Backend", request: RestoreRequest) -> RestoreAnswer:
     """Make the table as it was, as a new version."""
     before = None if request.before is None else parse_timestamp(request.before)
     if request.before is not None and before is None:
         raise RequestError("before must be an RFC 3339 time with a zone: 2026-01-31T12:00:00Z")
-    index = (await service.backend()).index
-    restored = await index.restore(version=request.version, before=before)
-    return JSONResponse({"message": "success", "restored": _version(restored)})
+    restored = await backend.index.restore(version=request.version, before=before)
+    return RestoreAnswer(message="success", restored=Version.model_validate(restored))
 
 
-def _state(state: IndexState) -> dict[str, Any]:
-    return {
-        "rows": state.rows,
-        "dim": state.model.dim,
-        "model": {"name": state.model.model, "pretrained": state.model.pretrained},
-        "columns": state.columns,
-        "fragments": state.fragments,
-        "vector_index": state.vector_index,
-        "indexed_rows": state.indexed_rows,
-        "unindexed_rows": state.unindexed_rows,
-        "size_bytes": state.size_bytes,
-        "version": state.version,
-        "estimated_recall": state.upkeep.recall if state.upkeep else None,
-        "upkeep": _upkeep(state.upkeep) if state.upkeep else None,
-    }
-
-
-def _upkeep(report: UpkeepReport) -> dict[str, Any]:
-    return {
-        "finished_at": format_timestamp(report.finished_at),
-        "seconds": round(report.seconds, 3),
-        "result": report.result,
-        "did": report.did,
-    }
-
-
-def _column(facet: Facet) -> dict[str, Any]:
-    column: dict[str, Any] = {"key": facet.key, "type": facet.type, "count": facet.count}
+def _column(facet: "Facet") -> Column:
+    applies: dict[str, Any] = {}
     if facet.values is not None:
-        column["values"] = [{"value": value, "count": count} for value, count in facet.values]
-        column["more"] = facet.more
+        values = [Value(value=value, count=count) for value, count in facet.values]
+        applies = {"values": values, "more": facet.more}
     elif facet.count:
-        column |= {"min": facet.min, "max": facet.max}
-    return column
+        applies = {"min": facet.min, "max": facet.max}
+    return Column(key=facet.key, type=facet.type, count=facet.count, **applies)
 
 
-def _version(version: TableVersion) -> dict[str, Any]:
-    return {
-        "version": version.version,
-        "created_at": format_timestamp(version.created_at),
-        "rows": version.rows,
-    }
-
-
-ROUTES: list[Route] = [
-    mounted("/index", GET=(NoRequest, get_index)),
-    mounted("/index/columns", GET=(NoRequest, list_columns)),
-    mounted("/index/versions", GET=(NoRequest, list_versions)),
-]
+ROUTES: dict[str, Methods] = {
+    "/index": {"GET": (NoRequest, get_index)},
+    "/index/columns": {"GET": (NoRequest, list_columns)},
+    "/index/versions": {"GET": (NoRequest, list_versions)},
+}

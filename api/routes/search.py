@@ -1,35 +1,34 @@
-"""From a search request to the store's query: what is cheap to check comes first."""
+"""The route that searches: by a picture, a text, a filter, a stored image or weighted terms."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from starlette.responses import Response
 
 from api.contract.requests import SearchRequest, Term
+from api.contract.responses import SearchAnswer
 from api.errors import RequestError, UnknownIdError
 from api.requests.source import Source
-from api.routes.terms import OpposedTermsError, combined
 from store.errors import shown
-from store.schemas import Hit, SearchQuery
+from store.schemas import SearchQuery
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
     from store.search.query import Matches
 
+# What is left of terms that cancel each other is mostly rounding: vectors come as float32, and may
+# have been stored with 16 bits, which moves each by up to 0.0005 of its length.
+_LEAST_LEFT = 1e-3
+
 Vector = NDArray[np.float32]
 
 
-async def query_of(
-    backend: "Backend", request: SearchRequest
-) -> "tuple[SearchQuery, Matches | None]":
-    """Check the filter and the ids, then fetch and embed.
-
-    Stored texts are matched meanwhile: that needs no vector.
-
-    Returns:
-        The query, and what its text matches.
+async def search_simmilar_images(backend: "Backend", request: SearchRequest) -> Response:
+    """Find the images that are most like a picture, match a filter or fit a text.
 
     Raises:
         RequestError: an id is unknown, or the terms cancel each other.
@@ -38,28 +37,45 @@ async def query_of(
         ModelUnavailableError: the embedder does not answer.
         StoreFault: the index cannot be read.
     """
+    query, matches = await _query(backend, request)
+
+    async def found() -> SearchAnswer:
+        return SearchAnswer.model_validate({"results": await backend.search(query, matches)})
+
+    return await backend.large_answers.of_rows(request.limit, found)
+
+
+async def search_similar_images(backend: "Backend", request: SearchRequest) -> Response:
+    """The same, with the usual spelling."""
+    return await search_simmilar_images(backend, request)
+
+
+async def _query(
+    backend: "Backend", request: SearchRequest
+) -> "tuple[SearchQuery, Matches | None]":
+    """The store's query, and what its text matches.
+
+    What is cheap to check comes first. Stored texts are matched while pictures are fetched and
+    embedded: that needs no vector.
+    """
     text = request.metadata if isinstance(request.metadata, str) else None
     filter_ = request.metadata if isinstance(request.metadata, dict) else None
     if filter_:
         await backend.index.check_filter(filter_)
     query = SearchQuery(
-        text=text or None,
+        text=text,
         filter=filter_ or None,
         limit=request.limit,
         offset=request.offset,
         min_score=request.min_score,
         cutoff=request.cutoff == "auto",
     )
+    if text is None:
+        return replace(query, vector=await _vector(backend, request)), None
     vector, text_vector, matches = await asyncio.gather(
-        _vector(backend, request),
-        backend.embed_text(text) if text else _nothing(),
-        backend.index.matches(query) if text else _nothing(),
+        _vector(backend, request), backend.embed_text(text), backend.index.matches(query)
     )
     return replace(query, vector=vector, text_vector=text_vector), matches
-
-
-async def _nothing() -> None:
-    """Where a search has no picture, or no text."""
 
 
 async def _vector(backend: "Backend", request: SearchRequest) -> Vector | None:
@@ -75,10 +91,7 @@ async def _vector(backend: "Backend", request: SearchRequest) -> Vector | None:
 async def _combined(backend: "Backend", terms: list[Term]) -> Vector:
     stored = await _stored(backend, {term.id for term in terms if term.id is not None})
     vectors = await asyncio.gather(*(_embedded(backend, term, stored) for term in terms))
-    try:
-        return combined(vectors, [term.weight for term in terms])
-    except OpposedTermsError as error:
-        raise RequestError(str(error)) from None
+    return combined(vectors, [term.weight for term in terms])
 
 
 async def _embedded(backend: "Backend", term: Term, stored: dict[str, Vector]) -> Vector:
@@ -96,6 +109,29 @@ async def _stored(backend: "Backend", ids: set[str]) -> dict[str, Vector]:
     return found
 
 
-def result_of(hit: Hit) -> dict[str, Any]:
-    """A search result as it goes out."""
-    return {"id": hit.id, "url": hit.url, "score": hit.score, "metadata": hit.metadata}
+def combined(
+    vectors: Sequence[NDArray[np.float32]], weights: Sequence[float]
+) -> NDArray[np.float32]:
+    """The direction of the weighted sum of unit vectors.
+
+    This is the arithmetic of embeddings that Mikolov et al. showed for words ("king" - "man" +
+    "woman", NAACL 2013) and that CLIP's common space of pictures and texts allows across both.
+
+    Args:
+        vectors: n of float32 [dim], each of unit length.
+        weights: n finite numbers, positive to go near, negative to go away.
+
+    Returns:
+        float32 [dim], unit length. Only the weights' ratios matter.
+
+    Raises:
+        RequestError: the sum is shorter than a thousandth of the weights' absolute sum.
+    """
+    given = np.asarray(weights, np.float64)
+    scale = given / np.abs(given).max()
+    total = scale @ np.asarray(vectors, np.float64)
+    length = float(np.linalg.norm(total))
+    if length <= _LEAST_LEFT * float(np.abs(scale).sum()):
+        raise RequestError("the terms cancel each other: change their weights")
+    direction: NDArray[np.float32] = (total / length).astype(np.float32)
+    return direction

@@ -221,5 +221,5 @@ def test_the_service_itself_holds_no_decoder() -> None:
     """What opens files of strangers is not even loaded into the process that has the keys."""
     held = "{'cv2', 'images.decode.decode'} & set(sys.modules)"
     code = f"import sys, api.pipeline.backend; sys.exit(bool({held}))"
-    project = Path(__file__).resolve().parents[2]
+    project = Path(__file__).resolve().parents[3]
     subprocess.run([sys.executable, "-c", code], cwd=project, check=True, timeout=120)

@@ -2,16 +2,17 @@
 
 import asyncio
 import hashlib
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from api.contract.requests import AddManyRequest, AddRequest
-from api.errors import Problem, RequestError, problem_of
+from api.errors import RequestError
 from api.pipeline.backend import Backend
 from api.requests.source import Source
-from api.routes.add import Adder
+from api.routes.add import _BATCH_SHARE, post_image_to_index, post_images_to_index
 from store.errors import StoreReadError
 from store.schemas import Near, NewImage, Upserted, image_id
 
@@ -53,6 +54,16 @@ class FakeBackend:
     def __init__(self) -> None:
         self.index = FakeIndex()
         self.now = self.most = 0
+        self.near_duplicates_lock = asyncio.Lock()
+
+    def configure(self, similarity: float = 0.98, within_s: float = 10, slots: int = 1) -> Backend:
+        """As a backend with these settings is."""
+        api = SimpleNamespace(
+            near_duplicate_similarity=similarity, request_timeout_s=within_s / _BATCH_SHARE
+        )
+        self.settings = SimpleNamespace(api=api)
+        self.batch_slots = asyncio.Semaphore(slots)
+        return cast(Backend, self)
 
     async def new_image(self, source: Source) -> NewImage:
         url = source.url
@@ -71,15 +82,10 @@ class FakeBackend:
 def many(
     backend: FakeBackend, images: list[Any], within_s: float = 10, room: int = 4, **more: Any
 ) -> Any:
-    def report(error: Exception) -> Problem:
-        return problem_of(error)
-
-    async def run() -> Any:
-        adder = Adder(cast(Backend, backend), 0.98, room)
-        request = AddManyRequest.checked({"images": images, **more})
-        return await adder.add_many(request, within_s, report)
-
-    return asyncio.run(run())
+    request = AddManyRequest.checked({"images": images, **more})
+    configured = backend.configure(within_s=within_s, slots=room)
+    answer = asyncio.run(post_images_to_index(configured, request))
+    return [one.model_dump(exclude_unset=True) for one in answer.results]
 
 
 def test_the_last_of_one_url_stays() -> None:
@@ -130,10 +136,14 @@ def test_an_image_that_does_not_say_it_follows_the_request(own: Any, written: in
 
 
 def one(backend: FakeBackend, similarity: float, **request: Any) -> dict[str, Any]:
+    configured = backend.configure(similarity)
+
     async def run() -> dict[str, Any]:
-        adder = Adder(cast(Backend, backend), similarity, 1)
-        await adder.add(AddRequest.checked({"url": "same0"}))
-        return await adder.add(AddRequest.checked({"url": "same1", **request}))
+        await post_image_to_index(configured, AddRequest.checked({"url": "same0"}))
+        answer = await post_image_to_index(
+            configured, AddRequest.checked({"url": "same1", **request})
+        )
+        return answer.model_dump(exclude_unset=True)
 
     return asyncio.run(run())
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from api.routes.terms import OpposedTermsError, combined
+from api.errors import RequestError
+from api.routes.search import combined
 
 DIM = 16
 weights = st.floats(-100, 100).filter(lambda weight: abs(weight) > 1e-3)
@@ -30,7 +31,7 @@ def test_it_is_the_sum_made_to_unit_length(given: list[float], factor: float) ->
     expected = np.sum([w * v.astype(float) for w, v in zip(given, vectors, strict=True)], axis=0)
     try:
         found = combined(vectors, given)
-    except OpposedTermsError:
+    except RequestError:
         assert np.linalg.norm(expected) < 0.01 * np.abs(given).sum()
         return
     assert found.dtype == np.float32
@@ -48,11 +49,11 @@ def test_a_negative_term_pushes_away() -> None:
     [((1, 1), (1, -1)), ((1, 1, 1), (1, -0.5, -0.5)), ((1, 1), (100, -99.95))],
 )
 def test_nothing_left_is_an_error(seeds: tuple[int, ...], given: tuple[float, ...]) -> None:
-    with pytest.raises(OpposedTermsError, match="cancel"):
+    with pytest.raises(RequestError, match="cancel"):
         combined([unit(seed) for seed in seeds], given)
 
 
 def test_two_encodings_of_one_picture_cancel_too() -> None:
     rounded = unit(1).astype(np.float16).astype(np.float32)
-    with pytest.raises(OpposedTermsError):
+    with pytest.raises(RequestError):
         combined([unit(1), rounded], [1, -1])
