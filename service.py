@@ -45,7 +45,7 @@ from api.serving.supervisor import repair_supervisor
 from api.settings import Settings, SettingsError
 from api.telemetry.logs import configure_logs
 from runners.clip.service import ClipEmbedder
-from runners.serving.service import end_with_supervisor
+from runners.serving.shutdown import end_with_supervisor
 from runners.yolo.service import YoloDetector
 
 try:

@@ -35,7 +35,7 @@ from bench.plain import clip_network, yolo_model
 from bench.report import Cell, Report, cores
 from bench.settings import numbers, service_settings, tell_settings
 from bench.weights import SIZES
-from runners.device.threads import resolve_device
+from runners.device.cores import resolve_device
 
 BATCHES = (1, 4, 8, 16, 32, 64)
 DECODED = 32

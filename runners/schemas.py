@@ -103,14 +103,8 @@ class Detection:
     class_name: str
 
 
-def pack_detections(detections: Sequence[Detection]) -> DetectionRows:
-    """Detections of one picture as float32 [k, 6], the form in which they cross processes."""
-    rows = [(*found.xyxy, found.confidence, found.class_id) for found in detections]
-    return np.array(rows, dtype=np.float32).reshape(len(rows), 6)
-
-
 def unpack_detections(rows: DetectionRows, class_names: Sequence[str]) -> list[Detection]:
-    """Undo `pack_detections`; the order stays."""
+    """One picture's detections, of the rows that a model made; the order stays."""
     return [
         Detection((x1, y1, x2, y2), confidence, int(class_id), class_names[int(class_id)])
         for x1, y1, x2, y2, confidence, class_id in rows.tolist()

@@ -11,7 +11,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 import api.serving.gauges  # noqa: F401 - defines metrics, as the next two do
-import runners.serving.metrics  # noqa: F401
+import runners.serving.batches  # noqa: F401
 from api.telemetry import metrics as instruments  # noqa: F401
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -20,7 +20,7 @@ from api.telemetry.metrics import SEARCH, IndexObserver
 from images.schemas import LabelledBox
 from images.workers.shared_picture import HeldPicture
 from runners.schemas import unpack_detections
-from runners.serving.service import end_service
+from runners.serving.shutdown import end_service
 from store.errors import ModelMismatchError, StoreError
 from store.index import ImageIndex
 from store.schemas import Hit, ModelIdentity, NewImage, SearchQuery

@@ -19,7 +19,7 @@ from prometheus_client import Counter, Gauge
 
 from api.settings import Settings
 from api.telemetry.metrics import DECODER_RESTARTS, LIMIT, WAITING
-from runners.serving.metrics import MEMORY, resident_bytes
+from runners.serving.batches import MEMORY, resident_bytes
 from runners.serving.service import CALL_ITEMS, LANES, WORKERS
 from store.errors import StoreError
 from store.schemas import IndexState, StoreStats

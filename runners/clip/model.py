@@ -11,8 +11,8 @@ import torch
 from runners.clip import weights as clip_weights
 from runners.clip.build import Tokenizer, create, describe, tokenizer_of
 from runners.clip.forward import TextCut, compute_blocks_in
+from runners.device.cores import Cores, resolve_device, to_device
 from runners.device.precision import Precision, near, resolve_precision, warn_of_fallback
-from runners.device.threads import Cores, resolve_device, to_device
 from runners.errors import ModelOutputError
 from runners.schemas import ClipInfo, Embeddings, Pixels
 from runners.settings import ModelSettings
@@ -133,7 +133,7 @@ class ClipModel:
             raise ValueError(
                 f"expected uint8 [n, {size}, {size}, 3], got {pixels.dtype} {list(pixels.shape)}"
             )
-        return self._encode(pixels, self._encode_image_batch)
+        return self._encode(pixels, self._forward_images)
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts; what exceeds `context_length` tokens of 20 characters is cut off.
@@ -153,36 +153,30 @@ class ClipModel:
         shortened = [_LONG_WORD.sub(r"\1", text) for text in plain]
         if not shortened:
             return np.empty((0, self.info.dim), np.float32)
-        return self._encode(self._tokenizer(shortened), self._encode_text_batch)
+        return self._encode(self._tokenizer(shortened), self._forward_texts)
 
-    def _encode(self, items: Any, encode_batch: Callable[[Any], torch.Tensor]) -> Embeddings:
-        """Forward in parts of bounded size, as callers may bring thousands of items."""
+    def _encode(self, items: Any, forward: Callable[[Any], torch.Tensor]) -> Embeddings:
+        """Embed in passes of bounded size, as callers may bring thousands of items."""
         embeddings = np.empty((len(items), self.info.dim), np.float32)
 
-        def encode(part: slice) -> None:
+        def encode(part: range) -> None:
             with torch.inference_mode():
-                embeddings[part] = encode_batch(items[part]).float().cpu()
+                embeddings[part.start : part.stop] = (
+                    forward(items[part.start : part.stop]).float().cpu()
+                )
 
-        with self._cores.share() as share:
-            share.map(encode, _parts(len(items), share.threads))
-        norms = np.linalg.norm(embeddings, axis=1)
+        self._cores.compute(encode, [range(len(items))], _FORWARD_SIZE)
         # Written so that a NaN counts as wrong.
-        if not (np.abs(norms - 1.0) < _UNIT_TOLERANCE).all():
+        if not (np.abs(np.linalg.norm(embeddings, axis=1) - 1.0) < _UNIT_TOLERANCE).all():
             raise ModelOutputError("the model's output is not of finite, unit length")
         return embeddings
 
-    def _encode_image_batch(self, pixels: Pixels) -> torch.Tensor:
+    def _forward_images(self, pixels: Pixels) -> torch.Tensor:
         # The bytes travel to the device, not the four times larger floats.
         batch = to_device(pixels, self._device).permute(0, 3, 1, 2)
         batch = batch.float().div_(255.0).sub_(self._mean).div_(self._std)
         return self._model.encode_image(batch.contiguous(), normalize=True)  # type: ignore[no-any-return]
 
-    def _encode_text_batch(self, tokens: torch.Tensor) -> torch.Tensor:
+    def _forward_texts(self, tokens: torch.Tensor) -> torch.Tensor:
         self._text_cut.fit(tokens)
         return self._model.encode_text(tokens.to(self._device), normalize=True)  # type: ignore[no-any-return]
-
-
-def _parts(items: int, cores: int) -> list[slice]:
-    """Equal parts of a batch, for each core one if they are not too large then."""
-    size = max(1, min(_FORWARD_SIZE, -(-items // cores)))
-    return [slice(start, start + size) for start in range(0, items, size)]

@@ -1,25 +1,13 @@
 """The CLIP model as a batching BentoML service."""
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import bentoml
 import numpy as np
 
-from runners.device.torch_process import prepare_torch, trim_memory
-from runners.errors import ModelOutputError
-from runners.schemas import Embeddings
-from runners.serving.metrics import BatchMeasures
-from runners.serving.service import (
-    SERVICE_OPTIONS,
-    batched,
-    begin_worker,
-    load_or_end,
-    one_each,
-    unbatched,
-    worker_settings,
-)
+from runners.serving.batches import Batches
+from runners.serving.service import BATCHED, SERVICE_OPTIONS, load_in_worker
 from runners.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -30,82 +18,50 @@ _log = logging.getLogger("bentoml.runners.clip")
 
 @bentoml.service(name="ClipEmbedder", **SERVICE_OPTIONS)
 class ClipEmbedder:
-    """Embeds pictures and texts; one model in one process, ready once it is warm."""
+    """Embeds pictures and texts; one model in one process, ready once it is warm.
+
+    A batch that holds an item without an embedding fails as a whole: who called with several items
+    sends each by itself then.
+    """
 
     def __init__(self) -> None:
-        begin_worker()
-        self._measures = BatchMeasures("ClipEmbedder")
-        self._model = load_or_end(self._load)
+        self._batches = Batches("ClipEmbedder")
+        self._model = load_in_worker(_load, "open_clip")
         _log.info("CLIP is ready: %s in %s", self._model.info.identity, self._model.precision)
 
-    @staticmethod
-    def _load() -> "ClipModel":
-        prepare_torch("open_clip")
-        from runners.clip.model import ClipModel  # noqa: PLC0415 - brings torch; a worker's alone
-
-        model = ClipModel.load(worker_settings(ModelSettings()))
-        model.warm_up()
-        trim_memory()
-        return model
-
-    @batched
+    @bentoml.api(**BATCHED)
     def encode_images(self, pixels: np.ndarray) -> np.ndarray:
         """Embed prepared pictures.
 
         Args:
-            pixels: uint8 [n, image_size, image_size, 3], RGB; a call usually brings one.
+            pixels: uint8 [n, image_size, image_size, 3], RGB.
 
         Returns:
-            float32 [n, dim], unit length, in the order of `pixels`; NaN where the model fails.
+            float32 [n, dim], unit length, in the order of `pixels`.
         """
-        with self._measures.batch("encode_images"):
-            return one_each(each_alone(self._model.encode_images, pixels), len(pixels))
+        return self._batches.run("encode_images", self._model.encode_images, pixels)
 
-    @batched
+    @bentoml.api(**BATCHED)
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         """Embed texts.
 
         Args:
-            texts: n texts; a call usually brings one.
+            texts: n texts.
 
         Returns:
-            float32 [n, dim], unit length, in the order of `texts`; NaN where the model fails.
+            float32 [n, dim], unit length, in the order of `texts`.
         """
-        with self._measures.batch("encode_texts"):
-            return one_each(each_alone(self._model.encode_texts, texts), len(texts))
+        return self._batches.run("encode_texts", self._model.encode_texts, texts)
 
-    @unbatched
+    @bentoml.api
     def describe(self) -> dict[str, Any]:
         """`ClipInfo.to_dict()` of the loaded model."""
         return self._model.info.to_dict()
 
 
-def each_alone(encode: Callable[[Any], Embeddings], items: Any) -> Embeddings:
-    """Embed a batch; where the model fails at it, each item by itself.
+def _load(settings: ModelSettings) -> "ClipModel":
+    from runners.clip.model import ClipModel  # noqa: PLC0415 - brings torch; a worker's alone
 
-    A batch holds the items of several callers, and one of them that has no embedding must not fail
-    the others: its row is NaN, which no embedding is.
-
-    Args:
-        encode: embeds n items as float32 [n, dim].
-        items: n of them.
-
-    Raises:
-        ModelOutputError: If no item has an embedding.
-    """
-    try:
-        return encode(items)
-    except ModelOutputError:
-        rows = [_or_none(encode, items[index : index + 1]) for index in range(len(items))]
-    done = [row for row in rows if row is not None]
-    if not done:
-        raise ModelOutputError("the model's output is not of finite, unit length")
-    failed = np.full_like(done[0], np.nan)
-    return np.concatenate([failed if row is None else row for row in rows])
-
-
-def _or_none(encode: Callable[[Any], Embeddings], item: Any) -> Embeddings | None:
-    try:
-        return encode(item)
-    except ModelOutputError:
-        return None
+    model = ClipModel.load(settings)
+    model.warm_up()
+    return model

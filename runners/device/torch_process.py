@@ -36,7 +36,7 @@ def wait_passively() -> None:
     Its OpenMP library reads this once, when it is loaded. By default a thread that waits for
     another one spins, and so takes the core that the other one, a decoder or the other model needs:
     two models at once on two cores slow each other down tenfold. Only what is computed on several
-    threads together waits at all (`runners.device.threads.Cores`), so that this costs a batch
+    threads together waits at all (`runners.device.cores.Cores`), so that this costs a batch
     nothing.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,28 +1,27 @@
 """YOLO without a server: letterboxed pictures to detections."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Any, Self
 
 import numpy as np
 import torch
 
+from runners.device.cores import Cores, resolve_device, to_device
 from runners.device.precision import Precision, resolve_precision, warn_of_fallback
-from runners.device.threads import Cores, resolve_device, to_device
-from runners.errors import UnsupportedModelError, WeightsInvalidError
-from runners.schemas import Detection, Pixels, YoloInfo
-from runners.settings import ENV_PREFIX, ModelSettings
-from runners.weights.source import WeightsSource, check_sha256, identity_of, yolo_source
-from runners.yolo import forward as yolo_forward
+from runners.schemas import DetectionRows, Pixels, YoloInfo
+from runners.settings import ModelSettings
+from runners.weights.source import check_sha256, yolo_source
 from runners.yolo import weights as yolo_weights
+from runners.yolo.build import computes_in, describe, load_checkpoint, prepared, sharing
 
 _FORWARD_ON_GPU = 16
 _FORWARD_ON_CPU: dict[Precision, int] = {"fp32": 4, "bf16": 1, "fp16": 1}
 """Pictures per forward pass at most. On a CPU with AVX2 four of 640 x 480 took 134 ms each, alone
 each took 173 (yolo11n in fp32, medians in one run). On one that computes in bf16, more gained a
 millisecond or two of 60 to 110, and cost about 50 MB each at 640 x 640."""
+_NO_DETECTIONS: DetectionRows = np.empty((0, 6), np.float32)
 _NMS_IOU = 0.7
 _MAX_DETECTIONS = 300
 
@@ -40,14 +39,19 @@ class YoloModel:
     """
 
     def __init__(
-        self, networks: Sequence[Any], info: YoloInfo, device: str, min_confidence: float
+        self,
+        networks: Sequence[Any],
+        cores: Cores,
+        info: YoloInfo,
+        device: str,
+        min_confidence: float,
     ) -> None:
         self.info = info
         self.precision: Precision = "fp32"
-        self._free: SimpleQueue[Any] = SimpleQueue()
+        self._networks: SimpleQueue[Any] = SimpleQueue()
         for network in networks:
-            self._free.put(network)
-        self._cores = Cores(len(networks))
+            self._networks.put(network)
+        self._cores = cores
         self._device = device
         self._min_confidence = min_confidence
 
@@ -66,19 +70,17 @@ class YoloModel:
         checkpoint = source.path or yolo_weights.fetch(source, settings.cache_dir)
         check_sha256(checkpoint, source)
         yolo_weights.tame_ultralytics(settings.cache_dir)
-        model = _load_checkpoint(checkpoint, source)
-        info = _describe(model, source)
-        network = yolo_forward.prepared(model.model, device)
+        model = load_checkpoint(checkpoint, source)
+        info = describe(model, source)
+        network = prepared(model.model, device)
         precision = resolve_precision(settings.precision, device)
-        if precision != "fp32" and not yolo_forward.computes_in(
-            precision, network, info.image_size
-        ):
+        if precision != "fp32" and not computes_in(precision, network, info.image_size):
             warn_of_fallback(source.label, precision)
             precision = "fp32"
-            network = yolo_forward.prepared(_load_checkpoint(checkpoint, source).model, device)
-        threads = Cores(settings.threads).threads if device == "cpu" else 1
-        networks = yolo_forward.sharing(network, threads)
-        detector = cls(networks, info, device, settings.yolo_min_confidence)
+            network = prepared(load_checkpoint(checkpoint, source).model, device)
+        cores = Cores(settings.threads if device == "cpu" else 1)
+        networks = sharing(network, cores.threads)
+        detector = cls(networks, cores, info, device, settings.yolo_min_confidence)
         detector.precision = precision
         return detector
 
@@ -86,45 +88,34 @@ class YoloModel:
         """Run the model once at full size, so that the first request does not pay for it."""
         self.detect([np.zeros((self.info.image_size, self.info.image_size, 3), np.uint8)])
 
-    def detect(self, pictures: Sequence[Pixels]) -> list[list[Detection]]:
-        """Find the objects in pictures; those of one shape go through the model together.
+    def detect(self, pictures: Sequence[Pixels]) -> list[DetectionRows]:
+        """Find the objects in pictures; those of one shape share forward passes.
 
         Args:
             pictures: n pictures, uint8 [height, width, 3], RGB, letterboxed: both sides multiples
                 of `info.stride`.
 
         Returns:
-            n lists, in the order of `pictures`, the most confident detection first. Coordinates
+            n arrays, in the order of `pictures`, the most confident detection first. Coordinates
             are pixels of the letterboxed picture.
 
         Raises:
             ValueError: If a picture has another type or shape.
         """
-        found: list[list[Detection]] = [[] for _ in pictures]
-
-        def detect(indexes: list[int]) -> None:
-            batch = np.stack([pictures[index] for index in indexes])
-            for index, detections in zip(indexes, self._forward(batch), strict=True):
-                found[index] = detections
-
-        with self._cores.share() as share:
-            share.map(detect, list(self._same_shapes(pictures, share.threads)))
-        return found
-
-    def _same_shapes(self, pictures: Sequence[Pixels], cores: int) -> Iterator[list[int]]:
-        """Indexes of pictures that can be forwarded together, in parts for every core."""
+        rows: list[DetectionRows] = [_NO_DETECTIONS] * len(pictures)
         by_shape: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, picture in enumerate(pictures):
             self._check(picture)
             by_shape[picture.shape].append(index)
-        for indexes in by_shape.values():
-            size = min(self._most_at_once, -(-len(indexes) // cores))
-            for start in range(0, len(indexes), size):
-                yield indexes[start : start + size]
 
-    @property
-    def _most_at_once(self) -> int:
-        return _FORWARD_ON_CPU[self.precision] if self._device == "cpu" else _FORWARD_ON_GPU
+        def detect(indexes: Sequence[int]) -> None:
+            found = self._forward(np.stack([pictures[index] for index in indexes]))
+            for index, one in zip(indexes, found, strict=True):
+                rows[index] = one
+
+        most = _FORWARD_ON_CPU[self.precision] if self._device == "cpu" else _FORWARD_ON_GPU
+        self._cores.compute(detect, list(by_shape.values()), most)
+        return rows
 
     def _check(self, picture: Pixels) -> None:
         height, width, channels = picture.shape if picture.ndim == 3 else (0, 0, 0)
@@ -136,77 +127,42 @@ class YoloModel:
                 f"got {picture.dtype} {list(picture.shape)}"
             )
 
-    def _forward(self, batch: Pixels) -> list[list[Detection]]:
-        from ultralytics.utils.nms import non_max_suppression  # noqa: PLC0415 - see yolo_weights
+    def _forward(self, batch: Pixels) -> list[DetectionRows]:
+        from ultralytics.utils.nms import non_max_suppression  # noqa: PLC0415 - see yolo.build
         from ultralytics.utils.ops import clip_boxes  # noqa: PLC0415 - likewise
 
-        network = self._free.get()
+        network = self._networks.get()
         try:
             with torch.inference_mode():
-                pixels = to_device(batch, self._device).permute(0, 3, 1, 2)
+                pixels = to_device(batch, self._device).permute(0, 3, 1, 2).float().div_(255.0)
                 found = non_max_suppression(
-                    yolo_forward.predictions(network, pixels.float().div_(255.0)),
+                    _predictions(network, pixels),
                     self._min_confidence,
                     _NMS_IOU,
                     max_det=_MAX_DETECTIONS,
                     end2end=getattr(network, "end2end", False),
                 )
-                return [
-                    self._detections(clip_boxes(rows, batch.shape[1:]).tolist()) for rows in found
-                ]
+                return [clip_boxes(rows, batch.shape[1:]).float().cpu().numpy() for rows in found]
         finally:
-            self._free.put(network)
-
-    def _detections(self, rows: list[list[float]]) -> list[Detection]:
-        names = self.info.class_names
-        return [
-            Detection((x1, y1, x2, y2), confidence, int(class_id), names[int(class_id)])
-            for x1, y1, x2, y2, confidence, class_id in rows
-        ]
+            self._networks.put(network)
 
 
-def _load_checkpoint(path: Path, source: WeightsSource) -> Any:
-    """Load a checkpoint of which only known classes of torch and ultralytics are unpickled."""
-    from ultralytics import YOLO  # noqa: PLC0415 - reads its environment once, at import
-    from ultralytics.nn.tasks import torch_safe_load  # noqa: PLC0415 - likewise
-    from ultralytics.utils.checks import check_yolov5u_filename  # noqa: PLC0415 - likewise
+def _predictions(network: Any, pixels: torch.Tensor) -> Any:
+    """What a network finds, as ultralytics' `non_max_suppression` takes it.
 
-    yolo_weights.join_log()
-    if path.suffix != ".pt":
-        raise WeightsInvalidError(f"{source.label}: YOLO weights are a .pt file of ultralytics")
-    if "'" in str(path) or check_yolov5u_filename(str(path), verbose=False) != str(path):
-        # ultralytics would look for a file of another name, and download one (8.4
-        # `utils.downloads.attempt_download_asset`).
-        raise WeightsInvalidError(
-            f"{source.label}: ultralytics does not open a file of that name: it drops quotes and "
-            "takes yolov3 and yolov5 for names of its own newer models; rename the file"
-        )
-    try:
-        # Whether or not something imported ultralytics before its environment was set, a file
-        # that holds code must be refused before `YOLO` opens it.
-        torch_safe_load(str(path), safe_only=True)
-        return YOLO(str(path))
-    except Exception as error:  # what a wrong file makes ultralytics raise has no common class
-        raise WeightsInvalidError(
-            f"{source.label}: not a checkpoint of ultralytics, damaged, or it holds more than a "
-            "model; it was not loaded",
-            detail=repr(error),
-        ) from error
+    RT-DETR's boxes alone are centre and size, in shares of the picture (8.4 `RTDETRPredictor`).
 
+    Args:
+        network: a `prepared` one.
+        pixels: float32 [n, 3, height, width], 0 to 1.
+    """
+    from ultralytics.nn.tasks import RTDETRDetectionModel  # noqa: PLC0415 - see yolo.build
+    from ultralytics.utils.ops import xywh2xyxy  # noqa: PLC0415 - likewise
 
-def _describe(model: Any, source: WeightsSource) -> YoloInfo:
-    if model.task != "detect":
-        raise UnsupportedModelError(
-            f"{source.label}: a model for the task {model.task}, but {ENV_PREFIX}YOLO_WEIGHTS "
-            "needs one for detection, such as yolo11n.pt"
-        )
-    # Some heads have smaller strides, but ultralytics pads to 32 at least.
-    stride = max(32, int(model.model.stride.max()))
-    size = model.overrides.get("imgsz", 640)
-    side = max(size) if isinstance(size, list | tuple) else int(size)
-    return YoloInfo(
-        weights=identity_of(source),
-        class_names=tuple(model.names[index] for index in range(len(model.names))),
-        image_size=-(-side // stride) * stride,
-        stride=stride,
-    )
+    found = network(pixels)
+    if not isinstance(network, RTDETRDetectionModel):
+        return found
+    rows = found[0] if isinstance(found, list | tuple) else found
+    height, width = pixels.shape[2:]
+    boxes = xywh2xyxy(rows[..., :4]) * rows.new_tensor([width, height, width, height])
+    return torch.cat([boxes, rows[..., 4:]], dim=-1)

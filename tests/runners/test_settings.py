@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from runners.device.threads import available_cores, resolve_device
+from runners.device.cores import available_cores, resolve_device
 from runners.errors import DeviceError
 from runners.settings import ModelSettings
 

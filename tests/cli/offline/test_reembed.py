@@ -313,7 +313,7 @@ def test_with_the_model_of_the_index_there_is_nothing_to_do(tmp_path: Path) -> N
 
 
 def test_every_option_is_in_the_docs_with_its_default_and_help() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "reembed.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "reembed.md").read_text()
     rows = dict(re.findall(r"^\| `(--[a-z-]+)(?: FILE)?` \| ([^|]*) \|", page, re.MULTILINE))
     options = [each for each in main.commands["reembed"].params if isinstance(each, click.Option)]
     assert rows == {each.opts[0]: _default(each) for each in options}

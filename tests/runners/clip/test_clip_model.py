@@ -54,7 +54,7 @@ def reference(architecture: str, checkpoint: Path, pictures: list[Image.Image]) 
 def test_images_embed_as_with_open_clip(settings: Settings, tiny_clip: Path, models: str) -> None:
     clip = ClipModel.load(settings(models=models))
     pictures = [drawn(*size) for size in SIZES]
-    demo = Path(__file__).parents[2] / "demo" / "weights" / "clip.safetensors"
+    demo = Path(__file__).parents[3] / "demo" / "weights" / "clip.safetensors"
 
     ours = clip.encode_images(np.stack([prepare(picture, clip.info) for picture in pictures]))
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,21 +15,19 @@ import pytest
 import torch
 
 from runners.clip.model import ClipModel
-from runners.device import gpus
-from runners.device.threads import Cores, available_cores, to_device
-from runners.schemas import Detection, pack_detections
-from runners.serving.lanes import items_of, lanes_of
+from runners.device import layout
+from runners.device.cores import Cores, available_cores, to_device
+from runners.schemas import DetectionRows
 from runners.serving.service import worker_settings
 from runners.settings import ModelSettings
 from runners.yolo.model import YoloModel
 from tests.runners.pictures import drawn
 
 
-def assert_alike(found: list[list[Detection]], expected: list[list[Detection]]) -> None:
+def assert_alike(found: list[DetectionRows], expected: list[DetectionRows]) -> None:
     """Equal but for rounding, which depends on what else is in a forward pass."""
     assert sum(map(len, expected))
-    for one, other in zip(found, expected, strict=True):
-        ours, theirs = pack_detections(one), pack_detections(other)
+    for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours[:, :4], theirs[:, :4], atol=0.01)  # pixels
         np.testing.assert_allclose(ours[:, 4:], theirs[:, 4:], atol=1e-4)
 
@@ -39,47 +37,63 @@ def test_threads_default_to_all_cores() -> None:
     assert Cores(3).threads == 3
 
 
-def test_jobs_run_side_by_side_in_order_and_share_the_threads() -> None:
-    together = threading.Barrier(2, timeout=30)
+def test_parts_are_computed_side_by_side_and_share_the_threads() -> None:
+    both = threading.Barrier(2, timeout=30)
+    threads: dict[tuple[int, ...], int] = {}
 
-    def compute(job: int) -> tuple[int, int]:
-        together.wait()  # which nobody passes alone
-        return job, torch.get_num_threads()
+    def compute(part: Sequence[int]) -> None:
+        both.wait()  # which nobody passes alone
+        threads[tuple(part)] = torch.get_num_threads()
 
-    with Cores(5).share() as share:
-        assert share.map(compute, [7, 8]) == [(7, 2), (8, 2)]
+    Cores(5).compute(compute, [[7], [8]], 64)
+    assert threads == {(7,): 2, (8,): 2}
 
 
-def test_a_lone_job_has_all_threads_and_runs_here() -> None:
-    def compute(_: object) -> tuple[int, threading.Thread]:
-        return torch.get_num_threads(), threading.current_thread()
+def test_a_batch_is_split_into_parts_for_each_core_and_no_larger_than_given() -> None:
+    parts: list[list[int]] = []
+    Cores(3).compute(lambda part: parts.append(list(part)), [range(7), [9, 8]], 64)
+    assert sorted(parts) == [[0, 1, 2], [3, 4, 5], [6], [8], [9]]
+    parts.clear()
+    Cores(1).compute(lambda part: parts.append(list(part)), [range(5)], 2)
+    assert parts == [[0, 1], [2, 3], [4]]
 
-    with Cores(3).share() as share:
-        assert share.map(compute, [None]) == [(3, threading.current_thread())]
-    with Cores(1).share() as share:
-        assert share.map(compute, [None, None]) == [(1, threading.current_thread())] * 2
+
+def test_a_lone_part_has_all_threads_and_is_computed_here() -> None:
+    found: list[tuple[int, threading.Thread]] = []
+
+    def compute(_: object) -> None:
+        found.append((torch.get_num_threads(), threading.current_thread()))
+
+    Cores(3).compute(compute, [[0]], 64)
+    Cores(1).compute(compute, [[0], [1]], 64)
+    here = threading.current_thread()
+    assert found == [(3, here), (1, here), (1, here)]
 
 
 def test_batches_at_the_same_time_share_the_threads() -> None:
     cores = Cores(4)
-    with cores.share() as first:
-        with cores.share() as second, cores.share() as third:
-            assert [each.threads for each in (first, second, third)] == [4, 2, 1]
-        with cores.share() as fourth:
-            assert fourth.threads == 2
-    with cores.share() as alone:
-        assert alone.threads == 4
+    threads: list[int] = []
+
+    def compute(part: Sequence[int]) -> None:
+        threads.append(torch.get_num_threads())
+        if part[0]:
+            cores.compute(compute, [[part[0] - 1]], 64)
+
+    cores.compute(compute, [[3]], 64)
+    cores.compute(compute, [[0]], 64)
+    assert threads == [4, 2, 1, 1, 4]
 
 
-def test_a_failure_of_one_job_is_raised() -> None:
-    def compute(job: int) -> float:
-        return 1 / job
+def test_a_failure_of_one_part_is_raised() -> None:
+    cores, threads = Cores(2), []
 
-    cores = Cores(2)
-    with pytest.raises(ZeroDivisionError), cores.share() as share:
-        share.map(compute, [1, 0, 2])
-    with cores.share() as share:
-        assert share.threads == 2
+    def compute(part: Sequence[int]) -> None:
+        assert part[0]
+
+    with pytest.raises(AssertionError):
+        cores.compute(compute, [[1], [0], [2]], 64)
+    cores.compute(lambda _: threads.append(torch.get_num_threads()), [[0]], 64)
+    assert threads == [2]
 
 
 def test_read_only_bytes_become_a_tensor_of_their_own() -> None:
@@ -162,17 +176,17 @@ def test_each_gpu_has_one_worker(
     visible: str | None,
     devices: list[str],
 ) -> None:
-    monkeypatch.setattr(gpus, "_installed_gpus", lambda: installed)
+    monkeypatch.setattr(layout, "_installed_gpus", lambda: installed)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    workers = gpus.workers_of(device)
-    assert [gpus.device_of(device, index + 1) for index in range(workers)] == devices
-    assert gpus.device_of(device, None) == device
+    workers = layout.workers_of(device)
+    assert [layout.device_of(device, index + 1) for index in range(workers)] == devices
+    assert layout.device_of(device, None) == device
 
 
 @pytest.mark.parametrize(
-    ("device", "installed", "threads", "lanes", "items"),
+    ("device", "installed", "threads", "batches", "items"),
     [
         ("cpu", 0, 3, 3, 8),
         ("cpu", 1, 1, 1, 8),
@@ -184,22 +198,23 @@ def test_each_gpu_has_one_worker(
         ("cuda:1", 2, 0, 1, 16),
     ],
 )
-def test_each_core_has_a_lane_and_a_gpu_one(
+def test_each_core_has_a_batch_and_a_gpu_one(
     monkeypatch: pytest.MonkeyPatch,
     device: str,
     installed: int,
     threads: int,
-    lanes: int,
+    batches: int,
     items: int,
 ) -> None:
-    monkeypatch.setattr(gpus, "_installed_gpus", lambda: installed)
+    monkeypatch.setattr(layout, "_installed_gpus", lambda: installed)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     settings = ModelSettings(device=device, threads=threads)
-    assert (lanes_of(settings), items_of(settings)) == (lanes, items)
+    assert layout.concurrent_batches(settings) == batches
+    assert layout.max_call_items(settings) == items
 
 
 def test_outside_a_worker_the_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpus, "_installed_gpus", lambda: 2)
+    monkeypatch.setattr(layout, "_installed_gpus", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert worker_settings(ModelSettings(device="auto")).device == "auto"
     monkeypatch.setattr("runners.serving.service.server_context.worker_index", 2)

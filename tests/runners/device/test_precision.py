@@ -15,7 +15,6 @@ from runners.clip import forward as clip_forward
 from runners.clip.model import ClipModel
 from runners.device import precision
 from runners.device.precision import near, resolve_precision
-from runners.schemas import pack_detections
 from runners.settings import ModelSettings
 from runners.yolo.model import YoloModel
 from tests.runners.clip.test_clip_model import prepare
@@ -61,8 +60,7 @@ def test_detections_stay_within_a_pixel(settings: Settings, shorter: str) -> Non
     yolo = YoloModel.load(settings(models="demo", precision=shorter))
     assert (exact.precision, yolo.precision) == ("fp32", shorter)
     pictures = [letterbox(draw_scene(s).picture, yolo.info)[0] for s in list(HELD_OUT_SEEDS)[:30]]
-    for one, other in zip(yolo.detect(pictures), exact.detect(pictures), strict=True):
-        ours, theirs = pack_detections(one), pack_detections(other)
+    for ours, theirs in zip(yolo.detect(pictures), exact.detect(pictures), strict=True):
         assert len(ours) == len(theirs) > 0
         np.testing.assert_allclose(ours[:, :4], theirs[:, :4], atol=1.0)
         np.testing.assert_allclose(ours[:, 4], theirs[:, 4], atol=0.01)

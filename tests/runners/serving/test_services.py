@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from runners.clip.model import ClipModel
-from runners.clip.service import ClipEmbedder, each_alone
-from runners.errors import ModelOutputError, WeightsMissingError
-from runners.schemas import ClipInfo, YoloInfo, unpack_detections
-from runners.serving.service import LANES, MAX_BATCH_SIZE, one_each
+from runners.clip.service import ClipEmbedder
+from runners.errors import WeightsMissingError
+from runners.schemas import ClipInfo, YoloInfo
+from runners.serving.service import LANES, MAX_BATCH_SIZE
 from runners.settings import ModelSettings
 from runners.yolo.service import YoloDetector
 
@@ -58,14 +58,14 @@ def test_importing_the_services_brings_no_model_library() -> None:
 
 def test_a_worker_whose_model_hangs_ends_itself() -> None:
     code = (
-        "import threading, time, runners.serving.watchdog as hanging\n"
-        "hanging.HUNG_S = 0.5\n"
-        "call = hanging.ends_if_hung(lambda wait, *args: wait(*args))\n"
-        "for _ in range(3): call(time.sleep, 0.3)\n"
-        "hung = threading.Thread(target=call, args=(threading.Event().wait,), daemon=True)\n"
-        "hung.start()\n"
+        "import threading, time, runners.serving.batches as batches\n"
+        "batches.HUNG_S = 0.5\n"
+        "run = batches.Batches('test').run\n"
+        "for _ in range(3): run('one', time.sleep, 0.3)\n"
+        "never = threading.Event().wait\n"
+        "threading.Thread(target=run, args=('one', never, None), daemon=True).start()\n"
         "print('began', flush=True)\n"
-        "while True: call(time.sleep, 0.01)\n"
+        "while True: run('two', time.sleep, 0.01)\n"
     )
     hung = subprocess.run(
         [sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True
@@ -94,32 +94,11 @@ def test_the_detector_answers_with_one_array_for_each_picture() -> None:
     found = service.detect(pictures)
     assert [rows.shape[1] for rows in found] == [6, 6, 6]
     assert all(rows.dtype == np.float32 for rows in found)
-    assert [unpack_detections(rows, info.class_names) for rows in found] == service._model.detect(
-        pictures
-    )
+    for rows, expected in zip(found, service._model.detect(pictures), strict=True):
+        np.testing.assert_array_equal(rows, expected)
 
 
 def test_without_a_supervisor_a_failure_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGE_SEARCH_YOLO_WEIGHTS", "./nowhere.pt")
     with pytest.raises(WeightsMissingError, match=r"nowhere\.pt"):
         instance(YoloDetector)
-
-
-def test_a_result_of_another_length_than_its_batch_is_an_error() -> None:
-    assert one_each([1, 2], 2) == [1, 2]
-    with pytest.raises(RuntimeError, match="1 results for 2 items"):
-        one_each([1], 2)
-
-
-def test_an_item_without_an_embedding_fails_alone() -> None:
-    def encode(items: Any) -> Any:
-        if "bad" in items:
-            raise ModelOutputError("not finite")
-        return np.array([[len(item), 1] for item in items], np.float32)
-
-    rows = each_alone(encode, ["a", "bad", "abc"])
-    assert rows[[0, 2]].tolist() == [[1, 1], [3, 1]]
-    assert np.isnan(rows[1]).all()
-    for hopeless in (["bad"], ["bad", "bad"]):
-        with pytest.raises(ModelOutputError):
-            each_alone(encode, hopeless)

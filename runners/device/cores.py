@@ -1,13 +1,12 @@
-"""Device, cores and CPU threads of a model's process."""
+"""CPU cores and device of a model's process: how a batch is split over cores, pixels to a GPU."""
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,12 +17,10 @@ if TYPE_CHECKING:
     import torch
 
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-_Job = TypeVar("_Job")
-_Result = TypeVar("_Result")
 
 
 def available_cores(quota_file: Path = _CGROUP_QUOTA) -> int:
-    """Cores that this process may really use: its affinity, cut by a container's CPU quota.
+    """Number of cores that this process may really use: its affinity, cut by a container's quota.
 
     Without the quota a container limited to 2 CPUs on a 64-core machine would start 64 threads
     and spend its time being throttled.
@@ -37,39 +34,11 @@ def available_cores(quota_file: Path = _CGROUP_QUOTA) -> int:
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
-@dataclass(frozen=True)
-class Share:
-    """The cores that one batch may use.
-
-    Attributes:
-        threads: how many.
-        pool: of threads to compute in.
-    """
-
-    threads: int
-    pool: ThreadPoolExecutor
-
-    def map(self, compute: Callable[[_Job], _Result], jobs: Sequence[_Job]) -> list[_Result]:
-        """Compute every job, starting with the first; results in the order of the jobs.
-
-        Side by side, one thread each; a lone job on all threads together. Jobs that do not wait for
-        each other use two cores as well as two processes would, whatever else the machine does
-        meanwhile. The threads within one forward pass meet after every layer, where all of them
-        wait for the one that had to lend its core to somebody.
-
-        What torch sets for a thread, such as the inference mode, `compute` sets itself.
-        """
-        if self.threads < 2 or len(jobs) < 2:
-            return [_on(self.threads, compute, job) for job in jobs]
-        share = max(1, self.threads // len(jobs))
-        return list(self.pool.map(lambda job: _on(share, compute, job), jobs))
-
-
 class Cores:
-    """Shares the cores out to the batches that are computed at the same time.
+    """The cores of a process, shared by the batches that it computes at the same time.
 
-    One that is alone has all of them. One that comes while others are computed has its equal part,
-    and they keep what they have until they end.
+    A batch that is alone has all of them. One that comes while others are computed has its equal
+    part, and they keep what they have until they end.
 
     Args:
         threads: of them all; 0 means one for each core that this process may use.
@@ -81,25 +50,50 @@ class Cores:
         self._lock = threading.Lock()
         self._batches = 0
 
-    @contextmanager
-    def share(self) -> Iterator[Share]:
-        """What a batch may use until the block ends."""
+    def compute(
+        self, function: Callable[[Any], None], groups: Sequence[Sequence[int]], most: int
+    ) -> None:
+        """Call a function for each part of a batch: side by side, one thread each.
+
+        A lone part has all threads. Parts that do not wait for each other use two cores as well as
+        two processes would, whatever else the machine does meanwhile. The threads within one
+        forward pass meet after every layer, where all of them wait for the one that had to lend its
+        core to somebody.
+
+        Args:
+            function: takes a part, a slice of a group; sets torch's inference mode itself, which is
+                each thread's own.
+            groups: indexes of the batch's items, by what can be computed in one forward pass.
+            most: items of a part.
+        """
         with self._lock:
             self._batches += 1
             threads = max(1, self.threads // self._batches)
         try:
-            yield Share(threads, self._pool)
+            parts = [
+                group[start : start + size]
+                for group in groups
+                for size in [max(1, min(most, -(-len(group) // threads)))]
+                for start in range(0, len(group), size)
+            ]
+            share = max(1, threads // max(1, len(parts)))
+            if threads == 1 or len(parts) < 2:
+                for part in parts:
+                    _on_threads(function, part, share)
+            else:  # `list` waits for all of them, and raises what one of them raised
+                list(self._pool.map(_on_threads, repeat(function), parts, repeat(share)))
         finally:
             with self._lock:
                 self._batches -= 1
 
 
-def _on(threads: int, compute: Callable[[_Job], _Result], job: _Job) -> _Result:
+def _on_threads(function: Callable[[Any], None], part: Any, threads: int) -> None:
+    """Compute a part on so many threads of torch's, this one included."""
     import torch  # noqa: PLC0415 - heavy, and this module is imported where no model runs
 
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)  # of this thread alone: OpenMP counts for each by itself
-    return compute(job)
+    function(part)
 
 
 def to_device(pixels: Pixels, device: str) -> "torch.Tensor":
@@ -109,7 +103,7 @@ def to_device(pixels: Pixels, device: str) -> "torch.Tensor":
         pixels: of any shape; as another process sent them they may be read-only.
         device: `cpu` or `cuda:N`.
     """
-    import torch  # noqa: PLC0415 - see _on
+    import torch  # noqa: PLC0415 - see _on_threads
 
     # `array` copies: torch warns about what it may not write.
     tensor = torch.from_numpy(np.array(pixels))
@@ -117,7 +111,7 @@ def to_device(pixels: Pixels, device: str) -> "torch.Tensor":
 
 
 def resolve_device(device: str) -> str:
-    """Turn a setting into the name of an existing torch device.
+    """Name of the torch device that a setting means.
 
     Args:
         device: `auto`, `auto:N`, `cpu`, `cuda` or `cuda:N`. `auto:N` is the N-th GPU, counted
@@ -127,9 +121,9 @@ def resolve_device(device: str) -> str:
         `cpu` or `cuda:N`.
 
     Raises:
-        DeviceError: If a GPU is asked for that is not there.
+        DeviceError: If the setting names a GPU that does not exist.
     """
-    import torch  # noqa: PLC0415 - see _on
+    import torch  # noqa: PLC0415 - see _on_threads
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     kind, _, number = device.partition(":")
