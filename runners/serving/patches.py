@@ -22,11 +22,8 @@ class PromptOptimizer(Optimizer):
         super().__init__(max_latency)
         self.o_a = self.o_b = self.wait = 0.0
 
-    def log_outbound(self, n: int, wait: float, duration: float) -> None:
-        """Learn nothing of a batch."""
-
     def trigger_refresh(self) -> None:
-        """Keep the wait of nothing."""
+        """Learn nothing of the batches so far."""
 
 
 def apply(batches: int) -> None:
