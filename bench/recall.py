@@ -27,10 +27,10 @@ from bench.vectors import DIM, SPREAD, Clusters, Matrix, recall
 from store.index import ImageIndex
 from store.metadata.columns import Registry
 from store.schemas import Hit, ModelIdentity, SearchQuery
+from store.search import nearest
 from store.settings import StoreSettings
 from store.table.connection import connect
 from store.table.open import open_table
-from store.upkeep import vector_index
 from store.upkeep.recall import estimate_recall
 from store.upkeep.scalar_indexes import ensure_scalar_indexes
 from store.upkeep.vector_index import ensure_vector_index
@@ -194,12 +194,12 @@ def main() -> None:
     parser.add_argument(
         "--partition-rows",
         type=int,
-        default=vector_index.PARTITION_ROWS,
+        default=nearest.PARTITION_ROWS,
         help="400 gives 100,000 rows the partitions of a million",
     )
     parser.add_argument("--json", type=Path, help="write the tables to this file, too")
     arguments = parser.parse_args()
-    vector_index.PARTITION_ROWS = arguments.partition_rows
+    nearest.PARTITION_ROWS = arguments.partition_rows
     report = Report("Recall of the vector index")
     with tempfile.TemporaryDirectory(prefix="bench-recall-") as folder:
         passed = asyncio.run(measure(report, Path(folder), arguments.rows, arguments.queries))

@@ -60,7 +60,7 @@ class ImageIndex(Reader):
         snapshots = Snapshots(
             table,
             cache_bytes=settings.store_cache_mb << 20,
-            held_bytes=settings.store_memory_mb << 20,
+            memory_bytes=settings.store_memory_mb << 20,
             fill=True,
         )
         super().__init__(table, snapshots, identity, settings.store_uri)

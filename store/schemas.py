@@ -144,6 +144,21 @@ class Near:
 
 
 @dataclass(frozen=True, eq=False)
+class CheckedFilter:
+    """A filter that `ImageIndex.check_filter` has compiled, so that a search need not.
+
+    Attributes:
+        filter: an object in the filter language of `store.metadata.filters`.
+        where: its SQL predicate.
+        columns: of the table that it was compiled for.
+    """
+
+    filter: Mapping[str, Any]
+    where: str
+    columns: tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class SearchQuery:
     """What to search for.
 
@@ -151,7 +166,7 @@ class SearchQuery:
         vector: a picture's embedding, float32 [dim], unit length.
         text: plain words to describe the image or to match its stored text.
         text_vector: the embedding of ``text``, float32 [dim], unit length; goes with ``text``.
-        filter: an object in the filter language of `store.metadata.filters`.
+        filter: an object in the filter language of `store.metadata.filters`, compiled or not.
         limit: how many hits, 1 to 1000.
         offset: how many hits to leave out first, for paging.
         min_score: leaves out hits below this score.
@@ -161,7 +176,7 @@ class SearchQuery:
     vector: FloatVector | None = None
     text: str | None = None
     text_vector: FloatVector | None = None
-    filter: Mapping[str, Any] | None = None
+    filter: Mapping[str, Any] | CheckedFilter | None = None
     limit: int = 10
     offset: int = 0
     min_score: float | None = None

@@ -59,12 +59,12 @@ async def _query(
     embedded: that needs no vector.
     """
     text = request.metadata if isinstance(request.metadata, str) else None
-    filter_ = request.metadata if isinstance(request.metadata, dict) else None
-    if filter_:
-        await backend.index.check_filter(filter_)
+    filter_ = None
+    if isinstance(request.metadata, dict) and request.metadata:
+        filter_ = await backend.index.check_filter(request.metadata)
     query = SearchQuery(
         text=text,
-        filter=filter_ or None,
+        filter=filter_,
         limit=request.limit,
         offset=request.offset,
         min_score=request.min_score,

@@ -25,8 +25,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from store.errors import FilterError, UnknownKeyError, shown
-from store.metadata.columns import Column
+from store.metadata.columns import Column, Registry
 from store.metadata.predicates import ORDER, among, contains, missing, ordered
+from store.schemas import CheckedFilter
 
 MAX_TERMS = 100
 MAX_DEPTH = 10
@@ -54,6 +55,21 @@ def compile_filter(node: Any, columns: Mapping[str, Column]) -> str:
         FilterError: not in the language, of another type than the column, or too large.
     """
     return _Compiler(columns).filter(node, 1)
+
+
+def where_of(given: Mapping[str, Any] | CheckedFilter | None, registry: Registry) -> str:
+    """The predicate of a query's filter; one that was compiled before is not compiled again.
+
+    Raises:
+        FilterError: as for `compile_filter`.
+    """
+    if given is None:
+        return ALWAYS
+    if not isinstance(given, CheckedFilter):
+        return compile_filter(given, registry.by_key)
+    if given.columns == registry.columns:
+        return given.where
+    return compile_filter(given.filter, registry.by_key)  # columns have come, or gone in a restore
 
 
 class _Compiler:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from store.errors import InvalidRowError
 from store.metadata.columns import ARROW_TYPES, Registry
-from store.metadata.values import ColumnType, ColumnValue, is_unicode
-from store.schemas import FloatVector, Hit, StoredImage
+from store.metadata.values import ColumnType, ColumnValue, format_timestamp, is_unicode
+from store.schemas import FloatVector, Hit, MetadataValue, StoredImage
 
 # A float32 vector of unit length is off by far less; an unnormalised one by far more.
 UNIT_TOLERANCE = 1e-3
@@ -95,25 +96,48 @@ def to_arrow(rows: Sequence[Row], registry: Registry, schema: pa.Schema) -> pa.T
 
 
 def to_dicts(found: pa.Table) -> list[dict[str, Any]]:
-    """Reads a result's rows; their moments are in UTC and say so.
+    """Reads a result's rows; their moments are in UTC and say so."""
+    columns = [_values(column) for column in found.columns]
+    return [dict(zip(found.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Reads a column.
 
     pyarrow looks the name "UTC" up in the system's time zones, which slim containers lack.
     """
-    for position, column in enumerate(found.schema):
-        if column.type == ARROW_TYPES[ColumnType.TIMESTAMP]:
-            naive = found.column(position).cast(pa.timestamp("us"))
-            found = found.set_column(position, column.name, naive)
-    return [{name: _with_zone(value) for name, value in row.items()} for row in found.to_pylist()]
+    if column.type != ARROW_TYPES[ColumnType.TIMESTAMP]:
+        values: list[Any] = column.to_pylist()
+        return values
+    moments = column.cast(pa.timestamp("us")).to_pylist()
+    return [None if moment is None else moment.replace(tzinfo=UTC) for moment in moments]
 
 
-def _with_zone(value: Any) -> Any:
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+def to_images(found: pa.Table, registry: Registry) -> list[StoredImage]:
+    """Reads rows of the `selected` columns."""
+    ids, urls, moments, texts = (_values(found[name]) for name in _BASE_COLUMNS)
+    objects: list[dict[str, MetadataValue]] = [{} for _ in ids]
+    for column in registry.columns:
+        values = _values(found[column.name])
+        if column.type is ColumnType.TIMESTAMP:
+            values = [None if each is None else format_timestamp(each) for each in values]
+        for given, value in zip(objects, values, strict=True):
+            if value is not None:
+                given[column.key] = value
+    return [
+        StoredImage(own, url, moment, (given or None) if text is None else text)
+        for own, url, moment, given, text in zip(ids, urls, moments, objects, texts, strict=True)
+    ]
 
 
-def to_image(row: Mapping[str, Any], registry: Registry) -> StoredImage:
-    """Reads a row of the `selected` columns."""
-    metadata = registry.restore(row["text"], row)
-    return StoredImage(row["id"], row["url"], row["created_at"], metadata)
+def to_hits(found: pa.Table, scores: NDArray[np.float64] | None, registry: Registry) -> list[Hit]:
+    """Reads search results: the `selected` columns, and the score of each where they have one."""
+    images = to_images(found, registry)
+    known = [None] * len(images) if scores is None else scores.tolist()
+    return [
+        Hit(each.id, each.url, score, each.metadata, each.created_at)
+        for each, score in zip(images, known, strict=True)
+    ]
 
 
 def to_rows(found: pa.Table, registry: Registry) -> list[Row]:
@@ -153,14 +177,6 @@ def image_of(row: Row, registry: Registry) -> StoredImage:
     return StoredImage(row.id, row.url, row.created_at, metadata)
 
 
-def to_hit(row: Mapping[str, Any], registry: Registry) -> Hit:
-    """Reads a search result: the `selected` columns, and its distance where it has one."""
-    image = to_image(row, registry)
-    distance = row.get("_distance")
-    score = None if distance is None else score_of(distance)
-    return Hit(image.id, image.url, score, image.metadata, image.created_at)
-
-
-def score_of(distance: float) -> float:
-    """Cosine similarity from LanceDB's cosine distance, which float32 takes out of [-1, 1]."""
-    return round(max(-1.0, min(1.0, 1.0 - distance)), 6)
+def scores_of(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cosine similarities of cosine distances, rounded to what float32 carries; float64 [rows]."""
+    return np.asarray(np.clip(1 - distances, -1, 1).round(6))

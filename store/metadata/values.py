@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Any
 
 from store.errors import MetadataConflictError, MetadataTypeError, shown
-from store.schemas import MetadataValue
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -28,6 +27,11 @@ class ColumnType(StrEnum):
     BOOLEAN = "a boolean"
     TIMESTAMP = "a timestamp"
     STRINGS = "a list of strings"
+
+    @property
+    def label(self) -> str:
+        """The name without its article."""
+        return self.removeprefix("a ").removeprefix("an ")
 
 
 def parse_timestamp(text: str) -> datetime | None:
@@ -92,57 +96,42 @@ def _inferred(key: str, value: Any) -> tuple[ColumnType, ColumnValue]:
     match value:
         case bool():
             return ColumnType.BOOLEAN, value
-        case int():
-            return ColumnType.INTEGER, _int64(key, value)
-        case float():
-            return ColumnType.FLOAT, _finite(key, value)
+        case int() if INT64_MIN <= value <= INT64_MAX:
+            return ColumnType.INTEGER, value
+        case float() if math.isfinite(value):
+            # -0.0 sorts below 0.0 in Arrow, so there is only one zero here.
+            return ColumnType.FLOAT, value + 0.0
         case str():
             moment = parse_timestamp(value)
             if moment is not None:
                 return ColumnType.TIMESTAMP, moment
             return ColumnType.STRING, _text(key, value)
+        case list() if all(isinstance(element, str) for element in value):
+            _text(key, "".join(value))
+            return ColumnType.STRINGS, list(value)
+    raise MetadataTypeError(f"metadata key {shown(key)} was given {_refused(value)}")
+
+
+def _refused(value: Any) -> str:
+    """What a value is that no column can hold."""
+    match value:
+        case None:
+            return "null, which no column can hold"
+        case int():
+            return "an integer of more than 64 bits"
+        case float():
+            return f"{value}; only finite numbers can be held"
         case list():
-            return ColumnType.STRINGS, [_element(key, element) for element in value]
+            return "a list with something that is not a string; only lists of strings are supported"
         case dict():
-            raise MetadataTypeError(
-                f"metadata key {shown(key)} was given an object; nested objects are not supported"
-            )
-    raise MetadataTypeError(
-        f"metadata key {shown(key)} was given {_named(value)}, which no column can hold"
-    )
-
-
-def _named(value: Any) -> str:
-    return "null" if value is None else f"a {type(value).__name__}"
+            return "an object; nested objects are not supported"
+    return f"a {type(value).__name__}, which no column can hold"
 
 
 def _text(key: str, value: str) -> str:
-    if is_unicode(value):
+    if value.isascii() or is_unicode(value):
         return value
     raise MetadataTypeError(f"metadata key {shown(key)} was given text that is not valid Unicode")
-
-
-def _int64(key: str, value: int) -> int:
-    if INT64_MIN <= value <= INT64_MAX:
-        return value
-    raise MetadataTypeError(f"metadata key {shown(key)} was given an integer of more than 64 bits")
-
-
-def _finite(key: str, value: float) -> float:
-    if math.isfinite(value):
-        return value + 0.0  # -0.0 sorts below 0.0 in Arrow, so there is only one zero here
-    raise MetadataTypeError(
-        f"metadata key {shown(key)} was given {value}; only finite numbers can be held"
-    )
-
-
-def _element(key: str, element: Any) -> str:
-    if isinstance(element, str):
-        return _text(key, element)
-    raise MetadataTypeError(
-        f"metadata key {shown(key)} was given a list with something that is not a string;"
-        " only lists of strings are supported"
-    )
 
 
 def _exact_float(key: str, value: int) -> float:
@@ -155,11 +144,3 @@ def _exact_float(key: str, value: int) -> float:
     raise MetadataConflictError(
         key, ColumnType.FLOAT, "an integer that no float is exactly equal to"
     )
-
-
-def plain(value: Any) -> MetadataValue:
-    """Turns a value read from a column back into what JSON can say."""
-    if isinstance(value, datetime):
-        return format_timestamp(value)
-    result: MetadataValue = value
-    return result

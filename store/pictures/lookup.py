@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from store.pictures.files import COLUMNS, Kind, PictureFiles
 from store.schemas import KeptFile
-from store.snapshot.coalesce import Together
-from store.snapshot.latest import Snapshots
+from store.snapshot.latest import Coalescer, Snapshots
 from store.snapshot.snapshot import Snapshot
 
 Names = Mapping[str, str | None]
@@ -24,19 +23,14 @@ class PictureReads:
     """
 
     def __init__(self, snapshots: Snapshots, files: PictureFiles) -> None:
-        self._snapshots = snapshots
         self._files = files
-        self._together = Together(self._named)
+        self._names = Coalescer(snapshots, _names)
 
     async def of(self, image_id: str, kind: Kind) -> KeptFile | None:
         """A file of an image; None where there is none, or no such image."""
-        key = (await self._together.ask(image_id)).get(COLUMNS[kind])
+        key = (await self._names.answer(image_id)).get(COLUMNS[kind])
         data = None if key is None else await asyncio.to_thread(self._files.read, kind, key)
         return None if key is None or data is None else KeptFile(key, data)
-
-    async def _named(self, ids: Sequence[str]) -> list[Names]:
-        snapshot = await self._snapshots.latest()
-        return await asyncio.to_thread(_names, snapshot, ids)
 
 
 def _names(snapshot: Snapshot, ids: Sequence[str]) -> list[Names]:

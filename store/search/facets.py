@@ -4,19 +4,18 @@ A key's column is read in batches, and of a text only so many different values a
 there are more, they are no list to choose from.
 """
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.metadata.columns import Column
-from store.metadata.values import ColumnType, plain
+from store.metadata.values import ColumnType, format_timestamp
 from store.schemas import Facet, MetadataValue
-from store.snapshot.latest import Snapshots
+from store.snapshot.latest import Coalescer, Snapshots
 from store.snapshot.snapshot import Snapshot
 
 MAX_VALUES = 100
@@ -45,28 +44,20 @@ class Facets:
     """
 
     def __init__(self, snapshots: Snapshots) -> None:
-        self._snapshots = snapshots
-        self._reading: asyncio.Task[list[Facet]] | None = None
+        self._calls = Coalescer(snapshots, self._read)
         self._version, self._until = -1, 0.0
         self._facets: list[Facet] = []
 
     async def latest(self) -> list[Facet]:
-        """The facets, of the table as it is or was a moment ago.
+        """The facets, of the table as it is or was a moment ago; concurrent calls share them."""
+        return await self._calls.answer(None)
 
-        Whoever asks meanwhile gets the same reading, and it goes on to its end when they leave.
-        """
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read(), name="store-facets")
-        return await asyncio.shield(self._reading)
-
-    async def _read(self) -> list[Facet]:
-        snapshot = await self._snapshots.latest()
-        if snapshot.version != self._version and time.monotonic() >= self._until:
-            began = time.monotonic()
-            self._facets = await asyncio.to_thread(facets_of, snapshot)
-            ended = time.monotonic()
+    def _read(self, snapshot: Snapshot, calls: Sequence[None]) -> list[list[Facet]]:
+        began = time.monotonic()
+        if snapshot.version != self._version and began >= self._until:
+            self._facets, ended = facets_of(snapshot), time.monotonic()
             self._version, self._until = snapshot.version, ended + STALE * (ended - began)
-        return self._facets
+        return [self._facets] * len(calls)
 
 
 def facets_of(snapshot: Snapshot) -> list[Facet]:
@@ -79,24 +70,28 @@ def _facet(snapshot: Snapshot, column: Column) -> Facet:
         columns=[column.name], filter=f"{column.name} IS NOT NULL", batch_size=BATCH_ROWS
     )
     batches = (batch[column.name] for batch in scanner.to_batches() if batch.num_rows)
-    kind = column.type.removeprefix("a ").removeprefix("an ")
     if column.type in _ORDERED:
         count, least, greatest = _range(batches)
-        return Facet(column.key, kind, count, min=least, max=greatest)
+        return Facet(column.key, column.type.label, count, min=least, max=greatest)
     count, values, more = _counted(batches)
-    return Facet(column.key, kind, count, values=values, more=more)
+    return Facet(column.key, column.type.label, count, values=values, more=more)
 
 
 def _range(batches: Iterable[pa.Array]) -> tuple[int, MetadataValue | None, MetadataValue | None]:
     """How many values there are, the least of them and the greatest."""
-    count, ends = 0, []
+    count, ends, moments = 0, [], False
     for batch in batches:
         count += len(batch)
         # Naive: pyarrow looks up "UTC" in the system's time zones, which slim containers lack.
         moments = pa.types.is_timestamp(batch.type)
-        found = pc.min_max(batch.cast(pa.timestamp("us")) if moments else batch).as_py()
-        ends += [each.replace(tzinfo=UTC) if moments else each for each in found.values()]
-    return (count, plain(min(ends)), plain(max(ends))) if ends else (0, None, None)
+        found = pc.min_max(batch.cast(pa.timestamp("us")) if moments else batch)
+        ends += found.as_py().values()
+    if not ends:
+        return 0, None, None
+    least, greatest = min(ends), max(ends)
+    if moments:
+        least, greatest = (format_timestamp(each.replace(tzinfo=UTC)) for each in (least, greatest))
+    return count, least, greatest
 
 
 def _counted(batches: Iterable[pa.Array]) -> tuple[int, list[tuple[str | bool, int]], bool]:

@@ -1,147 +1,105 @@
 """Near-duplicates: the images that are about as like to a picture as it is to itself.
 
 Every add asks for them. A search of the vector index takes 4 ms of processor however little it
-finds, but 1.6 for each of eight vectors at once, so those who ask at the same time share one.
+finds, but 1.6 for each of eight vectors at once, so concurrent calls share one.
 """
 
-import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from store.metadata.rows import score_of
+from store.metadata.filters import ALWAYS
+from store.metadata.rows import scores_of
 from store.schemas import FloatVector, Near
-from store.search.nearest import any_within, batch_candidates
-from store.search.ranking import Found, nth, paged
-from store.snapshot.coalesce import Together
-from store.snapshot.distances import ROUGHNESS, distances
-from store.snapshot.fragments import Held, RowIds
-from store.snapshot.latest import Snapshots
+from store.search.nearest import batch_candidates, nearest, nearest_unindexed
+from store.snapshot.fragments import RowIds, distances
 from store.snapshot.snapshot import Snapshot
 
-# The image itself is among the rows of every add: to read all of its metadata takes longer.
-_COLUMNS = ["id", "url"]
 _ROUNDING = 1e-6
-"""Of a score, see `store.metadata.rows.score_of`."""
+"""Of a score, see `store.metadata.rows.scores_of`."""
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
-    """Whose near-duplicates are wanted.
+class NearCall:
+    """A question for near-duplicates.
 
     Attributes:
         vector: float32 [dim], checked.
         min_score: their least similarity to it.
         limit: how many at most.
         excluded_id: of the image itself.
+        distance: the largest that one of them may have.
     """
 
     vector: FloatVector
     min_score: float
     limit: int
     excluded_id: str
+    distance: float = field(init=False)
 
-    @property
-    def distance(self) -> float:
-        """The largest that one of them may have."""
-        return 1 - self.min_score + _ROUNDING
-
-    @property
-    def count(self) -> int:
-        """How many rows are looked for: one more, which may be the image itself."""
-        return self.limit + 1
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "distance", 1 - self.min_score + _ROUNDING)
 
 
-class NearDuplicates:
-    """Looks for near-duplicates, for all who ask at the same time by one search.
-
-    Args:
-        snapshots: of the table.
-    """
-
-    def __init__(self, snapshots: Snapshots) -> None:
-        self._snapshots = snapshots
-        self._together = Together(self._found)
-
-    async def of(self, wanted: Wanted) -> list[Near]:
-        """The images at least this similar, nearest first, in the table as it is from now on."""
-        return await self._together.ask(wanted)
-
-    async def _found(self, wanted: Sequence[Wanted]) -> list[list[Near]]:
-        snapshot = await self._snapshots.latest()
-        return await asyncio.to_thread(near_each, snapshot, wanted)
-
-
-def near_each(snapshot: Snapshot, wanted: Sequence[Wanted]) -> list[list[Near]]:
-    """What `near` finds for each, by one search of the index. Blocks."""
-    if not snapshot.knows_tail:  # the engine searches it, too: its distances mean something else
-        return [near(snapshot, each) for each in wanted]
-    candidates = _candidates(snapshot, wanted)
-    row_ids = np.unique(np.concatenate([np.empty(0, np.uint64), *_known(candidates)]))
+def near_each(snapshot: Snapshot, calls: Sequence[NearCall]) -> list[list[Near]]:
+    """The near-duplicates of each call, nearest first, by one search of the index. Blocks."""
+    none = np.empty(0, np.uint64)
+    candidates: Sequence[RowIds | None] = [none] * len(calls)
+    if not snapshot.has_tail:  # the engine searches it, too: its distances mean something else
+        candidates = [None] * len(calls)
+    elif snapshot.indexed:
+        count = 1 + max(call.limit for call in calls)  # the image itself is among them
+        vectors = np.stack([call.vector for call in calls])
+        candidates = batch_candidates(snapshot, vectors, count)
+    row_ids = np.unique(np.concatenate([none, *(each for each in candidates if each is not None)]))
     vectors = snapshot.vectors(row_ids) if len(row_ids) else np.empty((0, 1), np.float32)
-    found = []
-    for each, those in zip(wanted, candidates, strict=True):
-        if those is None:
-            found.append(near(snapshot, each))
-        else:
-            far = distances(vectors[np.searchsorted(row_ids, those)], each.vector)
-            found.append(_hits(snapshot, each, those, far))
-    return found
+    return [
+        _near(snapshot, call, each, vectors[np.searchsorted(row_ids, each)])
+        if each is not None
+        else near(snapshot, call)
+        for call, each in zip(calls, candidates, strict=True)
+    ]
 
 
-def near(snapshot: Snapshot, wanted: Wanted) -> list[Near]:
-    """The images at least this similar to a picture, nearest first. Blocks.
+def near(snapshot: Snapshot, call: NearCall) -> list[Near]:
+    """The near-duplicates of one call, by a search of its own, nearest first. Blocks.
 
     However few of them the partitions hold that the index looks into first, and whether or not the
     rows are known that it lacks.
     """
-    found = any_within(snapshot, wanted.vector, wanted.distance, wanted.count, _COLUMNS)
-    return _wanted(wanted, found)
+    return _near_among(
+        snapshot, call, *nearest(snapshot, call.vector, slice(0, call.limit + 1), ALWAYS)
+    )
 
 
-def _known(candidates: Sequence[RowIds | None]) -> Iterator[RowIds]:
-    return (each for each in candidates if each is not None)
-
-
-def _candidates(snapshot: Snapshot, wanted: Sequence[Wanted]) -> list[RowIds | None]:
-    """The rows that the index names for each; None where it named too few."""
-    if not snapshot.indexed:
-        return [np.empty(0, np.uint64) for _ in wanted]
-    count = max(each.count for each in wanted)
-    return batch_candidates(snapshot, np.stack([each.vector for each in wanted]), count)
-
-
-def _hits(
-    snapshot: Snapshot, wanted: Wanted, row_ids: RowIds, far: NDArray[np.float64]
+def _near(
+    snapshot: Snapshot, call: NearCall, candidates: RowIds, vectors: FloatVector
 ) -> list[Near]:
-    """The best of the index's rows and of those that it lacks."""
-    is_near = far <= wanted.distance
-    tail, tail_distances = _tail(snapshot.held, wanted)
-    row_ids = np.concatenate([tail, row_ids[is_near]])
-    if not len(row_ids):
+    """The near-duplicates among the index's candidates and the rows that it lacks."""
+    row_ids, far = nearest_unindexed(snapshot, call.vector, call.limit + 1, farthest=call.distance)
+    return _near_among(
+        snapshot,
+        call,
+        np.concatenate([row_ids, candidates]),
+        np.concatenate([far, distances(vectors, call.vector)]),
+    )
+
+
+def _near_among(
+    snapshot: Snapshot, call: NearCall, row_ids: RowIds, far: NDArray[np.float64]
+) -> list[Near]:
+    is_near = far <= call.distance
+    if not is_near.any():
         return []
-    found = Found(row_ids, np.concatenate([tail_distances, far[is_near]]))
-    return _wanted(wanted, paged(snapshot, found, slice(0, wanted.count), _COLUMNS))
-
-
-def _wanted(wanted: Wanted, rows: pa.Table) -> list[Near]:
-    """The near-duplicates that rows are, without the image itself."""
-    # Left out here and not by a filter: one on the id of nearly all rows costs more than the rest.
-    others = [row for row in rows.to_pylist() if row["id"] != wanted.excluded_id]
-    found = [Near(row["id"], row["url"], score_of(row["_distance"])) for row in others]
-    return [each for each in found if each.score >= wanted.min_score][: wanted.limit]
-
-
-def _tail(held: Held, wanted: Wanted) -> tuple[RowIds, NDArray[np.float64]]:
-    """The near rows that the index lacks, as many as are needed, with their distances."""
-    rough = held.rough_distances(wanted.vector)
-    is_near = rough <= wanted.distance + ROUGHNESS
-    places, rough = held.tail[is_near], rough[is_near]
-    if len(places) > wanted.count:
-        places = places[rough <= nth(rough, wanted.count) + 2 * ROUGHNESS]
-    far = distances(held.vectors(places), wanted.vector)
-    is_near = far <= wanted.distance
-    return held.row_ids[places[is_near]], far[is_near]
+    # The image itself is among the rows of every add: to read all of its metadata takes longer.
+    # It is left out here and not by a filter: one on the id of nearly all rows costs more.
+    row_ids, far = snapshot.ranked(row_ids[is_near], far[is_near], slice(0, call.limit + 1))
+    rows = snapshot.take(row_ids, ["id", "url"]).to_pylist()
+    found = [
+        Near(row["id"], row["url"], score)
+        for row, score in zip(rows, scores_of(far).tolist(), strict=True)
+        if row["id"] != call.excluded_id and score >= call.min_score
+    ]
+    return found[: call.limit]

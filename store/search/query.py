@@ -1,17 +1,13 @@
-"""Searching the table: nearest vectors, matching text, both fused, or the newest first."""
+"""Searching a snapshot: nearest to a vector, text and vectors fused by rank, or newest first."""
 
-import asyncio
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from store.errors import QueryError
-from store.metadata.columns import Registry
-from store.metadata.filters import ALWAYS, compile_filter
-from store.metadata.rows import check_vector, selected, to_dicts, to_hit, to_image
+from store.metadata.filters import where_of
+from store.metadata.rows import check_vector, scores_of, selected, to_hits
 from store.metadata.values import is_unicode
 from store.schemas import (
     MAX_LIMIT,
@@ -20,18 +16,24 @@ from store.schemas import (
     FloatVector,
     Hit,
     SearchQuery,
-    StoredImage,
 )
-from store.search.cutoff import KEEP_ALL
-from store.search.fusion import fuse
-from store.search.newest import newest as newest_rows
-from store.search.view import View, scores_of
-from store.snapshot.fragments import RowIds
+from store.search.cutoff import KEEP_ALL, cutoff_score
+from store.search.full_text import matching
+from store.search.nearest import depth_of, nearest
+from store.search.newest import newest
+from store.snapshot.fragments import RowIds, distances
 from store.snapshot.snapshot import Snapshot
 
-# How deep each list goes into a fusion. It is the same for all pages of up to a thousand hits, so
-# that paging through them neither repeats nor leaves out an image.
-FUSION_DEPTH = 1000
+FUSION_DEPTH = 256
+"""How deep each list goes into a fusion at least.
+
+It is the same for all pages of up to so many hits, so that paging through them neither repeats nor
+leaves out an image; deeper pages come from deeper lists, whose order may differ.
+"""
+
+# Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank
+# Learning Methods", SIGIR 2009: k = 60 did best in their pilot study and is in general use since.
+RRF_K = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +42,12 @@ class Matches:
 
     Attributes:
         snapshot: that was searched, and is to be searched for the rest.
+        where: the query's filter, compiled.
         rows: best first, uint64 [rows].
     """
 
     snapshot: Snapshot
+    where: str
     rows: RowIds
 
 
@@ -96,12 +100,12 @@ def matches_of(snapshot: Snapshot, query: SearchQuery) -> Matches:
     Raises:
         FilterError: the filter is not in the language or does not fit the columns.
     """
-    view = _view(snapshot, query)
-    return Matches(snapshot, view.matching(query.text or "", _depth(query)))
+    where = where_of(query.filter, snapshot.registry)
+    return Matches(snapshot, where, matching(snapshot, query.text or "", _depth(query), where))
 
 
-async def search(snapshot: Snapshot, query: SearchQuery, matches: Matches | None) -> list[Hit]:
-    """Answers a checked query, best first. The filter is applied before any ranking.
+def search(snapshot: Snapshot, query: SearchQuery, matches: Matches | None = None) -> list[Hit]:
+    """Answers a checked query, best first. The filter is applied before any ranking. Blocks.
 
     Args:
         snapshot: to search.
@@ -111,93 +115,88 @@ async def search(snapshot: Snapshot, query: SearchQuery, matches: Matches | None
     Raises:
         FilterError: the filter is not in the language or does not fit the columns.
     """
-    view = _view(snapshot, query)
-    if matches is not None:
-        return await _by_text(view, query, matches.rows, snapshot.registry)
-    return await asyncio.to_thread(_by_one, view, query, query.vector, snapshot.registry)
+    where = where_of(query.filter, snapshot.registry) if matches is None else matches.where
+    vectors = [vector for vector in (query.vector, query.text_vector) if vector is not None]
+    scores = None
+    if not vectors:
+        row_ids = newest(snapshot, query.limit, query.offset, where)
+    elif matches is None or (len(vectors) == 1 and not len(matches.rows)):  # nothing to fuse
+        row_ids, scores = _by_vector(snapshot, query, vectors[0], where)
+    else:
+        row_ids, scores = _fused(snapshot, query, vectors, matches)
+    registry = snapshot.registry
+    return to_hits(snapshot.take(row_ids, selected(registry)), scores, registry)
 
 
-def _view(snapshot: Snapshot, query: SearchQuery) -> View:
-    filter_ = {} if query.filter is None else query.filter
-    return View(snapshot, compile_filter(filter_, snapshot.registry.by_key))
-
-
-def _by_one(
-    view: View, query: SearchQuery, vector: FloatVector | None, registry: Registry
-) -> list[Hit]:
-    """The nearest to a vector, or without one the newest. Blocks."""
-    if vector is None:
-        return _hits_of(view.newest(query.limit, query.offset), registry)
-    least = max(_least(query), view.cutoff(vector) if query.cutoff else KEEP_ALL)
+def _by_vector(
+    snapshot: Snapshot, query: SearchQuery, vector: FloatVector, where: str
+) -> tuple[RowIds, NDArray[np.float64]]:
+    """The page of the rows nearest to one vector, and their scores."""
     page = slice(query.offset, query.offset + query.limit)
-    find = view.nearest if query.text is None else view.nearest_everywhere
-    found = find(vector, page)
-    return _hits_of(found.filter(pa.array(scores_of(found) >= least)), registry)
+    row_ids, far = nearest(snapshot, vector, page, where, everywhere=query.text is not None)
+    scores = scores_of(far)
+    if query.min_score is None and not query.cutoff:
+        return row_ids, scores
+    least = KEEP_ALL if query.min_score is None else query.min_score
+    if query.cutoff:
+        least = max(least, _cutoff(snapshot, vector, where))
+    kept = scores >= least
+    return row_ids[kept], scores[kept]
 
 
-async def _by_text(
-    view: View, query: SearchQuery, matches: RowIds, registry: Registry
-) -> list[Hit]:
-    """Fuses nearest to the picture, nearest to the text's vector and matches of the text.
+def _fused(
+    snapshot: Snapshot, query: SearchQuery, vectors: list[FloatVector], matches: Matches
+) -> tuple[RowIds, NDArray[np.float64]]:
+    """The page of the rows nearest to the picture and the text's vector and matches of the text.
 
     The score stays the similarity to the picture, or without one to the text's vector, so it need
     not fall from hit to hit.
     """
-    depth = _depth(query)
-    vectors = [vector for vector in (query.vector, query.text_vector) if vector is not None]
-    if not len(matches) and len(vectors) == 1:  # there is nothing to fuse
-        return await asyncio.to_thread(_by_one, view, query, vectors[0], registry)
-    rankings = await asyncio.gather(
-        *(asyncio.to_thread(view.ranking, each, depth) for each in vectors)
-    )
-    rankings.append(matches)
-    return await asyncio.to_thread(_fused, view, query, vectors[0], rankings, registry)
-
-
-def _fused(
-    view: View,
-    query: SearchQuery,
-    vector: FloatVector,
-    rankings: list[RowIds],
-    registry: Registry,
-) -> list[Hit]:
-    """The page of what several rankings give together. Blocks."""
-    row_ids, totals = fuse(rankings)
+    lists = [matches.rows]
+    for vector in vectors:
+        top = slice(0, _depth(query))
+        lists.append(nearest(snapshot, vector, top, matches.where, everywhere=True)[0])
+    row_ids, totals = fuse(lists)
     if query.min_score is not None or query.cutoff:
-        kept = _relevant(view, query, vector, row_ids)
+        kept = _relevant(snapshot, query, vectors[0], row_ids, matches.where)
         row_ids, totals = row_ids[kept], totals[kept]
     page = slice(query.offset, query.offset + query.limit)
-    return _hits_of(view.scored(vector, view.best(row_ids, totals, page)), registry)
+    row_ids, _ = snapshot.ranked(row_ids, -totals, page)
+    return row_ids, scores_of(distances(snapshot.vectors(row_ids), vectors[0]))
+
+
+def fuse(lists: list[RowIds]) -> tuple[RowIds, NDArray[np.float64]]:
+    """Reciprocal rank fusion of lists, each best first: a row counts 1 / (60 + rank) in each.
+
+    Returns:
+        All rows, each once and in no order, and what they count: float64 [rows].
+    """
+    counts = [1 / (RRF_K + np.arange(1, len(each) + 1)) for each in lists]
+    rows, places = np.unique(np.concatenate(lists), return_inverse=True)
+    totals = np.bincount(places, weights=np.concatenate(counts), minlength=len(rows))
+    return rows, np.asarray(totals, np.float64)
 
 
 def _relevant(
-    view: View, query: SearchQuery, vector: FloatVector, row_ids: RowIds
+    snapshot: Snapshot, query: SearchQuery, vector: FloatVector, row_ids: RowIds, where: str
 ) -> NDArray[np.bool_]:
     """Which rows of a fusion pass the query's ``min_score`` and ``cutoff``."""
-    scores = scores_of(view.scored(vector, row_ids, ["id"]))
-    kept = scores >= _least(query)
+    scores = scores_of(distances(snapshot.vectors(row_ids), vector))
+    kept = scores >= (KEEP_ALL if query.min_score is None else query.min_score)
     if query.cutoff:
         # A stored text with every word that was asked for is relevant, whatever its picture shows.
-        named = view.matching(query.text or "", _depth(query), every_word=True)
-        least = view.cutoff(vector)
-        kept &= (scores >= least) | np.isin(row_ids, named)
-    return kept
+        named = matching(snapshot, query.text or "", _depth(query), where, every_word=True)
+        kept &= (scores >= _cutoff(snapshot, vector, where)) | np.isin(row_ids, named)
+    return np.asarray(kept)
+
+
+def _cutoff(snapshot: Snapshot, vector: FloatVector, where: str) -> float:
+    """The least score of a relevant row; see `store.search.cutoff`."""
+    _, far = nearest(snapshot, vector, slice(0, 1), where)
+    if not len(far):
+        return KEEP_ALL
+    return cutoff_score(float(scores_of(far)[0]), snapshot.sample @ vector, snapshot.rows)
 
 
 def _depth(query: SearchQuery) -> int:
-    return FUSION_DEPTH * math.ceil((query.offset + query.limit) / FUSION_DEPTH)
-
-
-def _least(query: SearchQuery) -> float:
-    return KEEP_ALL if query.min_score is None else query.min_score
-
-
-def _hits_of(found: pa.Table, registry: Registry) -> list[Hit]:
-    return [to_hit(row, registry) for row in to_dicts(found)]
-
-
-def newest(snapshot: Snapshot, limit: int, offset: int) -> list[StoredImage]:
-    """The images newest first, those of one moment by id. Blocks."""
-    registry = snapshot.registry
-    rows = newest_rows(snapshot, selected(registry), limit, offset, ALWAYS)
-    return [to_image(row, registry) for row in to_dicts(rows)]
+    return depth_of(max(FUSION_DEPTH, query.offset + query.limit)).rows

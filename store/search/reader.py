@@ -13,14 +13,15 @@ from store.errors import (
     StoreReadError,
 )
 from store.metadata.columns import Registry, split_metadata
-from store.metadata.filters import compile_filter
+from store.metadata.filters import ALWAYS, compile_filter
 from store.metadata.literals import among, literal
-from store.metadata.rows import check_vector, selected, to_dicts, to_image, to_vectors
+from store.metadata.rows import check_vector, selected, to_images, to_vectors
 from store.metadata.values import is_unicode
 from store.pictures.files import Kind, PictureFiles
 from store.pictures.lookup import PictureReads
 from store.schemas import (
     MAX_LIMIT,
+    CheckedFilter,
     Facet,
     FloatVector,
     Hit,
@@ -33,9 +34,11 @@ from store.schemas import (
     image_id,
 )
 from store.search.facets import Facets
-from store.search.near_duplicates import NearDuplicates, Wanted
-from store.search.query import Matches, check_query, check_text, matches_of, newest, search
-from store.snapshot.latest import Snapshots
+from store.search.near_duplicates import NearCall, near_each
+from store.search.newest import newest
+from store.search.query import Matches, check_query, check_text, matches_of, search
+from store.snapshot.latest import Coalescer, Snapshots
+from store.snapshot.snapshot import Snapshot
 from store.table.disk.location import Location
 from store.table.faults import fault_of, translated
 
@@ -55,7 +58,7 @@ class Reader:
         self.identity = identity
         self._table = table
         self._snapshots = snapshots
-        self._near = NearDuplicates(snapshots)
+        self._near = Coalescer(snapshots, near_each)
         self._facets = Facets(snapshots)
         # An object store has no folder for them.
         self._files = PictureFiles(folder) if (folder := Location(uri).folder) else None
@@ -72,10 +75,10 @@ class Reader:
         if not is_unicode(image_id):
             return None
         with self._reading():
-            registry = await self._registry()
+            registry = Registry.from_schema(await self._table.schema())
             rows = self._table.query().where(f"id = {literal(image_id)}")
-            found = to_dicts(await rows.select(selected(registry)).limit(1).to_arrow())
-        return to_image(found[0], registry) if found else None
+            found = await rows.select(selected(registry)).limit(1).to_arrow()
+        return to_images(found, registry)[0] if found.num_rows else None
 
     async def picture(self, image_id: str, kind: Kind) -> KeptFile | None:
         """A file that is kept of an image; None where there is none, or no such image.
@@ -101,7 +104,7 @@ class Reader:
             raise QueryError("offset must not be negative")
         with self._reading():
             snapshot = await self._snapshots.latest()
-            return Page(await asyncio.to_thread(newest, snapshot, limit, offset), snapshot.rows)
+            return Page(await asyncio.to_thread(_listed, snapshot, limit, offset), snapshot.rows)
 
     async def vectors(self, ids: Collection[str]) -> dict[str, FloatVector]:
         """The stored vectors, float32 [dim], by id; ids that there are not are left out.
@@ -159,7 +162,7 @@ class Reader:
             matches = await self.matches(query)
         with self._reading():
             snapshot = await self._snapshots.latest() if matches is None else matches.snapshot
-            return await search(snapshot, query, matches)
+            return await asyncio.to_thread(search, snapshot, query, matches)
 
     async def near_duplicates(
         self, vector: FloatVector, url: str, min_score: float, limit: int = 10
@@ -172,7 +175,7 @@ class Reader:
         """
         vector = check_vector(vector, self.identity.dim)
         with self._reading():
-            return await self._near.of(Wanted(vector, min_score, limit, image_id(url)))
+            return await self._near.answer(NearCall(vector, min_score, limit, image_id(url)))
 
     async def same_pixels(self, pixels: str, url: str) -> str | None:
         """The id of an image under another url that has these pixels, or None.
@@ -204,7 +207,7 @@ class Reader:
         with self._reading():
             if filter is None:
                 return int(await self._table.count_rows())
-            registry = await self._registry()
+            registry = Registry.from_schema(await self._table.schema())
             return int(await self._table.count_rows(compile_filter(filter, registry.by_key)))
 
     async def check_metadata(self, metadata: Any) -> None:
@@ -217,20 +220,22 @@ class Reader:
         _, given = split_metadata(metadata)
         if given:  # a text fits any columns
             with self._reading():
-                (await self._registry()).place(given)
+                (await self._snapshots.latest()).registry.place(given)
 
-    async def check_filter(self, filter: Mapping[str, Any]) -> None:
+    async def check_filter(self, filter: Mapping[str, Any]) -> CheckedFilter:
         """Says beforehand, from the columns there are now, what `search` would refuse.
+
+        Returns:
+            The filter for `SearchQuery`, compiled.
 
         Raises:
             FilterError: the filter is not in the language or does not fit the columns.
             StoreFault: the read failed, or the index is closed.
         """
         with self._reading():
-            compile_filter(filter, (await self._registry()).by_key)
-
-    async def _registry(self) -> Registry:
-        return Registry.from_schema(await self._table.schema())
+            registry = (await self._snapshots.latest()).registry
+            where = compile_filter(filter, registry.by_key)
+            return CheckedFilter(filter, where, registry.columns)
 
     def _reading(self) -> AbstractContextManager[None]:
         if self._closed:
@@ -242,6 +247,12 @@ class Reader:
 
     def _fault(self, error: BaseException, otherwise: StoreFault) -> StoreFault:
         return fault_of(error, otherwise, uri=self._uri, table=self._table.name)
+
+
+def _listed(snapshot: Snapshot, limit: int, offset: int) -> list[StoredImage]:
+    """A page of all images, newest first. Blocks."""
+    row_ids = newest(snapshot, limit, offset, ALWAYS)
+    return to_images(snapshot.take(row_ids, selected(snapshot.registry)), snapshot.registry)
 
 
 def refuse_empty(filter: Any) -> None:

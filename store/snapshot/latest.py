@@ -1,20 +1,22 @@
-"""The latest version of the table, and what of it is in memory.
+"""The latest snapshot of a table, and request coalescing: concurrent reads of it in one batch.
 
-A version differs little from the one before, so a fragment that was read once is kept for as long
+A version differs little from the one before, so a fragment that was read once is cached for as long
 as the table has it. Requests wait for what is needed: the fragments that the vector index does not
-know, mostly a few rows each. The columns of the others are read in the background, the newest
+know, mostly a few rows each. The metadata of the others is read in the background, the newest
 first, while there is room.
 """
 
 import asyncio
 import logging
-from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import pyarrow as pa
 
-from store.snapshot.fragments import HeldFragment, vector_dim
-from store.snapshot.mapped_vectors import VectorFiles
+from store.metadata.columns import Registry
+from store.snapshot.fragments import CachedFragment
+from store.snapshot.mapped_vectors import MappedVectors
 from store.snapshot.snapshot import Snapshot, indexed_fragments
 from store.table.connection import open_dataset
 from store.table.faults import is_failure
@@ -27,7 +29,13 @@ if TYPE_CHECKING:
 COLUMNS_BYTES = 256
 """Of a row at least, but for its vector; until it was read."""
 
+BATCH = 32
+"""Calls at most that share one read: the first must not wait for hundreds."""
+
 logger = logging.getLogger(__name__)
+
+_Call = TypeVar("_Call")
+_Answer = TypeVar("_Answer")
 
 
 class Snapshots:
@@ -36,8 +44,8 @@ class Snapshots:
     Args:
         table: one whose every read is of the latest version.
         cache_bytes: for the engine's caches.
-        held_bytes: of rows in memory at most.
-        fill: read what is not needed, too, while there is room.
+        memory_bytes: of the fragment cache at most.
+        fill: cache what no request waits for, too, while there is room.
     """
 
     def __init__(
@@ -45,15 +53,15 @@ class Snapshots:
         table: "AsyncTable",
         *,
         cache_bytes: int = 16 << 20,
-        held_bytes: int = 64 << 20,
+        memory_bytes: int = 64 << 20,
         fill: bool = False,
     ) -> None:
         self._table = table
         self._cache_bytes = cache_bytes
-        self._held_bytes = held_bytes
+        self._memory_bytes = memory_bytes
         self._fill = fill
         self._sizes: dict[int, int] = {}
-        self._files = VectorFiles()
+        self._mapped = MappedVectors()
         self._making = asyncio.Lock()
         self._latest: Snapshot | None = None
         self._filling: asyncio.Task[None] | None = None
@@ -83,12 +91,14 @@ class Snapshots:
         if before is not None and before.version == version:
             return before
         dataset = await self._opened(version) if before is None else before.dataset
-        known = [] if before is None else before.held.fragments
-        made = await asyncio.to_thread(lambda: self._make(dataset.checkout_version(version), known))
-        self._latest, left = made
+        cached = [] if before is None else before.cache.fragments
+        made, left = await asyncio.to_thread(
+            lambda: self._make(dataset.checkout_version(version), cached)
+        )
+        self._latest = made
         if left and self._fill and (self._filling is None or self._filling.done()):
             self._filling = asyncio.create_task(self._filled(left), name="store-snapshots")
-        return self._latest
+        return made
 
     async def _opened(self, version: int) -> "LanceDataset":
         uri, options = await self._table.uri(), await self._table.latest_storage_options()
@@ -103,87 +113,143 @@ class Snapshots:
         )
 
     async def _filled(self, left: "Sequence[LanceFragment]") -> None:
-        """Reads fragments one by one until there is no more room."""
+        """Caches fragments one by one until there is no more room."""
         try:
             while left:
-                read = await asyncio.to_thread(HeldFragment.read, left[0], whole=False)
+                read = await asyncio.to_thread(CachedFragment.read, left[0], whole=False)
                 async with self._making:
-                    left = await self._with(read)
+                    latest = self._latest
+                    if latest is None:
+                        return
+                    cached = [*latest.cache.fragments, read]
+                    self._latest, left = await asyncio.to_thread(self._make, latest.dataset, cached)
         except BaseException as error:
             if not is_failure(error):
                 raise
             # Nobody has asked for these rows: who does is told. The next version tries again.
             logger.warning("rows could not be read into memory: %r", error)
 
-    async def _with(self, read: HeldFragment) -> "Sequence[LanceFragment]":
-        """Makes the latest snapshot hold a fragment, too; what else there is room for."""
-        latest = self._latest
-        if latest is None:
-            return []
-        known = [*latest.held.fragments, read]
-        self._latest, left = await asyncio.to_thread(self._make, latest.dataset, known)
-        return left
-
     def _make(
-        self, dataset: "LanceDataset", known: "Sequence[HeldFragment]"
+        self, dataset: "LanceDataset", cached: Sequence[CachedFragment]
     ) -> tuple[Snapshot, "list[LanceFragment]"]:
-        """A snapshot, and the fragments that there is room for as well."""
+        """A snapshot, and the fragments that there is room for as well. Blocks."""
         fragments, indexed = dataset.get_fragments(), indexed_fragments(dataset)
-        by_number = {each.number: each for each in known}
-        tail = {each.fragment_id for each in fragments if each.fragment_id not in (indexed or ())}
-        held: list[HeldFragment] = []
+        fragments.sort(key=attrgetter("fragment_id"), reverse=True)
+        tail = {each.fragment_id for each in fragments} - (indexed or set())
+        known = {each.number: each for each in cached}
+        kept: list[CachedFragment] = []
         left: list[LanceFragment] = []
         for fragment in self._fitting(dataset, fragments, tail):
-            whole = fragment.fragment_id in tail
-            there = by_number.get(fragment.fragment_id)
-            if there is not None:
-                held.append(there.brought_up(fragment, whole=whole))
-            elif whole:
-                held.append(self._whole(dataset, fragment))
-            else:
+            whole, there = fragment.fragment_id in tail, known.get(fragment.fragment_id)
+            if there is None and not whole:
                 left.append(fragment)
+            elif there is None:
+                kept.append(self._whole(dataset, fragment, is_newest=fragment is fragments[0]))
+            elif there.whole == whole and there.metadata == fragment.metadata:
+                kept.append(there)
+            else:
+                kept.append(there.brought_up(fragment, whole=whole))
         numbers = {each.fragment_id for each in fragments}
         self._sizes = {n: size for n, size in self._sizes.items() if n in numbers}
-        self._sizes |= {each.number: each.nbytes for each in held}
-        self._files.keep(fragments)
-        return Snapshot(dataset, held, indexed, self._files), left
+        self._sizes |= {each.number: each.nbytes for each in kept}
+        self._mapped.forget_all_but(fragments)
+        return Snapshot(dataset, kept, indexed, self._mapped, self._registry(dataset.schema)), left
 
-    def _whole(self, dataset: "LanceDataset", fragment: "LanceFragment") -> HeldFragment:
+    def _registry(self, schema: pa.Schema) -> Registry:
+        before = self._latest
+        if before is not None and before.dataset.schema.equals(schema, check_metadata=True):
+            return before.registry
+        return Registry.from_schema(schema)
+
+    def _whole(
+        self, dataset: "LanceDataset", fragment: "LanceFragment", *, is_newest: bool
+    ) -> CachedFragment:
         """A fragment with its vectors: read, unless it is what the newest commit has added."""
         version, rows = self._added or (0, [])
-        newest = max(each.fragment_id for each in dataset.get_fragments())
-        is_added = version == dataset.version and fragment.fragment_id == newest
-        if is_added and fragment.physical_rows == len(rows):
+        if is_newest and version == dataset.version and fragment.physical_rows == len(rows):
             self._added = None
-            return HeldFragment.written(fragment, rows)
-        return HeldFragment.read(fragment, whole=True)
+            return CachedFragment.written(fragment, rows)
+        return CachedFragment.read(fragment, whole=True)
 
     def _fitting(
         self, dataset: "LanceDataset", fragments: "Sequence[LanceFragment]", tail: Container[int]
     ) -> "list[LanceFragment]":
-        """Which fragments there is room for: those of the tail, or none of it, then the newest."""
+        """Which fragments there is room for: those of the tail, or none of it, then the newest.
+
+        Args:
+            dataset: that they are of.
+            fragments: the newest first.
+            tail: the numbers of those that the vector index does not know.
+        """
         if dataset.has_stable_row_ids:  # rows are found by where their fragment begins
             return []
-        vector_bytes = 4 * vector_dim(dataset.schema)
-        newest = sorted(fragments, key=lambda each: -each.fragment_id)
-        needed = [each for each in newest if each.fragment_id in tail]
-        room = self._held_bytes - sum(self._size(each, vector_bytes, whole=True) for each in needed)
+        vector_bytes = 4 * dataset.schema.field("vector").type.list_size
+        needed: list[tuple[LanceFragment, int]] = []
+        others: list[tuple[LanceFragment, int]] = []
+        for fragment in fragments:
+            whole, size = fragment.fragment_id in tail, self._sizes.get(fragment.fragment_id)
+            if size is None:
+                rows = fragment.physical_rows
+                files = sum(each.file_size_bytes or 0 for each in fragment.metadata.files)
+                # Vectors do not shrink on the disk. Texts do, but long ones are still seen there.
+                columns = max(rows * COLUMNS_BYTES, files - rows * vector_bytes)
+                size = columns + whole * rows * vector_bytes
+            (needed if whole else others).append((fragment, size))
+        room = self._memory_bytes - sum(size for _, size in needed)
         if room < 0:
-            needed, room = [], self._held_bytes
-        for fragment in newest:
-            size = self._size(fragment, vector_bytes, whole=False)
-            if fragment.fragment_id not in tail and size <= room:
-                needed.append(fragment)
+            needed, room = [], self._memory_bytes
+        for fragment, size in others:
+            if size <= room:
+                needed.append((fragment, size))
                 room -= size
-        return needed
+        return [fragment for fragment, _ in needed]
 
-    def _size(self, fragment: "LanceFragment", vector_bytes: int, *, whole: bool) -> float:
-        """The memory that a fragment takes, or will take so far as one can say."""
-        known = self._sizes.get(fragment.fragment_id)
-        if known is not None:
-            return known
-        rows = fragment.physical_rows
-        files = sum(each.file_size_bytes or 0 for each in fragment.metadata.files)
-        # Vectors do not shrink on the disk. Texts do, but the long ones are still seen there.
-        columns = max(rows * COLUMNS_BYTES, files - rows * vector_bytes)
-        return float(columns + whole * rows * vector_bytes)
+
+class Coalescer(Generic[_Call, _Answer]):
+    """Request coalescing: concurrent calls share one batched read of the latest snapshot.
+
+    A lone call is answered at once; those that come meanwhile wait and are answered together.
+
+    Args:
+        snapshots: of the table.
+        read: answers calls that were made before it is called, in their order. Blocks.
+    """
+
+    def __init__(
+        self, snapshots: Snapshots, read: Callable[[Snapshot, Sequence[_Call]], Sequence[_Answer]]
+    ) -> None:
+        self._snapshots = snapshots
+        self._read = read
+        self._waiting: list[tuple[_Call, asyncio.Future[_Answer]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def answer(self, call: _Call) -> _Answer:
+        """The answer to a call.
+
+        Raises:
+            BaseException: whatever the read that it shared raised.
+        """
+        future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((call, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="store-coalescer")
+        return await future
+
+    async def _run(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            batch = [each for each in batch if not each[1].done()]  # but who was cancelled
+            try:
+                calls = [call for call, _ in batch]
+                snapshot = await self._snapshots.latest()
+                answers = await asyncio.to_thread(self._read, snapshot, calls) if calls else []
+            except BaseException as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+                if not is_failure(error):
+                    raise
+                continue
+            for (_, future), answer in zip(batch, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)

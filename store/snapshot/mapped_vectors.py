@@ -1,10 +1,11 @@
 """Vectors read from the table's own files, mapped into memory.
 
-To rank candidates by their true distance takes the vectors of up to thousands of rows, each
-somewhere else. The engine reads each by itself, in some 20 microseconds of processor time: 40 ms
-for the 2048 of a search by text. But vectors do not shrink by packing, so they lie in a file as
-they are, one after the other, and the file's own description says where. Out of the mapped file the
-same rows take 1 ms; the memory stays the system's, which takes it back when it needs it.
+To rank candidates by their true distance takes the vectors of tens to hundreds of rows, each
+somewhere else. The engine reads each in some 20 microseconds of processor time, or with its own
+`refine_factor` in no less. But vectors do not shrink by packing, so they lie in a file as they are,
+one after the other, and the file's own description says where. Measured among 100,000 rows: a
+search by picture takes 2.8 ms in place of 5.9, near-duplicates 4.2 in place of 6.4, a search by
+text 17 in place of 24. The memory stays the system's, which takes it back when it needs it.
 
 Where a file is laid out in another way, cannot be mapped, or lies in an object store, the engine
 reads on.
@@ -17,11 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from store.metadata.rows import as_matrix
 from store.schemas import FloatVector
-from store.snapshot.fragments import PLACE_BITS, ROW_ID, RowIds, vector_dim
+from store.snapshot.fragments import PLACE_BITS, ROW_ID, Places, RowIds
 from store.table.disk.location import Location
 
 if TYPE_CHECKING:
@@ -29,49 +29,22 @@ if TYPE_CHECKING:
     from lance.fragment import LanceFragment
 
 _VECTOR = "vector"
-_ITEM_BYTES = 4
-_PLACE_MASK = np.uint64(0xFFFFFFFF)
+_PLACE_MASK = np.uint64((1 << int(PLACE_BITS)) - 1)
 # Of each file so many rows are read by the engine, too, to see that it finds the same.
 _COMPARED = 16
 
-
-class VectorFile:
-    """The vectors of one file; deleted rows keep their places.
-
-    Args:
-        pages: float32 [rows, dim] each, in the order of the rows.
-    """
-
-    def __init__(self, pages: list[FloatVector]) -> None:
-        self._pages = pages
-        self._ends = np.cumsum([len(page) for page in pages])
-
-    def __len__(self) -> int:
-        """How many rows there are."""
-        return int(self._ends[-1]) if len(self._ends) else 0
-
-    def read(self, places: NDArray[np.int64], into: FloatVector) -> None:
-        """Reads the vectors in these places, which rise, into float32 [places, dim]."""
-        begins = [0, *np.searchsorted(places, self._ends).tolist()]
-        for page, end, (first, last) in zip(self._pages, self._ends, pairwise(begins), strict=True):
-            if first < last:
-                inside = places[first:last] - (end - len(page))
-                # Unlike an index into the array, this lets other threads go on while the disk is
-                # read. And with another mode it would read into a copy first.
-                page.take(inside, axis=0, out=into[first:last], mode="clip")
+Pages = list[FloatVector]
+"""The vectors of one file, float32 [rows, dim] each; deleted rows keep their places."""
 
 
-class VectorFiles:
+class MappedVectors:
     """The mapped files of a table, for all its versions: a file never changes."""
 
     def __init__(self) -> None:
-        self._files: dict[str, VectorFile | None] = {}
+        self._files: dict[str, Pages | None] = {}
 
     def read(
-        self,
-        dataset: "LanceDataset",
-        fragments: "Mapping[int, LanceFragment]",
-        row_ids: RowIds,
+        self, dataset: "LanceDataset", fragments: "Mapping[int, LanceFragment]", row_ids: RowIds
     ) -> FloatVector | None:
         """The vectors of these rows, float32 [rows, dim]; None where the engine has to read them.
 
@@ -80,51 +53,70 @@ class VectorFiles:
         Args:
             dataset: that the rows are of.
             fragments: of it, by their numbers.
-            row_ids: of rows that there are; quickest where they rise.
+            row_ids: of rows that there are.
         """
-        order = None if _is_rising(row_ids) else np.argsort(row_ids)
-        rising = row_ids if order is None else row_ids[order]
+        order = np.argsort(row_ids)
+        rising = row_ids[order]
         numbers, places = rising >> PLACE_BITS, (rising & _PLACE_MASK).astype(np.int64)
-        vectors = np.empty((len(rising), vector_dim(dataset.schema)), np.float32)
+        dim = dataset.schema.field(_VECTOR).type.list_size
+        vectors = np.empty((len(rising), dim), np.float32)
         for number in np.unique(numbers).tolist():
-            file = self._of(dataset, fragments[number])
-            if file is None:
+            pages = self._of(dataset, fragments[number])
+            if pages is None:
                 return None
             first, last = np.searchsorted(numbers, [number, number + 1]).tolist()
-            file.read(places[first:last], vectors[first:last])
-        return vectors if order is None else vectors[np.argsort(order)]
+            _read(pages, places[first:last], vectors[first:last])
+        return vectors if bool((order[1:] > order[:-1]).all()) else vectors[np.argsort(order)]
 
-    def keep(self, fragments: "Iterable[LanceFragment]") -> None:
+    def forget_all_but(self, fragments: "Iterable[LanceFragment]") -> None:
         """Lets go of all files but those of these fragments."""
-        named = {file.path for each in fragments for file in each.metadata.files}
-        self._files = {path: file for path, file in self._files.items() if path in named}
+        if self._files:
+            named = {file.path for each in fragments for file in each.metadata.files}
+            self._files = {path: file for path, file in self._files.items() if path in named}
 
-    def _of(self, dataset: "LanceDataset", fragment: "LanceFragment") -> VectorFile | None:
+    def _of(self, dataset: "LanceDataset", fragment: "LanceFragment") -> Pages | None:
         if Location(dataset.uri).folder is None or dataset.has_stable_row_ids:
             return None
-        fields = {each.name(): each.id() for each in dataset.lance_schema.fields()}
-        described = [each for each in fragment.metadata.files if fields[_VECTOR] in each.fields]
+        [field] = [each.id() for each in dataset.lance_schema.fields() if each.name() == _VECTOR]
+        described = [each for each in fragment.metadata.files if field in each.fields]
         if len(described) != 1 or described[0].base_id is not None:  # it lies elsewhere
             return None
         path = described[0].path
         if path not in self._files:
-            self._files[path] = _mapped(dataset, fragment, described[0], fields[_VECTOR])
+            self._files[path] = _checked(dataset, fragment, described[0], field)
         return self._files[path]
 
 
-def _mapped(
+def _read(pages: Pages, places: Places, into: FloatVector) -> None:
+    """Reads the vectors in these places, which rise, into float32 [places, dim]."""
+    ends = np.cumsum([len(page) for page in pages])
+    bounds = [0, *np.searchsorted(places, ends).tolist()]
+    for page, end, (first, last) in zip(pages, ends, pairwise(bounds), strict=True):
+        if first < last:
+            inside = places[first:last] - (end - len(page))
+            # Unlike an index into the array, this lets other threads go on while the disk is
+            # read. And with another mode it would read into a copy first.
+            page.take(inside, axis=0, out=into[first:last], mode="clip")
+
+
+def _checked(
     dataset: "LanceDataset", fragment: "LanceFragment", described: Any, field: int
-) -> VectorFile | None:
-    """The file, if it is laid out as is known here."""
+) -> Pages | None:
+    """The file's pages, if it is laid out as is known here and the engine reads the same."""
     column = described.column_indices[described.fields.index(field)]
     path = Path(dataset.uri, "data", described.path)
-    file = VectorFile(_pages(path, column, vector_dim(dataset.schema)))
-    if len(file) != fragment.physical_rows or not _reads_alike(file, dataset, fragment):
+    pages = _pages(path, column, dataset.schema.field(_VECTOR).type.list_size)
+    if sum(map(len, pages)) != fragment.physical_rows:
         return None
-    return file
+    live = fragment.scanner(columns=[], with_row_id=True).to_table()[ROW_ID].to_numpy()
+    some = live[np.linspace(0, len(live) - 1, _COMPARED).astype(np.int64)]
+    read = as_matrix(dataset._take_rows(some.tolist(), columns=[_VECTOR])[_VECTOR])
+    found = np.empty_like(read)
+    _read(pages, (some & _PLACE_MASK).astype(np.int64), found)
+    return pages if np.array_equal(found, read) else None
 
 
-def _pages(path: Path, column: int, dim: int) -> list[FloatVector]:
+def _pages(path: Path, column: int, dim: int) -> Pages:
     """The pages of a column, those that can be vectors as they are."""
     from lance.file import LanceFileReader  # noqa: PLC0415 - see store.table.open
 
@@ -135,23 +127,10 @@ def _pages(path: Path, column: int, dim: int) -> list[FloatVector]:
     except OSError:  # some file systems cannot; whatever else it was, the engine says
         return []
     mapped.madvise(mmap.MADV_RANDOM)  # else the system reads some 100 KiB around each row
+    row_bytes = dim * np.float32().itemsize
     buffers = [page.buffers[0] for page in described if len(page.buffers) == 1]
     return [
-        np.ndarray((buffer.size // (_ITEM_BYTES * dim), dim), np.float32, mapped, buffer.position)
+        np.ndarray((buffer.size // row_bytes, dim), np.float32, mapped, buffer.position)
         for buffer in buffers
-        if buffer.size % (_ITEM_BYTES * dim) == 0 and buffer.position % _ITEM_BYTES == 0
+        if buffer.size % row_bytes == 0 and buffer.position % np.float32().itemsize == 0
     ]
-
-
-def _reads_alike(file: VectorFile, dataset: "LanceDataset", fragment: "LanceFragment") -> bool:
-    """Whether the engine reads the same."""
-    live = fragment.scanner(columns=[], with_row_id=True).to_table()[ROW_ID].to_numpy()
-    some = live[np.linspace(0, len(live) - 1, _COMPARED).astype(np.int64)]
-    read = as_matrix(dataset._take_rows(some.tolist(), columns=[_VECTOR])[_VECTOR])
-    found = np.empty_like(read)
-    file.read((some & _PLACE_MASK).astype(np.int64), found)
-    return np.array_equal(found, read)
-
-
-def _is_rising(row_ids: RowIds) -> bool:
-    return bool((row_ids[1:] >= row_ids[:-1]).all())

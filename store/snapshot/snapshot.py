@@ -1,10 +1,8 @@
 """The table at one version, for everything that a search reads of it.
 
 Rows may be added, joined and restored meanwhile: a snapshot is of one moment, so that what one step
-of a search finds, the next finds again. The rows that the vector index does not know are held in
-memory, and the columns of as many others as there is room for; see `store.snapshot.fragments` for
-what that
-saves, and `store.snapshot.latest` for how they get there. What is not held, the engine reads.
+of a search finds, the next finds again. What the fragment cache has is taken from memory (see
+`store.snapshot.fragments` for what that saves), the rest is read by the engine.
 """
 
 from datetime import datetime
@@ -13,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from store.metadata.columns import Registry
 from store.metadata.filters import ALWAYS
 from store.metadata.literals import among
 from store.metadata.rows import as_matrix, to_dicts
 from store.schemas import FloatVector
-from store.snapshot.fragments import ROW_ID, Held, HeldFragment, RowIds
-from store.snapshot.mapped_vectors import VectorFiles
-from store.snapshot.sampling import sampled
+from store.snapshot.fragments import ROW_ID, CachedFragment, FragmentCache, RowIds
+from store.snapshot.mapped_vectors import MappedVectors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 SAMPLE_ROWS = 512
 SAMPLE_MOMENTS = 256
+_SEED = 20
 
 
 class Snapshot:
@@ -37,38 +37,35 @@ class Snapshot:
 
     Args:
         dataset: at this version.
-        held: the fragments in memory.
+        cached: the fragments in memory.
         indexed: the numbers of the fragments that the vector index knows; None where there is none.
-        files: of the vectors that are not held.
+        mapped: the vectors of the others.
+        registry: the metadata columns.
 
     Attributes:
-        knows_tail: whether all rows that it does not know are in memory.
+        has_tail: whether all rows that the vector index does not know are in memory.
     """
 
     def __init__(
         self,
         dataset: "LanceDataset",
-        held: "Sequence[HeldFragment]",
-        indexed: "Collection[int] | None",
-        files: VectorFiles,
+        cached: "Sequence[CachedFragment]",
+        indexed: set[int] | None,
+        mapped: MappedVectors,
+        registry: Registry,
     ) -> None:
         self.dataset = dataset
-        self._files = files
+        self.registry = registry
         self.version = int(dataset.version)
         self.indexed = indexed is not None
-        self._indexed = set(indexed or ())
-        fragments = dataset.get_fragments()
-        self._fragments = {each.fragment_id: each for each in fragments}
-        self._tail = [each for each in fragments if each.fragment_id not in (indexed or ())]
-        tail, numbers = {each.fragment_id for each in self._tail}, {each.number for each in held}
-        self._others = [each for each in fragments if each.fragment_id not in numbers]
-        self.knows_tail = tail <= numbers
-        self.held = Held(held, tail & numbers, dataset.schema)
-
-    @cached_property
-    def registry(self) -> Registry:
-        """The metadata columns."""
-        return Registry.from_schema(self.dataset.schema)
+        self._indexed = indexed or set()
+        self._mapped = mapped
+        self._fragments = {each.fragment_id: each for each in dataset.get_fragments()}
+        tail, numbers = self._fragments.keys() - self._indexed, {each.number for each in cached}
+        self._tail = [self._fragments[number] for number in tail]
+        self._uncached = [self._fragments[number] for number in self._fragments.keys() - numbers]
+        self.has_tail = tail <= numbers
+        self.cache = FragmentCache(cached, tail & numbers, dataset.schema)
 
     @cached_property
     def rows(self) -> int:
@@ -79,17 +76,16 @@ class Snapshot:
     def sample(self) -> FloatVector:
         """The vectors of some rows, float32 [up to 512, dim]."""
         places = sampled(self.rows, SAMPLE_ROWS)
-        if len(self.held.tail) == self.rows:
-            return self.held.vectors(places)
-        found = self.dataset.take(places.tolist(), columns=["vector"])
-        return as_matrix(found["vector"])
+        if len(self.cache.tail) == self.rows:
+            return self.cache.vectors(places)
+        return as_matrix(self.dataset.take(places.tolist(), columns=["vector"])["vector"])
 
     @cached_property
     def moments(self) -> list[datetime]:
         """The dates of some rows, newest first."""
         places = sampled(self.rows, SAMPLE_MOMENTS)
-        if len(self.held) == self.rows:
-            found = self.held.taken(places, ["created_at"])
+        if len(self.cache.row_ids) == self.rows:
+            found = self.cache.take(places, ["created_at"])
         else:
             found = self.dataset.take(places.tolist(), columns=["created_at"])
         return sorted((row["created_at"] for row in to_dicts(found)), reverse=True)
@@ -115,26 +111,52 @@ class Snapshot:
 
     def vectors(self, row_ids: RowIds) -> FloatVector:
         """The vectors of these rows, float32 [rows, dim]."""
-        places, here = self.held.places_of(row_ids)
-        here &= np.isin(places, self.held.tail)
-        if not here.any():
+        if not len(self.cache.tail):
             return self._read_vectors(row_ids)
-        held = self.held.vectors(places[here])
+        places, here = self.cache.places_of(row_ids)
+        here &= np.isin(places, self.cache.tail)
+        vectors = self.cache.vectors(places[here])
         if here.all():
-            return held
-        vectors = np.empty((len(row_ids), held.shape[1]), np.float32)
-        vectors[here], vectors[~here] = held, self._read_vectors(row_ids[~here])
-        return vectors
+            return vectors
+        read = self._read_vectors(row_ids[~here])
+        found = np.empty((len(row_ids), read.shape[1]), np.float32)
+        found[here], found[~here] = vectors, read
+        return found
 
     def take(self, row_ids: RowIds, columns: list[str]) -> pa.Table:
         """These rows in this order, without their vectors."""
-        places, here = self.held.places_of(row_ids)
-        held = self.held.taken(places[here], columns)
+        places, here = self.cache.places_of(row_ids)
+        cached = self.cache.take(places[here], columns)
         if here.all():
-            return held
-        read = self._read(row_ids[~here], columns).cast(held.schema)
+            return cached
+        read = self._read(row_ids[~here], columns).cast(cached.schema)
         order = np.argsort(np.concatenate([np.flatnonzero(here), np.flatnonzero(~here)]))
-        return pa.concat_tables([held, read]).take(order)
+        return pa.concat_tables([cached, read]).take(order)
+
+    def ranked(
+        self, row_ids: RowIds, numbers: NDArray[np.float64], page: slice
+    ) -> tuple[RowIds, NDArray[np.float64]]:
+        """A page of rows by a number, lowest first, those that share it by id; and their numbers.
+
+        Ids are read only where they decide: few rows but a picture's copies share a number.
+
+        Args:
+            row_ids: in any order, each once.
+            numbers: of the rows, such as their distances.
+            page: which of them, such as ``slice(10, 20)``.
+        """
+        if len(row_ids) > page.stop:
+            kept = numbers <= np.partition(numbers, page.stop - 1)[page.stop - 1]
+            row_ids, numbers = row_ids[kept], numbers[kept]
+        order = np.argsort(numbers)
+        row_ids, numbers = row_ids[order], numbers[order]
+        same = np.concatenate([[False], numbers[1:] == numbers[:-1], [False]])
+        shared = np.flatnonzero(same[1:] | same[:-1])
+        if len(shared):
+            ids = self.take(row_ids[shared], ["id"]).append_column("n", pa.array(numbers[shared]))
+            by_id = pc.sort_indices(ids, [("n", "ascending"), ("id", "ascending")])
+            row_ids[shared] = row_ids[shared][by_id.to_numpy()]
+        return row_ids[page], numbers[page]
 
     def having(
         self,
@@ -152,12 +174,12 @@ class Snapshot:
             oldest: how many at most, those that were added first, in this order; the date and the
                 id have to be among the columns.
         """
-        found = self.held.having(column, values, columns)
-        if self._others and values:
+        found = self.cache.having(column, values, columns)
+        if self._uncached and values:
             scanner = self.dataset.scanner(
                 columns=columns,
                 filter=among(column, values),
-                fragments=self._others,
+                fragments=self._uncached,
                 order_by=None if oldest is None else ["created_at", "id"],
                 limit=oldest,
             )
@@ -168,14 +190,14 @@ class Snapshot:
 
     def row_ids(self, where: str) -> RowIds:
         """The rows that a predicate lets through."""
-        if where == ALWAYS and len(self.held) == self.rows:
-            return self.held.row_ids
+        if where == ALWAYS and len(self.cache.row_ids) == self.rows:
+            return self.cache.row_ids
         found = self.dataset.scanner(columns=[], filter=where, with_row_id=True)
         return np.asarray(found.to_table()[ROW_ID].to_numpy())
 
     def tail_matching(self, where: str) -> RowIds:
         """The rows that a predicate lets through, of those that the vector index does not know."""
-        if not len(self.held.tail):
+        if not len(self.cache.tail):
             return np.empty(0, np.uint64)
         found = self.dataset.scanner(
             columns=[], filter=where, fragments=self._tail, with_row_id=True
@@ -183,12 +205,23 @@ class Snapshot:
         return np.asarray(found.to_table()[ROW_ID].to_numpy())
 
     def _read_vectors(self, row_ids: RowIds) -> FloatVector:
-        found = self._files.read(self.dataset, self._fragments, row_ids)
+        found = self._mapped.read(self.dataset, self._fragments, row_ids)
         return as_matrix(self._read(row_ids, ["vector"])["vector"]) if found is None else found
 
     def _read(self, row_ids: RowIds, columns: list[str]) -> pa.Table:
         # The public ways to read rows count them from the table's first, or look for a filter.
         return self.dataset._take_rows(row_ids.tolist(), columns=columns)
+
+
+def sampled(rows: int, size: int) -> NDArray[np.int64]:
+    """The places of some of a table's rows, of all where there are not more; rising.
+
+    They are the same for the same number of rows.
+    """
+    if rows <= size:
+        return np.arange(rows)
+    drawn = np.random.default_rng(_SEED).random(size) * rows
+    return np.unique(drawn.astype(np.int64))
 
 
 def indexed_fragments(dataset: "LanceDataset") -> set[int] | None:

@@ -11,8 +11,7 @@ from store.metadata.rows import as_matrix
 from store.schemas import FloatVector
 from store.search.nearest import nearest
 from store.snapshot.latest import Snapshots
-from store.snapshot.sampling import sample_rows
-from store.snapshot.snapshot import Snapshot
+from store.snapshot.snapshot import Snapshot, sampled
 from store.upkeep.vector_index import vector_index_of
 
 if TYPE_CHECKING:
@@ -41,7 +40,8 @@ async def estimate_recall(table: "AsyncTable", sample: int = SAMPLE) -> float | 
     rows = int(await table.count_rows())
     if rows <= TOP + 1:
         return None
-    queries = await sample_rows(table, rows, sample, ["id", "vector"])
+    places = sampled(rows, sample).tolist()
+    queries = await table.take_offsets(places).select(["id", "vector"]).to_arrow()
     snapshot = await Snapshots(table).latest()
     ids, vectors = queries["id"].to_pylist(), as_matrix(queries["vector"])
     least = await _tenth_best(table, vectors)
@@ -53,8 +53,9 @@ async def estimate_recall(table: "AsyncTable", sample: int = SAMPLE) -> float | 
 
 
 def _share_found(snapshot: Snapshot, own_id: str, vector: FloatVector, least: float) -> float:
-    found = nearest(snapshot, vector.copy(), slice(0, TOP + 1), ["id"], ALWAYS)
-    pairs = zip(found["id"].to_pylist(), found["_distance"].to_pylist(), strict=True)
+    row_ids, far = nearest(snapshot, vector.copy(), slice(0, TOP + 1), ALWAYS)
+    ids = snapshot.take(row_ids, ["id"])["id"].to_pylist()
+    pairs = zip(ids, far.tolist(), strict=True)
     others = [distance for each, distance in pairs if each != own_id][:TOP]
     return sum(1.0 for distance in others if 1 - distance >= least - _TOLERANCE) / TOP
 

@@ -12,12 +12,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from store.search.nearest import partitions_for
+
 if TYPE_CHECKING:
     from lancedb import AsyncTable
 
 NAME = "vector_idx"
 BITS = 4
-PARTITION_ROWS = 1024
 # Sampled per partition to train on: bounds the memory that k-means takes, 512 MiB at a million
 # rows of 512 dimensions.
 SAMPLE_RATE = 256
@@ -45,11 +46,6 @@ class VectorIndex:
     indexed_rows: int
     unindexed_rows: int
     partitions: int
-
-
-def partitions_for(rows: int) -> int:
-    """How many partitions suit a table of so many rows."""
-    return max(1, rows // PARTITION_ROWS)
 
 
 def is_outgrown(partitions: int, rows: int) -> bool:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from store.schemas import FloatVector, NewImage, Upserted, image_id
-from store.search import near_duplicates as duplicates
-from store.search.near_duplicates import Wanted, near, near_each
+from store.search import reader
+from store.search.near_duplicates import NearCall, near, near_each
 from store.snapshot.snapshot import Snapshot
 from tests.store.support import opened, run, url_of, vector
 
@@ -140,9 +140,9 @@ def test_those_who_ask_together_are_told_what_each_is_told_alone(
                 )
             snapshot = await index._snapshots.latest()
             assert snapshot.indexed
-            assert snapshot.knows_tail
+            assert snapshot.has_tail
             wanted = [
-                Wanted(vector, min_score, 5, id_of(n if n % 2 else 2000 + n))
+                NearCall(vector, min_score, 5, id_of(n if n % 2 else 2000 + n))
                 for n, vector in enumerate(near_ones)
             ]
             alone = [near(snapshot, each) for each in wanted]
@@ -157,14 +157,14 @@ def test_those_who_ask_at_the_same_time_share_a_search(
 ) -> None:
     asked: list[int] = []
 
-    def noted(snapshot: Snapshot, wanted: list[Wanted]) -> object:
+    def noted(snapshot: Snapshot, wanted: list[NearCall]) -> object:
         asked.append(len(wanted))
         return near_each(snapshot, wanted)
 
     async def check() -> None:
+        monkeypatch.setattr(reader, "near_each", noted)
         async with opened(tmp_path) as index:
             await asyncio.gather(*(index.upsert(picture(n, None)) for n in range(50)))
-            monkeypatch.setattr(duplicates, "near_each", noted)
             found = await asyncio.gather(
                 *(index.near_duplicates(vector(n), url_of(99), 0.99) for n in range(50))
             )

@@ -12,7 +12,7 @@ import pytest
 from store.errors import InvalidRowError, QueryError
 from store.index import ImageIndex
 from store.schemas import MAX_OFFSET, FloatVector, Hit, NewImage, SearchQuery, image_id
-from store.search import nearest, newest
+from store.search import newest
 from store.search.query import FUSION_DEPTH
 from store.snapshot import snapshot
 from store.snapshot.snapshot import Snapshot
@@ -105,51 +105,38 @@ def test_equal_rows_come_in_one_order_however_they_are_paged(search: Search) -> 
     assert [hit.id for page in pages for hit in page][:40] == [hit.id for hit in whole]
 
 
-async def _asks(monkeypatch: pytest.MonkeyPatch, index: ImageIndex, query: SearchQuery) -> Any:
-    """The hits, how many rows were asked for each time, and how many were read whole."""
-    asked, whole = [], []
-    ask, take = nearest._Asking.ask, Snapshot.take
-
-    def noted(self: Any, enough: int, count: int) -> Any:
-        asked.append(enough)
-        return ask(self, enough, count)
+@pytest.mark.parametrize("megabytes", [64, 0], ids=["in memory", "on disk"])
+def test_pages_of_many_equal_rows_fit_and_only_they_are_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int
+) -> None:
+    """One picture under many urls."""
+    rows = 1200
+    whole: list[int] = []
+    take = Snapshot.take
 
     def counted(self: Any, row_ids: Any, columns: list[str]) -> Any:
         if columns != ["id"]:
             whole.append(len(row_ids))
         return take(self, row_ids, columns)
 
-    monkeypatch.setattr(nearest._Asking, "ask", noted)
-    monkeypatch.setattr(Snapshot, "take", counted)
-    return await index.search(query), asked, whole
-
-
-@pytest.mark.parametrize(
-    ("megabytes", "asks"), [(64, [64]), (0, [64, 256, 1024, 16_384])], ids=["in memory", "on disk"]
-)
-def test_of_many_equal_rows_only_the_page_is_read_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int, asks: list[int]
-) -> None:
-    """One picture under many urls: ties are settled by ids and distances alone."""
-    rows = 1200
-
     async def check() -> None:
         async with opened(tmp_path, store_memory_mb=megabytes) as index:
             images = [NewImage(url_of(n), vector(1), {"n": n}) for n in range(rows)]
             await asyncio.gather(*map(index.upsert, images))
-            query = SearchQuery(vector=vector(1), limit=10, offset=40)
-            hits, asked, whole = await _asks(monkeypatch, index, query)
-            ids = sorted(image_id(url_of(n)) for n in range(rows))
-            assert [hit.id for hit in hits] == ids[40:50]
-            assert [hit.score for hit in hits] == [1.0] * 10
-            assert all(hit.metadata["n"] == numbers([hit])[0] for hit in hits)
-            assert asked == asks
-            assert whole == [10]
-            asked.clear()
+            monkeypatch.setattr(Snapshot, "take", counted)
+            pages = [
+                await index.search(SearchQuery(vector=vector(1), limit=10, offset=offset))
+                for offset in range(40, 240, 10)
+            ]
+            hits = [hit for page in pages for hit in page]
+            assert len({hit.id for hit in hits}) == 200
+            assert [hit.id for hit in hits] == sorted(hit.id for hit in hits)
+            assert {hit.score for hit in hits} == {1.0}
+            assert [hit.metadata for hit in hits] == [{"n": n} for n in numbers(hits)]
+            assert whole == [10] * 20
             near = await index.near_duplicates(vector(1), url_of(3), 0.9, 10)
             assert len(near) == 10
             assert image_id(url_of(3)) not in {hit.id for hit in near}
-            assert asked == ([] if megabytes else [16])  # what is in memory needs no asking
 
     asyncio.run(check())
 
@@ -187,7 +174,8 @@ def test_lists_of_large_tables_are_those_of_small_ones(
 
 
 def fused(*rankings: list[int]) -> list[int]:
-    """Reciprocal rank fusion by its formula."""
+    """Reciprocal rank fusion by its formula, of the best of each ranking."""
+    rankings = tuple(ranking[:FUSION_DEPTH] for ranking in rankings)
     totals = {n: 0.0 for ranking in rankings for n in ranking}
     for ranking in rankings:
         for rank, n in enumerate(ranking, start=1):
@@ -205,7 +193,7 @@ def test_text_finds_its_words_and_what_it_describes(search: Search) -> None:
     hits = search(SearchQuery(text="red BUS", text_vector=VECTORS[42], limit=20))
     # 550 has both words, 553 one of them twice, 551 one once.
     assert numbers(hits) == fused([550, 553, 551], ranked(VECTORS[42]))[:20]
-    assert {550, 551, 553, 42} <= set(numbers(hits[:4]))
+    assert {550, 551, 553, 42} <= set(numbers(hits[:6]))
     for hit, n in zip(hits, numbers(hits), strict=True):
         assert hit.score == pytest.approx(float(VECTORS[n] @ VECTORS[42]), abs=2e-6)
 
@@ -224,12 +212,12 @@ def test_a_filter_goes_with_text(search: Search) -> None:
 
 
 def test_pages_of_a_fusion_fit_together(search: Search) -> None:
-    query = SearchQuery(text="red bus", text_vector=VECTORS[42], limit=100)
+    query = SearchQuery(text="red bus", text_vector=VECTORS[42], limit=FUSION_DEPTH)
     whole = search(query)
-    pages = [search(replace(query, limit=20, offset=offset)) for offset in range(0, 100, 20)]
+    pages = [search(replace(query, limit=16, offset=each)) for each in range(0, FUSION_DEPTH, 16)]
     assert [hit.id for page in pages for hit in page] == [hit.id for hit in whole]
-    assert len({hit.id for hit in whole}) == 100
-    assert FUSION_DEPTH >= ROWS
+    assert len({hit.id for hit in whole}) == FUSION_DEPTH
+    assert len(search(replace(query, limit=1000))) == ROWS
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from store.index import ImageIndex
 from store.metadata.columns import Registry
 from store.schemas import SearchQuery, image_id
 from store.settings import StoreSettings
-from store.snapshot.fragments import HeldFragment
+from store.snapshot.fragments import CachedFragment
 from store.snapshot.latest import Snapshots
 from store.table.connection import connect
 from store.table.open import open_table
@@ -41,14 +41,14 @@ async def filled(folder: Path, **bounds: Any) -> AsyncIterator[tuple[ImageIndex,
 def reads_of(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Each fragment that is read from now on: whether whole."""
     reads: list[bool] = []
-    read = HeldFragment.read.__func__  # type: ignore[attr-defined] # of a class method
+    read = CachedFragment.read.__func__  # type: ignore[attr-defined] # of a class method
 
-    def noted(cls: Any, fragment: lance.fragment.LanceFragment, *, whole: bool) -> HeldFragment:
+    def noted(cls: Any, fragment: lance.fragment.LanceFragment, *, whole: bool) -> CachedFragment:
         reads.append(whole)
-        held: HeldFragment = read(cls, fragment, whole=whole)
+        held: CachedFragment = read(cls, fragment, whole=whole)
         return held
 
-    monkeypatch.setattr(HeldFragment, "read", classmethod(noted))
+    monkeypatch.setattr(CachedFragment, "read", classmethod(noted))
     return reads
 
 
@@ -90,8 +90,8 @@ def test_what_a_commit_has_added_is_held_as_it_would_be_read(
             await asyncio.gather(*(index.upsert(image(n, each)) for n, each in enumerate(given, 2)))
             snapshot = await index._snapshots.latest()
             assert reads == []
-            held = snapshot.held.fragments[-1]
-            read = HeldFragment.read(snapshot.dataset.get_fragment(held.number), whole=True)
+            held = snapshot.cache.fragments[-1]
+            read = CachedFragment.read(snapshot.dataset.get_fragment(held.number), whole=True)
             assert held.columns.equals(read.columns)
             assert held.columns.num_rows == len(given)
             assert np.array_equal(held.vectors, read.vectors)
@@ -106,16 +106,17 @@ def test_deleted_rows_go_and_restored_ones_come_back(
 ) -> None:
     async def check() -> None:
         async with filled(tmp_path) as (index, snapshots, _):
-            assert len((await snapshots.latest()).held) == ROWS
+            assert len((await snapshots.latest()).cache.row_ids) == ROWS
             assert await index.search(SearchQuery(vector=vector(3), limit=1))
             reads = reads_of(monkeypatch)
             version = (await index.versions())[0].version
             await index.delete([image_id(url_of(n)) for n in range(0, ROWS, 3)])
-            held = (await snapshots.latest()).held
-            assert len(held) == len(held.tail) == len(held.rough_distances(vector(1))) == 200
+            cache = (await snapshots.latest()).cache
+            assert len(cache.row_ids) == len(cache.tail) == 200
+            assert len(cache.rough_distances(vector(1))) == 200
             assert reads == []  # what was deleted is known without reading the rest again
             await index.restore(version=version)
-            assert len((await snapshots.latest()).held) == ROWS
+            assert len((await snapshots.latest()).cache.row_ids) == ROWS
             [hit] = await index.search(SearchQuery(vector=vector(3), limit=1))
             assert (hit.url, hit.metadata) == (url_of(3), {"n": 3})
 
@@ -141,10 +142,10 @@ def test_a_column_that_a_restore_gives_another_type_holds_nothing_of_the_old(
 
 def test_a_tail_without_room_is_searched_by_the_engine(tmp_path: Path) -> None:
     async def check() -> None:
-        async with filled(tmp_path, held_bytes=ROWS * DIM) as (_, snapshots, _):
+        async with filled(tmp_path, memory_bytes=ROWS * DIM) as (_, snapshots, _):
             snapshot = await snapshots.latest()
-            assert not snapshot.knows_tail
-            assert len(snapshot.held) == 0
+            assert not snapshot.has_tail
+            assert len(snapshot.cache.row_ids) == 0
             assert snapshot.rows == ROWS
 
     run(check())
@@ -155,22 +156,22 @@ def test_what_the_index_knows_is_held_without_its_vectors_while_there_is_room(
 ) -> None:
     async def check() -> None:
         async with filled(tmp_path, fill=True) as (index, snapshots, table):
-            whole = (await snapshots.latest()).held.nbytes
+            whole = (await snapshots.latest()).cache.nbytes
             assert await ensure_vector_index(table, ROWS, ROWS) is not None
-            held = (await snapshots.latest()).held
-            assert (len(held), len(held.tail)) == (ROWS, 0)
+            held = (await snapshots.latest()).cache
+            assert (len(held.row_ids), len(held.tail)) == (ROWS, 0)
             assert held.nbytes < whole - ROWS * DIM * 3
             # A process that starts now reads the columns in the background, as far as they fit.
             reads = reads_of(monkeypatch)
             later = Snapshots(table, fill=True)
             first = await later.latest()
-            assert (len(first.held), first.knows_tail) == (0, True)
+            assert (len(first.cache.row_ids), first.has_tail) == (0, True)
             assert later._filling is not None
             await later._filling
-            assert len((await later.latest()).held) == ROWS
+            assert len((await later.latest()).cache.row_ids) == ROWS
             assert set(reads) == {False}
-            cramped = Snapshots(table, held_bytes=1, fill=True)
-            assert len((await cramped.latest()).held) == 0
+            cramped = Snapshots(table, memory_bytes=1, fill=True)
+            assert len((await cramped.latest()).cache.row_ids) == 0
             assert cramped._filling is None
             # Both find the same, the new row as well.
             await index.upsert(image(ROWS, {"n": ROWS}))
@@ -190,9 +191,9 @@ def test_long_texts_are_not_read_to_see_that_there_is_no_room(
             texts = [random.Random(n).randbytes(10_000).hex() for n in range(50)]
             await asyncio.gather(*(index.upsert(image(n, text)) for n, text in enumerate(texts)))
             reads = reads_of(monkeypatch)
-            snapshot = await Snapshots(table, held_bytes=400_000).latest()
-            assert (snapshot.knows_tail, reads) == (False, [])
-            assert (await Snapshots(table, held_bytes=4_000_000).latest()).knows_tail
+            snapshot = await Snapshots(table, memory_bytes=400_000).latest()
+            assert (snapshot.has_tail, reads) == (False, [])
+            assert (await Snapshots(table, memory_bytes=4_000_000).latest()).has_tail
 
     run(check())
 
@@ -208,7 +209,7 @@ def test_a_fragment_that_cannot_be_read_in_the_background_fails_nothing(
                 raise OSError("no such file")
 
             with monkeypatch.context() as patched:
-                patched.setattr(HeldFragment, "read", broken)
+                patched.setattr(CachedFragment, "read", broken)
                 snapshots = Snapshots(table, fill=True)
                 snapshot = await snapshots.latest()
                 assert snapshots._filling is not None
@@ -219,7 +220,7 @@ def test_a_fragment_that_cannot_be_read_in_the_background_fails_nothing(
             await index.upsert(image(ROWS))
             await snapshots.latest()
             await snapshots._filling
-            assert len((await snapshots.latest()).held) == ROWS + 1
+            assert len((await snapshots.latest()).cache.row_ids) == ROWS + 1
             snapshots.close()
 
     run(check())

@@ -14,17 +14,17 @@ import pytest
 from store.index import ImageIndex
 from store.metadata.columns import Registry
 from store.schemas import NewImage, SearchQuery, image_id
+from store.search import nearest
+from store.search.nearest import partitions_for
 from store.settings import StoreSettings
 from store.table.connection import connect
 from store.table.faults import is_conflict
 from store.table.open import open_table
-from store.upkeep import vector_index
 from store.upkeep.recall import estimate_recall
 from store.upkeep.scalar_indexes import ensure_scalar_indexes
 from store.upkeep.vector_index import (
     ensure_vector_index,
     is_outgrown,
-    partitions_for,
     vector_index_of,
 )
 from tests.store.support import IDENTITY, image, opened, run, url_of, vector
@@ -163,7 +163,7 @@ def test_a_filter_that_keeps_nothing_nearby_finds_the_nearest_of_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half the rows lie around one point, half around another one: asked at the other half's."""
-    monkeypatch.setattr(vector_index, "PARTITION_ROWS", 8)
+    monkeypatch.setattr(nearest, "PARTITION_ROWS", 8)
     rows = 1600
     vectors = np.stack([vector(n) + vector(-n % 2 + rows) for n in range(rows)])
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
