@@ -20,13 +20,28 @@ settings.load_profile("suite")
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-SHARED = "the shared service"
 GROUPS = {
     "tests/page/": "the page",
     "tests/guard/test_": "the guard",
 }
 """Tests under a path that share a running service: one process runs them, after each other."""
-FIRST = (SHARED, "the guard", "the page")
+SERVICES = {
+    "service": ("tests.running", "the shared service"),
+    "watched": ("tests.serve.conftest", "the watched service"),
+}
+"""Fixtures of services that several files share, where they are defined, and their groups."""
+FIRST = (
+    "the shared service",
+    "the guard",
+    "the page",
+    "tests/serve/lifecycle/test_stops.py",
+    "tests/store/differential/test_differential.py",
+    "tests/serve/lifecycle/test_start.py",
+    "the watched service",
+    "tests/serve/lifecycle/test_crash.py",
+    "tests/image_search/test_client.py",
+    "tests/cli/offline/test_reembed.py",
+)
 """The longest groups, in their order, so that no process is left with one at the end."""
 MOST_PROCESSES = 4
 
@@ -56,7 +71,8 @@ def _group(item: pytest.Item) -> str:
         if item.nodeid.startswith(path):
             return group
     fixtures = getattr(item, "_fixtureinfo", None)
-    defined = fixtures.name2fixturedefs.get("service", ()) if fixtures else ()
-    if defined and defined[-1].func.__module__ == "tests.running":
-        return SHARED
+    for name, (module, group) in SERVICES.items() if fixtures else ():
+        defined = fixtures.name2fixturedefs.get(name, ())
+        if defined and defined[-1].func.__module__ == module:
+            return group
     return item.nodeid.partition("::")[0]

@@ -53,7 +53,7 @@ def test_files_are_searched_by_and_looked_at(
     service: ServiceProcess, pictures: PictureServer, ids: list[str], tmp_path: Path
 ) -> None:
     file, url = tmp_path / "a b.jpg", f"{pictures.url}0.jpg"
-    file.write_bytes(requests.get(url, timeout=10).content)
+    file.write_bytes(requests.get(url, timeout=60).content)
     for command_, by_file, by_url in (
         ("search", ("--image", str(file)), ("--url", url)),
         ("detect", (str(file),), (url,)),

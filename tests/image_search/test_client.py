@@ -70,7 +70,7 @@ def client(request: pytest.FixtureRequest, server: ServiceProcess) -> Iterator[A
 
 def test_a_picture_is_sent_in_place_of_its_url(client: Any, pictures: PictureServer) -> None:
     url = f"{pictures.url}5.jpg"
-    data = requests.get(url, timeout=10).content
+    data = requests.get(url, timeout=60).content
     added = client.add(image=data, metadata={"shop": "ü", "price": 2.5})
     stored = client.get(added.id)
     assert stored.url.startswith("upload:")

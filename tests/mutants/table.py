@@ -53,7 +53,7 @@ API = [
         "api",
         "if is_foreign_form(scope, self._origins):",
         "if False:",
-        "test_gate.py",
+        "serve/test_uploads.py::test_only_this_services_pages_send_forms",
     ),
     fault(
         "a full service takes a body that began early",
@@ -98,6 +98,7 @@ API = [
         "if name in given:",
         'if name in given and name == "":',
         "test_reading.py",
+        "test_mounted.py",
     ),
     fault(
         "If-None-Match: * is not known",
@@ -631,7 +632,7 @@ SERVICE = [
         "serve/test_stops.py::test_without_an_answering_model_it_is_not_ready",
     ),
     fault(
-        "a search without its filter's limit of a page",
+        "the offset of a search is ignored",
         "service.py+api",
         "query_of(backend, request)",
         'query_of(backend, request.model_copy(update={"offset": 0}))',

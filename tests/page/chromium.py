@@ -58,7 +58,7 @@ def context(browser: Browser, size: str, *, dark: bool = False, key: str = "") -
         reduced_motion="reduce",
         extra_http_headers={"Authorization": f"Bearer {key}"} if key else {},
     )
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(30_000)
     return made
 
 

@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from demo.process import ServiceProcess
 from demo.server import PictureServer
 from demo.show.tour import Api, Shown, index, put_up
 from tests.page.chromium import SIZES, Watched, context, executable, launched, save
 from tests.running import environment
+
+# The page waits for a service that may share its cores with other work.
+expect.set_options(timeout=30_000)
 
 KEY = "a-key-that-is-long-enough"
 SCENES = 60
@@ -103,5 +106,5 @@ def found(api: Api) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
 def picture_file(shown: Shown, folder: Path) -> Path:
     """A scene's own file."""
     path = folder / "scene.jpg"
-    path.write_bytes(requests.get(shown.url, timeout=10).content)
+    path.write_bytes(requests.get(shown.url, timeout=60).content)
     return path

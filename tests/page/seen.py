@@ -21,9 +21,13 @@ DROP = """([selector, kind, files]) => {
 }"""
 
 
+WAITS = "#search:not([hidden]) :is(#grid[aria-busy], #found-title:empty)"
+"""A search goes on, or the first one has not begun: the title says what came of the last one."""
+
+
 def settled(page: Page) -> None:
     """Wait until the grid has what was asked for."""
-    expect(page.locator("#grid")).not_to_have_attribute("aria-busy", "true")
+    expect(page.locator(WAITS)).to_have_count(0)
 
 
 def ids(page: Page) -> list[str]:

@@ -27,11 +27,11 @@ def jpeg() -> bytes:
 
 def add(page: Page) -> None:
     page.get_by_role("button", name=re.compile("^Add [0-9]")).click()
-    expect(page.locator("#add-stop")).to_be_hidden(timeout=30_000)
+    expect(page.locator("#add-stop")).to_be_hidden()
 
 
 def newest(api: Api, count: int) -> list[dict[str, object]]:
-    answer = api.session.get(f"{api.url}/images", params={"limit": count}, timeout=30)
+    answer = api.session.get(f"{api.url}/images", params={"limit": count}, timeout=60)
     images: list[dict[str, object]] = answer.json()["images"]
     return images
 
@@ -134,4 +134,4 @@ def test_it_can_be_stopped_and_gone_on_with(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#add-shown")).to_have_text("0 of 6 pictures added. Stopped.")
     page.unroute("**/post_image_to_index")
     page.get_by_role("button", name="Go on").click()
-    expect(page.locator("#add-shown")).to_have_text("6 of 6 pictures added.", timeout=30_000)
+    expect(page.locator("#add-shown")).to_have_text("6 of 6 pictures added.")

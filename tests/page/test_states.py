@@ -78,7 +78,7 @@ def test_targets_on_a_phone_are_large_enough(watch: Open, scenes: list[Shown]) -
 
 def test_health_is_what_the_index_says(window: Watched, api: Api) -> None:
     page = window.open("?view=health")
-    index = api.session.get(f"{api.url}/index", timeout=30).json()
+    index = api.session.get(f"{api.url}/index", timeout=60).json()
     expect(page.locator("#health-status")).to_have_text("The service is ready.")
     facts = page.locator("#health-facts")
     expect(facts).to_contain_text(index["model"]["pretrained"])

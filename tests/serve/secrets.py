@@ -59,6 +59,6 @@ def tell_secrets(url: str, pictures: str, headers: Mapping[str, str]) -> None:
 
 def _raw(url: str, request: str) -> None:
     host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(request.encode("latin-1"))
         connection.recv(1000)

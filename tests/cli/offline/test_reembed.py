@@ -108,11 +108,13 @@ def test_killed_and_started_again_it_downloads_nothing_twice(
     run(table_of(folder, urls))
 
     command = [sys.executable, "-m", "cli.main", "reembed", "--batch-size", "8"]
+    server.stays = PICTURES // 2  # it cannot end before it is killed
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
         while not run(rows_of(folder, "images_2")) and first.poll() is None:
             time.sleep(0.1)
         first.kill()
     assert first.returncode == -9
+    server.stays = None
     done = run(rows_of(folder, "images_2"))
     assert 0 < len(done) < PICTURES
     asked_before = server.asked.copy()

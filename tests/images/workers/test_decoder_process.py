@@ -15,7 +15,7 @@ import pytest
 from images.workers.decoders import Decoders
 from tests.images.workers.decoder_processes import clip, descriptors, run
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 
 
 def test_a_process_holds_nothing_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def test_heartbeat(service: ServiceProcess) -> None:
-    answer = requests.get(f"{service.url}/heartbeat", timeout=10)
+    answer = requests.get(f"{service.url}/heartbeat", timeout=60)
     assert (answer.status_code, answer.json()) == (200, {"message": "Api is running"})
 
 
@@ -87,7 +87,7 @@ def test_other_types_are_refused(service: ServiceProcess, content_type: str) -> 
         f"{service.url}/post_image_to_index",
         data=b'{"url": "http://127.0.0.1:1/"}',
         headers={"Content-Type": content_type},
-        timeout=10,
+        timeout=60,
     )
     assert answer.status_code == 415
     types = "application/json or multipart/form-data or image/*"
@@ -197,7 +197,7 @@ def test_detection_answers_a_picture(post: Post, pictures: PictureServer) -> Non
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "image/jpg"
     with Image.open(io.BytesIO(answer.content)) as annotated:
-        original = Image.open(io.BytesIO(requests.get(url, timeout=10).content))
+        original = Image.open(io.BytesIO(requests.get(url, timeout=60).content))
         assert (annotated.format, annotated.size) == ("JPEG", original.size)
 
 

@@ -18,7 +18,7 @@ UNKNOWN = "0" * 32
 
 
 def ask(service: ServiceProcess, method: str, path: str, body: Any = None) -> requests.Response:
-    return requests.request(method, f"{service.url}/{path}", json=body, timeout=30)
+    return requests.request(method, f"{service.url}/{path}", json=body, timeout=60)
 
 
 def lossless(picture: Image.Image, file_format: str) -> bytes:
@@ -217,12 +217,12 @@ def test_ids_leave_nothing_behind(service: ServiceProcess) -> None:
     """Neither a metric of their own, nor a line of their own in the log."""
     for number in range(5):
         assert ask(service, "GET", f"images/secret-{number}%0aforged").status_code == 404
-    metrics = requests.get(f"{service.url}/metrics", timeout=30).text
+    metrics = requests.get(f"{service.url}/metrics", timeout=60).text
     assert 'endpoint="/images/{id}"' in metrics
     assert "secret-" not in metrics + service.log.read_text(errors="replace")
 
 
 def test_the_metrics_know_the_index(service: ServiceProcess) -> None:
-    metrics = requests.get(f"{service.url}/metrics", timeout=30).text
+    metrics = requests.get(f"{service.url}/metrics", timeout=60).text
     for name in ("rows", "fragments", "queued", "recall", "commits_total", "upkeep_runs_total"):
         assert f"\nimage_search_index_{name} " in metrics

@@ -35,6 +35,15 @@ def test_by_an_indexed_image(post: Post, pictures: PictureServer, ids: list[str]
     }
 
 
+def test_pages_fit_together(post: Post, ids: list[str]) -> None:
+    whole = found(post, id=ids[1], limit=8)
+    pages = [found(post, id=ids[1], limit=3, offset=offset) for offset in (0, 3, 6)]
+    assert [one for page in pages for one in page] == whole
+    newest = [found(post, limit=3, offset=offset) for offset in (0, 3, 6)]
+    assert [len(page) for page in newest] == [3, 3, 2]
+    assert {one["id"] for page in newest for one in page} == set(ids)
+
+
 def test_one_term_is_the_plain_search(post: Post, ids: list[str]) -> None:
     plain = found(post, id=ids[2])
     for weight in (1, 0.01, 100):

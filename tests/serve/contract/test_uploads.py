@@ -69,7 +69,7 @@ def test_an_upload_is_indexed_and_found(
     assert first.json()["id"] == again["id"] == image_id(again["url"])
     assert again["url"].startswith("upload:")
 
-    stored = requests.get(f"{service.url}/images/{again['id']}", timeout=10).json()
+    stored = requests.get(f"{service.url}/images/{again['id']}", timeout=60).json()
     assert stored["url"] == again["url"]
     assert stored["metadata"] == {"shop": "ü", "price": 9.5}
 
@@ -151,17 +151,17 @@ def test_bad_uploads_are_refused(
 @pytest.mark.parametrize("route", POST_ROUTES)
 def test_bodies_that_hold_no_picture(service: ServiceProcess, route: str) -> None:
     url = f"{service.url}/{route}"
-    empty = requests.post(url, headers={"Content-Type": "image/png"}, timeout=10)
+    empty = requests.post(url, headers={"Content-Type": "image/png"}, timeout=60)
     assert (empty.status_code, empty.json()["code"]) == (400, "bad_request")
-    none = requests.post(url, files={"image": ("", b"")}, timeout=10)
-    nothing = requests.post(url, json={}, timeout=10)
+    none = requests.post(url, files={"image": ("", b"")}, timeout=60)
+    nothing = requests.post(url, json={}, timeout=60)
     assert (none.status_code, none.json()) == (400, nothing.json())
 
 
 @pytest.mark.parametrize("route", POST_ROUTES)
 def test_too_large_an_upload_is_refused(service: ServiceProcess, route: str) -> None:
     url, headers = f"{service.url}/{route}", {"Content-Type": "image/png"}
-    answer = requests.post(url, data=b"x" * (22 * 2**20), headers=headers, timeout=30)
+    answer = requests.post(url, data=b"x" * (22 * 2**20), headers=headers, timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
@@ -169,7 +169,7 @@ def test_who_sends_all_before_reading_sees_the_refusal(service: ServiceProcess) 
     """A connection that is closed while a client still sends loses the answer on its way."""
 
     async def send() -> httpx.Response:
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             files = {"image": ("large.png", b"x" * (45 << 20))}
             return await client.post(f"{service.url}/post_image_to_index", files=files)
 

@@ -45,18 +45,18 @@ def _add(post: Post, pictures: PictureServer, name: str) -> requests.Response:
 
 
 def _all_ids(service: ServiceProcess) -> set[str]:
-    answer = requests.get(f"{service.url}/images?limit=1000", timeout=30)
+    answer = requests.get(f"{service.url}/images?limit=1000", timeout=60)
     assert answer.status_code == 200, answer.text
     return {image["id"] for image in answer.json()["images"]}
 
 
 def _goes_on(service: ServiceProcess, post: Post, pictures: PictureServer, ids: set[str]) -> None:
     """Everything but writing."""
-    assert requests.get(f"{service.url}/heartbeat", timeout=10).json() == {
+    assert requests.get(f"{service.url}/heartbeat", timeout=60).json() == {
         "message": "Api is running"
     }
-    assert requests.get(f"{service.url}/readyz", timeout=10).status_code == 200
-    assert requests.get(f"{service.url}/metrics", timeout=10).status_code == 200
+    assert requests.get(f"{service.url}/readyz", timeout=60).status_code == 200
+    assert requests.get(f"{service.url}/metrics", timeout=60).status_code == 200
     assert _all_ids(service) == ids
     found = post("search_simmilar_images", {"url": pictures.url + "0.jpg", "limit": 1000}).json()
     assert {hit["id"] for hit in found["results"]} == ids
@@ -83,7 +83,7 @@ def test_a_full_disk(
     results = post("post_images_to_index", many).json()["results"]
     assert [result["code"] for result in results] == ["disk_full"] * 3
     for path in ("no/such/path", "images/0", "index"):  # numbers that were not counted before
-        requests.get(f"{service.url}/{path}", timeout=10)
+        requests.get(f"{service.url}/{path}", timeout=60)
     _goes_on(service, post, pictures, ids)
     deleted = post("delete_images", {"ids": [min(ids)]})  # tried: there may be room for that
     if deleted.status_code == 200:
@@ -126,12 +126,12 @@ def test_a_lost_folder_is_said_and_can_be_put_back(
     answers = [
         _add(post, pictures, "lost"),
         post("search_simmilar_images", {"url": pictures.url + "0.jpg"}),
-        requests.get(f"{service.url}/images", timeout=30),
+        requests.get(f"{service.url}/images", timeout=60),
     ]
     for answer in answers:
         assert (answer.status_code, answer.json()["code"]) == (400, "index_damaged")
         assert str(disk.path) not in answer.text
-    assert requests.get(f"{service.url}/heartbeat", timeout=10).status_code == 200
+    assert requests.get(f"{service.url}/heartbeat", timeout=60).status_code == 200
     assert not table.exists() or not any(table.rglob("*.manifest"))
     shutil.rmtree(table, ignore_errors=True)
     shutil.move(away, table)

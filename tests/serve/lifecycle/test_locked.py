@@ -16,6 +16,7 @@ from tests.serve.wire import POST, exchange
 KEY = "a-key-that-is-long"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 ORIGIN = "https://shop.example"
+WITHIN_S = 30  # until what happens at once has happened, while other work has the cores
 SAFE = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -33,7 +34,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]
         IMAGE_SEARCH_API_KEYS=KEY,
         IMAGE_SEARCH_MAX_IN_FLIGHT="1",
         IMAGE_SEARCH_CORS_ORIGINS=ORIGIN,
-        IMAGE_SEARCH_FETCH_TIMEOUT_S="8",
+        IMAGE_SEARCH_FETCH_TIMEOUT_S="55",
     )
     with ServiceProcess(settings, folder / "log") as running:
         yield running
@@ -65,9 +66,9 @@ def test_every_path_is_locked_and_safe(locked: ServiceProcess, path: str) -> Non
     for method in ("GET", "HEAD", "OPTIONS", "DELETE"):
         for key in (None, "", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer"):
             headers = None if key is None else {"Authorization": key}
-            assert requests.request(method, url, headers=headers, timeout=10).status_code == 401
+            assert requests.request(method, url, headers=headers, timeout=60).status_code == 401
     for headers in ({}, BEARER, {"Authorization": f"bearer  {KEY} "}):
-        answer = requests.get(url, headers={**headers, "X-Request-ID": "mine-1"}, timeout=10)
+        answer = requests.get(url, headers={**headers, "X-Request-ID": "mine-1"}, timeout=60)
         assert (answer.status_code == 401) == (not headers)
         assert answer.status_code < 500
         assert is_safe(answer)
@@ -78,14 +79,14 @@ def test_every_path_is_locked_and_safe(locked: ServiceProcess, path: str) -> Non
 
 def test_the_probes_are_open_and_safe(locked: ServiceProcess) -> None:
     for path in ("livez", "readyz"):
-        answer = requests.get(f"{locked.url}/{path}", timeout=10)
+        answer = requests.get(f"{locked.url}/{path}", timeout=60)
         assert answer.status_code == 200
         assert is_safe(answer)
 
 
 def test_nothing_tells_versions(locked: ServiceProcess) -> None:
     for path in ("docs.json", "schema.json", "nowhere", ""):
-        answer = requests.get(f"{locked.url}/{path}", headers=BEARER, timeout=10)
+        answer = requests.get(f"{locked.url}/{path}", headers=BEARER, timeout=60)
         assert "1.4.39" not in answer.text
         assert "/site-packages/" not in answer.text
 
@@ -97,11 +98,11 @@ class Hanging:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/x.jpg"
 
-    def wait_for_end(self, within_s: float) -> None:
+    def wait_for_end(self) -> None:
         """Wait until who asked first has closed the connection; raises TimeoutError."""
         connection, _ = self._socket.accept()
         with connection:
-            connection.settimeout(within_s)
+            connection.settimeout(WITHIN_S)
             while connection.recv(65_536):
                 pass
 
@@ -130,7 +131,7 @@ def post(url: str) -> bytes:
 @contextmanager
 def full(locked: ServiceProcess, hanging: Hanging) -> Iterator[None]:
     """The one place is taken, by a client that stays until the block ends."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + WITHIN_S
     while True:
         with socket.create_connection(("127.0.0.1", locked.port)) as client:
             client.sendall(post(hanging.url))
@@ -140,16 +141,16 @@ def full(locked: ServiceProcess, hanging: Hanging) -> Iterator[None]:
                 assert answer.startswith(b"HTTP/1.1 429 "), answer
                 assert time.monotonic() < deadline
                 continue
-            until(locked, full=True, within_s=5)
+            until(locked, full=True)
             yield
             return
 
 
-def until(locked: ServiceProcess, *, full: bool, within_s: float) -> None:
+def until(locked: ServiceProcess, *, full: bool) -> None:
     """Wait until the one place is taken, or free, as a request sees it that has no url."""
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + WITHIN_S
     url = f"{locked.url}/run_object_detection"
-    while (requests.post(url, json={}, headers=BEARER, timeout=10).status_code == 429) != full:
+    while (requests.post(url, json={}, headers=BEARER, timeout=60).status_code == 429) != full:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -160,29 +161,29 @@ def test_a_full_service_refuses_at_once_and_is_alive(
     with full(locked, hanging):
         cross = {**BEARER, "Origin": ORIGIN}
         url = f"{locked.url}/run_object_detection"
-        refused = requests.post(url, json={"url": "x"}, headers=cross, timeout=10)
+        refused = requests.post(url, json={"url": "x"}, headers=cross, timeout=60)
         assert (refused.status_code, refused.json()["code"]) == (429, "overloaded")
         assert int(refused.headers["Retry-After"]) >= 1
         assert refused.headers["Access-Control-Allow-Origin"] == ORIGIN
         assert is_safe(refused)
         # A body that never comes changes nothing: it is not waited for.
         assert exchange(locked, head(9)).startswith(b"HTTP/1.1 429 ")
-        assert requests.post(url, json={"url": "x"}, timeout=10).status_code == 401
+        assert requests.post(url, json={"url": "x"}, timeout=60).status_code == 401
         for path in ("heartbeat", "metrics", "livez", "readyz"):
-            assert requests.get(f"{locked.url}/{path}", headers=BEARER, timeout=10).ok
+            assert requests.get(f"{locked.url}/{path}", headers=BEARER, timeout=60).ok
         wanted = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
-        assert requests.options(url, headers=wanted, timeout=10).ok
-    until(locked, full=False, within_s=6)
+        assert requests.options(url, headers=wanted, timeout=60).ok
+    until(locked, full=False)
 
 
 def test_who_goes_away_ends_their_request(locked: ServiceProcess, hanging: Hanging) -> None:
-    """Long before the download's 8 s are over; nothing is an error, and no metric is left up."""
+    """Long before the download's 55 s are over; nothing is an error, and no metric is left up."""
     for _ in range(5):
         with full(locked, hanging):
             pass
-        until(locked, full=False, within_s=6)
-        hanging.wait_for_end(4)  # the download has ended, too
-    metrics = requests.get(f"{locked.url}/metrics", headers=BEARER, timeout=10).text
+        until(locked, full=False)
+        hanging.wait_for_end()  # the download has ended, too
+    metrics = requests.get(f"{locked.url}/metrics", headers=BEARER, timeout=60).text
     [running] = [
         line
         for line in metrics.splitlines()
@@ -211,5 +212,5 @@ def test_slow_bodies_lock_nobody_out(locked: ServiceProcess) -> None:
 
 def test_pages_of_other_origins_are_not_let_in(locked: ServiceProcess) -> None:
     headers = {**BEARER, "Origin": "https://evil.example"}
-    answer = requests.get(f"{locked.url}/heartbeat", headers=headers, timeout=10)
+    answer = requests.get(f"{locked.url}/heartbeat", headers=headers, timeout=60)
     assert "Access-Control-Allow-Origin" not in answer.headers

@@ -109,7 +109,7 @@ def test_a_bento_serves_from_an_empty_folder(tmp_path: Path, pictures: PictureSe
     bento = ServiceProcess(settings, tmp_path / "log", target="image_search:latest", cwd=empty)
     with bento:
         post, url = poster(bento.url), pictures.url + "0.jpg"
-        assert requests.get(f"{bento.url}/heartbeat", timeout=10).ok
+        assert requests.get(f"{bento.url}/heartbeat", timeout=60).ok
         assert post("post_image_to_index", {"url": url}).ok
         assert post("search_simmilar_images", {"url": url}).json()["results"][0]["url"] == url
         assert post("run_object_detection", {"url": url}).headers["Content-Type"] == "image/jpg"

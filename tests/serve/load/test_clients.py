@@ -59,7 +59,7 @@ def test_the_asynchronous_client(service: ServiceProcess, pictures: PictureServe
 
 
 def test_the_openapi_document(service: ServiceProcess) -> None:
-    document = requests.get(f"{service.url}/docs.json", timeout=30).json()
+    document = requests.get(f"{service.url}/docs.json", timeout=60).json()
     validate(document)
     paths = document["paths"]
     assert "/heartbeat" in paths
@@ -80,10 +80,10 @@ def test_the_openapi_document(service: ServiceProcess) -> None:
 
 @pytest.mark.parametrize("path", ["", "docs"])
 def test_the_pages_load_what_the_service_has(service: ServiceProcess, path: str) -> None:
-    page = requests.get(f"{service.url}/{path}", timeout=10)
+    page = requests.get(f"{service.url}/{path}", timeout=60)
     assert page.status_code == 200
     parts = re.findall(r'(?:src|href)="([^"#]+)"', page.text)
     assert len(parts) > 3
     for part in parts:
         assert part.startswith(("./", "?"))  # nothing is loaded from other hosts
-        assert requests.get(f"{service.url}/{part.removeprefix('./')}", timeout=10).ok
+        assert requests.get(f"{service.url}/{part.removeprefix('./')}", timeout=60).ok

@@ -44,7 +44,7 @@ async def _storm(base: str, pictures: str) -> Counter[int]:
 
 
 def _mean_batch(url: str, model: str) -> float:
-    text = requests.get(f"{url}/metrics", timeout=10).text
+    text = requests.get(f"{url}/metrics", timeout=60).text
 
     def total(what: str) -> float:
         line = rf'^image_search_model_call_items_{what}{{.*"{model}".*}} (\S+)$'
@@ -66,8 +66,8 @@ def test_made_up_paths_leave_nothing_behind(service: ServiceProcess) -> None:
     """Neither a metric of their own, nor a line of their own in the log."""
     for number in range(20):
         made_up = f"{service.url}/made-up-{number}%0aforged%1b[31m"
-        assert requests.get(made_up, timeout=10).status_code == 404
-    text = requests.get(f"{service.url}/metrics", timeout=10).text
+        assert requests.get(made_up, timeout=60).status_code == 404
+    text = requests.get(f"{service.url}/metrics", timeout=60).text
     assert "made-up" not in text
     assert 'endpoint="/nowhere"' in text
     log = service.log.read_text(errors="replace")
