@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -70,9 +71,9 @@ def _group(item: pytest.Item) -> str:
     for path, group in GROUPS.items():
         if item.nodeid.startswith(path):
             return group
-    fixtures = getattr(item, "_fixtureinfo", None)
-    for name, (module, group) in SERVICES.items() if fixtures else ():
-        defined = fixtures.name2fixturedefs.get(name, ())
+    fixtures: Any = getattr(item, "_fixtureinfo", None)
+    for name, (module, group) in SERVICES.items():
+        defined = fixtures.name2fixturedefs.get(name) if fixtures else None
         if defined and defined[-1].func.__module__ == module:
             return group
     return item.nodeid.partition("::")[0]
