@@ -169,7 +169,7 @@ class Bench:
             ("vectors of 10",
              lambda n: index.vectors([image_id(url_of(n + m)) for m in range(10)])),
             ("near_duplicates",
-             lambda n: index.near_duplicates(self.queries[n], url_of(n), 0.95)),
+             lambda n: index.near_duplicates(NewImage(url_of(n), self.queries[n]), 0.95)),
             ("count", lambda _: index.count()),
             ("count of a filter", lambda _: index.count({"percent": {"$lt": 10}})),
             ("state", lambda _: index.state()),

@@ -2,16 +2,12 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from store.errors import StoreWriteError
 from store.metadata.rows import check_url, check_vector
 from store.metadata.values import is_unicode
-from store.pictures.files import Kind
 from store.schemas import (
     IndexState,
     ModelIdentity,
@@ -28,17 +24,16 @@ from store.settings import StoreSettings
 from store.snapshot.latest import Snapshots
 from store.table.connection import connect, opening
 from store.table.disk.location import Location
-from store.table.disk.sync import Acknowledged
-from store.table.open import open_table
+from store.table.open import OpenTable, open_table
 from store.table.versions import pick_version, restorable
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe
 from store.write.commit import Committer
-from store.write.operations import Delete, DeleteMatching, Patch, Restore, Upsert
+from store.write.plan import Delete, DeleteMatching, Patch, Restore, Upsert
 from store.write.writer import Writer
 
 if TYPE_CHECKING:
-    from lancedb import AsyncConnection, AsyncTable
+    from lancedb import AsyncTable
 
 
 class ImageIndex(Reader):
@@ -50,36 +45,27 @@ class ImageIndex(Reader):
 
     def __init__(
         self,
-        connection: "AsyncConnection",
-        tables: tuple["AsyncTable", "AsyncTable"],
-        identity: ModelIdentity,
+        opened: OpenTable,
+        upkeep_table: "AsyncTable",
         settings: StoreSettings,
-        observer: Observer | None,
+        observer: Observer,
     ) -> None:
-        table, kept = tables
         snapshots = Snapshots(
-            table,
+            opened.table,
             cache_bytes=settings.store_cache_mb << 20,
             memory_bytes=settings.store_memory_mb << 20,
             fill=True,
         )
-        super().__init__(table, snapshots, identity, settings.store_uri)
-        self._connection = connection
-        self._kept = kept
-        location = Location(settings.store_uri)
-        folder = location.folder
-        acknowledged = None
-        if folder is not None and settings.store_sync:  # else a power cut may lose what it says
-            acknowledged = Acknowledged(folder, table.name)
-        self._upkeep = Upkeep(kept, settings, observer)
+        super().__init__(opened, snapshots)
+        self._upkeep_table = upkeep_table
+        self._upkeep = Upkeep(upkeep_table, settings, observer)
+        self._observer = observer
         self._writer = Writer(
-            Committer(table, snapshots, locked=folder is not None, acknowledged=acknowledged),
-            location.lock(f"{table.name}.write"),
+            Committer(opened.table, snapshots, opened.location, sync=settings.store_sync),
+            opened.location.lock(f"{opened.table.name}.write"),
             settings,
-            folder=folder,
             committed=self._committed,
         )
-        self._observer = observer or Observer()
 
     @classmethod
     async def open(
@@ -88,7 +74,7 @@ class ImageIndex(Reader):
         """Opens the table, or makes it where there is none.
 
         Args:
-            settings: where it is, and how it is kept.
+            settings: where it is, how it is written and how upkeep goes.
             identity: of the model that makes its vectors.
             observer: is told of commits and upkeep.
 
@@ -100,9 +86,10 @@ class ImageIndex(Reader):
             connection = await connect(settings)
             try:
                 table = await open_table(connection, identity)
+                opened = OpenTable(connection, table, identity, Location(settings.store_uri))
                 # Upkeep has a handle of its own: what it does to it, no request sees.
-                kept = await connection.open_table(table.name)
-                return cls(connection, (table, kept), identity, settings, observer)
+                upkeep_table = await connection.open_table(table.name)
+                return cls(opened, upkeep_table, settings, observer or Observer())
             except BaseException:
                 connection.close()
                 raise
@@ -121,25 +108,30 @@ class ImageIndex(Reader):
             StoreFault: the commit failed, or the index is closed.
         """
         check_url(image.url)
-        vector = check_vector(image.vector, self.identity.dim)
-        if image.thumbnail is not None and image.pixels is not None:
-            await self._keep("thumbnails", image.pixels, image.thumbnail)
-        checked = replace(image, vector=vector, thumbnail=None)
-        upserted: Upserted = await self._writer.write(Upsert(checked))
+        vector = check_vector(image.vector, self.opened.identity.dim)
+        if self.files is not None and image.thumbnail is not None and image.pixels is not None:
+            with self.opened.writing():
+                await asyncio.to_thread(
+                    self.files.write, "thumbnails", image.pixels, image.thumbnail
+                )
+        upserted: Upserted = await self._writer.write(Upsert(image, vector))
         return upserted
 
     async def keep_original(self, data: bytes) -> str | None:
-        """Keeps a picture's own file, for an image that is added next.
+        """Stores a picture's own file, for an image that is added next.
 
         Returns:
-            What `NewImage.file` is to be; None on an object store, where no files are kept.
+            What `NewImage.file` is to be; None on an object store, where no files are stored.
 
         Raises:
             StoreFault: it cannot be written.
         """
+        if self.files is None:
+            return None
         key = hashlib.sha256(data).hexdigest()
-        await self._keep("originals", key, data)
-        return key if self._files is not None else None
+        with self.opened.writing():
+            await asyncio.to_thread(self.files.write, "originals", key, data)
+        return key
 
     async def patch(self, image_id: str, metadata: Any) -> StoredImage | None:
         """Changes an image's metadata by RFC 7396: keys given are set, null removes one.
@@ -184,8 +176,8 @@ class ImageIndex(Reader):
         Raises:
             StoreFault: the read failed, or the index is closed.
         """
-        with self._reading():
-            return await restorable(self._table)
+        with self.opened.reading():
+            return await restorable(self.opened.table)
 
     async def restore(
         self, *, version: int | None = None, before: datetime | None = None
@@ -212,8 +204,10 @@ class ImageIndex(Reader):
         Raises:
             StoreFault: the read failed, or the index is closed.
         """
-        with self._reading():
-            return await describe(self._table, self.identity, await self._upkeep.latest())
+        with self.opened.reading():
+            return await describe(
+                self.opened.table, self.opened.identity, await self._upkeep.latest()
+            )
 
     async def run_upkeep(self) -> UpkeepReport | None:
         """Does a whole round of upkeep now, however little there is to do.
@@ -224,7 +218,7 @@ class ImageIndex(Reader):
         Raises:
             StoreFault: its report cannot be written, or the index is closed.
         """
-        with self._reading(), self._writing():
+        with self.opened.reading(), self.opened.writing():
             return await self._upkeep.run(everything=True)
 
     async def ended(self) -> None:
@@ -259,21 +253,6 @@ class ImageIndex(Reader):
             await self._writer.close()
         finally:
             await self._upkeep.close()
-        self._closed = True
-        self._snapshots.close()
-        self._table.close()
-        self._kept.close()
-        self._connection.close()
-
-    async def _keep(self, kind: Kind, key: str, data: bytes) -> None:
-        if self._files is not None:
-            with self._writing():
-                await asyncio.to_thread(self._files.keep, kind, key, data)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            otherwise = StoreWriteError("the index could not be written", detail=repr(error))
-            raise self._fault(error, otherwise) from error
+        self.snapshots.close()
+        self._upkeep_table.close()
+        self.opened.close()

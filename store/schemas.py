@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,8 @@ class NewImage:
     Attributes:
         url: where it came from; it decides the id.
         vector: float32 [dim], unit length.
-        metadata: an object of typed values, a free text, or nothing. Null values count as absent.
+        metadata: an object of typed values, a free text, or nothing; or what
+            `ImageIndex.check_metadata` made of that. Null values count as absent.
         pixels: digest of the decoded pixels, the same for pictures that are the same pixel by
             pixel; None where it is not known, which is no duplicate of anything.
         skip_duplicate: leave a new url out if an image under another url has the same pixels.
@@ -60,11 +62,16 @@ class NewImage:
 
     url: str
     vector: FloatVector
-    metadata: Mapping[str, Any] | str | None = None
+    metadata: Any = None
     pixels: str | None = None
     skip_duplicate: bool = False
     thumbnail: bytes | None = None
     file: str | None = None
+
+    @cached_property
+    def id(self) -> str:
+        """What the row is called."""
+        return image_id(self.url)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from api.requests.source import is_upload_url
 from api.routes.handler import reported
 from api.telemetry.tracing import span
 from store.errors import StoreFault
-from store.schemas import Near, NewImage, Upserted, image_id
+from store.schemas import Near, NewImage, Upserted
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -34,9 +34,9 @@ async def post_image_to_index(backend: "Backend", request: AddRequest) -> AddAns
     """
     if request.on_duplicate == "skip_near" and not _min_similarity(backend):
         raise RequestError("on_duplicate must be 'add' or 'skip': near ones are not looked for")
-    await backend.index.check_metadata(request.metadata)
+    metadata = await backend.index.check_metadata(request.metadata)
     new = await backend.new_image(request.source(request.url))
-    image = replace(new, metadata=request.metadata, skip_duplicate=request.on_duplicate != "add")
+    image = replace(new, metadata=metadata, skip_duplicate=request.on_duplicate != "add")
     if request.on_duplicate == "skip_near":
         answer = await _add_unless_near(backend, image)
     else:
@@ -87,11 +87,11 @@ async def _result(backend: "Backend", element: Any, on_duplicate: str) -> BatchR
 async def _add_unless_near(backend: "Backend", image: NewImage) -> AddAnswer:
     # One at a time: of two like images that come at once, the second is to see the first.
     async with backend.near_duplicates_lock:
-        if await backend.index.get(image_id(image.url)) is None:
+        if await backend.index.get(image.id) is None:
             near = await _near(backend, image)
             same = None
             if image.pixels is not None:
-                same = await backend.index.same_pixels(image.pixels, image.url)
+                same = await backend.index.same_pixels(image)
             if near or same:
                 return _answer(Upserted(same or near[0].id, False, same, skipped=True), near)
         return await _add(backend, image)
@@ -112,7 +112,7 @@ async def _add(backend: "Backend", image: NewImage) -> AddAnswer:
 
 async def _near(backend: "Backend", image: NewImage) -> list[Near]:
     least = _min_similarity(backend)
-    return await backend.index.near_duplicates(image.vector, image.url, least) if least else []
+    return await backend.index.near_duplicates(image, least) if least else []
 
 
 def _min_similarity(backend: "Backend") -> float:

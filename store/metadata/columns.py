@@ -107,6 +107,38 @@ class Registry:
         return values or None
 
 
+class CheckedMetadata:
+    """Metadata of an image whose shape was checked; it remembers the columns it was placed in.
+
+    An add is checked before its picture is downloaded and placed again when its row is written: by
+    then the columns are the same, but where another add was the first with a key.
+    """
+
+    def __init__(self, text: str | None, given: Mapping[str, Any]) -> None:
+        self.text = text
+        self.given = given
+        self._placed: tuple[Registry, dict[str, ColumnValue], Registry] | None = None
+
+    @classmethod
+    def of(cls, metadata: Any) -> "CheckedMetadata":
+        """Checks the outer shape of metadata, unless that was done before.
+
+        Raises:
+            MetadataError: as for `split_metadata`.
+        """
+        return metadata if isinstance(metadata, cls) else cls(*split_metadata(metadata))
+
+    def place(self, registry: Registry) -> tuple[dict[str, ColumnValue], Registry]:
+        """The values by column name, and the registry with the columns that are new.
+
+        Raises:
+            MetadataError: one of the values cannot be stored.
+        """
+        if self._placed is None or self._placed[0].columns != registry.columns:
+            self._placed = registry, *registry.place(self.given)
+        return self._placed[1:]
+
+
 def split_metadata(metadata: Any) -> tuple[str | None, dict[str, Any]]:
     """Checks the outer shape of metadata and tells text from object, without its nulls.
 

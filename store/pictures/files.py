@@ -49,8 +49,8 @@ class PictureFiles:
         self._store = folder
         self._folder = folder / _FOLDER
 
-    def keep(self, kind: Kind, key: str, data: bytes) -> None:
-        """Keeps a file; the same one twice is kept once.
+    def write(self, kind: Kind, key: str, data: bytes) -> None:
+        """Stores a file; the same one twice is stored once.
 
         It is on the disk when the store's file system has been told to write everything down.
 
@@ -70,7 +70,7 @@ class PictureFiles:
                 os.utime(path)  # it counts as young again, and is not marked
                 return
         if not has_space(self._store):
-            raise StoreFullError("what is free is kept for deletes")
+            raise StoreFullError("what is free is reserved for deletes")
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{key}.{uuid4().hex}")
         try:

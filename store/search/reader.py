@@ -2,20 +2,16 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from store.errors import (
     FilterError,
     QueryError,
-    StoreClosedError,
-    StoreFault,
-    StoreReadError,
 )
-from store.metadata.columns import Registry, split_metadata
+from store.metadata.columns import CheckedMetadata, Registry
 from store.metadata.filters import ALWAYS, compile_filter
 from store.metadata.literals import among, literal
-from store.metadata.rows import check_vector, selected, to_images, to_vectors
+from store.metadata.rows import selected, to_images, to_vectors
 from store.metadata.values import is_unicode
 from store.pictures.files import Kind, PictureFiles
 from store.pictures.lookup import PictureReads
@@ -28,10 +24,10 @@ from store.schemas import (
     KeptFile,
     ModelIdentity,
     Near,
+    NewImage,
     Page,
     SearchQuery,
     StoredImage,
-    image_id,
 )
 from store.search.facets import Facets
 from store.search.near_duplicates import NearCall, near_each
@@ -39,32 +35,34 @@ from store.search.newest import newest
 from store.search.query import Matches, check_query, check_text, matches_of, search
 from store.snapshot.latest import Coalescer, Snapshots
 from store.snapshot.snapshot import Snapshot
-from store.table.disk.location import Location
-from store.table.faults import fault_of, translated
-
-if TYPE_CHECKING:
-    from lancedb import AsyncTable
+from store.table.open import OpenTable
 
 
 class Reader:
     """The reading half of `store.index.ImageIndex`.
 
     Every read sees all commits that were made before it, by whichever process.
+
+    Attributes:
+        opened: the table.
+        snapshots: of it.
+        files: of pictures; None on an object store.
     """
 
-    def __init__(
-        self, table: "AsyncTable", snapshots: Snapshots, identity: ModelIdentity, uri: str
-    ) -> None:
-        self.identity = identity
-        self._table = table
-        self._snapshots = snapshots
+    def __init__(self, opened: OpenTable, snapshots: Snapshots) -> None:
+        self.opened = opened
+        self.snapshots = snapshots
+        # An object store has no folder for them.
+        folder = opened.location.folder
+        self.files = None if folder is None else PictureFiles(folder)
         self._near = Coalescer(snapshots, near_each)
         self._facets = Facets(snapshots)
-        # An object store has no folder for them.
-        self._files = PictureFiles(folder) if (folder := Location(uri).folder) else None
-        self._pictures = PictureReads(snapshots, self._files) if self._files else None
-        self._uri = uri
-        self._closed = False
+        self._pictures = PictureReads(snapshots, self.files) if self.files else None
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The model that makes the vectors."""
+        return self.opened.identity
 
     async def get(self, image_id: str) -> StoredImage | None:
         """The image of this id, or None.
@@ -74,9 +72,9 @@ class Reader:
         """
         if not is_unicode(image_id):
             return None
-        with self._reading():
-            registry = Registry.from_schema(await self._table.schema())
-            rows = self._table.query().where(f"id = {literal(image_id)}")
+        with self.opened.reading():
+            registry = Registry.from_schema(await self.opened.table.schema())
+            rows = self.opened.table.query().where(f"id = {literal(image_id)}")
             found = await rows.select(selected(registry)).limit(1).to_arrow()
         return to_images(found, registry)[0] if found.num_rows else None
 
@@ -88,7 +86,7 @@ class Reader:
         """
         if self._pictures is None or not is_unicode(image_id):
             return None
-        with self._reading():
+        with self.opened.reading():
             return await self._pictures.of(image_id, kind)
 
     async def images(self, limit: int, offset: int = 0) -> Page:
@@ -102,8 +100,8 @@ class Reader:
             raise QueryError(f"limit must be 1 to {MAX_LIMIT}")
         if offset < 0:
             raise QueryError("offset must not be negative")
-        with self._reading():
-            snapshot = await self._snapshots.latest()
+        with self.opened.reading():
+            snapshot = await self.snapshots.latest()
             return Page(await asyncio.to_thread(_listed, snapshot, limit, offset), snapshot.rows)
 
     async def vectors(self, ids: Collection[str]) -> dict[str, FloatVector]:
@@ -115,8 +113,8 @@ class Reader:
         wanted = [each for each in ids if is_unicode(each)]
         if not wanted:
             return {}
-        with self._reading():
-            rows = self._table.query().where(among("id", wanted))
+        with self.opened.reading():
+            rows = self.opened.table.query().where(among("id", wanted))
             return to_vectors(await rows.select(["id", "vector"]).to_arrow())
 
     async def matches(self, query: SearchQuery) -> Matches:
@@ -131,8 +129,8 @@ class Reader:
             StoreFault: the read failed, or the index is closed.
         """
         check_text(query)
-        with self._reading():
-            snapshot = await self._snapshots.latest()
+        with self.opened.reading():
+            snapshot = await self.snapshots.latest()
             return await asyncio.to_thread(matches_of, snapshot, query)
 
     async def search(self, query: SearchQuery, matches: Matches | None = None) -> list[Hit]:
@@ -157,35 +155,40 @@ class Reader:
             FilterError: the filter is not in the language or does not fit the columns.
             StoreFault: the read failed, or the index is closed.
         """
-        query = check_query(query, self.identity.dim)
+        query = check_query(query, self.opened.identity.dim)
         if query.text is not None and matches is None:
             matches = await self.matches(query)
-        with self._reading():
-            snapshot = await self._snapshots.latest() if matches is None else matches.snapshot
+        with self.opened.reading():
+            snapshot = await self.snapshots.latest() if matches is None else matches.snapshot
             return await asyncio.to_thread(search, snapshot, query, matches)
 
     async def near_duplicates(
-        self, vector: FloatVector, url: str, min_score: float, limit: int = 10
+        self, image: NewImage, min_score: float, limit: int = 10
     ) -> list[Near]:
-        """The images under other urls whose similarity to the vector is at least ``min_score``.
+        """The other images whose similarity to an image's vector is at least ``min_score``.
 
-        Raises:
-            InvalidRowError: the vector is not [dim], finite and of unit length.
-            StoreFault: the read failed, or the index is closed.
-        """
-        vector = check_vector(vector, self.identity.dim)
-        with self._reading():
-            return await self._near.answer(NearCall(vector, min_score, limit, image_id(url)))
-
-    async def same_pixels(self, pixels: str, url: str) -> str | None:
-        """The id of an image under another url that has these pixels, or None.
+        Args:
+            image: that was or will be added; its vector is float32 [dim] and of unit length.
+            min_score: least similarity.
+            limit: how many at most.
 
         Raises:
             StoreFault: the read failed, or the index is closed.
         """
-        with self._reading():
-            where = f"pixels = {literal(pixels)} AND id <> {literal(image_id(url))}"
-            found = await self._table.query().where(where).select(["id"]).limit(1).to_arrow()
+        with self.opened.reading():
+            return await self._near.answer(NearCall(image.vector, min_score, limit, image.id))
+
+    async def same_pixels(self, image: NewImage) -> str | None:
+        """The id of another image that has the pixels of this one, or None.
+
+        Raises:
+            StoreFault: the read failed, or the index is closed.
+        """
+        if image.pixels is None:
+            return None
+        with self.opened.reading():
+            where = f"pixels = {literal(image.pixels)} AND id <> {literal(image.id)}"
+            found = await self.opened.table.query().where(where).select(["id"]).limit(1).to_arrow()
         return str(found["id"][0]) if found.num_rows else None
 
     async def facets(self) -> list[Facet]:
@@ -194,7 +197,7 @@ class Reader:
         Raises:
             StoreFault: the read failed, or the index is closed.
         """
-        with self._reading():
+        with self.opened.reading():
             return await self._facets.latest()
 
     async def count(self, filter: Mapping[str, Any] | None = None) -> int:
@@ -204,23 +207,27 @@ class Reader:
             FilterError: the filter is not in the language or does not fit the columns.
             StoreFault: the read failed, or the index is closed.
         """
-        with self._reading():
+        with self.opened.reading():
             if filter is None:
-                return int(await self._table.count_rows())
-            registry = Registry.from_schema(await self._table.schema())
-            return int(await self._table.count_rows(compile_filter(filter, registry.by_key)))
+                return int(await self.opened.table.count_rows())
+            registry = Registry.from_schema(await self.opened.table.schema())
+            return int(await self.opened.table.count_rows(compile_filter(filter, registry.by_key)))
 
-    async def check_metadata(self, metadata: Any) -> None:
+    async def check_metadata(self, metadata: Any) -> CheckedMetadata:
         """Says beforehand, from the columns there are now, what `upsert` would refuse.
+
+        Returns:
+            What `NewImage.metadata` is to be: it need not be checked again.
 
         Raises:
             MetadataError: the metadata cannot be stored.
             StoreFault: the read failed, or the index is closed.
         """
-        _, given = split_metadata(metadata)
-        if given:  # a text fits any columns
-            with self._reading():
-                (await self._snapshots.latest()).registry.place(given)
+        checked = CheckedMetadata.of(metadata)
+        if checked.given:  # a text fits any columns
+            with self.opened.reading():
+                checked.place((await self.snapshots.latest()).registry)
+        return checked
 
     async def check_filter(self, filter: Mapping[str, Any]) -> CheckedFilter:
         """Says beforehand, from the columns there are now, what `search` would refuse.
@@ -232,21 +239,10 @@ class Reader:
             FilterError: the filter is not in the language or does not fit the columns.
             StoreFault: the read failed, or the index is closed.
         """
-        with self._reading():
-            registry = (await self._snapshots.latest()).registry
+        with self.opened.reading():
+            registry = (await self.snapshots.latest()).registry
             where = compile_filter(filter, registry.by_key)
             return CheckedFilter(filter, where, registry.columns)
-
-    def _reading(self) -> AbstractContextManager[None]:
-        if self._closed:
-            raise StoreClosedError("the index is closed")
-        return translated(self._read_fault)
-
-    def _read_fault(self, error: BaseException) -> StoreFault:
-        return self._fault(error, StoreReadError("the index could not be read", detail=repr(error)))
-
-    def _fault(self, error: BaseException, otherwise: StoreFault) -> StoreFault:
-        return fault_of(error, otherwise, uri=self._uri, table=self._table.name)
 
 
 def _listed(snapshot: Snapshot, limit: int, offset: int) -> list[StoredImage]:

@@ -1,13 +1,21 @@
 """Opening the table that is the index, or making the first one."""
 
 import asyncio
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from store.errors import StoreMovedError
+from store.errors import (
+    StoreClosedError,
+    StoreFault,
+    StoreMovedError,
+    StoreReadError,
+    StoreWriteError,
+)
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
 from store.table.connection import connect, opening
 from store.table.disk.location import Location
+from store.table.faults import fault_of, translated
 from store.table.integrity import (
     drop_broken_indexes,
     refuse_if_damaged,
@@ -19,6 +27,60 @@ from store.table.schema import OPTIONAL, made_by, mismatch, table_schema
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable
+
+
+class OpenTable:
+    """The index's table while it is open; what fails with it is an error of the store.
+
+    Attributes:
+        connection: to the database.
+        table: the handle that requests read and write with.
+        identity: the model that makes its vectors.
+        location: of the database.
+    """
+
+    def __init__(
+        self,
+        connection: "AsyncConnection",
+        table: "AsyncTable",
+        identity: ModelIdentity,
+        location: Location,
+    ) -> None:
+        self.connection = connection
+        self.table = table
+        self.identity = identity
+        self.location = location
+        self._is_closed = False
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Turns whatever the block raises into an error of the store.
+
+        Raises:
+            StoreClosedError: it is closed already.
+        """
+        if self._is_closed:
+            raise StoreClosedError("the index is closed")
+        return translated(self._read_fault)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """The same for a block that writes files."""
+        return translated(self._write_fault)
+
+    def close(self) -> None:
+        """Closes the handle and the connection."""
+        self._is_closed = True
+        self.table.close()
+        self.connection.close()
+
+    def _read_fault(self, error: BaseException) -> StoreFault:
+        return self._fault(error, StoreReadError("the index could not be read", detail=repr(error)))
+
+    def _write_fault(self, error: BaseException) -> StoreFault:
+        otherwise = StoreWriteError("the index could not be written", detail=repr(error))
+        return self._fault(error, otherwise)
+
+    def _fault(self, error: BaseException, otherwise: StoreFault) -> StoreFault:
+        return fault_of(error, otherwise, uri=self.location.uri, table=self.table.name)
 
 
 async def open_table(connection: "AsyncConnection", identity: ModelIdentity) -> "AsyncTable":

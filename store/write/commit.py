@@ -1,55 +1,66 @@
-"""One commit: new columns, then all its rows; or one delete; or one restore."""
+"""Commits: new columns, then all rows of a group; or its deletes; or one restore."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from store.errors import StoreMovedError
-from store.metadata.columns import Registry
+from store.errors import StoreFullError, StoreMovedError
+from store.metadata.columns import Column, Registry
 from store.metadata.filters import compile_filter
 from store.metadata.literals import among
 from store.metadata.rows import Row, stored, to_arrow, to_dicts, to_rows
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
+from store.table.disk.location import Location
 from store.table.disk.sync import Acknowledged
 from store.table.faults import CommitConflictError
 from store.table.names import is_superseded
 from store.table.open import ensure_ready
 from store.table.versions import restore_version
-from store.write.operations import Patch, Put, Upsert
-from store.write.plan import Before, Clock, Plan, PutAnswer, Twin
+from store.write.plan import (
+    Alone,
+    Clock,
+    Delete,
+    DeleteMatching,
+    Patch,
+    Plan,
+    Put,
+    PutAnswer,
+    Twin,
+    Upsert,
+)
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
 
 
 class Committer:
-    """Writes commits to a table. Only one at a time: the writer and the table's lock see to that.
+    """Writes commits to a table, one at a time: the writer and the table's lock see to that.
 
     Args:
         table: to write to.
         snapshots: of it.
-        locked: commits are made under a lock that all writers share. Only then may a merge use the
-            index on the id: without it, racing merges of a new id make two rows.
-        acknowledged: where the version is written down that callers were told of; None for a table
-            on an object store.
+        location: of its store. In a folder, commits are made under a lock that all writers share.
+            Only then may a merge use the index on the id: without it, racing merges of a new id
+            make two rows.
+        sync: wait for the disk, and note the version that callers are told of.
     """
 
     def __init__(
-        self,
-        table: "AsyncTable",
-        snapshots: Snapshots,
-        *,
-        locked: bool,
-        acknowledged: Acknowledged | None = None,
+        self, table: "AsyncTable", snapshots: Snapshots, location: Location, *, sync: bool
     ) -> None:
         self._table = table
         self._snapshots = snapshots
-        self._locked = locked
-        self._acknowledged = acknowledged
+        self._location = location
+        self._locked = location.folder is not None
+        self._acknowledged = None
+        self._version = 0  # the newest that this process knows of
+        if sync and location.folder is not None:
+            self._acknowledged = Acknowledged(location.folder, table.name)
+            self._version = self._acknowledged.read()
         self._clock = Clock()
 
     @property
@@ -69,104 +80,99 @@ class Committer:
         Raises:
             CommitConflictError: another process added columns in between; none of the rows was
                 written.
+            StoreFullError: what is free is reserved for deletes.
             StoreMovedError: the table belongs to the past.
             StoreDamagedError: the table has lost its newest version.
             Exception: whatever LanceDB raised; none of the rows was written.
         """
         snapshot = await self._latest()
-        plan = Plan(await self._before(snapshot, puts), self._clock)
-        answers = [plan.apply(put) for put in puts]
+        plan = await self._plan(snapshot, puts)
+        answers = plan.apply(puts)
         if plan.rows:
-            await self._add_columns(plan.before.registry, plan.registry)
-            await self._write(plan, await self._schema(snapshot, plan))
+            await self._write(plan, await self._schema(plan.registry, snapshot))
         return answers
 
-    async def delete(self, ids: Collection[str]) -> set[str]:
-        """Deletes the rows of these ids; tells which of them there were."""
-        known = await asyncio.to_thread(_known, await self._latest(), ids)
-        if known:
-            await self._table.delete(among("id", known))
-        return known
+    async def delete(self, deletes: Sequence[Delete]) -> list[int]:
+        """Deletes the rows of all deletes at once; tells how many there were of each, in order."""
+        ids = frozenset().union(*(delete.ids for delete in deletes))
+        left = await asyncio.to_thread(_existing, await self._latest(), ids)
+        if left:
+            self._version = int((await self._table.delete(among("id", left))).version)
+        counts = []
+        for delete in deletes:
+            counts.append(len(left & delete.ids))
+            left -= delete.ids
+        return counts
 
-    async def delete_matching(self, filter: Mapping[str, Any]) -> int:
-        """Deletes the rows that match a filter; tells how many there were.
+    async def alone(self, operations: Sequence[Alone]) -> list[int]:
+        """Deletes the rows that match a filter, or restores a version; tells how many, or which.
+
+        Args:
+            operations: one.
 
         Raises:
             FilterError: the filter does not fit the columns.
-        """
-        registry = Registry.from_schema(await self._latest_schema())
-        where = compile_filter(filter, registry.by_key)
-        count = int(await self._table.count_rows(where))
-        if count:
-            await self._table.delete(where)
-        return count
-
-    async def restore(self, version: int) -> None:
-        """Makes the table as it was at a version.
-
-        Raises:
             VersionError: there is no such version.
         """
-        await self._latest_schema()
-        await restore_version(self._table, version)
+        [operation] = operations
+        snapshot = await self._latest()
+        if isinstance(operation, DeleteMatching):
+            where = compile_filter(operation.filter, snapshot.registry.by_key)
+            count = int(await self._table.count_rows(where))
+            if count:
+                self._version = int((await self._table.delete(where)).version)
+            return [count]
+        await restore_version(self._table, operation.version)
         await ensure_ready(self._table)
+        self._version = int(await self._table.version())
+        return [operation.version]
 
-    async def committed(self) -> int:
-        """The version that callers are to be told of; 0 where it is not written down."""
-        return 0 if self._acknowledged is None else int(await self._table.version())
-
-    def acknowledge(self, version: int) -> None:
-        """Writes down that callers are told of a version, which is on the disk. Blocks."""
+    def sync(self) -> None:
+        """Waits until the commits are on the disk, then notes the version. Blocks."""
         if self._acknowledged is not None:
-            self._acknowledged.write(version)
-
-    async def _latest_schema(self) -> pa.Schema:
-        await self._check_out()
-        return _refuse_moved(await self._table.schema())
+            self._location.sync()
+            self._acknowledged.write(self._version)
 
     async def _latest(self) -> Snapshot:
-        """The table at its newest version, by one look at it: each takes 0.7 ms of processor."""
-        await self._check_out()
         snapshot = await self._snapshots.latest()
-        _refuse_moved(snapshot.dataset.schema)
+        if is_superseded(snapshot.dataset.schema):
+            raise StoreMovedError
+        if self._acknowledged is not None:
+            # What is committed on top of an older version would settle the loss.
+            self._acknowledged.refuse_older(snapshot.version, self._version)
+        self._version = snapshot.version
         return snapshot
 
-    async def _check_out(self) -> None:
-        acknowledged = self._acknowledged
-        known = 0 if acknowledged is None else await asyncio.to_thread(acknowledged.read)
-        await self._table.checkout_latest()
-        if acknowledged is not None:
-            # What is committed on top of an older version would settle the loss.
-            acknowledged.refuse_older(int(await self._table.version()), known)
-
-    async def _schema(self, snapshot: Snapshot, plan: Plan) -> pa.Schema:
-        """The table's, after this process, or without the lock another one, has added columns."""
-        if self._locked and plan.registry.columns == plan.before.registry.columns:
-            return snapshot.dataset.schema
-        return await self._table.schema()
-
-    async def _before(self, snapshot: Snapshot, puts: Iterable[Put]) -> Before:
+    async def _plan(self, snapshot: Snapshot, puts: Sequence[Put]) -> Plan:
+        """What of the table the puts can see and change."""
         registry = snapshot.registry
+        patched: list[Row] = []
+        if ids := {put.id for put in puts if isinstance(put, Patch)}:
+            rows = self._table.query().where(among("id", ids)).select(stored(registry))
+            patched = to_rows(await rows.to_arrow(), registry)
         upserts = [put for put in puts if isinstance(put, Upsert)]
-        patched = {put.id for put in puts if isinstance(put, Patch)}
-        ids = frozenset().union(*(put.ids() for put in upserts))
+        existing, twins = await asyncio.to_thread(self._seen, snapshot, upserts)
+        return Plan(registry, existing, patched, twins, self._clock)
+
+    def _seen(self, snapshot: Snapshot, upserts: Sequence[Upsert]) -> tuple[set[str], list[Twin]]:
+        if not self._location.has_space():
+            raise StoreFullError("what is free is reserved for deletes")
+        ids = {put.image.id for put in upserts}
         pixels = {put.image.pixels for put in upserts if put.image.pixels is not None}
-        rows = await self._rows(patched, registry)
-        known, twins = await asyncio.to_thread(
-            lambda: (_known(snapshot, ids), _twins(snapshot, pixels, len(ids) + 1))
-        )
-        return Before(registry, frozenset(known), {row.id: row for row in rows}, twins)
+        return _existing(snapshot, ids), _twins(snapshot, pixels, len(ids) + 1)
 
-    async def _rows(self, ids: Collection[str], registry: Registry) -> list[Row]:
-        if not ids:
-            return []
-        rows = self._table.query().where(among("id", ids)).select(stored(registry))
-        return to_rows(await rows.to_arrow(), registry)
+    async def _schema(self, registry: Registry, snapshot: Snapshot) -> pa.Schema:
+        """The table's schema, once it has all columns of the registry."""
+        known = len(snapshot.registry.columns)
+        if added := registry.columns[known:]:
+            await self._add_columns(added, snapshot.registry)
+        elif self._locked:
+            return snapshot.dataset.schema
+        schema = await self._table.schema()
+        _check_unchanged(schema, registry)
+        return schema
 
-    async def _add_columns(self, before: Registry, after: Registry) -> None:
-        added = after.columns[len(before.columns) :]
-        if not added:
-            return
+    async def _add_columns(self, added: Sequence[Column], before: Registry) -> None:
         try:
             await self._table.add_columns([column.field() for column in added])
         except Exception as error:
@@ -176,20 +182,18 @@ class Committer:
             raise
 
     async def _write(self, plan: Plan, schema: pa.Schema) -> None:
-        _check_unchanged(schema, plan.registry)
         rows = to_arrow(list(plan.rows.values()), plan.registry, schema)
-        before = plan.before
-        if self._locked and plan.rows.keys().isdisjoint({*before.known, *before.rows}):
+        if self._locked and not plan.replaces:
             # Nobody else writes, so new rows stay new: appending them costs half of a merge.
-            added = await self._table.add(rows)
-            self._snapshots.added(int(added.version), rows)
+            self._version = int((await self._table.add(rows)).version)
+            self._snapshots.added(self._version, rows)
             return
         merge = self._table.merge_insert("id").when_matched_update_all()
         merge = merge.when_not_matched_insert_all().use_index(self._locked)
-        await merge.execute(rows)
+        self._version = int((await merge.execute(rows)).version)
 
 
-def _known(snapshot: Snapshot, ids: Collection[str]) -> set[str]:
+def _existing(snapshot: Snapshot, ids: Collection[str]) -> set[str]:
     """Which of these ids there are."""
     return set(snapshot.having("id", ids, ["id"])["id"].to_pylist())
 
@@ -198,7 +202,7 @@ def _twins(snapshot: Snapshot, pixels: Collection[str], count: int) -> list[Twin
     """The oldest rows of each of these pixels, so many that one stays that is not replaced.
 
     A picture such as "not available" may be there a million times. It must not crowd out the
-    others: those of which enough was seen are left out and the rest is asked for again.
+    others: those of which enough was seen are left out and the rest is looked for again.
     """
     twins: list[Twin] = []
     left = set(pixels)
@@ -211,12 +215,6 @@ def _twins(snapshot: Snapshot, pixels: Collection[str], count: int) -> list[Twin
         twins += [twin for twin in found if twin.pixels in enough]
         left -= enough
     return twins
-
-
-def _refuse_moved(schema: pa.Schema) -> pa.Schema:
-    if is_superseded(schema):
-        raise StoreMovedError
-    return schema
 
 
 def _check_unchanged(schema: pa.Schema, registry: Registry, cause: Exception | None = None) -> None:

@@ -1,20 +1,118 @@
-"""What one commit will write: the rows of its puts, applied in order, and an answer for each."""
+"""Operations, which of them go into one commit, and the rows that a commit writes for them."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from store.errors import MetadataError
-from store.metadata.columns import Registry, split_metadata
+from store.metadata.columns import CheckedMetadata, Registry, split_metadata
 from store.metadata.rows import Row, image_of
-from store.schemas import StoredImage, Upserted, image_id
-from store.write.operations import Patch, Put, Upsert
+from store.schemas import FloatVector, NewImage, StoredImage, Upserted
 
 _TICK = timedelta(microseconds=1)
 
-PutAnswer = Upserted | StoredImage | MetadataError | None
+
+@dataclass(frozen=True, eq=False)
+class Upsert:
+    """Adds an image, or replaces its row. The vector is the image's, checked."""
+
+    image: NewImage
+    vector: FloatVector
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Changes the metadata of a row by RFC 7396."""
+
+    id: str
+    metadata: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Delete:
+    """Deletes rows by id."""
+
+    ids: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)
+class DeleteMatching:
+    """Deletes the rows that match a filter."""
+
+    filter: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Restore:
+    """Makes the table as it was at a version."""
+
+    version: int
+
+
+Put = Upsert | Patch
+Alone = DeleteMatching | Restore
+Operation = Put | Delete | Alone
+Caller = asyncio.Future[Any]
+"""Is given the answer to an operation, or its error."""
+
+
+@dataclass(eq=False)
+class Group:
+    """Operations of one commit or two: puts, then deletes; each with its caller.
+
+    None of the puts touches a row that is deleted here, so that puts may go before deletes; an
+    operation whose rows are not known beforehand is alone in its group.
+    """
+
+    puts: list[tuple[Put, Caller]] = field(default_factory=list)
+    deletes: list[tuple[Delete, Caller]] = field(default_factory=list)
+    alone: list[tuple[Alone, Caller]] = field(default_factory=list)
+    _put: set[str] = field(default_factory=set)
+    _deleted: set[str] = field(default_factory=set)
+
+    def take(self, operation: Operation, caller: Caller) -> bool:
+        """Takes the operation in, or says no."""
+        if self.alone:
+            return False
+        if isinstance(operation, DeleteMatching | Restore):
+            if not (self.puts or self.deletes):
+                self.alone.append((operation, caller))
+            return bool(self.alone)
+        if isinstance(operation, Delete):
+            if self._put.isdisjoint(operation.ids):
+                self.deletes.append((operation, caller))
+                self._deleted |= operation.ids
+                return True
+            return False
+        own = operation.image.id if isinstance(operation, Upsert) else operation.id
+        if own in self._deleted or (self.deletes and _looks_around(operation)):
+            return False
+        self.puts.append((operation, caller))
+        self._put.add(own)
+        return True
+
+    @property
+    def callers(self) -> list[Caller]:
+        """Everybody who waits for this group."""
+        return [caller for _, caller in (*self.puts, *self.deletes, *self.alone)]
+
+
+def _looks_around(put: Put) -> bool:
+    """Whether the answer depends on other rows, which a delete before it may take away."""
+    return isinstance(put, Upsert) and put.image.pixels is not None
+
+
+def grouped(batch: Iterable[tuple[Operation, Caller]]) -> list[Group]:
+    """Splits operations into as few groups as their order allows."""
+    groups: list[Group] = []
+    for operation, caller in batch:
+        if not groups or not groups[-1].take(operation, caller):
+            groups.append(Group())
+            groups[-1].take(operation, caller)
+    return groups
 
 
 @dataclass(frozen=True)
@@ -24,23 +122,6 @@ class Twin:
     id: str
     created_at: datetime
     pixels: str
-
-
-@dataclass(frozen=True)
-class Before:
-    """What of the table the puts of one commit can see and change.
-
-    Attributes:
-        registry: the metadata columns.
-        known: which of the upserts' ids there are.
-        rows: the whole rows of the patches' ids.
-        twins: the rows with one of the upserts' pixels.
-    """
-
-    registry: Registry
-    known: frozenset[str]
-    rows: Mapping[str, Row]
-    twins: Iterable[Twin]
 
 
 class Clock:
@@ -55,56 +136,81 @@ class Clock:
         return self._last
 
 
-@dataclass
+PutAnswer = Upserted | StoredImage | MetadataError | None
+
+
 class Plan:
-    """The rows to write, by id, after the puts that were applied so far."""
+    """The rows that one commit writes: its puts, applied in order.
 
-    before: Before
-    clock: Clock
-    registry: Registry = field(init=False)
-    rows: dict[str, Row] = field(default_factory=dict)
-    _twins: defaultdict[str, list[Twin]] = field(default_factory=lambda: defaultdict(list))
+    Args:
+        registry: the metadata columns before it.
+        existing: which of the upserts' ids there are.
+        patched: the whole rows of the patches' ids.
+        twins: the rows with one of the upserts' pixels.
+        clock: dates the rows.
 
-    def __post_init__(self) -> None:
-        self.registry = self.before.registry
-        for twin in self.before.twins:
+    Attributes:
+        registry: the metadata columns that the rows need.
+        rows: by id.
+        replaces: whether one of the rows is there already.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        existing: set[str],
+        patched: Iterable[Row],
+        twins: Iterable[Twin],
+        clock: Clock,
+    ) -> None:
+        self.registry = registry
+        self.rows: dict[str, Row] = {}
+        self.replaces = False
+        self._existing = existing
+        self._patched = {row.id: row for row in patched}
+        self._clock = clock
+        self._twins: defaultdict[str, list[Twin]] = defaultdict(list)
+        for twin in twins:
             self._twins[twin.pixels].append(twin)
 
-    def apply(self, put: Put) -> PutAnswer:
-        """Applies one put; one that cannot be stored changes nothing and answers with its error."""
-        try:
-            return self._upsert(put) if isinstance(put, Upsert) else self._patch(put)
-        except MetadataError as error:
-            return error
+    def apply(self, puts: Sequence[Put]) -> list[PutAnswer]:
+        """Applies puts; one that cannot be stored changes nothing, its error is its answer."""
+        answers: list[PutAnswer] = []
+        for put in puts:
+            try:
+                answers.append(self._upsert(put) if isinstance(put, Upsert) else self._patch(put))
+            except MetadataError as error:
+                answers.append(error)
+        return answers
 
     def _upsert(self, put: Upsert) -> Upserted:
-        image = put.image
-        own = image_id(image.url)
-        created = own not in self.before.known and own not in self.rows
-        text, given = split_metadata(image.metadata)
-        duplicate_of = self._oldest_twin(own, image.pixels)
+        image, own = put.image, put.image.id
+        created = own not in self._existing and own not in self.rows
+        duplicate_of = None if image.pixels is None else self._oldest_twin(own, image.pixels)
+        metadata = CheckedMetadata.of(image.metadata)
         if image.skip_duplicate and created and duplicate_of is not None:
             return Upserted(duplicate_of, created=False, duplicate_of=duplicate_of, skipped=True)
-        values, self.registry = self.registry.place(given)
-        moment = self.clock.now()
+        values, self.registry = metadata.place(self.registry)
+        moment, text = self._clock.now(), metadata.text
         pixels, file = image.pixels, image.file
-        self.rows[own] = Row(own, image.url, image.vector, moment, text, pixels, file, values)
+        self.rows[own] = Row(own, image.url, put.vector, moment, text, pixels, file, values)
+        self.replaces |= own in self._existing
         if image.pixels is not None:
             self._twins[image.pixels].append(Twin(own, moment, image.pixels))
         return Upserted(own, created, duplicate_of)
 
     def _patch(self, put: Patch) -> StoredImage | None:
-        row = self.rows.get(put.id) or self.before.rows.get(put.id)
+        row = self.rows.get(put.id) or self._patched.get(put.id)
         if row is None:
             return None
-        text, given = split_metadata(_merged(image_of(row, self.registry).metadata, put.metadata))
-        values, self.registry = self.registry.place(given)
-        self.rows[put.id] = replace(row, text=text, values=values)
-        return image_of(self.rows[put.id], self.registry)
+        merged = _merged(image_of(row, self.registry).metadata, put.metadata)
+        metadata = CheckedMetadata.of(merged)
+        values, self.registry = metadata.place(self.registry)
+        self.replaces |= put.id in self._patched
+        row = self.rows[put.id] = replace(row, text=metadata.text, values=values)
+        return image_of(row, self.registry)
 
-    def _oldest_twin(self, own: str, pixels: str | None) -> str | None:
-        if pixels is None:
-            return None
+    def _oldest_twin(self, own: str, pixels: str) -> str | None:
         twins = [twin for twin in self._twins[pixels] if twin.id != own and self._is_as(twin)]
         return min(twins, key=lambda twin: (twin.created_at, twin.id)).id if twins else None
 

@@ -1,4 +1,4 @@
-"""The one task that writes: many concurrent operations, few commits.
+"""Group commit: one task writes what many callers wait for, in few commits.
 
 A commit costs about the same for one row as for a hundred, and commits that race each other are
 repeated. So one task writes: it takes everything that waits, writes it as one commit, answers each
@@ -11,27 +11,38 @@ power.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from store.errors import StoreClosedError, StoreError, StoreWriteError
+from store.errors import (
+    StoreClosedError,
+    StoreDamagedError,
+    StoreError,
+    StoreFault,
+    StoreFullError,
+    StoreReadOnlyError,
+    StoreWriteError,
+)
 from store.settings import StoreSettings
 from store.table.disk.lock import TableLock
-from store.table.disk.sync import sync_to_disk
-from store.table.faults import is_failure
+from store.table.faults import fault_of, is_failure, retried
 from store.write.commit import Committer
-from store.write.group_commit import Answer, GroupCommit, Result, count_written
-from store.write.operations import Group, Operation, grouped
+from store.write.plan import Caller, Group, Operation, grouped
 
-# For a commit, the wait for the disk and the note of the version together. A panic inside LanceDB
-# leaves its caller waiting for ever, as a dead disk does; every other write would wait with it.
+# For a commit and the wait for the disk together. A panic inside LanceDB leaves its caller waiting
+# for ever, as a dead disk does; every other write would wait with it.
 COMMIT_TIMEOUT_S = 300.0
 # Of the time that a commit took, so much passes before the next one begins. A commit of one row
 # takes some 8 ms: before the same caller's next picture is fetched and embedded, its rest is over.
 # Many callers at once are written in fewer commits, and searches keep a share of the processor.
 REST_SHARE = 0.5
 MOST_REST_S = 0.05
+
+_LASTING = (StoreFullError, StoreReadOnlyError, StoreDamagedError)
+"""Faults that every add meets until somebody helps."""
+
+_Result = tuple[Caller, Any]
+"""A caller, and what they are told: an answer or a `StoreError`."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +51,15 @@ class Writer:
     """The task that writes, and its queue.
 
     Args:
-        committer: writes one group.
+        committer: writes commits.
         lock: the table's, held while a group is written.
         settings: how much waits, and how much goes into a commit.
-        folder: the store's, whose file system is written down before a group is answered, where the
-            settings say so, and where adds stop before it is full; None on an object store.
         committed: called after each group, with how many of its operations were written and its
-            seconds; for upkeep and whoever looks on.
+            seconds; for upkeep and metrics.
+
+    Attributes:
+        commits: how many were made.
+        conflicts: attempts that another process was faster than; each is made again.
     """
 
     def __init__(
@@ -55,35 +68,29 @@ class Writer:
         lock: TableLock,
         settings: StoreSettings,
         *,
-        folder: Path | None,
         committed: Callable[[int, float], None],
     ) -> None:
+        self.commits = self.conflicts = 0
         self._committer = committer
-        self._commits = GroupCommit(committer, folder, settings.store_uri)
         self._lock = lock
-        self._folder = folder
-        self._sync = settings.store_sync
+        self._uri = settings.store_uri
         self._committed = committed
         self._max_rows = settings.store_max_commit_rows
         size = settings.store_queue_size
-        self._queue: asyncio.Queue[tuple[Operation, Answer] | None] = asyncio.Queue(size)
+        self._queue: asyncio.Queue[tuple[Operation, Caller] | None] = asyncio.Queue(size)
         self._closing = self._ended = self._hung = False
+        self._logged: type[StoreError] | None = None
         self._task = asyncio.create_task(self._run(), name="store-writer")
-
-    @property
-    def commits(self) -> int:
-        """How many were made."""
-        return self._commits.made
-
-    @property
-    def conflicts(self) -> int:
-        """How many attempts at them another process was faster than."""
-        return self._commits.conflicts
 
     @property
     def queued(self) -> int:
         """How many operations wait."""
         return self._queue.qsize()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether operations can go through; not after a commit that never ended."""
+        return not self._task.done()
 
     async def write(self, operation: Operation) -> Any:
         """Writes an operation; returns its answer after the commit.
@@ -99,11 +106,13 @@ class Writer:
             StoreWriteError: the commit failed; `StoreFullError`, `StoreReadOnlyError` say why.
             StoreClosedError: the writer was closed before.
         """
-        self._refuse_if_ended()
-        answer: Answer = asyncio.get_running_loop().create_future()
-        await self._queue.put((operation, answer))
-        self._refuse_if_ended(waited=True)
-        return await answer
+        if self._closing or self._task.done():
+            raise StoreClosedError("the index is closed")
+        caller: Caller = asyncio.get_running_loop().create_future()
+        await self._queue.put((operation, caller))
+        if self._task.done():  # while this caller waited for a place in the queue
+            self._refuse_rest()
+        return await caller
 
     async def close(self) -> None:
         """Writes what waits, then ends the task."""
@@ -116,17 +125,6 @@ class Writer:
         """Waits until nothing is written any more: after `close`, or a commit that never ended."""
         await asyncio.wait([self._task])
 
-    @property
-    def healthy(self) -> bool:
-        """Whether operations can go through; not after a commit that never ended."""
-        return not self._task.done()
-
-    def _refuse_if_ended(self, *, waited: bool = False) -> None:
-        # A caller who waited for a place in the queue was there before the writer was closed.
-        if self._task.done() or (self._closing and not waited):
-            self._refuse_rest()
-            raise StoreClosedError("the index is closed")
-
     async def _run(self) -> None:
         try:
             while not (self._ended or self._hung):
@@ -135,17 +133,17 @@ class Writer:
                 began = time.monotonic()
                 for group in grouped(batch):
                     if self._hung:
-                        _refuse(group.callers())
+                        _refuse(group.callers)
                     else:
-                        await self._write(group)
+                        await self._commit_group(group)
                 # Others have work for the processor too, and meanwhile more gathers for the next.
                 await asyncio.sleep(min(MOST_REST_S, REST_SHARE * (time.monotonic() - began)))
         finally:
             self._refuse_rest()
 
-    async def _batch(self) -> list[tuple[Operation, Answer]]:
+    async def _batch(self) -> list[tuple[Operation, Caller]]:
         """Everything that waits, once anything does."""
-        batch: list[tuple[Operation, Answer]] = []
+        batch: list[tuple[Operation, Caller]] = []
         waiting = await self._queue.get()
         while waiting is not None:
             batch.append(waiting)
@@ -155,53 +153,74 @@ class Writer:
         self._ended = True
         return batch
 
-    async def _write(self, group: Group[Answer]) -> None:
+    async def _commit_group(self, group: Group) -> None:
+        """Lock, write, sync, answer.
+
+        What blocks is done in threads: the loop answers searches meanwhile. Where this does not
+        end, the writer does: LanceDB may go on with a commit whose caller has gone, so nothing may
+        follow it, and a disk that does not answer would hold up whatever came next.
+        """
+        began, limit = time.monotonic(), asyncio.timeout(None)
+        results: list[_Result] = []
         try:
-            results = await self._written(group)
+            async with limit:
+                async with self._lock.held():
+                    # Others may hold the lock for as long as they need: the time starts here.
+                    limit.reschedule(asyncio.get_running_loop().time() + COMMIT_TIMEOUT_S)
+                    results += await self._commit(group.puts, self._committer.put)
+                    results += await self._commit(group.deletes, self._committer.delete)
+                    results += await self._commit(group.alone, self._committer.alone)
+                written = sum(not isinstance(answer, StoreError) for _, answer in results)
+                if written:
+                    await asyncio.to_thread(self._committer.sync)
+                    self._committed(written, time.monotonic() - began)
         except BaseException as error:
             if not is_failure(error):
                 raise
-            results = self._commits.failed(error, group.callers())
-        for answer, result in results:
-            _deliver(answer, result)
+            if limit.expired():  # a network file system may raise a TimeoutError, too, and go on
+                self._hung = True
+                logger.critical("a commit did not end: this process writes no more")
+            results = self._failed(error, group.callers)
+        _deliver(results)
 
-    async def _written(self, group: Group[Answer]) -> list[Result]:
-        """Writes a group; if that does not end, the writer does.
-
-        LanceDB may go on with a commit whose caller has gone, so nothing may follow it; and a disk
-        that does not answer would hold up whatever came next.
-        """
-        began = time.monotonic()
+    async def _commit(
+        self,
+        waiting: Sequence[tuple[Any, Caller]],
+        write: Callable[[list[Any]], Awaitable[Sequence[Any]]],
+    ) -> list[_Result]:
+        """Makes one commit, again where it lost a race; one that fails fails its callers alone."""
+        if not waiting:
+            return []
+        operations, callers = zip(*waiting, strict=True)
         try:
-            async with asyncio.timeout(None) as limit:
-                results = await self._kept(group, limit)
-        except TimeoutError as error:
-            if not limit.expired():  # a network file system may say so itself, and go on
+            answers = await retried(lambda: write(list(operations)), self._lost)
+        except BaseException as error:
+            if not is_failure(error):
                 raise
-            logger.critical("a commit did not end: this process writes no more")
-            self._hung = True
-            raise StoreWriteError("the index could not be written", detail=repr(error)) from error
-        if written := count_written(results):
-            self._committed(written, time.monotonic() - began)
-        return results
+            return self._failed(error, callers)
+        self.commits += 1
+        if self._logged is not None and write == self._committer.put:
+            self._logged = None
+            logger.warning("the index can be written again")
+        return list(zip(callers, answers, strict=True))
 
-    async def _kept(self, group: Group[Answer], limit: asyncio.Timeout) -> list[Result]:
-        """Commits a group, waits for the disk, then writes down which version is told of.
+    def _lost(self) -> None:
+        self.conflicts += 1
 
-        Whatever of it blocks is done in threads: the loop answers searches meanwhile.
-        """
-        async with self._lock.held():
-            # Others may hold the lock for as long as they need: the time starts here.
-            limit.reschedule(asyncio.get_running_loop().time() + COMMIT_TIMEOUT_S)
-            results = await self._commits.make(group)
-            if not count_written(results):
-                return results
-            # Asked before the disk is: what others commit from now on may not be on it.
-            version = await self._committer.committed()
-        if self._folder is not None and self._sync:
-            await asyncio.to_thread(sync_to_disk, self._folder)
-        await asyncio.to_thread(self._committer.acknowledge, version)
-        return results
+    def _failed(self, error: BaseException, callers: Iterable[Caller]) -> list[_Result]:
+        """The same fault for each of these callers; one that lasts is logged once."""
+        fault = error
+        if not isinstance(error, StoreError):
+            otherwise = StoreWriteError("the index could not be written", detail=repr(error))
+            fault = fault_of(error, otherwise, uri=self._uri, table=self._committer.table)
+            fault.__cause__ = error
+        if isinstance(fault, _LASTING):
+            if not isinstance(fault, self._logged or ()):
+                self._logged = type(fault)
+                logger.error("%s (%s)", fault, fault.detail)
+        elif isinstance(fault, StoreFault):
+            logger.error("a commit failed", exc_info=fault)
+        return [(caller, fault) for caller in callers]
 
     def _refuse_rest(self) -> None:
         while not self._queue.empty():
@@ -210,15 +229,15 @@ class Writer:
                 _refuse([waiting[1]])
 
 
-def _refuse(answers: Iterable[Answer]) -> None:
-    for answer in answers:
-        _deliver(answer, StoreClosedError("the index is closed"))
+def _refuse(callers: Iterable[Caller]) -> None:
+    _deliver([(caller, StoreClosedError("the index is closed")) for caller in callers])
 
 
-def _deliver(answer: Answer, result: Any) -> None:
-    if answer.done():
-        return
-    if isinstance(result, StoreError):
-        answer.set_exception(result)
-    else:
-        answer.set_result(result)
+def _deliver(results: Iterable[_Result]) -> None:
+    for caller, answer in results:
+        if caller.done():
+            continue
+        if isinstance(answer, StoreError):
+            caller.set_exception(answer)
+        else:
+            caller.set_result(answer)

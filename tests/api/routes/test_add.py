@@ -26,8 +26,9 @@ class FakeIndex:
         self.written: list[NewImage] = []
         self.near_fails = False
 
-    async def check_metadata(self, metadata: Any) -> None:
+    async def check_metadata(self, metadata: Any) -> Any:
         """Everything can be stored."""
+        return metadata
 
     async def get(self, wanted: str) -> NewImage | None:
         return next((one for one in self.written if image_id(one.url) == wanted), None)
@@ -37,15 +38,16 @@ class FakeIndex:
         self.written.append(image)
         return Upserted(image_id(image.url), created=True)
 
-    async def near_duplicates(self, vector: Any, url: str, min_score: float) -> list[Near]:
+    async def near_duplicates(self, image: NewImage, min_score: float) -> list[Near]:
         if self.near_fails:
             raise StoreReadError("the index could not be read")
-        near = [one for one in self.written if one.url != url and one.url[:4] == url[:4]]
-        return [Near(image_id(one.url), one.url, 0.99) for one in near]
+        others = [one for one in self.written if one.url != image.url]
+        near = [one for one in others if one.url[:4] == image.url[:4]]
+        return [Near(one.id, one.url, 0.99) for one in near]
 
-    async def same_pixels(self, pixels: str, url: str) -> str | None:
-        same = [one for one in self.written if one.url != url and one.pixels == pixels]
-        return image_id(same[0].url) if same else None
+    async def same_pixels(self, image: NewImage) -> str | None:
+        same = [o for o in self.written if o.url != image.url and o.pixels == image.pixels]
+        return same[0].id if same else None
 
 
 class FakeBackend:

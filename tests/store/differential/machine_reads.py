@@ -129,7 +129,9 @@ class Reads(Machine):
     @rule(handle=HANDLES, vector=VECTORS, url=st.sampled_from(URLS))
     def near_duplicates(self, handle: int, vector: Any, url: str) -> None:
         counts["near duplicates"] += 1
-        found = self._run(self.indexes[handle].near_duplicates(vector, url, 0.25, EVERYTHING))
+        found = self._run(
+            self.indexes[handle].near_duplicates(NewImage(url, vector), 0.25, EVERYTHING)
+        )
         others = set(self.model.rows) - {image_id(url)}
         expected = [own for own, score in self.model.nearest(vector, others) if score >= 0.25]
         assert [each.id for each in found] == expected
@@ -142,7 +144,7 @@ class Reads(Machine):
         image = NewImage("https://example.org/new", POOL[0], given)
         self._same(
             "check metadata",
-            lambda: index.check_metadata(given),
+            lambda: _checked(index, given),
             lambda: nothing(self.model.copy().upsert(image)),
         )
         self._same(
@@ -163,3 +165,7 @@ class Reads(Machine):
         least = -1.0 if query.min_score is None else query.min_score
         among = self.model.matching(query.filter or {})
         return [own for own, score in self.model.nearest(query.vector, among) if score >= least]
+
+
+async def _checked(index: ImageIndex, given: Any) -> None:
+    nothing(await index.check_metadata(given))

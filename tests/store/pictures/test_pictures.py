@@ -157,7 +157,7 @@ def test_a_picture_that_comes_again_while_it_is_marked_stays(tmp_path: Path) -> 
 
 def test_a_write_that_was_cut_off_leaves_nothing_for_ever(tmp_path: Path) -> None:
     kept = PictureFiles(tmp_path)
-    kept.keep("originals", key(b"whole"), b"whole")
+    kept.write("originals", key(b"whole"), b"whole")
     (whole,) = files(tmp_path, "originals")
     part = whole.with_name(whole.name + "." + "0" * 32)
     part.write_bytes(b"who")
@@ -198,7 +198,7 @@ def test_names_that_are_no_keys_lead_nowhere(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"x")
     assert kept.read("originals", "../../secret") is None
     with pytest.raises(ValueError, match="hexadecimal"):
-        kept.keep("originals", "../../secret", b"y")
+        kept.write("originals", "../../secret", b"y")
     assert (tmp_path / "secret").read_bytes() == b"x"
 
 
@@ -259,7 +259,7 @@ def test_what_is_left_of_a_table_is_no_table(tmp_path: Path) -> None:
 
 
 def test_where_the_table_is_gone_its_pictures_stay(tmp_path: Path) -> None:
-    PictureFiles(tmp_path).keep("originals", key(b"x"), b"x")
+    PictureFiles(tmp_path).write("originals", key(b"x"), b"x")
     for _ in range(3):
         grow_older(tmp_path, LONG_S)
         assert sweep_pictures(tmp_path, timedelta(hours=1)) == 0

@@ -102,10 +102,12 @@ def test_near_duplicates_are_those_above_the_score_under_other_urls(tmp_path: Pa
         async with opened(tmp_path) as index:
             for n, seed in [(1, 7), (2, 7), (3, 8)]:
                 await index.upsert(picture(n, None, seed=seed))
-            hits = await index.near_duplicates(vector(7), url_of(1), 0.95)
+            hits = await index.near_duplicates(NewImage(url_of(1), vector(7)), 0.95)
             assert [(hit.id, hit.score) for hit in hits] == [(id_of(2), 1.0)]
-            assert len(await index.near_duplicates(vector(7), url_of(9), 0.95, limit=1)) == 1
-            assert await index.near_duplicates(vector(9), url_of(9), 0.99) == []
+            assert (
+                len(await index.near_duplicates(NewImage(url_of(9), vector(7)), 0.95, limit=1)) == 1
+            )
+            assert await index.near_duplicates(NewImage(url_of(9), vector(9)), 0.99) == []
 
     run(check())
 
@@ -138,7 +140,7 @@ def test_those_who_ask_together_are_told_what_each_is_told_alone(
                         for n in range(first, first + 30)
                     )
                 )
-            snapshot = await index._snapshots.latest()
+            snapshot = await index.snapshots.latest()
             assert snapshot.indexed
             assert snapshot.has_tail
             wanted = [
@@ -166,7 +168,7 @@ def test_those_who_ask_at_the_same_time_share_a_search(
         async with opened(tmp_path) as index:
             await asyncio.gather(*(index.upsert(picture(n, None)) for n in range(50)))
             found = await asyncio.gather(
-                *(index.near_duplicates(vector(n), url_of(99), 0.99) for n in range(50))
+                *(index.near_duplicates(NewImage(url_of(99), vector(n)), 0.99) for n in range(50))
             )
             assert [hit.id for [hit] in found] == [id_of(n) for n in range(50)]
             assert asked == [32, 18]
@@ -178,7 +180,7 @@ def test_a_table_of_before_the_digests_gets_the_column(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:
             await index.upsert(picture(1, "p"))
-            await index._table.drop_columns(["pixels"])
+            await index.opened.table.drop_columns(["pixels"])
         async with opened(tmp_path) as index:
             assert (await index.upsert(picture(2, "p"))).duplicate_of is None
             assert (await index.upsert(picture(3, "p"))).duplicate_of == id_of(2)

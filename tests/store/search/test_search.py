@@ -134,7 +134,7 @@ def test_pages_of_many_equal_rows_fit_and_only_they_are_read_whole(
             assert {hit.score for hit in hits} == {1.0}
             assert [hit.metadata for hit in hits] == [{"n": n} for n in numbers(hits)]
             assert whole == [10] * 20
-            near = await index.near_duplicates(vector(1), url_of(3), 0.9, 10)
+            near = await index.near_duplicates(NewImage(url_of(3), vector(1)), 0.9, 10)
             assert len(near) == 10
             assert image_id(url_of(3)) not in {hit.id for hit in near}
 

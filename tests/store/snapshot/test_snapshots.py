@@ -84,11 +84,11 @@ def test_what_a_commit_has_added_is_held_as_it_would_be_read(
     async def check() -> None:
         async with opened(tmp_path) as index:
             await index.upsert(image(1, every))
-            await index._snapshots.latest()
+            await index.snapshots.latest()
             reads = reads_of(monkeypatch)
             given = [every, None, {"n": 8}, "a text", {"tags": ["x"]}]
             await asyncio.gather(*(index.upsert(image(n, each)) for n, each in enumerate(given, 2)))
-            snapshot = await index._snapshots.latest()
+            snapshot = await index.snapshots.latest()
             assert reads == []
             held = snapshot.cache.fragments[-1]
             read = CachedFragment.read(snapshot.dataset.get_fragment(held.number), whole=True)

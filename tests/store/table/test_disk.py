@@ -170,9 +170,9 @@ def test_the_systems_number_tells_which(error: Exception, expected: type[StoreFa
 @pytest.mark.parametrize(
     "stuck",
     [
-        "store.write.group_commit.has_space",
-        "store.write.writer.sync_to_disk",
-        "store.write.commit.Committer.acknowledge",
+        "store.table.disk.location.has_space",
+        "store.table.disk.location.sync_to_disk",
+        "store.table.disk.sync.Acknowledged.write",
     ],
 )
 def test_a_disk_that_does_not_answer_ends_the_writer_and_holds_up_no_search(

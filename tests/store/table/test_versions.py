@@ -93,7 +93,7 @@ def test_back_before_the_columns_and_the_text_index(tmp_path: Path) -> None:
 def test_versions_of_before_the_table_was_complete_are_not_told(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:
-            table = index._table
+            table = index.opened.table
             await mark(table, MARK_BUILDING, "x")
             await index.upsert(image(1))
             unfinished = int(await table.version())

@@ -11,11 +11,12 @@ from store.schemas import Upserted
 from store.settings import StoreSettings
 from store.snapshot.latest import Snapshots
 from store.table.connection import connect
+from store.table.disk.location import Location
 from store.table.faults import is_conflict
 from store.table.open import open_table
 from store.write.commit import Committer
-from store.write.operations import Upsert
-from tests.store.support import IDENTITY, image, run
+from store.write.plan import Put, Upsert
+from tests.store.support import IDENTITY, image, run, vector
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -47,7 +48,11 @@ async def handle(folder: Path) -> "AsyncTable":
 
 
 def committer(table: Any) -> Committer:
-    return Committer(table, Snapshots(table), locked=False)
+    return Committer(table, Snapshots(table), Location("s3://no-locks"), sync=False)
+
+
+def puts(n: int, metadata: dict[str, Any]) -> list[Put]:
+    return [Upsert(image(n, metadata), vector(n))]
 
 
 @pytest.mark.parametrize("theirs", [{"b": 1}, {"b": "text"}, {"a": 1, "b": 2}])
@@ -64,13 +69,13 @@ def test_a_lost_race_for_columns_is_a_conflict_and_nothing_is_written(
     async def check() -> None:
         other = committer(await handle(tmp_path))
         table = await handle(tmp_path)
-        meddled = Meddled(table, method, nth, lambda: other.put([Upsert(image(1, theirs))]))
+        meddled = Meddled(table, method, nth, lambda: other.put(puts(1, theirs)))
         with pytest.raises(Exception) as caught:  # noqa: PT011 - LanceDB's own or ours
-            await committer(meddled).put([Upsert(image(2, {"a": 7}))])
+            await committer(meddled).put(puts(2, {"a": 7}))
         assert is_conflict(caught.value)
         assert await table.count_rows() == 1
 
-        [answer] = await committer(table).put([Upsert(image(2, {"a": 7}))])
+        [answer] = await committer(table).put(puts(2, {"a": 7}))
         assert isinstance(answer, Upserted)
         registry = Registry.from_schema(await table.schema())
         assert sorted(column.key for column in registry.columns) == ["a", "b"]

@@ -2,22 +2,21 @@
 
 import asyncio
 import errno
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import store.write.writer
-from store.errors import StoreClosedError, StoreError, StoreWriteError
-from store.schemas import SearchQuery, Upserted, image_id
+from store.errors import MetadataConflictError, StoreClosedError, StoreError, StoreWriteError
+from store.schemas import NewImage, SearchQuery, Upserted, image_id
 from store.settings import StoreSettings
 from store.table.disk.lock import NoLock
 from store.table.disk.sync import Acknowledged
 from store.table.faults import ATTEMPTS
-from store.write.operations import Delete, Put, Upsert
-from store.write.plan import PutAnswer
+from store.write.plan import Alone, Delete, Put, PutAnswer, Upsert
 from store.write.writer import Writer
-from tests.store.support import image, opened, run, url_of
+from tests.store.support import image, opened, run, url_of, vector
 
 
 class FakeCommitter:
@@ -39,17 +38,16 @@ class FakeCommitter:
         self.rows.update(ids)
         return [Upserted(each, created=True) for each in ids]
 
-    async def delete(self, ids: Collection[str]) -> set[str]:
+    async def alone(self, operations: Sequence[Alone]) -> list[int]:
+        raise NotImplementedError
+
+    async def delete(self, deletes: Sequence[Delete]) -> list[int]:
+        ids = frozenset().union(*(delete.ids for delete in deletes))
         await self._begin(sorted(ids))
-        known = self.rows & set(ids)
-        self.rows -= known
-        return known
+        return [len(self.rows & delete.ids) for delete in deletes]
 
-    async def committed(self) -> int:
-        return len(self.commits)
-
-    def acknowledge(self, version: int) -> None:
-        """Nothing is written down."""
+    def sync(self) -> None:
+        """There is no disk."""
 
     async def _begin(self, what: list[str]) -> None:
         await self.gate.wait()
@@ -63,13 +61,12 @@ def writer_of(committer: FakeCommitter, **settings: int) -> Writer:
         committer,  # type: ignore[arg-type] # a fake
         NoLock(),
         StoreSettings(**settings),  # type: ignore[arg-type] # integers, all of them
-        folder=None,
         committed=lambda *_: None,
     )
 
 
 def add(n: int) -> Upsert:
-    return Upsert(image(n))
+    return Upsert(image(n), vector(n))
 
 
 def test_64_adds_of_different_urls_take_few_commits(tmp_path: Path) -> None:
@@ -134,6 +131,27 @@ def test_two_processes_handles_on_one_table_lose_and_repeat_nothing(tmp_path: Pa
             assert await one.count({"a5": 5, "b5": "x"}) == 8
             hits = await other.search(SearchQuery(limit=1000))
             assert len({hit.id for hit in hits}) == len(hits) == 48
+
+    run(check())
+
+
+@pytest.mark.parametrize("theirs", [{"b": 1}, {"a": 1, "b": 2}])
+def test_metadata_that_was_checked_fits_the_columns_that_came_meanwhile(
+    tmp_path: Path, theirs: dict[str, int]
+) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            checked = await index.check_metadata({"a": 7, "none": None})
+            await index.upsert(image(1, theirs))
+            await index.upsert(NewImage(url_of(2), vector(2), checked))
+            stored = await index.get(image_id(url_of(2)))
+            assert stored is not None
+            assert stored.metadata == {"a": 7}
+
+            late = await index.check_metadata({"c": 7})
+            await index.upsert(image(3, {"c": "text"}))
+            with pytest.raises(MetadataConflictError):
+                await index.upsert(NewImage(url_of(4), vector(4), late))
 
     run(check())
 
@@ -204,7 +222,7 @@ def test_a_failed_half_of_a_group_fails_its_own_callers_only(
                 assert isinstance(added, StoreWriteError)
                 assert deleted == 1
                 assert left == set()
-            table = index._writer._committer._table
+            table = index.opened.table
             assert Acknowledged(tmp_path, "images").read() == await table.version()
 
     run(check())
