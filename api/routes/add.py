@@ -89,9 +89,7 @@ async def _add_unless_near(backend: "Backend", image: NewImage) -> AddAnswer:
     async with backend.near_duplicates_lock:
         if await backend.index.get(image.id) is None:
             near = await _near(backend, image)
-            same = None
-            if image.pixels is not None:
-                same = await backend.index.same_pixels(image)
+            same = await backend.index.same_pixels(image)
             if near or same:
                 return _answer(Upserted(same or near[0].id, False, same, skipped=True), near)
         return await _add(backend, image)
