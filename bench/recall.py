@@ -31,8 +31,8 @@ from store.search import nearest
 from store.settings import StoreSettings
 from store.table.connection import connect
 from store.table.open import open_table
+from store.upkeep.indexes import ensure_scalar_indexes
 from store.upkeep.recall import estimate_recall
-from store.upkeep.scalar_indexes import ensure_scalar_indexes
 from store.upkeep.vector_index import ensure_vector_index
 
 IDENTITY = ModelIdentity("bench", "seeded", DIM)

@@ -11,7 +11,7 @@ about as often as there are tiers.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -50,38 +50,34 @@ def target_rows(fragments: Sequence[Fragment]) -> int | None:
     return target
 
 
-def compact(dataset: "LanceDataset", *, everything: bool) -> str | None:
-    """Joins what is to be joined now. Blocks; takes one thread.
+def rows_to_join(dataset: "LanceDataset", *, everything: bool) -> int | None:
+    """The tier of a table that is to be joined now, by its rows; None where all is well.
 
     Args:
         dataset: the table at its latest version.
         everything: also where there is little to win.
+    """
+    if everything:
+        return TIERS[-1]
+    return target_rows(
+        [Fragment(each.physical_rows, each.num_deletions) for each in dataset.get_fragments()]
+    )
+
+
+def compact(dataset: "LanceDataset", rows: int) -> list[str]:
+    """Joins fragments to some of so many rows. Blocks; takes one thread.
 
     Returns:
-        What was done, None if nothing.
+        What was done.
 
     Raises:
         Exception: whatever Lance raised, such as a conflict with another commit.
     """
-    fragments = [_described(each) for each in dataset.get_fragments()]
-    target = TIERS[-1] if everything else target_rows(fragments)
-    if target is None:
-        return None
     metrics = dataset.optimize.compact_files(
-        target_rows_per_fragment=target,
+        target_rows_per_fragment=rows,
         materialize_deletions_threshold=DELETED_SHARE,
         num_threads=1,
     )
     if metrics.fragments_removed == 0:
-        return None
-    return f"joined {metrics.fragments_removed} fragments to {metrics.fragments_added}"
-
-
-def is_small(dataset: "LanceDataset") -> bool:
-    """Whether what is to be joined now is so little that it takes some tenths of a second."""
-    target = target_rows([_described(each) for each in dataset.get_fragments()])
-    return target is not None and target <= TIERS[1]
-
-
-def _described(fragment: Any) -> Fragment:
-    return Fragment(fragment.physical_rows, fragment.num_deletions)
+        return []
+    return [f"joined {metrics.fragments_removed} fragments to {metrics.fragments_added}"]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from store.schemas import Observer, UpkeepReport
 from store.settings import StoreSettings
 from store.table.disk.location import Location
-from store.upkeep.chores import Chores
-from store.upkeep.reports import read_report, write_report
+from store.upkeep.status import read_report, write_report
+from store.upkeep.tasks import UpkeepTasks
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -27,14 +27,14 @@ logger = logging.getLogger(__name__)
 THOROUGH_EVERY_S = 4.0
 """Seconds between two thorough rounds, at the least."""
 
-CHORE_S = 3600.0
-"""Seconds after which a chore is given up: a panic in Lance leaves its caller waiting for ever."""
+TASK_S = 3600.0
+"""Seconds after which a task is given up: a panic in Lance leaves its caller waiting for ever."""
 
 CLOSE_S = 30.0
 
 
 class Upkeep:
-    """The task that keeps a table, and how it went.
+    """The background rounds of upkeep of one table, and how they went.
 
     Args:
         table: a handle of its own.
@@ -47,9 +47,9 @@ class Upkeep:
     ) -> None:
         self._settings = settings
         self._observer = observer or Observer()
-        self._chores = Chores(table, settings)
+        self._tasks = UpkeepTasks(table, settings)
         self._location = Location(settings.store_uri)
-        self._place = settings.store_uri, table.name
+        self._report_of = settings.store_uri, table.name
         self._lock = self._location.lock(f"{table.name}.upkeep")
         self._due = asyncio.Event()
         self._one_round = asyncio.Lock()
@@ -81,19 +81,19 @@ class Upkeep:
                     return None
                 self._commits = 0
                 report = await self._round(everything=everything)
-                await asyncio.to_thread(write_report, *self._place, report)
+                await asyncio.to_thread(write_report, *self._report_of, report)
         self.last = report
         return report
 
     async def latest(self) -> UpkeepReport | None:
         """The last report, whichever process made it."""
-        written = await asyncio.to_thread(read_report, *self._place)
+        written = await asyncio.to_thread(read_report, *self._report_of)
         return written or self.last
 
     def hurry(self) -> None:
         """Asks for a thorough round at once: the table has become another."""
         self._thorough_at = -math.inf
-        self._chores.hurry()
+        self._tasks.hurry()
         self._due.set()
 
     async def close(self) -> None:
@@ -120,15 +120,15 @@ class Upkeep:
         did: list[str] = []
         failed: list[str] = []
         thorough = everything or began - self._thorough_at >= THOROUGH_EVERY_S
-        chores = self._chores.all(thorough=thorough, everything=everything)
+        tasks = self._tasks.all(thorough=thorough, everything=everything)
         if not await asyncio.to_thread(self._location.has_space):
             # What runs out of space half-way takes more of it than it frees.
-            chores = self._chores.freeing()
+            tasks = self._tasks.freeing()
             failed.append("all but removing old versions (the disk is full)")
-        for name, chore in chores:
+        for name, task in tasks:
             try:
-                async with asyncio.timeout(CHORE_S):
-                    did += await chore()
+                async with asyncio.timeout(TASK_S):
+                    did += await task()
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # a panic in Lance is no Exception
@@ -145,7 +145,7 @@ class Upkeep:
         self.failures += bool(failed)
         self._observer.kept_up(seconds)
         before = await self.latest()
-        recall = self._chores.recall
+        recall = self._tasks.recall
         if recall is None and before is not None:
             recall = before.recall
         result = f"failed: {', '.join(failed)}; the log has the details" if failed else "ok"

@@ -1,6 +1,10 @@
-"""What the table is like now, for people and for monitoring."""
+"""What the table is like now, for people and for monitoring, and the report of its last upkeep."""
 
 import asyncio
+import json
+import os
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +34,10 @@ async def describe(
     return IndexState(
         rows=rows,
         model=model,
-        columns=_columns(Registry.from_schema(await table.schema())),
+        columns={
+            column.key: column.type.label
+            for column in Registry.from_schema(await table.schema()).columns
+        },
         fragments=int(stats["fragment_stats"]["num_fragments"]),
         vector_index=None if index is None else index.kind,
         indexed_rows=indexed,
@@ -39,13 +46,6 @@ async def describe(
         version=int(await table.version()),
         upkeep=upkeep,
     )
-
-
-def _columns(registry: Registry) -> dict[str, str]:
-    return {
-        column.key: column.type.removeprefix("a ").removeprefix("an ")
-        for column in registry.columns
-    }
 
 
 async def size_of(uri: str) -> int | None:
@@ -62,3 +62,38 @@ def _bytes_in(folder: Path) -> int:
         except FileNotFoundError:  # cleaned up in between
             continue
     return total
+
+
+def write_report(uri: str, table: str, report: UpkeepReport) -> None:
+    """Writes a report beside the table; on an object store only its own process has it.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    if (file := _report_file(uri, table)) is None:
+        return
+    document = {**asdict(report), "finished_at": report.finished_at.isoformat()}
+    new = file.with_suffix(f".{os.getpid()}.new")
+    try:
+        new.write_text(json.dumps(document))
+        new.replace(file)
+    except OSError:
+        new.unlink(missing_ok=True)  # empty, on a full disk
+        raise
+
+
+def read_report(uri: str, table: str) -> UpkeepReport | None:
+    """The last report, whichever process wrote it; None where there is none."""
+    if (file := _report_file(uri, table)) is None:
+        return None
+    try:
+        document = json.loads(file.read_text())
+        finished_at = datetime.fromisoformat(document.pop("finished_at"))
+        return UpkeepReport(finished_at=finished_at, **document)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # none yet, or another release's
+
+
+def _report_file(uri: str, table: str) -> Path | None:
+    folder = Location(uri).folder
+    return None if folder is None else folder / f"{table}.upkeep.json"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from store.search.nearest import partitions_for
+from store.table.connection import open_dataset
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -73,8 +74,7 @@ async def ensure_vector_index(table: "AsyncTable", rows: int, min_rows: int) -> 
     """Builds the index if the table is large enough for one, or has outgrown the one it has.
 
     Searches go on with the old index, or exactly, until the new one is committed; it then knows
-    all rows that there were at the start. Rows added since are for folding, see
-    `store.upkeep.index_updates`.
+    all rows that there were at the start. Rows added since are for `store.upkeep.indexes`.
 
     Args:
         table: at its latest version.
@@ -108,20 +108,14 @@ async def ensure_vector_index(table: "AsyncTable", rows: int, min_rows: int) -> 
 
 async def _partitions(table: "AsyncTable", name: str) -> int:
     """Only pylance tells how many there are."""
+    # Else the statistics hold all centroids, and Lance warns that they do.
+    os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")
     uri, options = await table.uri(), await table.latest_storage_options()
     version = await table.version()
 
     def read() -> Any:
-        import lance  # noqa: PLC0415 - heavy, see store.table.open
-
-        # Else the statistics hold all centroids, and Lance warns that they do.
-        os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")
-        dataset = lance.dataset(
-            uri,
-            version=version,
-            storage_options=options,
-            index_cache_size_bytes=_CACHE_BYTES,
-            metadata_cache_size_bytes=_CACHE_BYTES,
+        dataset = open_dataset(
+            uri, options, version=version, cache_bytes=_CACHE_BYTES, metadata_bytes=_CACHE_BYTES
         )
         return dataset.stats.index_stats(name)
 

@@ -40,7 +40,7 @@ from store.table.connection import connect
 from store.table.disk.location import Location
 from store.table.names import schema_of, table_names
 from store.table.schema import made_by
-from store.upkeep.reports import write_report
+from store.upkeep.status import write_report
 from tests.cli.servers import CountingServer
 from tests.store.support import IDENTITY, opened, run, vector
 

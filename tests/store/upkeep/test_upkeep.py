@@ -9,8 +9,8 @@ import lance
 import lancedb
 import pytest
 
-import store.upkeep.chores
 import store.upkeep.scheduler
+import store.upkeep.tasks
 from store.schemas import SearchQuery
 from store.table.disk.location import Location
 from store.upkeep.compaction import FEW, TIERS, Fragment, compact, target_rows
@@ -154,7 +154,7 @@ def test_a_failure_is_told_and_tried_again(
         async with opened(tmp_path) as index:
             await index.upsert(image(1))
             with monkeypatch.context() as patch:
-                patch.setattr(store.upkeep.chores, "compact", fails)
+                patch.setattr(store.upkeep.tasks, "compact", fails)
                 report = await index.run_upkeep()
                 assert report is not None
                 assert (
@@ -172,7 +172,7 @@ def test_a_failure_is_told_and_tried_again(
     assert "disk full" in caplog.text
 
 
-def test_a_chore_that_fails_or_hangs_keeps_no_other_from_being_done(
+def test_a_task_that_fails_or_hangs_keeps_no_other_from_being_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hangs(*_: Any) -> str:
@@ -182,9 +182,9 @@ def test_a_chore_that_fails_or_hangs_keeps_no_other_from_being_done(
     async def check() -> None:
         async with opened(tmp_path) as index:
             await index.upsert(image(1))
-            monkeypatch.setattr(store.upkeep.chores, "ensure_vector_index", hangs)
-            monkeypatch.setattr(store.upkeep, "CHORE_S", 0.5)
-            monkeypatch.setattr(store.upkeep.chores, "superfluous", lambda *_: [1])
+            monkeypatch.setattr(store.upkeep.tasks, "ensure_vector_index", hangs)
+            monkeypatch.setattr(store.upkeep.scheduler, "TASK_S", 0.5)
+            monkeypatch.setattr(store.upkeep.tasks, "superfluous", lambda *_: [1])
             report = await index.run_upkeep()
             assert report is not None
             assert report.result.startswith("failed: the vector index (TimeoutError);")
@@ -228,21 +228,21 @@ def test_a_step_that_loses_each_race_is_done_with_the_writers_waiting(
     held: list[bool] = []
     real = compact
 
-    def loses(dataset: Any, *, everything: bool) -> str | None:
+    def loses(dataset: Any, rows: int) -> list[str]:
         lock = Location(str(tmp_path)).lock("images.write")
         with lock.held_if_free() as free:
             held.append(not free)
         if not held[-1]:
             raise RuntimeError("Retryable commit conflict for version 7")
-        return real(dataset, everything=everything)
+        return real(dataset, rows)
 
     async def check() -> None:
         async with opened(tmp_path) as index:
             await asyncio.gather(*(index.upsert(image(n)) for n in range(3)))
-            monkeypatch.setattr(store.upkeep.chores, "compact", loses)
+            monkeypatch.setattr(store.upkeep.tasks, "compact", loses)
             report = await index.run_upkeep()
             assert report is not None
             assert report.result == "ok"
-            assert held == [False] * store.upkeep.chores.TRIES + [True]
+            assert held == [False] * store.upkeep.tasks.TRIES + [True]
 
     run(check())

@@ -1,6 +1,6 @@
-"""What upkeep does to a table: joining fragments, keeping indexes, removing versions.
+"""Upkeep tasks: joining fragments, building indexes, removing versions and pictures.
 
-Reads and writes go on meanwhile. Where a write came in between, a chore is tried again; where that
+Reads and writes go on meanwhile. Where a write came in between, a task is tried again; where that
 goes on, it is done under the lock of the writers, which then wait.
 """
 
@@ -22,11 +22,10 @@ from store.table.faults import is_conflict
 from store.table.names import is_superseded
 from store.table.open import ensure_ready
 from store.table.versions import list_versions
-from store.upkeep.compaction import compact, is_small
-from store.upkeep.index_updates import fold_in, stale_indexes
+from store.upkeep.compaction import TIERS, compact, rows_to_join
+from store.upkeep.indexes import ensure_scalar_indexes, stale_indexes, update_indexes
 from store.upkeep.recall import estimate_recall
 from store.upkeep.retention import AT_ONCE, remove_versions, superfluous
-from store.upkeep.scalar_indexes import ensure_scalar_indexes
 from store.upkeep.vector_index import VectorIndex, ensure_vector_index, vector_index_of
 
 if TYPE_CHECKING:
@@ -34,10 +33,10 @@ if TYPE_CHECKING:
     from lancedb import AsyncTable
 
 TRIES = 3
-"""Of a chore beside the writers, before it is done with the writers waiting."""
+"""Of a task beside the writers, before it is done with the writers waiting."""
 
 LOCKED_S = 120.0
-"""Seconds after which writers are not kept waiting any longer."""
+"""Seconds after which writers do not wait any longer."""
 
 RECALL_EVERY_S = 600.0
 """Seconds between two measurements of the recall, at the least."""
@@ -49,16 +48,21 @@ DRIFT = 0.05
 """Share of the rows by which the vector index may change before its recall is measured again."""
 
 _T = TypeVar("_T")
-_Done = list[str]
-_Chore = Callable[[], Awaitable[_Done]]
 
 
-class Chores:
-    """The chores of one table; each says what it did.
+Task = Callable[[], Awaitable[list[str]]]
+"""Does what there is to do, and says what it did."""
+
+
+class UpkeepTasks:
+    """The upkeep tasks of one table.
 
     Args:
         table: a handle that nobody else uses.
-        settings: how the table is kept.
+        settings: how the table is maintained.
+
+    Attributes:
+        recall: of the vector index, when it was measured last; None before.
     """
 
     def __init__(self, table: "AsyncTable", settings: StoreSettings) -> None:
@@ -69,15 +73,15 @@ class Chores:
         self._recall_at = self._swept_at = -math.inf
         self.recall: float | None = None
 
-    def freeing(self, *, everything: bool = False) -> list[tuple[str, _Chore]]:
-        """The chores for a full disk: those that make room."""
+    def freeing(self, *, everything: bool = False) -> list[tuple[str, Task]]:
+        """The tasks for a full disk: those that make room."""
         return [
             ("removing old versions", self.remove_old_versions),
             ("removing unused pictures", partial(self.remove_pictures, everything=everything)),
         ]
 
-    def all(self, *, thorough: bool, everything: bool) -> list[tuple[str, _Chore]]:
-        """The chores of a round in their order, each with its name.
+    def all(self, *, thorough: bool, everything: bool) -> list[tuple[str, Task]]:
+        """The tasks of a round in their order, each with its name.
 
         Args:
             thorough: those, too, that take longer.
@@ -88,32 +92,42 @@ class Chores:
             return [joining]
         return [
             joining,
-            ("the text index", self.keep_text_index),
-            ("the vector index", self.keep_vector_index),
-            ("the scalar indexes", self.keep_scalar_indexes),
-            ("folding in new rows", partial(self.fold_in_new_rows, everything=everything)),
+            ("the text index", self.build_text_index),
+            ("the vector index", self.build_vector_index),
+            ("the scalar indexes", self.build_scalar_indexes),
+            ("folding in new rows", partial(self.update_indexes, everything=everything)),
             *self.freeing(everything=everything),
             ("measuring the recall", partial(self.measure_recall, everything=everything)),
         ]
 
-    async def join_fragments(self, *, everything: bool) -> _Done:
+    async def join_fragments(self, *, everything: bool) -> list[str]:
         """Joins small fragments.
 
         Little is joined with the writers waiting, for tenths of a second: beside them it would
         lose races, and leave the files of its attempts behind.
         """
+        rows = await self._in_thread(lambda each: rows_to_join(each, everything=everything))
+        if rows is None:
+            return []
 
-        async def join() -> _Done:
-            done = await self._in_thread(lambda each: compact(each, everything=everything))
-            return [done] if done else []
+        async def join() -> list[str]:
+            return await self._in_thread(lambda each: compact(each, rows))
 
-        tries = 0 if await self._in_thread(is_small) else TRIES
-        return await self._beside_writers(join, tries)
+        return await self._beside_writers(join, 0 if rows <= TIERS[1] else TRIES)
 
-    async def keep_vector_index(self) -> _Done:
+    async def build_text_index(self) -> list[str]:
+        """Gives the table what every table has; a restored version may lack it."""
+
+        async def ready() -> list[str]:
+            await ensure_ready(self._table)
+            return []
+
+        return await self._beside_writers(ready)
+
+    async def build_vector_index(self) -> list[str]:
         """Builds the vector index where the table is large enough for one, or has outgrown it."""
 
-        async def build() -> _Done:
+        async def build() -> list[str]:
             rows = int(await self._table.count_rows())
             least = self._settings.store_vector_index_rows
             done = await ensure_vector_index(self._table, rows, least)
@@ -121,43 +135,36 @@ class Chores:
 
         return await self._beside_writers(build, locked=False)
 
-    async def keep_text_index(self) -> _Done:
-        """Gives the table what every table has; a restored version may lack it."""
-
-        async def ready() -> _Done:
-            await ensure_ready(self._table)
-            return []
-
-        return await self._beside_writers(ready)
-
-    async def keep_scalar_indexes(self) -> _Done:
+    async def build_scalar_indexes(self) -> list[str]:
         """Builds the indexes that filters and lookups go by, where they are missing."""
 
-        async def build() -> _Done:
+        async def build() -> list[str]:
             registry = Registry.from_schema(await self._table.schema())
             rows = int(await self._table.count_rows())
             return await ensure_scalar_indexes(self._table, registry, rows)
 
         return await self._beside_writers(build, locked=False)
 
-    async def fold_in_new_rows(self, *, everything: bool) -> _Done:
+    async def update_indexes(self, *, everything: bool) -> list[str]:
         """Takes rows that indexes lack into them."""
 
-        async def fold() -> _Done:
+        async def update() -> list[str]:
             stale = await stale_indexes(self._table, everything=everything)
-            return [await self._in_thread(lambda each: fold_in(each, stale))] if stale else []
+            return (
+                [await self._in_thread(lambda each: update_indexes(each, stale))] if stale else []
+            )
 
-        return await self._beside_writers(fold)
+        return await self._beside_writers(update)
 
-    async def remove_old_versions(self) -> _Done:
-        """Removes the versions that need not be kept.
+    async def remove_old_versions(self) -> list[str]:
+        """Removes the versions that need not stay.
 
         With the writers waiting, some at a time: what a restore brings back at this moment must not
         be taken for superfluous. And after the disk has everything: what joining wrote takes the
         place of files that are deleted here.
         """
-        keep = timedelta(minutes=self._settings.store_keep_versions_minutes)
-        numbers = superfluous(await list_versions(self._table), datetime.now(UTC), keep)
+        age = timedelta(minutes=self._settings.store_keep_versions_minutes)
+        numbers = superfluous(await list_versions(self._table), datetime.now(UTC), age)
         if numbers and self._settings.store_sync:
             await asyncio.to_thread(self._location.sync)
         removed = 0
@@ -171,7 +178,7 @@ class Chores:
         """The table has become another: what was not needed may be needed again."""
         self._swept_at = -math.inf
 
-    async def remove_pictures(self, *, everything: bool) -> _Done:
+    async def remove_pictures(self, *, everything: bool) -> list[str]:
         """Removes the files of pictures that neither the table nor a version of it needs.
 
         Now and then: it looks at the name of every file.
@@ -179,12 +186,12 @@ class Chores:
         folder, lately = self._location.folder, time.monotonic() - self._swept_at < SWEEP_EVERY_S
         if folder is None or (lately and not everything):
             return []
-        keep = timedelta(minutes=self._settings.store_keep_versions_minutes)
-        removed = await asyncio.to_thread(sweep_pictures, folder, keep)
+        age = timedelta(minutes=self._settings.store_keep_versions_minutes)
+        removed = await asyncio.to_thread(sweep_pictures, folder, age)
         self._swept_at = time.monotonic()
         return [f"removed the files of {removed} pictures"] if removed else []
 
-    async def measure_recall(self, *, everything: bool) -> _Done:
+    async def measure_recall(self, *, everything: bool) -> list[str]:
         """Measures the recall of the vector index: `recall` has it.
 
         Only now and then, and for an index that has become another: it reads every vector.
@@ -204,27 +211,26 @@ class Chores:
         return index.partitions == measured.partitions and drift < DRIFT * measured.indexed_rows
 
     async def _beside_writers(
-        self, chore: _Chore, tries: int = TRIES, *, locked: bool = True
-    ) -> _Done:
-        """Does a chore; where it loses each race, with the writers waiting if it is a short one."""
+        self, work: Task, tries: int = TRIES, *, locked: bool = True
+    ) -> list[str]:
+        """Does some work; where it loses each race, with the writers waiting if that is allowed."""
         for left in reversed(range(tries)):
             try:
-                return await self._unless_superseded(chore)
+                return await self._unless_superseded(work)
             except Exception as error:
                 if not is_conflict(error) or not (left or locked):
                     raise
         async with self._writers_waiting():
-            return await self._unless_superseded(chore)
+            return await self._unless_superseded(work)
 
     @contextlib.asynccontextmanager
     async def _writers_waiting(self) -> AsyncIterator[None]:
-        async with self._location.write_lock(self._table.name):
-            async with asyncio.timeout(LOCKED_S):
-                yield
+        async with self._location.write_lock(self._table.name), asyncio.timeout(LOCKED_S):
+            yield
 
-    async def _unless_superseded(self, chore: _Chore) -> _Done:
+    async def _unless_superseded(self, work: Task) -> list[str]:
         await self._table.checkout_latest()
-        return [] if is_superseded(await self._table.schema()) else await chore()
+        return [] if is_superseded(await self._table.schema()) else await work()
 
     async def _in_thread(self, work: Callable[["LanceDataset"], _T]) -> _T:
         """Does blocking work on the table's latest version, as pylance sees it."""

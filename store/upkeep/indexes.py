@@ -1,21 +1,28 @@
-"""Scalar indexes: of the columns that filters, lookups and lists go by.
+"""Scalar indexes, of the columns that filters, lookups and lists go by; and updates of all indexes.
 
-A small table is scanned as fast as an index is read, and each index costs a file per fold, so they
-are made once a table has grown.
+A small table is scanned as fast as a scalar index is read, and each index costs a file per update,
+so they are made once a table has grown. An index knows the rows that there were when it was made;
+newer ones are searched one by one beside it, which is exact and, while they are few, quick.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from store.metadata.columns import Column, Registry
 from store.metadata.values import ColumnType
 
 if TYPE_CHECKING:
+    from lance import LanceDataset
     from lancedb import AsyncTable
 
 MIN_ROWS = 10_000
-# A bitmap per value is kept: worth it for a shop's name, not for a product's.
+# A bitmap takes room per value: worth it for a shop's name, not for a product's.
 FEW_VALUES = 100
 SAMPLE_ROWS = 5_000
+LEAST_STALE_ROWS = 1_000
+STALE_SHARE = 0.05
+"""Rows that an index may lack, as a share of those that it has."""
+
 _BASE = ("id", "created_at", "pixels")
 
 
@@ -44,6 +51,36 @@ async def ensure_scalar_indexes(table: "AsyncTable", registry: Registry, rows: i
         if column.name not in indexed:
             done.append(await _create(table, column.name, await _kind(table, column), column.key))
     return done
+
+
+async def stale_indexes(table: "AsyncTable", *, everything: bool) -> list[str]:
+    """The names of the indexes that lack more rows than they should.
+
+    Args:
+        table: at its latest version.
+        everything: name each that lacks any.
+    """
+    stale = []
+    for index in await table.list_indices():
+        least = max(LEAST_STALE_ROWS, STALE_SHARE * (index.num_indexed_rows or 0))
+        if (index.num_unindexed_rows or 0) > (0 if everything else least):
+            stale.append(index.name)
+    return stale
+
+
+def update_indexes(dataset: "LanceDataset", names: Iterable[str]) -> str:
+    """Takes the missing rows into these indexes. Blocks.
+
+    Returns:
+        What was done.
+
+    Raises:
+        Exception: whatever Lance raised, such as a conflict with another commit.
+    """
+    named = list(names)
+    optimizer: Any = dataset.optimize
+    optimizer.optimize_indices(index_names=named)
+    return f"took new rows into {len(named)} indexes"
 
 
 async def _create(table: "AsyncTable", name: str, config: Any, key: str | None = None) -> str:
