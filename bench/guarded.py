@@ -53,7 +53,8 @@ class Guarded:
 
     async def fetch(self, url: str) -> bytes:
         """From the URL to the file alone."""
-        return await self._downloads.fetch(url)
+        async with self._downloads.fetched(url) as data:
+            return data
 
     @staticmethod
     def prepare(picture: Image.Image) -> NDArray[np.uint8]:

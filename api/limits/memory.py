@@ -1,87 +1,96 @@
-"""How much memory work may take at once: pictures that are decoded, answers that are made."""
+"""Memory budgets: how much work may take at once, and the line of what waits for its turn."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from prometheus_client import Gauge
 
 from api.telemetry.metrics import Queue
 
 
-class Room:
-    """Part of a budget that is held.
+class Line:
+    """Tasks that wait until there is enough of something: first come, first served.
 
-    Attributes:
-        held_bytes: how much of it.
+    Args:
+        returned: set whenever some of it is given back; lines may share one.
     """
 
-    def __init__(self, budget: "MemoryBudget", held_bytes: int) -> None:
+    def __init__(self, returned: asyncio.Event) -> None:
+        self._turn = asyncio.Lock()  # a large one is not overtaken for ever by small ones
+        self._returned = returned
+
+    async def wait(self, is_enough: Callable[[], bool]) -> None:
+        """Wait for a turn, and then until there is enough; take it before anything else runs."""
+        async with self._turn:
+            while not is_enough():
+                self._returned.clear()
+                await self._returned.wait()
+
+
+class Reservation:
+    """A part of a memory budget; whoever reserved it gives it back with `shrink(0)`.
+
+    Attributes:
+        size_bytes: what is still reserved.
+    """
+
+    def __init__(self, budget: "MemoryBudget", size_bytes: int) -> None:
         self._budget = budget
-        self.held_bytes = held_bytes
-        self._users = 0
+        self.size_bytes = size_bytes
+        self._pins = 0
 
     @contextmanager
-    def used(self) -> Iterator[None]:
-        """Use it: what is left of it is given back when the last of such blocks ends."""
-        self._users += 1
+    def pin(self) -> Iterator[None]:
+        """Pins the reservation until the block exits; the last pin gives back what is left."""
+        self._pins += 1
         try:
             yield
         finally:
-            self._users -= 1
-            if self._users == 0:
+            self._pins -= 1
+            if self._pins == 0:
                 self.shrink(0)
 
-    def shrink(self, wanted_bytes: int) -> None:
+    def shrink(self, size_bytes: int) -> None:
         """Give back what is more than so much."""
-        spare = max(0, self.held_bytes - max(0, wanted_bytes))
-        self.held_bytes -= spare
+        spare = max(0, self.size_bytes - max(0, size_bytes))
+        self.size_bytes -= spare
         self._budget.give_back(spare)
 
 
 class MemoryBudget:
-    """Lets work in, first come, first served, while there is room for it.
+    """Memory that pieces of work reserve before they begin.
 
     Counting pieces would not do: a photograph of 50 megapixels takes as much memory as a
     thousand thumbnails, of which many should be in flight for batches to form.
 
     Args:
-        size_bytes: room in all; what is larger comes in alone.
-        held: tells how much is in use.
+        size_bytes: in all; a piece that takes more comes in alone.
+        reserved: tells how much is reserved.
         queue: tells of those that wait.
 
     Attributes:
         free_bytes: what is left of it.
     """
 
-    def __init__(self, size_bytes: int, held: Gauge, queue: Queue) -> None:
-        self._all = self.free_bytes = size_bytes
-        self._held = held
+    def __init__(self, size_bytes: int, reserved: Gauge, queue: Queue) -> None:
+        self._size_bytes = self.free_bytes = size_bytes
+        self._reserved = reserved
         self._queue = queue
-        self._line = asyncio.Lock()
         self._returned = asyncio.Event()
+        self._line = Line(self._returned)
 
-    @asynccontextmanager
-    async def held(self, wanted_bytes: int) -> AsyncIterator[Room]:
-        """Wait for room, and hold it until the block ends, and all that of `Room.used` have."""
-        room = await self.take(wanted_bytes)
-        with room.used():
-            yield room
-
-    async def take(self, wanted_bytes: int) -> Room:
-        """Wait for room; whoever takes it gives it back with `Room.shrink(0)`."""
-        wanted = min(wanted_bytes, self._all)
+    async def reserve(self, size_bytes: int) -> Reservation:
+        """Wait until so much is free, and reserve it."""
+        size = min(size_bytes, self._size_bytes)
         with self._queue.wait():
-            async with self._line:  # a large one is not overtaken for ever by small ones
-                while self.free_bytes < wanted:
-                    self._returned.clear()
-                    await self._returned.wait()
-                self.free_bytes -= wanted
-        self._held.inc(wanted)
-        return Room(self, wanted)
+            await self._line.wait(lambda: self.free_bytes >= size)
+            self.free_bytes -= size
+        self._reserved.inc(size)
+        return Reservation(self, size)
 
     def give_back(self, spare_bytes: int) -> None:
-        """Make room for the next; `Room` calls this."""
-        self._held.dec(spare_bytes)
+        """Free part of the budget; `Reservation` calls this."""
+        self._reserved.dec(spare_bytes)
         self.free_bytes += spare_bytes
         self._returned.set()

@@ -88,12 +88,12 @@ class LargeAnswers:
         Returns:
             The answer. It holds the memory of its body for as long as it is in use itself.
         """
-        room = await self._memory.take(most_bytes)
+        reservation = await self._memory.reserve(most_bytes)
         try:
             response = await make()
         except BaseException:
-            room.shrink(0)
+            reservation.shrink(0)
             raise
-        room.shrink(len(response.body))
-        weakref.finalize(response, room.shrink, 0)
+        reservation.shrink(len(response.body))
+        weakref.finalize(response, reservation.shrink, 0)
         return response

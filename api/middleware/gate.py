@@ -22,7 +22,7 @@ from api.errors import (
     RequestError,
     problem_of,
 )
-from api.limits.in_flight import Places
+from api.limits.in_flight import InFlight
 from api.middleware.attended import attend
 from api.middleware.request_body import Bodies, ClientGoneError, answer_unread
 from api.requests.content_types import (
@@ -40,7 +40,7 @@ OPEN_PATHS = frozenset({"/livez", "/readyz"})
 LIGHT_PATHS = frozenset({"/heartbeat", "/metrics", *PAGES})
 RETRY_AFTER_S = 1
 _GUESSED_CHARS = 16
-# A file is passed on as it is, JSON becomes objects (`api.limits.in_flight.MAX_WORKING_BYTES`).
+# A file is passed on as it is, JSON becomes objects (`api.limits.in_flight.MAX_BODY_BYTES`).
 _UPLOAD_WEIGHS = 0.25
 
 
@@ -110,7 +110,7 @@ class Gate:
         self._key_digests = [_digest(key.encode()) for key in api_keys]
         if any(len(key) < _GUESSED_CHARS for key in api_keys):
             logger.warning("an API key is shorter than %d characters: guessable", _GUESSED_CHARS)
-        self._places = Places(max_in_flight)
+        self._in_flight = InFlight(max_in_flight)
         self._bodies = bodies
         self._uploads = uploads or bodies
         self._origins = origins
@@ -143,7 +143,7 @@ class Gate:
                 return _refusal_of(ForeignFormError())
             if Headers(scope=scope).get("content-encoding", "identity").lower() != "identity":
                 return _refusal_of(EncodedBodyError())
-        if scope["path"] not in LIGHT_PATHS and self._places.are_taken():
+        if scope["path"] not in LIGHT_PATHS and self._in_flight.is_full():
             return OVERLOADED
         return None
 
@@ -161,10 +161,13 @@ class Gate:
             except RequestError as error:
                 await _refusal_of(error)(scope, receive, send)
                 return
-        if self._places.are_taken():  # they were not when the body began to come
+        if self._in_flight.is_full():  # they were not when the body began to come
             await OVERLOADED(scope, receive, send)
             return
-        with self._places.taken(int(len(body) * weighs)), REQUESTS_IN_FLIGHT.track_inprogress():
+        with (
+            self._in_flight.entered(int(len(body) * weighs)),
+            REQUESTS_IN_FLIGHT.track_inprogress(),
+        ):
             await attend(self._app, body, scope, receive, send)
 
     def _may_ask(self, scope: Scope) -> bool:

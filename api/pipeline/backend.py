@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from api.errors import ModelUnavailableError
 from api.limits.responses import LargeAnswers
 from api.pipeline.models import Models
 from api.pipeline.pictures import Pictures
@@ -94,22 +93,8 @@ class Backend:
             ModelUnavailableError: the embedder does not answer.
         """
         pixels = await self.pictures.for_clip(source, self._models.clip)
-        return _embedding(await self._models.encode_image.one(pixels))
-
-    async def new_image(self, source: Source) -> NewImage:
-        """A picture as the index takes it; its file is kept already, where that is wanted.
-
-        Raises:
-            ImageError: the picture cannot be had.
-            ModelUnavailableError: the embedder does not answer.
-            StoreFault: its file cannot be kept.
-        """
-        keep = self.index.keep_original
-        picture, file = await self.pictures.for_index(source, self._models.clip, keep)
-        vector = _embedding(await self._models.encode_image.one(picture.pixels))
-        return NewImage(
-            source.url, vector, pixels=picture.digest, thumbnail=picture.thumbnail, file=file
-        )
+        embedding: NDArray[np.float32] = await self._models.encode_image(pixels)
+        return embedding
 
     async def embed_text(self, text: str) -> NDArray[np.float32]:
         """The embedding of a text: float32 [dim], unit length.
@@ -117,7 +102,27 @@ class Backend:
         Raises:
             ModelUnavailableError: the embedder does not answer.
         """
-        return _embedding(await self._models.encode_text.one(text))
+        embedding: NDArray[np.float32] = await self._models.encode_text(text)
+        return embedding
+
+    async def new_image(self, source: Source) -> NewImage:
+        """A picture as the index takes it; its file is stored already, where originals are.
+
+        Raises:
+            ImageError: the picture cannot be had.
+            ModelUnavailableError: the embedder does not answer.
+            StoreFault: its file cannot be stored.
+        """
+        picture, file = await self.pictures.for_index(
+            source, self._models.clip, self.index.keep_original
+        )
+        return NewImage(
+            source.url,
+            await self._models.encode_image(picture.pixels),
+            pixels=picture.digest,
+            thumbnail=picture.thumbnail,
+            file=file,
+        )
 
     async def search(self, query: SearchQuery, matches: Matches | None) -> list[Hit]:
         """What the index finds, best first.
@@ -148,7 +153,7 @@ class Backend:
             ModelUnavailableError: the detector does not answer.
         """
         async with self.pictures.for_yolo(source, self._models.yolo, keep=keep) as (picture, boxed):
-            rows = np.array(await self._models.detect.one(boxed.pixels), np.float32)
+            rows = np.array(await self._models.detect(boxed.pixels), np.float32)
             rows[:, :4] = boxed.to_original(rows[:, :4])
             found = unpack_detections(rows, self._models.yolo.class_names)
             boxes = [LabelledBox(d.xyxy, d.confidence, d.class_id, d.class_name) for d in found]
@@ -171,15 +176,3 @@ async def end_when_stuck(index: ImageIndex) -> None:
     logger.critical("the index takes no more writes through this worker: it ends, for a new one")
     await asyncio.sleep(ANSWER_S)
     os._exit(1)  # an orderly end would wait for the thread that is stuck
-
-
-def _embedding(row: Any) -> NDArray[np.float32]:
-    """What the embedder answered, as it is stored and searched with.
-
-    Raises:
-        ModelUnavailableError: it is no embedding.
-    """
-    embedding = np.asarray(row, np.float32)
-    if not np.isfinite(embedding).all():
-        raise ModelUnavailableError("the model computed no embedding for this")
-    return embedding

@@ -1,24 +1,29 @@
-"""Downloads off the event loop: their threads, whose turn it is, and how they end."""
+"""Downloads off the event loop: how many run at once, in all and of one host."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
-from api.limits.hosts import Slot, Slots
-from api.limits.in_flight import waiting_for_others
+from api.errors import HostBusyError
+from api.limits.in_flight import downloading
+from api.limits.memory import Line
 from api.telemetry.metrics import DOWNLOAD, DOWNLOAD_QUEUE, DOWNLOADED_BYTES
 from images.errors import UnreachableError
-from images.fetch.connections import KEEP_S
 from images.fetch.fetcher import Download, Fetcher
+
+LONGEST_WAIT_S = 8.0
+"""A host whose next download has waited for so long is busy: those beyond the patient ones are
+refused. A burst of hundreds to a host that answers at once never waits so long."""
 
 
 class Downloads:
     """Fetches files, each hop in a thread; lives in one event loop.
 
     Each hop needs a slot of the host that it goes to. A redirect to another host gives its slot
-    back and waits for that host's: neither a thread nor another host's slot is held meanwhile.
+    back and waits for that host's: neither a thread nor another host's slot is taken meanwhile.
 
     Args:
         fetcher: what downloads.
@@ -28,24 +33,8 @@ class Downloads:
 
     def __init__(self, fetcher: Fetcher, threads: int, per_host: int = 0) -> None:
         self._fetcher = fetcher
-        self._slots = Slots(threads, per_host)
+        self._hosts = HostLimits(threads, per_host)
         self._threads = ThreadPoolExecutor(threads, "download")
-        self._sweep: asyncio.TimerHandle | None = None
-
-    @property
-    def in_flight(self) -> int:
-        """Downloads that run, and files that are not yet decoded."""
-        return self._slots.held
-
-    @property
-    def waiting(self) -> int:
-        """Downloads that wait for their turn."""
-        return self._slots.waiting
-
-    async def fetch(self, url: str) -> bytes:
-        """Download what a URL leads to; see `fetched`."""
-        async with self.fetched(url) as data:
-            return data
 
     @asynccontextmanager
     async def fetched(self, url: str) -> AsyncIterator[bytes]:
@@ -59,73 +48,156 @@ class Downloads:
             HostBusyError: more wait for the host than it serves.
         """
         download = self._fetcher.begin(url)
-        with waiting_for_others():
-            slot, data = await self._followed(download)
+        with downloading():
+            slot = await self._slot(download)
+            with DOWNLOAD():
+                while (data := await self._hop(download, slot)) is None:
+                    if slot.name != _host(download):
+                        self._hosts.end(slot)
+                        slot = await self._slot(download)
+        DOWNLOADED_BYTES.inc(len(data))
+        self._hosts.end_share(slot)
         try:
             yield data
         finally:
-            self._slots.end_place(slot)
+            self._hosts.end_place(slot)
 
     def close(self) -> None:
         """Take no more work; what runs may end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._fetcher.close_idle(0)
 
-    async def _followed(self, download: Download) -> tuple[Slot, bytes]:
-        """Make hop after hop; the slot that is left has its place alone."""
-        slot = await self._taken(download)
-        with DOWNLOAD():
-            while (data := await self._hop(download, slot)) is None:
-                if slot.host != _host(download):
-                    self._slots.end(slot)
-                    slot = await self._taken(download)
-        DOWNLOADED_BYTES.inc(len(data))
-        self._slots.end_share(slot)
-        self._sweep_later()
-        return slot, data
-
-    async def _taken(self, download: Download) -> Slot:
+    async def _slot(self, download: Download) -> "Slot":
         with DOWNLOAD_QUEUE.wait():
-            return await self._slots.take(_host(download))
+            return await self._hosts.take(_host(download))
 
-    async def _hop(self, download: Download, slot: Slot) -> bytes | None:
+    async def _hop(self, download: Download, slot: "Slot") -> bytes | None:
         """Run a hop in a thread; unless it goes well, the slot is given back."""
+        hop = asyncio.get_running_loop().run_in_executor(self._threads, download.hop)
         try:
-            hop = asyncio.get_running_loop().run_in_executor(self._threads, download.hop)
-            return await _uninterrupted(hop)
+            return await asyncio.shield(hop)
         except asyncio.CancelledError:
             download.cancel()
             # The slot is free when the thread is, and not before.
-            hop.add_done_callback(lambda _: self._slots.end(slot))
+            hop.add_done_callback(lambda _: self._hosts.end(slot))
             raise
         except UnreachableError:
-            self._slots.end_place(slot)
+            self._hosts.end_place(slot)
             try:
                 await asyncio.sleep(download.unreachable_at - time.monotonic())
             finally:
-                self._slots.end_share(slot)
+                self._hosts.end_share(slot)
             raise
         except BaseException:
-            self._slots.end(slot)
+            self._hosts.end(slot)
             raise
 
-    def _sweep_later(self) -> None:
-        if self._sweep is None:
-            loop = asyncio.get_running_loop()
-            self._sweep = loop.call_later(KEEP_S, self._close_idle)
 
-    def _close_idle(self) -> None:
-        self._sweep = None
-        if self._fetcher.close_idle(KEEP_S):
-            self._sweep_later()
-
-
-def _host(download: Download) -> tuple[str, int]:
+def _host(download: Download) -> Hashable:
     """Whom a hop burdens: http and https of one port are one, and so is a name with its dot."""
     return download.origin.host.rstrip("."), download.origin.port
 
 
-async def _uninterrupted(hop: asyncio.Future[bytes | None]) -> bytes | None:
-    """Wait for a thread; when the wait is cancelled, the thread is not."""
-    hop.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may ask
-    return await asyncio.shield(hop)
+@dataclass(eq=False)
+class _Host:
+    """A host in use: since when each of its line waits, in their order, and what it has."""
+
+    line: Line
+    waiting: dict[object, float] = field(default_factory=dict)
+    shares: int = 0
+    places: int = 0
+
+
+@dataclass(eq=False)
+class Slot:
+    """A share of a host, and a place among all downloads.
+
+    The place outlasts the share while the bytes wait for the decoder, which bounds their number.
+    The share outlasts the place while nothing is left of a failed download but to answer it in
+    its time: whether that download had to wait for the network is not to be seen from the next.
+    """
+
+    name: Hashable
+    host: _Host
+    has_share: bool = True
+    has_place: bool = True
+
+
+class HostLimits:
+    """Gives out slots for downloads: few of one host; lives in one event loop.
+
+    A host may take another place only while its downloads hold fewer than are still free (dynamic
+    thresholds: Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998). One slow host
+    gets half of all, two end up with a third each, and what is left, or is given back first, goes
+    to the host that has least.
+
+    The first of a host's line wait for as long as it takes, as many as make up all places with
+    those that run: a caller with no more than these under way, such as `image-search reembed`, is
+    only slowed down. The others are refused after `LONGEST_WAIT_S`, and at once while the first of
+    the line waits for longer.
+
+    Args:
+        places: downloads at once.
+        per_host: of them from one host; 0 leaves it at what the thresholds give, half of all.
+    """
+
+    def __init__(self, places: int, per_host: int = 0) -> None:
+        self._free = self._places = places
+        self._per_host = min(per_host, places) or (places + 1) // 2
+        self._patient = max(places - self._per_host, 1)
+        self._returned = asyncio.Event()
+        self._hosts: dict[Hashable, _Host] = {}
+
+    async def take(self, name: Hashable) -> "Slot":
+        """Wait for a slot of the host with this name.
+
+        Raises:
+            HostBusyError: more wait for this host than it serves in a reasonable time.
+        """
+        host = self._hosts.setdefault(name, _Host(Line(self._returned)))
+        now, waiter = time.monotonic(), object()
+        is_patient = len(host.waiting) < self._patient
+        if not is_patient and now - next(iter(host.waiting.values())) > LONGEST_WAIT_S:
+            raise HostBusyError
+        host.waiting[waiter] = now
+        try:
+            async with asyncio.timeout(None if is_patient else LONGEST_WAIT_S):
+                await host.line.wait(lambda: self._may_take(host))
+            host.shares += 1
+            host.places += 1
+            self._free -= 1
+        except TimeoutError:
+            raise HostBusyError from None
+        finally:
+            del host.waiting[waiter]
+            self._forget(name, host)
+        return Slot(name, host)
+
+    def end_share(self, slot: Slot) -> None:
+        """The host has done what it was to do, or has not done it in time."""
+        if slot.has_share:
+            slot.has_share = False
+            slot.host.shares -= 1
+            slot.host.places -= slot.has_place
+            self._forget(slot.name, slot.host)
+            self._returned.set()
+
+    def end_place(self, slot: Slot) -> None:
+        """The download holds no thread any more, nor bytes."""
+        if slot.has_place:
+            slot.has_place = False
+            slot.host.places -= slot.has_share
+            self._free += 1
+            self._returned.set()
+
+    def end(self, slot: Slot) -> None:
+        """All of the download is over."""
+        self.end_share(slot)
+        self.end_place(slot)
+
+    def _may_take(self, host: _Host) -> bool:
+        return host.shares < self._per_host and host.places < self._free
+
+    def _forget(self, name: Hashable, host: _Host) -> None:
+        if not (host.waiting or host.shares):
+            self._hosts.pop(name, None)

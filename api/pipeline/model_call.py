@@ -14,8 +14,9 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -38,18 +39,13 @@ when a burst may be using it again; its calls can be repeated without harm."""
 Item = NDArray[np.uint8] | str
 
 
-def _future() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
-
-
 @dataclass(eq=False)
-class _Asked:
-    """An item, for whom it is computed, and what becomes of it."""
+class _Waiting:
+    """An item, the context of its request, and the task that answers it, once it is sent."""
 
     item: Item
-    context: Context = field(default_factory=copy_context)
-    sent: asyncio.Future[asyncio.Task[Any]] = field(default_factory=_future)
-    result: asyncio.Future[Any] = field(default_factory=_future)
+    context: Context
+    sent: asyncio.Future[asyncio.Task[Any]]
 
 
 class _FailedError(ModelUnavailableError):
@@ -79,14 +75,14 @@ class ModelCall:
         # attribute only some time after the API service started.
         self._method = functools.partial(client.to_async.call, method)
         self._joined = joined
-        self._most_calls, self._most_items = calls, items
-        self._calls = 0
-        self._waiting: deque[_Asked] = deque()
+        self._free_calls, self._max_items = calls, items
+        self._line: deque[_Waiting] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._queue, self._work = Queue(method), model_calls(method)
+        self._queue = Queue(method)
+        self._work = model_calls(method)
         self._items = call_items(method)
 
-    async def one(self, item: Item) -> Any:
+    async def __call__(self, item: Item) -> Any:
         """Compute the result of one item.
 
         A caller that is cancelled goes at once. What was sent for it by then is computed, and its
@@ -96,100 +92,100 @@ class ModelCall:
         Raises:
             ModelUnavailableError: the service is gone, failed or does not answer.
         """
-        asked = _Asked(item)
-        self._waiting.append(asked)
+        waiting = _Waiting(item, copy_context(), asyncio.get_running_loop().create_future())
+        self._line.append(waiting)
         self._send()
         with self._queue.wait():
             try:
-                task = await asked.sent
+                task = await waiting.sent
             except asyncio.CancelledError:
-                if asked in self._waiting:
-                    self._waiting.remove(asked)
+                with suppress(ValueError):
+                    self._line.remove(waiting)
                 raise
         return await asyncio.shield(task)
 
     def _send(self) -> None:
         """Begin calls with what waits, as many as there may be."""
-        while self._calls < self._most_calls and (batch := self._next_batch()):
-            self._calls += 1
-            for asked in batch:
+        while self._free_calls and self._line:
+            count = min(self._max_items, len(self._line))
+            batch = [self._line.popleft() for _ in range(count)]
+            batch = [one for one in batch if not one.sent.cancelled()]  # its caller is just leaving
+            if not batch:
+                continue
+            self._free_calls -= 1
+            results: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+            for place, waiting in enumerate(batch):
                 # In the context of its request: its span belongs to that one's trace.
-                task = asyncio.create_task(self._answered(asked, batch), context=asked.context)
+                task = asyncio.create_task(
+                    self._answered(place, batch, results), context=waiting.context
+                )
                 self._tasks.add(task)  # the event loop keeps no task alive
                 task.add_done_callback(self._forget)
-                asked.sent.set_result(task)
-
-    def _next_batch(self) -> list[_Asked]:
-        batch: list[_Asked] = []
-        while self._waiting and len(batch) < self._most_items:
-            asked = self._waiting.popleft()
-            if not asked.sent.cancelled():  # its caller is just leaving
-                batch.append(asked)
-        return batch
+                waiting.sent.set_result(task)
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # where nobody waits any more, nobody misses it
 
-    async def _answered(self, asked: _Asked, batch: list[_Asked]) -> Any:
+    async def _answered(
+        self, place: int, batch: list[_Waiting], results: asyncio.Future[list[Any]]
+    ) -> Any:
         """The result of an item, counted; the first of a batch makes the call for all."""
         with self._work():
-            if asked is batch[0]:
-                await self._settle(batch)
+            if place == 0:
+                results.set_result(await self._results([waiting.item for waiting in batch]))
                 # Only the end of the event loop cancels this, and then nothing more is to begin.
-                self._calls -= 1
+                self._free_calls += 1
                 self._send()
-            return await asked.result
+            result = (await results)[place]
+            if isinstance(result, Exception):
+                raise result
+            return result
 
-    async def _settle(self, batch: list[_Asked]) -> None:
-        """Give each item of a batch its result or an error, all in the time for one call."""
-        try:
+    async def _results(self, items: list[Item]) -> list[Any]:
+        """A result or an error for each item, all in the time for one call.
+
+        Where the model fails at several, it is called for each by itself.
+        """
+        late = ModelUnavailableError("the model service does not answer; try again")
+        results: list[Any] = [late] * len(items)
+        with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_S):
-                await self._compute(batch)
-        except TimeoutError as error:
-            late = ModelUnavailableError("the model service does not answer; try again")
-            late.__cause__ = error
-            _fail(batch, late)
-        except Exception as error:
-            _fail(batch, error)
-
-    async def _compute(self, batch: list[_Asked]) -> None:
-        """Call the model for a batch; where it fails at that, for each item by itself."""
-        try:
-            results = await self._results([asked.item for asked in batch])
-        except _FailedError as error:
-            if len(batch) == 1:
-                batch[0].result.set_exception(error)
-                return
-            for asked in batch:  # one after another: BentoML would join them again
-                await self._compute([asked])
-        else:
-            for asked, result in zip(batch, results, strict=True):
-                asked.result.set_result(result)
-
-    async def _results(self, items: list[Item]) -> Sequence[Any]:
-        """One call; its results, one for each item."""
-        self._items.observe(len(items))
-        results: Sequence[Any] = await self._attempts(self._joined(items))
-        if len(results) != len(items):
-            raise _FailedError("the model service gave no result; try again")
+                try:
+                    results[:] = await self._call(items)
+                except _FailedError as error:
+                    results[0] = error
+                    if len(items) > 1:
+                        for place, item in enumerate(items):
+                            results[place] = await self._alone(item)
+                except Exception as error:
+                    results[:] = [error] * len(items)
         return results
 
-    async def _attempts(self, batch: Any) -> Any:
+    async def _alone(self, item: Item) -> Any:
+        try:
+            [result] = await self._call([item])
+        except Exception as error:
+            return error
+        return result
+
+    async def _call(self, items: list[Item]) -> Sequence[Any]:
+        """One call; its results, one for each item."""
+        self._items.observe(len(items))
+        batch = self._joined(items)
         for pause_s in _PAUSES_S:
             await asyncio.sleep(pause_s)
             try:
-                return await self._method(batch)
+                results: Sequence[Any] = await self._method(batch)
+                break
             except aiohttp.ClientError as error:
                 broken = error
             except bentoml.exceptions.BentoMLException as error:
                 raise _FailedError("the model service failed; try again") from error
-        raise ModelUnavailableError("the model service cannot be reached; try again") from broken
-
-
-def _fail(batch: list[_Asked], error: Exception) -> None:
-    """Tell those of a batch that have no result yet."""
-    for asked in batch:
-        if not asked.result.done():
-            asked.result.set_exception(error)
+        else:
+            gone = "the model service cannot be reached; try again"
+            raise ModelUnavailableError(gone) from broken
+        if len(results) != len(items):
+            raise _FailedError("the model service gave no result; try again")
+        return results

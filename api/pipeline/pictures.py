@@ -6,9 +6,8 @@ the number of files between download and decoding, and by what the pictures take
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +22,18 @@ from images.errors import TooLargeError
 from images.fetch.fetcher import Fetcher
 from images.schemas import ClipPicture, ClipTask, LabelledBox, Letterboxed, LetterboxTask
 from images.workers.decoders import Decoders
-from images.workers.shared_picture import HeldPicture, Use
+from images.workers.shared_picture import HeldPicture
 from runners.schemas import ClipInfo, YoloInfo
 
-T = TypeVar("T")
-_Decode = Callable[[bytes, int, Use], Awaitable[tuple[T, int]]]
-_ForIndex = tuple[ClipPicture, str | None]
-Keep = Callable[[bytes], Awaitable[str | None]]
-"""Keeps a picture's file; returns what it is called then."""
+StoreOriginal = Callable[[bytes], Awaitable[str | None]]
+"""Stores a picture's file; returns what it is called then."""
 
 
 class Pictures:
-    """Brings pictures in as the models want them.
+    """Brings pictures in as the models take them.
+
+    An ordinary picture is decoded at once, in memory of one size. Only a larger one is sent to a
+    decoder twice: the first tells what it needs, and it waits until there is so much.
 
     Attributes:
         decoders: the processes that decode, and how busy they are.
@@ -61,40 +60,31 @@ class Pictures:
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
-        task = _clip_task(clip)
-
-        async def decode(data: bytes, room_bytes: int, use: Use) -> tuple[ClipPicture, int]:
-            return await self.decoders.clip(data, task, room_bytes, use), 0
-
-        async with self._decoded(source, decode) as prepared:
-            return prepared.pixels
+        async with self._file(source) as data:
+            return (await self._prepared(data, _clip_task(clip))).pixels
 
     async def for_index(
-        self, source: Source, clip: ClipInfo, keep: Keep
+        self, source: Source, clip: ClipInfo, store: StoreOriginal
     ) -> tuple[ClipPicture, str | None]:
         """The same, with the digest of the whole picture's pixels and its thumbnail.
 
         Args:
             source: of the picture.
             clip: what the embedder takes.
-            keep: is given the file, once it has proved to be a picture, if it is to be kept.
+            store: is given the file, once it has proved to be a picture, if originals are stored.
 
         Returns:
-            The picture, and what its file is called where it is kept.
+            The picture, and what its file is called where it is stored.
 
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
-            Exception: whatever `keep` raised.
+            Exception: whatever `store` raised.
         """
         task = replace(_clip_task(clip), digest=True, thumbnail_side=self._thumbnail_side)
-        is_kept = self._keep_originals in ("all", "uploads" if source.data is not None else "all")
-
-        async def decode(data: bytes, room_bytes: int, use: Use) -> tuple[_ForIndex, int]:
-            picture = await self.decoders.clip(data, task, room_bytes, use)
-            return (picture, await keep(data) if is_kept else None), 0
-
-        async with self._decoded(source, decode) as prepared:
-            return prepared
+        is_stored = self._keep_originals in ("all", "uploads" if source.data is not None else "all")
+        async with self._file(source) as data:
+            picture = await self._prepared(data, task)
+            return picture, await store(data) if is_stored else None
 
     @asynccontextmanager
     async def for_yolo(
@@ -102,20 +92,19 @@ class Pictures:
     ) -> AsyncIterator[tuple[HeldPicture, Letterboxed]]:
         """Fetch and prepare a picture for the detector; the picture itself is for drawing.
 
-        Its pixels are held until the block ends, if they are to be kept at all.
+        Its pixels stay until the block ends, if they are to be kept at all.
 
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
         task = LetterboxTask(yolo.image_size, yolo.stride)
-        with HeldPicture(keep=keep) as picture:
-
-            async def decode(data: bytes, room_bytes: int, use: Use) -> tuple[Letterboxed, int]:
-                picture.use = use
-                return await self.decoders.letterbox(data, task, room_bytes, picture)
-
-            async with self._decoded(source, decode) as boxed:
-                yield picture, boxed
+        with HeldPicture(keep=keep) as picture, ExitStack() as pinned:
+            async with self._file(source) as data:
+                try:
+                    boxed = await self._letterboxed(data, task, picture, ORDINARY_BYTES, pinned)
+                except MoreRoomError as more:
+                    boxed = await self._letterboxed(data, task, picture, more.needed_bytes, pinned)
+            yield picture, boxed
 
     async def annotated(self, picture: HeldPicture, boxes: Sequence[LabelledBox]) -> bytes:
         """Draw the boxes into a copy of the picture and return it as a JPEG.
@@ -131,50 +120,45 @@ class Pictures:
         self._downloads.close()
         self.decoders.close()
 
-    @asynccontextmanager
-    async def _decoded(self, source: Source, decode: _Decode[T]) -> AsyncIterator[T]:
-        """What is made of a picture, while there is room for its pixels.
-
-        An ordinary picture is decoded at once, in a room of one size. Only a larger one is sent
-        to a decoder twice: the first tells what it needs, and it waits until there is so much.
-
-        Args:
-            source: of the picture.
-            decode: takes the file, the memory it may take, and the use of that memory; returns
-                the result, and the memory that is held from then on.
-        """
-        async with AsyncExitStack() as held:
-            async with self._file(source) as data:
-                try:
-                    result = await self._in_room(held, data, ORDINARY_BYTES, decode)
-                except MoreRoomError as more:
-                    result = await self._in_room(held, data, more.needed_bytes, decode)
-            yield result
-
-    @asynccontextmanager
-    async def _file(self, source: Source) -> AsyncIterator[bytes]:
+    def _file(self, source: Source) -> AbstractAsyncContextManager[bytes]:
         """A picture's file: downloaded, or as it came with the request.
 
-        What came with requests is bounded by the gate, as their bodies are.
+        What came with requests is bounded by the in-flight limit, as their bodies are.
         """
         if source.data is None:
-            async with self._downloads.fetched(source.url) as data:
-                yield data
-            return
+            return self._downloads.fetched(source.url)
         if len(source.data) > self._max_bytes:
             raise TooLargeError(self._max_bytes)
-        yield source.data
+        return nullcontext(source.data)
 
-    async def _in_room(
-        self, held: AsyncExitStack, data: bytes, room_bytes: int, decode: _Decode[T]
-    ) -> T:
-        async with AsyncExitStack() as trying:
-            room = await trying.enter_async_context(self.memory.held(room_bytes))
+    async def _prepared(
+        self, data: bytes, task: ClipTask, memory_bytes: int = ORDINARY_BYTES
+    ) -> ClipPicture:
+        reservation = await self.memory.reserve(memory_bytes)
+        try:
+            with reservation.pin(), DECODE():
+                return await self.decoders.clip(data, task, memory_bytes, reservation.pin)
+        except MoreRoomError as more:
+            return await self._prepared(data, task, more.needed_bytes)
+
+    async def _letterboxed(
+        self,
+        data: bytes,
+        task: LetterboxTask,
+        picture: HeldPicture,
+        memory_bytes: int,
+        pinned: ExitStack,
+    ) -> Letterboxed:
+        """What the detector takes; the memory for drawing stays reserved until `pinned` ends."""
+        reservation = await self.memory.reserve(memory_bytes)
+        with ExitStack() as trying:
+            trying.enter_context(reservation.pin())
+            picture.use = reservation.pin
             with DECODE():
-                result, used_bytes = await decode(data, room_bytes, room.used)
-            room.shrink(used_bytes)
-            held.push_async_exit(trying.pop_all())
-        return result
+                boxed, needed = await self.decoders.letterbox(data, task, memory_bytes, picture)
+            reservation.shrink(needed)
+            pinned.push(trying.pop_all())
+        return boxed
 
 
 def _clip_task(clip: ClipInfo) -> ClipTask:

@@ -1,12 +1,10 @@
-"""A worker that cannot write any more ends; what is no embedding is an error of its own."""
+"""A worker that cannot write any more ends."""
 
 import asyncio
 from typing import Any
 
-import numpy as np
 import pytest
 
-from api.errors import ModelUnavailableError
 from api.pipeline import backend
 
 
@@ -41,9 +39,3 @@ def test_a_worker_ends_once_its_index_is_stuck(monkeypatch: pytest.MonkeyPatch) 
             await watching
 
     asyncio.run(check())
-
-
-def test_a_row_of_nan_is_no_embedding() -> None:
-    assert backend._embedding([0.6, 0.8]).dtype == np.float32
-    with pytest.raises(ModelUnavailableError):
-        backend._embedding(np.array([np.nan, 0.8]))

@@ -8,14 +8,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-import api.limits.hosts
-import api.pipeline.downloads
 from api.errors import HostBusyError
 from api.pipeline.downloads import Downloads
 from images.errors import FetchTimeoutError, UnreachableError
 from images.fetch.fetcher import Fetcher
 from images.fetch.resolve import system_resolver
 from images.settings import FetchSettings
+from tests.api.pipeline.test_host_limits import held, waiting
 from tests.images.fetch.servers import ALLOWED, Answer, Server, http_server
 
 CLOSED_PORT = 9_999
@@ -34,6 +33,11 @@ async def downloading(threads: int = 8, per_host: int = 0) -> AsyncIterator[Down
         yield downloads
     finally:
         downloads.close()
+
+
+async def fetch(downloads: Downloads, url: str) -> bytes:
+    async with downloads.fetched(url) as data:
+        return data
 
 
 class Gate:
@@ -69,7 +73,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 def start(downloads: Downloads, url: str, many: int) -> list[asyncio.Task[bytes]]:
-    return [asyncio.create_task(downloads.fetch(url)) for _ in range(many)]
+    return [asyncio.create_task(fetch(downloads, url)) for _ in range(many)]
 
 
 def fast(_path: str) -> Answer:
@@ -83,12 +87,12 @@ def test_slow_hosts_do_not_starve_another_one(gate: Gate) -> None:
             await until(lambda: gate.waiting == 7)
             async with asyncio.timeout(20):
                 for _ in range(10):
-                    assert await downloads.fetch(other.url) == b"fast"
+                    assert await fetch(downloads, other.url) == b"fast"
             assert gate.most < 8
-            assert downloads.waiting == 60 - gate.waiting
+            assert waiting(downloads._hosts) == 60 - gate.waiting
             gate.open.set()
             assert await asyncio.gather(*stuck) == [b"slow"] * 60
-            assert (downloads.in_flight, downloads.waiting) == (0, 0)
+            assert (held(downloads._hosts), waiting(downloads._hosts)) == (0, 0)
 
     with (
         http_server(gate.answer) as one,
@@ -117,11 +121,11 @@ def test_redirects_are_no_way_round_it(gate: Gate) -> None:
     async def check(hub: Server, slow: Server, other: Server) -> None:
         async with downloading(threads=8) as downloads:
             urls = [f"{hub.url}/{number}" for number in range(40)]
-            stuck = [asyncio.create_task(downloads.fetch(url)) for url in urls]
-            await until(lambda: len(hub.requests) == 40 and downloads.waiting == 36)
+            stuck = [asyncio.create_task(fetch(downloads, url)) for url in urls]
+            await until(lambda: len(hub.requests) == 40 and waiting(downloads._hosts) == 36)
             async with asyncio.timeout(20):  # those that wait for the slow one hold nothing
-                assert await downloads.fetch(other.url) == b"fast"
-                assert await downloads.fetch(f"{hub.url}/fast") == b"fast"
+                assert await fetch(downloads, other.url) == b"fast"
+                assert await fetch(downloads, f"{hub.url}/fast") == b"fast"
             gate.open.set()
             assert await asyncio.gather(*stuck) == [b"slow"] * 40
 
@@ -146,13 +150,12 @@ def test_a_burst_to_one_fast_host_goes_through() -> None:
 def test_who_waits_for_a_slow_host_is_told_early(
     gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.limits.hosts, "PATIENCE_S", 0.1)
-    monkeypatch.setattr(api.limits.hosts, "LONGEST_WAIT_S", 0.2)
+    monkeypatch.setattr("api.pipeline.downloads.LONGEST_WAIT_S", 0.2)
 
     async def check(server: Server) -> None:
         async with downloading(threads=8) as downloads:
             tasks = start(downloads, server.url, 200)
-            await until(lambda: downloads.waiting == 4)
+            await until(lambda: waiting(downloads._hosts) == 4)
             gate.open.set()
             ends = await asyncio.gather(*tasks, return_exceptions=True)
             assert ends.count(b"slow") == 8
@@ -170,15 +173,17 @@ def test_a_cancelled_download_gives_its_slot_back_when_its_thread_is_done(gate: 
         async with downloading(threads=2) as downloads:
             (stuck,) = start(downloads, server.url, 1)
             await until(lambda: gate.waiting == 1)
-            (waiting,) = start(downloads, server.url, 1)
+            (second,) = start(downloads, server.url, 1)
             await asyncio.sleep(0.05)
-            assert (downloads.in_flight, downloads.waiting) == (1, 1)
-            for task in (waiting, stuck):
+            assert (held(downloads._hosts), waiting(downloads._hosts)) == (1, 1)
+            for task in (second, stuck):
                 task.cancel()
-            await asyncio.gather(stuck, waiting, return_exceptions=True)
-            assert downloads.waiting == 0
-            await until(lambda: downloads.in_flight == 0)  # long before the download's 30 seconds
-            assert await downloads.fetch(other.url) == b"fast"
+            await asyncio.gather(stuck, second, return_exceptions=True)
+            assert waiting(downloads._hosts) == 0
+            await until(
+                lambda: held(downloads._hosts) == 0
+            )  # long before the download's 30 seconds
+            assert await fetch(downloads, other.url) == b"fast"
 
     with http_server(gate.answer) as server, http_server(fast) as other:
         before = time.monotonic()
@@ -191,8 +196,8 @@ def test_a_deadline_around_it_cancels_it(gate: Gate) -> None:
         async with downloading() as downloads:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2):
-                    await downloads.fetch(server.url)
-            await until(lambda: downloads.in_flight == 0)
+                    await fetch(downloads, server.url)
+            await until(lambda: held(downloads._hosts) == 0)
 
     with http_server(gate.answer) as server:
         asyncio.run(check(server))
@@ -205,7 +210,7 @@ def test_a_file_counts_until_its_block_ends() -> None:
                 assert (one, two) == (b"fast", b"fast")
                 (third,) = start(downloads, server.url, 1)
                 await asyncio.sleep(0.2)
-                assert (downloads.in_flight, downloads.waiting) == (2, 1)
+                assert (held(downloads._hosts), waiting(downloads._hosts)) == (2, 1)
             assert await third == b"fast"
 
     with http_server(fast) as server:
@@ -239,11 +244,11 @@ def test_a_host_that_cannot_be_reached_is_told_at_one_time(
                 f"{hub.url}/blocked",
                 f"{hub.url}/closed",
             ]
-            told = await asyncio.gather(*(_told_after(downloads.fetch(url)) for url in urls))
+            told = await asyncio.gather(*(_told_after(fetch(downloads, url)) for url in urls))
             assert len({message for _, message in told}) == 1
             assert min(seconds for seconds, _ in told) > 0.99
             assert max(seconds for seconds, _ in told) < 5
-            assert (downloads.in_flight, downloads.waiting) == (0, 0)
+            assert (held(downloads._hosts), waiting(downloads._hosts)) == (0, 0)
 
     def redirect(path: str) -> Answer:
         host = "127.0.0.2" if path == "/blocked" else ALLOWED
@@ -260,12 +265,12 @@ def test_a_host_that_cannot_be_reached_holds_no_thread(monkeypatch: pytest.Monke
         async with downloading(threads=2) as downloads:
             blocked = [*start(downloads, "http://127.0.0.2/", 5)]
             blocked += start(downloads, "http://127.0.0.3/", 5)
-            await until(lambda: downloads.waiting == 8 and downloads.in_flight == 0)
-            assert await downloads.fetch(server.url) == b"fast"
+            await until(lambda: waiting(downloads._hosts) == 8 and held(downloads._hosts) == 0)
+            assert await fetch(downloads, server.url) == b"fast"
             for task in blocked:
                 task.cancel()
             await asyncio.gather(*blocked, return_exceptions=True)
-            assert (downloads.in_flight, downloads.waiting) == (0, 0)
+            assert (held(downloads._hosts), waiting(downloads._hosts)) == (0, 0)
 
     with http_server(fast) as server:
         asyncio.run(check(server))
@@ -282,30 +287,13 @@ def test_waiting_for_another_host_is_not_the_downloads_time(
     async def check(hub: Server) -> None:
         async with downloading(threads=1) as downloads:
             async with downloads.fetched(hub.url.replace(str(hub.port), str(other.port))):
-                task = asyncio.create_task(downloads.fetch(hub.url))
+                task = asyncio.create_task(fetch(downloads, hub.url))
                 await asyncio.sleep(1.3)
             gate.open.set()
             assert await task == b"slow"
             gate.open.clear()
             with pytest.raises(FetchTimeoutError):
-                await downloads.fetch(slow.url)
+                await fetch(downloads, slow.url)
 
     with http_server(gate.answer) as slow, http_server(fast) as other, http_server(redirect) as hub:
         asyncio.run(check(hub))
-
-
-def test_idle_connections_are_closed_without_another_download(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(api.pipeline.downloads, "KEEP_S", 0.1)
-
-    async def check(server: Server) -> None:
-        fetcher = Fetcher(FetchSettings())
-        downloads = Downloads(fetcher, 2)
-        await downloads.fetch(server.url)
-        assert fetcher.close_idle(60) == 1
-        await until(lambda: fetcher.close_idle(60) == 0)
-        downloads.close()
-
-    with http_server(fast) as server:
-        asyncio.run(check(server))

@@ -47,21 +47,21 @@ IDLE = aiohttp.ServerDisconnectedError()
 def test_a_broken_connection_is_repeated(error: Exception) -> None:
     client = failing(error, times=2)
     item = np.zeros((4, 4, 3), np.uint8)
-    assert asyncio.run(ModelCall(client, "encode_images").one(item)).shape == item.shape
+    assert asyncio.run(ModelCall(client, "encode_images")(item)).shape == item.shape
     assert client.calls == 3
 
 
 def test_a_service_that_is_gone_is_given_up() -> None:
     client = failing(BROKEN, times=100)
     with pytest.raises(ModelUnavailableError, match="cannot be reached"):
-        asyncio.run(ModelCall(client, "encode_texts").one("text"))
+        asyncio.run(ModelCall(client, "encode_texts")("text"))
     assert client.calls < 6
 
 
 def test_a_fault_of_the_model_is_not_repeated() -> None:
     client = failing(bentoml.exceptions.InternalServerError("secret"), times=100)
     with pytest.raises(ModelUnavailableError, match="failed") as caught:
-        asyncio.run(ModelCall(client, "detect").one("x"))
+        asyncio.run(ModelCall(client, "detect")("x"))
     assert "secret" not in str(caught.value)
     assert client.calls == 1
 
@@ -71,7 +71,7 @@ def test_a_lost_result_is_noticed() -> None:
         return []
 
     with pytest.raises(ModelUnavailableError, match="no result"):
-        asyncio.run(ModelCall(FakeClient(empty), "detect").one("x"))
+        asyncio.run(ModelCall(FakeClient(empty), "detect")("x"))
 
 
 @pytest.mark.parametrize(("calls", "items"), [(1, 16), (3, 8)])
@@ -90,7 +90,7 @@ def test_what_comes_during_a_call_goes_with_the_next(calls: int, items: int) -> 
 
     async def storm() -> list[Any]:
         call = ModelCall(FakeClient(busy), "encode_texts", list, calls, items)
-        return await asyncio.gather(*[call.one(str(number)) for number in range(100)])
+        return await asyncio.gather(*[call(str(number)) for number in range(100)])
 
     assert asyncio.run(storm()) == [f"of {number}" for number in range(100)]
     assert most == calls
@@ -109,7 +109,7 @@ def test_pictures_go_as_one_array() -> None:
     async def three() -> Any:
         call = ModelCall(FakeClient(shape), "encode_images", np.stack)
         pictures = [np.full((4, 4, 3), number, np.uint8) for number in range(3)]
-        return await asyncio.gather(*map(call.one, pictures))
+        return await asyncio.gather(*map(call, pictures))
 
     assert [one[0, 0, 0] for one in asyncio.run(three())] == [0, 1, 2]
     assert shapes == [(1, 4, 4, 3), (2, 4, 4, 3)]
@@ -128,7 +128,7 @@ def test_an_item_that_the_model_fails_at_fails_alone(fault: str) -> None:
     async def ask() -> list[Any]:
         call = ModelCall(FakeClient(picky), "encode_texts")
         items = ["first", "good", "bad", "fine"]
-        return await asyncio.gather(*map(call.one, items), return_exceptions=True)
+        return await asyncio.gather(*map(call, items), return_exceptions=True)
 
     first, good, bad, fine = asyncio.run(ask())
     assert (first, good, fine) == ("first", "good", "fine")
@@ -142,7 +142,7 @@ def test_nobody_waits_for_ever_after_a_fault_that_nobody_foresaw() -> None:
 
     async def ask() -> list[Any]:
         call = ModelCall(FakeClient(broken), "encode_texts")
-        return await asyncio.gather(*map(call.one, "abc"), return_exceptions=True)
+        return await asyncio.gather(*map(call, "abc"), return_exceptions=True)
 
     assert [type(one) for one in asyncio.run(ask())] == [KeyError] * 3
 
@@ -160,7 +160,7 @@ def test_each_item_is_counted_and_each_call_has_its_size() -> None:
 
     async def ask() -> None:
         call = ModelCall(FakeClient(echo), "encode_texts")
-        await asyncio.gather(*map(call.one, "abcd"))
+        await asyncio.gather(*map(call, "abcd"))
 
     asyncio.run(ask())
     assert (items(), timed(), calls(), sizes()) == (4, 4, 2, 4)
@@ -181,7 +181,7 @@ def test_a_call_belongs_to_the_request_of_its_first_item() -> None:
 
         async def one(name: str) -> None:
             request.set(name)
-            await call.one(name)
+            await call(name)
 
         await asyncio.gather(*map(one, "abc"))
 
@@ -196,7 +196,7 @@ def test_a_model_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatc
         await asyncio.Event().wait()
 
     with pytest.raises(ModelUnavailableError, match="does not answer"):
-        asyncio.run(ModelCall(FakeClient(silent), "detect").one("x"))
+        asyncio.run(ModelCall(FakeClient(silent), "detect")("x"))
 
 
 def test_a_batch_that_fails_and_then_hangs_holds_its_place_for_one_time_limit(
@@ -216,9 +216,9 @@ def test_a_batch_that_fails_and_then_hangs_holds_its_place_for_one_time_limit(
         call = ModelCall(FakeClient(failing_then_silent), "encode_texts")
         began = asyncio.get_running_loop().time()
         items = ["first", "good", *map(str, range(5))]
-        found = await asyncio.gather(*map(call.one, items), return_exceptions=True)
+        found = await asyncio.gather(*map(call, items), return_exceptions=True)
         took = asyncio.get_running_loop().time() - began
-        assert await call.one("first") == "first"  # its place is free again
+        assert await call("first") == "first"  # its place is free again
         return found, took
 
     (first, good, *late), took = asyncio.run(ask())
@@ -235,7 +235,7 @@ def test_no_call_begins_when_the_event_loop_ends() -> None:
 
     async def leave() -> None:
         call = ModelCall(client, "encode_texts")
-        asked = [asyncio.create_task(call.one(item)) for item in "abc"]
+        asked = [asyncio.create_task(call(item)) for item in "abc"]
         await asyncio.sleep(0.01)
         assert not any(one.done() for one in asked)
 
@@ -257,12 +257,12 @@ def test_callers_that_leave_pile_up_no_work() -> None:
 
         client = FakeClient(slow)
         call = ModelCall(client, "encode_texts")
-        callers = [asyncio.create_task(call.one(str(number))) for number in range(300)]
+        callers = [asyncio.create_task(call(str(number))) for number in range(300)]
         await asyncio.sleep(0.01)
         for caller in callers:
             caller.cancel()
         await asyncio.gather(*callers, return_exceptions=True)
-        waiting = asyncio.create_task(call.one("one more"))
+        waiting = asyncio.create_task(call("one more"))
         await asyncio.sleep(0.01)
         meanwhile = client.calls
         release.set()
@@ -281,7 +281,7 @@ def test_a_caller_may_leave_at_the_moment_when_its_turn_comes() -> None:
             return batch
 
         call = ModelCall(FakeClient(slow), "encode_texts")
-        asked = [asyncio.create_task(call.one(item)) for item in ("first", "leaves", "stays")]
+        asked = [asyncio.create_task(call(item)) for item in ("first", "leaves", "stays")]
         await asyncio.sleep(0.01)
         release.set()
         await asyncio.sleep(0)  # the call ends in this very step of the loop
