@@ -47,7 +47,7 @@ def add(
         on_duplicate: what to do where its pixels are indexed already.
 
     Raises:
-        RefusedError: the picture cannot be had, or the metadata does not fit.
+        RefusedError: the picture cannot be fetched or decoded, or the metadata does not fit.
         ImageSearchError: another of `image_search.errors`.
     """
     body = {"url": url, "metadata": metadata, "on_duplicate": on_duplicate}
@@ -102,7 +102,7 @@ def search(  # noqa: PLR0913 - what a search takes
 
     Raises:
         ValueError: an image goes with none of the other parts that are given.
-        RefusedError: the parts do not go together, or the picture cannot be had.
+        RefusedError: the parts do not go together, or the picture cannot be fetched or decoded.
         ImageSearchError: another of `image_search.errors`.
     """
     if image is not None and text is not None and (filter is not None or id or query):
@@ -133,7 +133,7 @@ def detect(
     """Find the objects in the picture at a url, or of a file's bytes.
 
     Raises:
-        RefusedError: the picture cannot be had.
+        RefusedError: the picture cannot be fetched or decoded.
         ImageSearchError: another of `image_search.errors`.
     """
     body = {"url": url, "confidence": confidence, "format": "json"}
@@ -146,7 +146,7 @@ def annotate(
     """Have the objects drawn into the picture at a url, or of a file's bytes: a JPEG's bytes.
 
     Raises:
-        RefusedError: the picture cannot be had.
+        RefusedError: the picture cannot be fetched or decoded.
         ImageSearchError: another of `image_search.errors`.
     """
     body = {"url": url, "confidence": confidence}

@@ -6,7 +6,7 @@ RunnerError
 ├── UnsupportedModelError     a real model, but not one this service can use
 ├── WeightsError
 │   ├── WeightsMissingError   no readable file at the given path
-│   ├── WeightsDownloadError  published weights could not be had
+│   ├── WeightsDownloadError  published weights could not be downloaded
 │   ├── WeightsHashError      the file is not the one that was promised
 │   └── WeightsInvalidError   not a checkpoint, an unsafe one, or one of another architecture
 └── ModelOutputError          the model computed something that is no embedding

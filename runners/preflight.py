@@ -14,7 +14,8 @@ def ensure_weights(settings: ModelSettings) -> None:
     """Look for both models' weights, and download what is published and not yet here.
 
     Raises:
-        RunnerError: If one of them cannot be had, within a minute of the last byte received.
+        RunnerError: If one of them is missing and cannot be downloaded; within a minute of the last
+            byte received.
     """
     # The Hub's warnings of each retry would bury the one line that counts.
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")

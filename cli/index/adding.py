@@ -1,13 +1,12 @@
-"""One image to the service, as often as it takes, and how that ended."""
+"""Adding one image: retries, waiting for a service that is gone, and the number in flight."""
 
 import asyncio
 import random
 import time
 from collections.abc import Callable
 
-from cli.index.limit import InFlight
-from cli.query.shown import shown
 from cli.tables.rows import Row
+from cli.terminal import shown
 from image_search import (
     AsyncClient,
     ImageSearchError,
@@ -23,24 +22,29 @@ from image_search.calls import OnDuplicate
 _PASSING = frozenset(
     {"host_busy", "deadline", "model_unavailable", "internal", "store_read", "store_write"}
 )
-"""What one image may meet and another not; the image has failed if it goes on."""
+"""Codes of errors that may pass, each image's own; it has failed after some attempts."""
 
 _STOPPED = frozenset(
     {"not_ready", "store_closed", "store_open", "store_moved", "disk_full", "disk_read_only"}
     | {"index_damaged", "model_mismatch"}
 )
-"""What every image meets: the service is to be waited for."""
+"""Codes of errors that every image meets: the command waits for the service."""
 
 _ATTEMPTS = 4
 _PAUSES = Retries(attempts=1 << 30, within_s=float("inf"), first_pause_s=0.5, longest_pause_s=4.0)
 
 
+INITIAL_IN_FLIGHT = 8
+MAX_IN_FLIGHT = 64
+"""More than the 32 pictures that a service downloads at once by default, so that it never waits."""
+
+
 class UnavailableError(Exception):
-    """The service cannot be had; the message is one line."""
+    """The service cannot be reached or used; the message is one line."""
 
 
 class UploadBrokenError(ImageSearchError):
-    """The connection broke over a file, while the service goes on."""
+    """The connection breaks whenever a file is sent, while the service goes on."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -50,15 +54,65 @@ class UploadBrokenError(ImageSearchError):
         )
 
 
+class InFlight:
+    """Limit of requests in flight: grows while they succeed, and halves when the service is full.
+
+    Args:
+        fixed: a limit that stays; None adapts.
+    """
+
+    def __init__(self, fixed: int | None = None) -> None:
+        self._adapts = fixed is None
+        self._limit = float(fixed or INITIAL_IN_FLIGHT)
+        self._in_flight = 0
+        self._halvings = 0
+        self._released = asyncio.Event()
+
+    @property
+    def limit(self) -> int:
+        """Requests that may be in flight now."""
+        return int(self._limit)
+
+    @property
+    def halvings(self) -> int:
+        """How often the limit was halved; what was sent before is no reason to halve again."""
+        return self._halvings
+
+    async def acquire(self) -> None:
+        """Wait until one more request may be sent."""
+        while self._in_flight >= self.limit:
+            self._released.clear()
+            await self._released.wait()
+        self._in_flight += 1
+
+    def release(self) -> None:
+        """Count a request as answered."""
+        self._in_flight -= 1
+        self._released.set()
+
+    def succeeded(self) -> None:
+        """Raise the limit: by one for each request, and after overload for each round of them."""
+        if self._adapts:
+            step = 1.0 / self._limit if self._halvings else 1.0
+            self._limit = min(MAX_IN_FLIGHT, self._limit + step)
+            self._released.set()
+
+    def overloaded(self, halvings: int) -> None:
+        """Halve the limit, as the service was full for a request sent after so many halvings."""
+        if self._adapts and halvings == self._halvings:
+            self._halvings += 1
+            self._limit = max(1.0, self._limit / 2)
+
+
 class Adder:
     """Adds images, and waits for a service that is gone.
 
     Args:
         client: without retries of its own.
-        in_flight: is told of overload.
-        patience_s: since the last answer; when it is over, the service cannot be had.
+        in_flight: learns of overload.
+        patience_s: time without an answer after which the service counts as unavailable.
         on_duplicate: for each image.
-        say: is told in one line when waiting for the service begins and ends.
+        say: takes a line when waiting for the service begins and ends.
     """
 
     def __init__(
@@ -77,18 +131,18 @@ class Adder:
 
     @property
     def seconds(self) -> float:
-        """From the first request that was sent to the last answer."""
+        """Time from the first request that was sent to the last answer."""
         return 0.0 if self._began is None else max(0.0, self._heard - self._began)
 
     async def add(self, row: Row) -> ImageSearchError | None:
-        """Add an image; what it failed with for good.
+        """Add an image; returns the error that it finally failed with, or None.
 
         Raises:
-            UnavailableError: there is no service, no longer, or not for us.
+            UnavailableError: there is no service, no longer, or it refuses the key.
         """
         failed = passing = 0
         while True:
-            era = self._in_flight.era
+            halvings = self._in_flight.halvings
             error = await self._attempt(row)
             if error is None:
                 self._hear()
@@ -96,7 +150,7 @@ class Adder:
                 return None
             self._refuse_if_hopeless(error)
             if isinstance(error, OverloadedError):
-                self._in_flight.refused(era)
+                self._in_flight.overloaded(halvings)
             failed += 1
             passing += self._is_own(error)
             if _is_final(error) or passing >= _ATTEMPTS:

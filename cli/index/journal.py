@@ -1,4 +1,4 @@
-"""What is done, in a file: a run that was killed goes on where it stopped.
+"""The state file of `image-search index`: a run that was killed goes on where it stopped.
 
 The first line says what the run is of; each further one that an image is done. A line is written
 once the service has answered, so that a kill loses nothing, and at most what was in flight is sent
@@ -17,18 +17,18 @@ Failure = dict[str, Any]
 
 
 class JournalError(Exception):
-    """The file of the state cannot be used; the message is one line."""
+    """The state file cannot be used; the message is one line."""
 
 
 class Done:
-    """Keys of rows. Numbers come nearly in order: all up to a mark, and some beyond it."""
+    """Set of rows' keys, small for numbers nearly in order: all up to a mark, some beyond it."""
 
     def __init__(self) -> None:
         self._mark = 0
         self._others: set[Key] = set()
 
     def add(self, key: Key) -> None:
-        """This one is done; numbers begin with 0."""
+        """Add a key; numbers begin with 0."""
         if key in self:
             return
         self._others.add(key)
@@ -41,15 +41,15 @@ class Done:
 
 
 class Journal:
-    """The state of a run.
+    """The state of a run: which rows are done, and what failed.
 
     Args:
-        path: of the file; None keeps nothing.
+        path: of the state file; None writes nothing.
         identity: of the sources and of how they are indexed.
-        start_over: whatever was done.
+        start_over: forget what was done.
 
     Raises:
-        JournalError: another command is at it, or it cannot be written or is another file.
+        JournalError: another command uses it, it cannot be written, or it is another file.
     """
 
     def __init__(self, path: Path | None, identity: Any, *, start_over: bool = False) -> None:
@@ -68,21 +68,21 @@ class Journal:
             raise JournalError(f"{path}: {error.strerror or error}; name another --state") from None
 
     def added(self, key: Key) -> None:
-        """A row's image is in the index."""
+        """Write down that a row's image is in the index."""
         self._write(key, {"done": key})
 
     def failed(self, key: Key, failure: Failure) -> None:
-        """A row's image cannot be added."""
+        """Write down that a row's image cannot be added."""
         self.failures[key] = failure
         self._write(key, {"done": key, "failure": failure})
 
     @property
-    def is_kept(self) -> bool:
+    def is_resumable(self) -> bool:
         """Whether a later run can go on here."""
         return self._file is not None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file, which lets another command use it."""
         if self._file is not None:
             self._file.close()
 

@@ -1,24 +1,28 @@
-"""What `image-search index` was given, as one stream of rows."""
+"""All sources of `image-search index` as one stream of rows, and reading it in the background."""
 
+import asyncio
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
 
-from cli.index.walking import is_glob, is_picture
-from cli.query.pictures import file_source, folder_source, glob_source
+from cli.index.files import file_source, folder_source, glob_source, is_glob, is_picture
 from cli.tables.rows import Metadata, Row, Source, SourceError
-from cli.tables.tables import csv_source, json_source, line_rows, lines_of
+from cli.tables.text import csv_source, json_source, line_rows, lines_of
 
 _TABLES = frozenset({".csv", ".parquet", ".jsonl", ".ndjson"})
 _STDIN = 0
 _TAKEN = (
-    "taken are folders, globs, pictures, .csv, .parquet, .jsonl and .ndjson files, http(s) urls,"
-    " and - for lines"
+    "give folders, globs, pictures, .csv, .parquet, .jsonl and .ndjson files, http(s) URLs,"
+    " or - for lines of standard input"
 )
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,9 @@ class Reading:
 
     Attributes:
         url_column: of tables.
-        text_columns: of CSV files, which are text whatever they look like.
+        text_columns: columns of CSV files that are text whatever they look like.
         file_key: the metadata key for a file's path; empty for none.
-        metadata: of every image; what a row says itself goes before.
+        metadata: of every image; a row's own keys win.
     """
 
     url_column: str
@@ -38,11 +42,42 @@ class Reading:
     metadata: Mapping[str, Any]
 
 
+class Background:
+    """A thread for what may block for ever, such as standard input: nobody waits for its end.
+
+    It calls functions one after the other. The threads of `asyncio.to_thread` are waited for when
+    the program ends: Ctrl-C would take effect with the next line of input only.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[tuple[Future[Any], Callable[..., Any], Any]] = SimpleQueue()
+        Thread(target=self._work, name="background", daemon=True).start()
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function and return its result.
+
+        Raises:
+            Exception: whatever the function raised.
+        """
+        future: Future[T] = Future()
+        self._jobs.put((future, function, args))
+        return await asyncio.wrap_future(future)
+
+    def _work(self) -> None:
+        while True:
+            future, function, args = self._jobs.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(*args))
+                except Exception as error:
+                    future.set_exception(error)
+
+
 def opened(given: Sequence[str], reading: Reading) -> Source:
-    """All sources as one; the rows of tables are numbered through.
+    """All sources as one, the rows of tables numbered consecutively.
 
     Raises:
-        SourceError: one of them is none, or cannot be read.
+        SourceError: one of them is no source, or cannot be read.
     """
     parts = [_opened(one, reading) for one in given]
     rows = chain.from_iterable(part.rows for part in parts)
@@ -56,7 +91,7 @@ def opened(given: Sequence[str], reading: Reading) -> Source:
 
 
 def state_beside(given: str) -> Path | None:
-    """Where the state of a source is kept: beside it, under its name; None where nothing is."""
+    """Path of the state file of a source, beside it; None for standard input and URLs."""
     if given == "-" or _is_url(given):
         return None
     path = Path(given)
@@ -115,5 +150,5 @@ def _numbered(rows: Iterator[Row], metadata: Mapping[str, Any]) -> Iterator[Row]
 
 
 def _with(common: Mapping[str, Any], own: Metadata) -> Metadata:
-    """A text stays as it is: it stands in place of keys."""
+    """Common metadata and a row's own; a text stays as it is, in place of keys."""
     return own if isinstance(own, str) else {**common, **(own or {})} or None

@@ -1,4 +1,4 @@
-"""`image-search check`: what is wrong with the index, and making it usable again."""
+"""`image-search check`: damage of the index, and its repair."""
 
 from rich.console import Console
 
@@ -7,7 +7,7 @@ from store.settings import StoreSettings
 
 
 async def check(console: Console, *, mend: bool) -> bool:
-    """Say what is damaged, and leave it out if asked to; tell whether the index is whole.
+    """Print what is damaged, and repair the index if `mend`; returns whether it is whole.
 
     Raises:
         StoreError: the index cannot be opened at all, or not be written.

@@ -1,7 +1,7 @@
-"""URLs to vectors, in this process: what the service does with two more processes and a network.
+"""Embedding of URLs in this process, without the service.
 
 Many pictures are downloaded at once, as each waits for its server; the model takes whatever is
-there, up to a batch, so that neither waits for the other.
+ready, up to a batch, so that neither waits for the other.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from store.pictures.files import PictureFiles
 from store.table.disk.location import Location
 
 FIRST_PAUSE_S = 1.0
-"""Before a download is tried again; each further pause is four times as long."""
+"""Pause before a download is tried again; each further one is four times as long."""
 
 UPLOADED = "the image was uploaded, and its file is not kept: upload it again"
 
@@ -51,7 +51,7 @@ class Embedder:
     Args:
         settings: of the service: what may be fetched, how much at a time, in how many threads.
         model: what embeds.
-        batch_size: the most pictures that the model is given at once.
+        batch_size: most pictures that the model is given at once.
         retries: how often a download is tried again after a fault that may pass.
     """
 
@@ -85,7 +85,7 @@ class Embedder:
             raise _first(group) from group
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """End the threads."""
         self._pictures.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -113,7 +113,7 @@ class Embedder:
                 await ready.put(_Ready(image.id, pixels))
 
     def _source(self, image: Wanted) -> Source | None:
-        """The picture: the original if it is kept, else its url; None where that leads nowhere."""
+        """The original if it is stored, else the url; None for an upload whose file is not."""
         kept = image.file and self._files and self._files.read("originals", image.file)
         if kept:
             return Source(image.url, kept)
@@ -141,7 +141,7 @@ class Embedder:
                 await done(embedded)
 
     async def _embedded(self, pictures: Sequence[_Ready]) -> list[Embedded]:
-        """The vectors; a picture that the model fails at must not take others with it."""
+        """Vectors of pictures; where the model fails at one, each of them by itself."""
         if not pictures:
             return []
         try:

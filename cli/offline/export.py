@@ -10,21 +10,21 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from api.settings import Settings
-from cli.index.progress import WorkBar
+from cli.progress import WorkBar
 from store.offline.export import Export, exporting
 
 _GROUP_ROWS = 16_384
-"""Rows that are in memory, and that a reader of the file takes at once."""
+"""Rows of a group, which is in memory at once, for who reads the file too."""
 
 _GROUP_BYTES = 64 << 20
-"""Of them: fewer rows where their metadata is long."""
+"""Bytes of a group: fewer rows where their metadata is long."""
 
 
 async def export(console: Console, path: Path) -> int:
-    """Write every image of the index that the environment names; tell how many.
+    """Write every image of the index that the environment names; returns how many.
 
     Raises:
-        SettingsError: a variable has a senseless value.
+        SettingsError: a variable has an invalid value.
         StoreError: there is no index, or it cannot be read.
         OSError: the file cannot be written.
     """
@@ -37,7 +37,7 @@ async def export(console: Console, path: Path) -> int:
 
 @contextmanager
 def _made_whole(path: Path) -> Iterator[Path]:
-    """A file beside the path, which takes its place once the block has ended well."""
+    """Context manager: a file beside the path, which takes its place when the block succeeds."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
@@ -57,7 +57,7 @@ def _write(whole: Export, path: Path, bar: WorkBar) -> None:
 
 
 def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
-    """The batches, joined: a table that was added to for long has many small ones."""
+    """Batches joined to groups: a table that was added to for long has many small ones."""
     group: list[pa.RecordBatch] = []
     for batch in batches:
         group.append(batch)

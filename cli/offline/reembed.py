@@ -1,31 +1,28 @@
-"""`image-search reembed`: the index, made anew with another model."""
+"""`image-search reembed`: a new table with another model's vectors, which replaces the index."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.filesize import decimal
 
 from api.settings import Settings
-from cli.index.progress import ReembedProgress
+from cli.progress import FailureFile, WorkBar
 from runners.weights.source import clip_source, identity_of
 from store.offline.old_tables import KeptTable
 from store.offline.reembed import Outcome, Reembedding
 from store.schemas import ModelIdentity
 
 
-class ImagesFailedError(Exception):
-    """Some images could not be embedded, so nothing was switched; the message is one line."""
-
-
 @dataclass(frozen=True)
 class ReembedOptions:
-    """What the command was asked for.
+    """Options of the command.
 
     Attributes:
-        batch_size: the most pictures that the model is given at once.
+        batch_size: most pictures that the model is given at once.
         retries: of a download, after a fault that may pass.
-        failures: file for what could not be embedded, or None.
+        failures: file for the images that could not be embedded, or None.
         leave_out_failed: switch without these.
         start_over: throw a half-made table away first.
         delete_old: delete the tables that were the index before.
@@ -39,14 +36,27 @@ class ReembedOptions:
     delete_old: bool
 
 
+class ReembedProgress:
+    """Progress of a run, as `store.offline.reembed` reports it: to a bar and a file of failures."""
+
+    def __init__(self, bar: WorkBar, failures: FailureFile) -> None:
+        self._bar, self._failures = bar, failures
+        self.begin, self.advance = bar.begin, bar.advance
+
+    def failed(self, url: str, reason: str) -> None:
+        """Count an image that could not be embedded."""
+        self._bar.failed()
+        self._failures.add({"url": url, "reason": reason})
+
+
 async def reembed(console: Console, options: ReembedOptions) -> None:
     """Move the index to the model that the environment names.
 
     Raises:
-        SettingsError: a variable has a senseless value.
+        SettingsError: a variable has an invalid value.
         RunnerError: the model cannot be loaded.
         StoreError: there is no index, another process is at it, or a table cannot be used.
-        ImagesFailedError: some images could not be embedded.
+        ClickException: some images could not be embedded, so that nothing was switched.
     """
     settings = Settings.from_environment()
     source = clip_source(settings.models)
@@ -74,9 +84,15 @@ async def _move(
     console.print(f"From the model {await work.model()}\nto the model   {identity}")
     embedder = Embedder(settings, model, batch_size=options.batch_size, retries=options.retries)
     try:
-        with ReembedProgress(console, options.failures) as progress:
+        with (
+            FailureFile(options.failures) as failures,
+            WorkBar(console, "embedding") as bar,
+        ):
             outcome = await work.run(
-                identity, embedder, progress, leave_out_failed=options.leave_out_failed
+                identity,
+                embedder,
+                ReembedProgress(bar, failures),
+                leave_out_failed=options.leave_out_failed,
             )
     finally:
         embedder.close()
@@ -88,7 +104,7 @@ def _refuse_if_failed(outcome: Outcome, options: ReembedOptions) -> None:
     if outcome.switched:
         return
     listed = f" (see {options.failures})" if options.failures else " (--failures FILE lists them)"
-    raise ImagesFailedError(
+    raise click.ClickException(
         f"{outcome.failed:,} of {outcome.failed + outcome.images:,} images could not be"
         f" embedded{listed}, so the index was not switched: run this again to try them again,"
         " or with --leave-out-failed to go on without them"

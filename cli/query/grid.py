@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from cli.query.shown import shown
+from cli.terminal import shown
 from image_search import Client, Hit, NotFoundError
 
 _AT_ONCE = 8
@@ -24,7 +24,7 @@ def write_grid(client: Client, hits: Sequence[Hit], path: Path, kind: str) -> No
     """Write a picture of the results.
 
     Args:
-        client: that the thumbnails are asked for.
+        client: for the thumbnails.
         hits: at least one.
         path: of the file.
         kind: the file's format, as Pillow calls it.
@@ -94,7 +94,7 @@ def _lines(rank: int, hit: Hit) -> tuple[str, str]:
 
 
 def label(hit: Hit) -> str:
-    """What a person knows an image by: its file's name, or the last part of its url."""
+    """Short name of an image for a person: its file's, or the last part of its url."""
     file = hit.metadata.get("file") if isinstance(hit.metadata, dict) else None
     if isinstance(file, str) and file:
         return PurePosixPath(file).name

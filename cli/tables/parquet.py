@@ -16,10 +16,10 @@ _BATCH_ROWS = 1024
 
 
 def parquet_source(path: Path, url_column: str) -> Source:
-    """A Parquet file.
+    """Rows of a Parquet file.
 
     Raises:
-        SourceError: it is none, or the column of the urls is missing.
+        SourceError: it is not one, or the column of the urls is missing.
     """
     try:
         file = pq.ParquetFile(path)
@@ -56,7 +56,7 @@ def _row(number: int, fields: dict[str, Any], url_column: str) -> Row:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it. A time without a zone is one of UTC; NaN is no value."""
+    """A value as JSON has it. A time without a zone is one of UTC; NaN is no value."""
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
     if isinstance(value, date):

@@ -1,11 +1,11 @@
-"""The rows of what is to be indexed: where each came from, and its metadata."""
+"""A row to index, and a source of rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Key = int | str
-"""What a state knows a row by: a table's by its number, a file by a digest of its path and age."""
+"""Key of a row in the state file: a table row's number, a digest of a file's path and age."""
 
 Metadata = dict[str, Any] | str | None
 
@@ -37,13 +37,13 @@ class Row(NamedTuple):
 
     @property
     def subject(self) -> dict[str, Any]:
-        """What a report of this row calls it by."""
+        """How a report names this row."""
         return {"file": self.file} if self.file else {"url": self.url, "line": self.line}
 
 
 @dataclass(frozen=True)
 class Source:
-    """Rows that can be gone through once.
+    """Rows that can be iterated over once.
 
     Attributes:
         rows: the rows, in order.

@@ -51,14 +51,14 @@ def tokenizer_of(source: WeightsSource) -> Tokenizer:
     """The architecture's own tokenizer; some need the transformers package and a download.
 
     Raises:
-        UnsupportedModelError: If it cannot be had.
+        UnsupportedModelError: If it cannot be loaded.
     """
     try:
         tokenizer: Tokenizer = open_clip.get_tokenizer(source.architecture)
     except Exception as error:  # open_clip, transformers and the Hub each raise their own
         _check_packages(source, error)
         raise UnsupportedModelError(
-            f"{source.label}: the tokenizer of {source.architecture} could not be had",
+            f"{source.label}: the tokenizer of {source.architecture} could not be loaded",
             detail=repr(error),
         ) from error
     return tokenizer

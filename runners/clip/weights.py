@@ -89,7 +89,7 @@ def fetch(source: WeightsSource, patience_s: float = PATIENCE_S) -> Path:
 
     Raises:
         UnknownModelError: If open_clip knows no such architecture, or no such tag of it.
-        WeightsDownloadError: If the weights are not in the cache and cannot be had.
+        WeightsDownloadError: If the weights are not in the cache and cannot be downloaded.
     """
     check_published(source)
     files = _on_the_hub(source)

@@ -26,7 +26,7 @@ class Download:
     Attributes:
         run: Does it, returning the local file.
         received: Grows while bytes come in.
-        failure: What could not be had, from where.
+        failure: What could not be downloaded, from where.
         way_out: What to set instead.
     """
 

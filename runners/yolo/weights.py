@@ -46,7 +46,7 @@ def fetch(source: WeightsSource, cache_dir: Path, patience_s: float = PATIENCE_S
 
     Raises:
         UnknownModelError: If ultralytics publishes no such model.
-        WeightsDownloadError: If the weights are not in the cache and cannot be had.
+        WeightsDownloadError: If the weights are not in the cache and cannot be downloaded.
     """
     target = cache_dir / str(source.name)
     if target.is_file():

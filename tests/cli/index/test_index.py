@@ -139,7 +139,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
     server = f"http://127.0.0.1:{free_port()}"
     done = _index(tmp_path / "a.csv", "--patience", "0", server=server)
     assert done.returncode == 3
-    assert "The service cannot be had" in done.stderr
+    assert "The service cannot be used" in done.stderr
     assert "goes on where it stopped" in done.stderr
 
 

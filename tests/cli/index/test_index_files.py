@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from api.requests.source import upload_url
-from cli.index.walking import EXTENSIONS, matching, walk
+from cli.index.files import EXTENSIONS, matching, walk
 from demo.process import PROJECT, ServiceProcess
 from demo.scenes.scenes import Scene
 from demo.server import as_jpeg

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.index.index_run import same_server
+from cli.index.adding import INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, InFlight
 from cli.index.journal import Done, Journal, JournalError
-from cli.index.limit import FIRST, MOST, InFlight
-from cli.query.shown import shown
-from cli.tables.typed import ColumnType
+from cli.index.run import same_server
+from cli.tables.text import ColumnType
+from cli.terminal import shown
 
 
 @pytest.mark.parametrize(
@@ -78,20 +78,20 @@ def test_a_journal_overwrites_no_other_file(tmp_path: Path) -> None:
 
 
 def test_the_number_in_flight_adapts() -> None:
-    places = InFlight()
+    limit = InFlight()
     for _ in range(200):
-        places.succeeded()
-    assert places.size == MOST
-    era = places.era
-    for _ in range(MOST):  # all that were sent together are refused together
-        places.refused(era)
-    assert places.size == MOST // 2
-    places.succeeded()
-    assert places.size == MOST // 2
+        limit.succeeded()
+    assert limit.limit == MAX_IN_FLIGHT
+    halvings = limit.halvings
+    for _ in range(MAX_IN_FLIGHT):  # all that were sent together are refused together
+        limit.overloaded(halvings)
+    assert limit.limit == MAX_IN_FLIGHT // 2
+    limit.succeeded()
+    assert limit.limit == MAX_IN_FLIGHT // 2
     fixed = InFlight(3)
     fixed.succeeded()
-    fixed.refused(fixed.era)
-    assert fixed.size == 3
+    fixed.overloaded(fixed.halvings)
+    assert fixed.limit == 3
 
 
 @pytest.mark.parametrize(
@@ -102,15 +102,15 @@ def test_a_server_is_the_same_in_any_spelling(server: str) -> None:
     assert same_server("https://search.example/api/") == "https://search.example:443/api"
 
 
-def test_places_are_waited_for() -> None:
+def test_requests_beyond_the_limit_wait() -> None:
     async def fill() -> bool:
-        places = InFlight()
-        for _ in range(FIRST):
-            await places.take()
-        waiting = asyncio.create_task(places.take())
+        limit = InFlight()
+        for _ in range(INITIAL_IN_FLIGHT):
+            await limit.acquire()
+        waiting = asyncio.create_task(limit.acquire())
         await asyncio.sleep(0)
         was_done = waiting.done()
-        places.free()
+        limit.release()
         await asyncio.wait_for(waiting, 10)
         return was_done
 

@@ -1,21 +1,77 @@
-"""Rows of CSV and JSON Lines files, read as a stream."""
+"""Rows of CSV and JSON Lines files, read as a stream, and the types of CSV columns."""
 
 import csv
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cli.tables.rows import Row, Source, SourceError
-from cli.tables.typed import ColumnType
 
 _LONGEST_FIELD = 1 << 24
 _READ_BYTES = 1 << 16
+_INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,18})", re.ASCII)
+_FLOAT = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_BOOLEANS = {"true": True, "false": False}
+_MOST = 2**63
+
+
+def _is_integer(text: str) -> bool:
+    # With a leading zero it is a number for people only: a postal code, an article.
+    return _INTEGER.fullmatch(text) is not None and -_MOST <= int(text) < _MOST
+
+
+def _is_float(text: str) -> bool:
+    match = _FLOAT.fullmatch(text)
+    if match is None or not (match[1] or match[2]):
+        return False
+    return abs(float(text)) != float("inf")
+
+
+def _is_time(text: str) -> bool:
+    if _TIME.fullmatch(text) is None:
+        return False
+    try:
+        datetime.fromisoformat(text.upper())
+    except ValueError:
+        return False
+    return True
+
+
+def _is_boolean(text: str) -> bool:
+    return text.lower() in _BOOLEANS
+
+
+_KINDS: Mapping[str, tuple[Callable[[str], bool], Callable[[str], Any]]] = {
+    "integer": (_is_integer, int),
+    "float": (_is_float, float),
+    "boolean": (_is_boolean, lambda text: _BOOLEANS[text.lower()]),
+    "time": (_is_time, str),
+}
+
+
+class ColumnType:
+    """Type of a CSV column: the first kind that all of its values are of."""
+
+    def __init__(self) -> None:
+        self._left = list(_KINDS)
+
+    def see(self, text: str) -> None:
+        """Rule out the kinds that a value is not of; an empty one has none."""
+        if text and self._left:
+            self._left = [kind for kind in self._left if _KINDS[kind][0](text)]
+
+    def value(self, text: str) -> Any:
+        """Convert a text that `see` was given."""
+        return _KINDS[self._left[0]][1](text) if self._left else text
 
 
 def csv_source(path: Path, url_column: str, text_columns: Collection[str]) -> Source:
-    """A CSV file with a header. It is read twice: once for the types of its columns.
+    """Rows of a CSV file with a header. It is read twice: once for the types of its columns.
 
     Raises:
         SourceError: it is no CSV file in UTF-8, or a column that was named is missing.
@@ -25,7 +81,7 @@ def csv_source(path: Path, url_column: str, text_columns: Collection[str]) -> So
 
 
 def json_source(path: Path, url_column: str) -> Source:
-    """A file of JSON lines: objects with the url, and the metadata beside it."""
+    """Rows of a file of JSON lines: objects with the url, and the metadata beside it."""
     with path.open("rb") as file:
         total = sum(not line.isspace() for line in file)
     return Source(_json_file(path, url_column), total)
@@ -39,7 +95,7 @@ def line_rows(lines: Iterable[bytes], url_column: str, *, urls: bool = False) ->
 
 
 def lines_of(descriptor: int) -> Iterator[bytes]:
-    """Lines as they come in.
+    """Lines of a file descriptor as they come in.
 
     Not by Python's own reader: the program could not end while a thread waits in it.
     """
@@ -131,7 +187,7 @@ def _line_row(number: int, line: bytes, url_column: str, urls: bool) -> Row:
 
 
 def _metadata(document: dict[str, Any]) -> dict[str, Any] | str | None:
-    """What stands beside the url; `metadata` alone is what the service takes under this name."""
+    """Metadata beside the url; `metadata` alone is what the service takes under this name."""
     only = document.get("metadata")
     if len(document) == 1 and isinstance(only, dict | str):
         return only or None

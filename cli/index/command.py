@@ -1,50 +1,39 @@
-"""`image-search index` as a person calls it: its options, and how its failures read."""
+"""The command `image-search index`: its options, and how its errors read."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cli.options import to_service
-
-
-def _as_object(_context: click.Context, _option: click.Parameter, text: str) -> dict[str, Any]:
-    try:
-        given = json.loads(text)
-    except ValueError:
-        given = None
-    if not isinstance(given, dict):
-        raise click.BadParameter("""must be a JSON object such as '{"shop": "A"}'""")
-    return given
+from cli.terminal import json_object, shown, to_service
 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @to_service
 @click.option(
-    "--url-column", default="url", show_default=True, help="Column that has the pictures' URLs."
+    "--url-column", default="url", show_default=True, help="Column with the pictures' URLs."
 )
 @click.option(
     "--text-columns",
     default="",
     metavar="NAMES",
-    help="Columns of a CSV file to take as text, comma-separated: postal codes and the like.",
+    help="Columns of a CSV file to read as text, comma-separated: postal codes and the like.",
 )
 @click.option(
     "--file-key",
     default="file",
     show_default=True,
     metavar="KEY",
-    help="Metadata key that takes the path of a picture's file; '' takes none.",
+    help="Metadata key for the path of a picture's file; '' stores no path.",
 )
 @click.option(
     "--metadata",
     default="{}",
     metavar="JSON",
-    callback=_as_object,
-    help="Metadata of every image; what a row or a file says itself goes before.",
+    callback=json_object,
+    help="Metadata of every image; keys that a row or a file has itself win.",
 )
 @click.option(
     "--in-flight",
@@ -56,19 +45,19 @@ def _as_object(_context: click.Context, _option: click.Parameter, text: str) -> 
     type=click.Choice(["add", "skip", "skip_near"]),
     default="add",
     show_default=True,
-    help="What to do with a picture that is indexed under another URL.",
+    help="What to do with a picture that is already indexed under another URL.",
 )
 @click.option(
     "--failures",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="File to list images in that could not be indexed: JSON lines.",
+    help="File for the list of images that could not be indexed: JSON lines.",
 )
 @click.option(
     "--state",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="File that keeps what is done.  [default: the first source's name and .index-state]",
+    help="File that records what is done.  [default: the first source's name and .index-state]",
 )
-@click.option("--start-over", is_flag=True, help="Index again what is done already.")
+@click.option("--start-over", is_flag=True, help="Index again what is already done.")
 @click.option(
     "--patience",
     type=click.FloatRange(0),
@@ -84,17 +73,16 @@ def index(sources: tuple[str, ...], **given: Any) -> None:
     file; a quoted glob such as '2024/**/*.jpg'; a .csv, .parquet, .jsonl or .ndjson file with a
     column of URLs, the other columns being metadata; - for URLs or JSON lines on standard input; or
     an http(s) URL. Started again with the same sources, it goes on where it stopped. Exit status: 0
-    all are indexed, 1 some failed, 2 wrong usage, 3 the service cannot be had.
+    all are indexed, 1 some failed, 2 wrong usage, 3 the service cannot be used.
     """
-    from cli.index.index_run import run_index  # noqa: PLC0415 - only what a command needs
-    from cli.index.journal import JournalError  # noqa: PLC0415
-    from cli.query.shown import shown  # noqa: PLC0415
+    from cli.index.journal import JournalError  # noqa: PLC0415 - so that --help answers at once
+    from cli.index.run import IndexOptions, run_index  # noqa: PLC0415
     from cli.tables.rows import SourceError  # noqa: PLC0415
 
     try:
-        code = run_index(sources, given)
+        code = run_index(sources, IndexOptions(**given))
     except (SourceError, JournalError, ValueError) as error:
-        raise click.UsageError(shown(str(error))) from error
+        raise click.UsageError(shown(error)) from error
     except OSError as error:
-        raise click.ClickException(shown(str(error))) from error
+        raise click.ClickException(shown(error)) from error
     sys.exit(code)

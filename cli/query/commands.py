@@ -1,4 +1,4 @@
-"""Commands that ask a running service something: search, detect, get, delete, status."""
+"""The commands to a running service: search, detect, get, delete, status."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import UNAVAILABLE, to_service
+from cli.terminal import UNAVAILABLE, json_line, json_object, shown, to_service
 
 if TYPE_CHECKING:
     from image_search import Client, Hit
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 _GRIDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
-_filter = click.option("--filter", "filter_", metavar="JSON", help="Conditions on the metadata.")
+_filter = click.option(
+    "--filter",
+    "conditions",
+    metavar="JSON",
+    callback=json_object,
+    help="Conditions on the metadata.",
+)
 
 
 class _UnavailableError(click.ClickException):
@@ -37,7 +43,7 @@ class _UnavailableError(click.ClickException):
 @click.option(
     "--grid",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="File for a picture of the results: .jpg or .png.",
+    help="File for one picture of all results: .jpg or .png.",
 )
 @_as_json
 def search(  # noqa: PLR0913 - what the command takes
@@ -48,13 +54,12 @@ def search(  # noqa: PLR0913 - what the command takes
     url: str | None,
     image: Path | None,
     id_: str | None,
-    filter_: str | None,
+    conditions: dict[str, Any] | None,
     limit: int,
     grid: Path | None,
     as_json: bool,
 ) -> None:
     """Find images by a TEXT, a picture, an indexed image or a filter."""
-    conditions = _conditions(filter_)
     if not (text or url or image or id_ or conditions):
         raise click.UsageError(
             "nothing to search for: give a TEXT, --url, --image, --id or --filter"
@@ -73,11 +78,13 @@ def search(  # noqa: PLR0913 - what the command takes
 @click.command()
 @click.argument("picture", metavar="URL|FILE")
 @to_service
-@click.option("--confidence", type=click.FloatRange(0, 1), help="Leave out what is less sure.")
+@click.option(
+    "--confidence", type=click.FloatRange(0, 1), help="Leave out detections below this confidence."
+)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="File for the picture with the objects drawn in: JPEG.",
+    help="File for the picture with the objects drawn into it: JPEG.",
 )
 @_as_json
 def detect(  # noqa: PLR0913 - what the command takes
@@ -118,18 +125,22 @@ def get(id_: str, server: str, api_key: str | None) -> None:
 @click.argument("ids", metavar="ID...", nargs=-1)
 @to_service
 @_filter
-@click.option("--yes", is_flag=True, help="Do not ask whether all that match are to go.")
+@click.option("--yes", is_flag=True, help="Delete all that match without asking first.")
 def delete(
-    ids: tuple[str, ...], server: str, api_key: str | None, filter_: str | None, yes: bool
+    *,
+    ids: tuple[str, ...],
+    server: str,
+    api_key: str | None,
+    conditions: dict[str, Any] | None,
+    yes: bool,
 ) -> None:
     """Delete images by their IDs, or all that match a filter."""
-    conditions = _conditions(filter_)
-    if bool(ids) == (conditions is not None):
-        raise click.UsageError("give either IDs or --filter")
-    if conditions is not None and not yes:
+    if bool(ids) == bool(conditions):
+        raise click.UsageError("give either IDs or a --filter with conditions")
+    if conditions and not yes:
         click.confirm("Delete every image that matches the filter?", abort=True, err=True)
     with _client(server, api_key) as client:
-        if conditions is not None:
+        if conditions:
             deleted = client.delete_many(filter=conditions)
         else:
             parts = [ids[at : at + 1000] for at in range(0, len(ids), 1000)]
@@ -148,7 +159,7 @@ def status(server: str, api_key: str | None, as_json: bool) -> None:
 
 
 def _write_grid(client: "Client", hits: "Sequence[Hit]", path: Path) -> None:
-    from cli.query.grid import write_grid  # noqa: PLC0415 - only what a command needs
+    from cli.query.grid import write_grid  # noqa: PLC0415 - so that --help is fast
 
     if hits:
         write_grid(client, hits, path, _GRIDS[path.suffix.lower()])
@@ -158,8 +169,7 @@ def _write_grid(client: "Client", hits: "Sequence[Hit]", path: Path) -> None:
 
 @contextmanager
 def _client(server: str, api_key: str | None) -> "Iterator[Client]":
-    """A client whose errors end the command: 1 where it was refused, 3 where nobody can be had."""
-    from cli.query.shown import shown  # noqa: PLC0415 - only what a command needs
+    """A client whose errors end the command: 1 where it was refused, 3 where nothing answers."""
     from image_search import Client, ImageSearchError, RefusedError, UnauthorizedError  # noqa: PLC0415
 
     try:
@@ -170,31 +180,15 @@ def _client(server: str, api_key: str | None) -> "Iterator[Client]":
         kind = click.ClickException if refused else _UnavailableError
         raise kind(shown(error.message)) from error
     except ValueError as error:
-        raise click.UsageError(shown(str(error))) from error
+        raise click.UsageError(shown(error)) from error
     except OSError as error:
-        raise click.ClickException(shown(str(error))) from error
-
-
-def _conditions(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        conditions = json.loads(text)
-    except ValueError:
-        conditions = None
-    if not isinstance(conditions, dict) or not conditions:
-        raise click.BadParameter(
-            """must be a JSON object such as '{"shop": "A"}'""", param_hint="--filter"
-        )
-    return conditions
+        raise click.ClickException(shown(error)) from error
 
 
 def _print(
     head: Sequence[str], rows: Sequence[Sequence[Any]], documents: list[Any], as_json: bool
 ) -> None:
-    """JSON lines, a table on a terminal, or else lines with tabs."""
-    from cli.query.shown import shown  # noqa: PLC0415 - only what a command needs
-
+    """Print JSON lines, a table on a terminal, or else lines with tabs."""
     if as_json:
         _print_json(documents)
         return
@@ -207,7 +201,7 @@ def _print(
 
 
 def _print_table(head: Sequence[str], cells: list[list[str]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only what a command needs
+    from rich.console import Console  # noqa: PLC0415 - so that --help is fast
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
@@ -218,10 +212,8 @@ def _print_table(head: Sequence[str], cells: list[list[str]]) -> None:
 
 
 def _print_json(documents: list[Any]) -> None:
-    from cli.query.shown import as_json  # noqa: PLC0415 - only what a command needs
-
     for document in documents:
-        click.echo(as_json(document))
+        click.echo(json_line(document))
 
 
 def _text(value: Any) -> str:

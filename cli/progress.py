@@ -1,7 +1,8 @@
-"""How far it is: a bar where somebody watches, and the failures in a file."""
+"""How far a command is: a progress bar, and a file of what failed."""
 
+import json
 from pathlib import Path
-from typing import Self
+from typing import IO, Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -15,15 +16,13 @@ from rich.progress import (
 from rich.progress import Task as BarTask
 from rich.text import Text
 
-from cli.index.failures import FailureFile
-
 
 class WorkBar:
-    """A bar with rate and time left; quiet where the output is no terminal.
+    """Progress bar with rate and time left; silent where the output is no terminal.
 
     Args:
         console: where the bar is drawn.
-        work: what it says that is done.
+        work: description of the work, such as "indexing".
     """
 
     def __init__(self, console: Console, work: str) -> None:
@@ -42,27 +41,25 @@ class WorkBar:
         self._failed = 0
 
     def begin(self, total: int | None, done: int) -> None:
-        """A pass begins."""
-        # The rate is of this pass: what was done before took no time of it.
+        """Begin a pass over so many images; what was done before does not count for the rate."""
         self._bar.reset(self._task, total=total, completed=done)
 
     def advance(self, images: int) -> None:
-        """So many more are done."""
+        """Count so many more images as done."""
         self._bar.advance(self._task, images)
 
     def skipped(self) -> None:
-        """One more was done before."""
-        # Not by `advance`: the rate is of this run.
+        """Count one more image as done in an earlier run; not for the rate, as `advance` would."""
         self._bar.tasks[self._task].completed += 1
+
+    def failed(self) -> None:
+        """Count one more image as failed."""
+        self._failed += 1
+        self._bar.update(self._task, advance=1, description=f"{self._work}, {self._failed} failed")
 
     def say(self, line: str) -> None:
         """Print a line, above the bar if there is one."""
         self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def failed(self) -> None:
-        """One more is done, in vain."""
-        self._failed += 1
-        self._bar.update(self._task, advance=1, description=f"{self._work}, {self._failed} failed")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -72,37 +69,35 @@ class WorkBar:
         self._bar.stop()
 
 
-class ReembedProgress:
-    """A bar, and a file of what failed.
+class FailureFile:
+    """File of JSON lines about images that failed; each line is written at once.
 
     Args:
-        console: where the bar is drawn.
-        failures: file that takes a JSON line with ``url`` and ``reason`` for each image that could
-            not be embedded; None for none.
+        path: of the file, which is overwritten; None writes nothing.
+
+    Raises:
+        OSError: it cannot be written.
     """
 
-    def __init__(self, console: Console, failures: Path | None) -> None:
-        self._path = failures
-        self._bar = WorkBar(console, "embedding")
-        self.begin, self.advance = self._bar.begin, self._bar.advance
+    def __init__(self, path: Path | None) -> None:
+        self._file: IO[str] | None = None if path is None else path.open("w", encoding="ascii")
 
-    def failed(self, url: str, reason: str) -> None:
-        """One could not be embedded."""
-        self._bar.failed()
-        self._failures.add({"url": url, "reason": reason})
+    def add(self, failure: dict[str, Any]) -> None:
+        """Write a line."""
+        if self._file is not None:
+            self._file.write(json.dumps(failure) + "\n")
+            self._file.flush()
 
     def __enter__(self) -> Self:
-        self._failures = FailureFile(self._path)
-        self._bar.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.__exit__()
-        self._failures.close()
+        if self._file is not None:
+            self._file.close()
 
 
 class _Rate(TextColumn):
-    """Images a second."""
+    """Column of the bar with the images a second."""
 
     def __init__(self) -> None:
         super().__init__("")

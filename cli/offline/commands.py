@@ -1,0 +1,106 @@
+"""The commands that work on a table without a service: reembed, check, export."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from cli.terminal import shown
+
+
+@click.command()
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 1024),
+    default=64,
+    show_default=True,
+    help="The most pictures that the model is given at once.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 10),
+    default=2,
+    show_default=True,
+    help="How often a download is tried again after a fault that may pass.",
+)
+@click.option(
+    "--failures",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="File for the list of images that could not be embedded: JSON lines with url and reason.",
+)
+@click.option("--leave-out-failed", is_flag=True, help="Switch over without these images.")
+@click.option("--start-over", is_flag=True, help="Discard what an earlier run has half made.")
+@click.option("--delete-old", is_flag=True, help="Delete the tables of earlier models at the end.")
+def reembed(**options: Any) -> None:
+    """Move the index to another model, while the service goes on.
+
+    The settings (IMAGE_SEARCH_CLIP_MODEL and so on) name the new model. Every image is fetched
+    again and embedded into a new table, which takes the old one's place once it is complete. Can
+    be interrupted at any time: started again, it goes on where it stopped.
+    """
+    with _errors_in_one_line():
+        from cli.offline.reembed import ReembedOptions  # noqa: PLC0415 - so that --help is fast
+        from cli.offline.reembed import reembed as run  # noqa: PLC0415
+
+        asyncio.run(run(_plain_console(), ReembedOptions(**options)))
+
+
+@click.command()
+@click.option("--repair", "mend", is_flag=True, help="Go on without what is damaged or lost.")
+def check(mend: bool) -> None:
+    """Look at every file of the index for damage, and read every image's row.
+
+    With --repair, the index is made usable again without the images whose files are damaged. Stop
+    the service first, and copy the folder. The exit status is 1 while something is wrong.
+    """
+    with _errors_in_one_line():
+        from cli.offline.check import check as run  # noqa: PLC0415 - so that --help is fast
+
+        is_whole = asyncio.run(run(_plain_console(), mend=mend))
+    if not is_whole:
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+def export(file: Path) -> None:
+    """Write every image of the index, with its vector, to a Parquet FILE.
+
+    The index is the folder IMAGE_SEARCH_STORE_URI, as it is at this moment; the service may run
+    meanwhile. Columns: id, url, created_at, text, one for each metadata key, and vector.
+    """
+    with _errors_in_one_line():
+        from cli.offline.export import export as run  # noqa: PLC0415 - so that --help is fast
+
+        rows = asyncio.run(run(Console(stderr=True), file))
+    click.echo(f"{rows:,} images are in {shown(file)}.")
+
+
+def _plain_console() -> Console:
+    return Console(soft_wrap=True, markup=False, highlight=False)
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """Context manager that ends the command with one line where its block fails.
+
+    Unlike the service's clients, who sits at a terminal may see the detail, which only the
+    service's log has.
+    """
+    from api.settings import SettingsError  # noqa: PLC0415 - so that --help is fast
+    from runners.errors import RunnerError  # noqa: PLC0415
+    from store.errors import StoreError  # noqa: PLC0415
+
+    try:
+        yield
+    except (StoreError, RunnerError) as error:
+        # An OSError names its file in its text only, not in its `repr`, which is the detail.
+        cause = str(error.__cause__) if isinstance(error.__cause__, OSError) else error.detail
+        raise click.ClickException(shown(f"{error} ({cause})" if cause else error)) from error
+    except (SettingsError, OSError) as error:
+        raise click.ClickException(shown(error)) from error
