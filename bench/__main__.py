@@ -12,6 +12,20 @@ from bench.report import Report
 
 COMMANDS = {
     "versus": "bench.compare.versus",
+    "throughput": "bench.speed.throughput",
+    "latency": "bench.speed.latency",
+    "guard": "bench.speed.guard",
+    "memory": "bench.speed.memory",
+    "models": "bench.speed.models",
+    "command": "bench.speed.index_command",
+    "overload": "bench.faults.overload",
+    "soak": "bench.faults.soak",
+    "kill": "bench.faults.kill",
+    "adding": "bench.table.adding",
+    "growth": "bench.table.growth",
+    "peers": "bench.peers.measure",
+    "calls": "bench.calls.measure",
+    "lines": "bench.compare.lines",
 }
 """Modules by command. Each has a question as the first line of its docstring, `add_options(parser)`
 and `run(options, report)`, which returns the limits."""

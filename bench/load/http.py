@@ -19,15 +19,25 @@ _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Reply(NamedTuple):
-    """Status and body of an answer, and when its request was written (the event loop's time)."""
+    """An answer.
+
+    Attributes:
+        status: HTTP status or `NO_ANSWER`.
+        body: of the answer.
+        sent: when its request was written, by the event loop's clock.
+        error: name of the exception where there is no answer.
+    """
 
     status: int
     body: bytes
     sent: float
+    error: str = "-"
 
     @property
     def code(self) -> str:
-        """Error code in the answer's JSON; "-" without one."""
+        """Error code in the answer's JSON, or why there is no answer; "-" without one."""
+        if self.status == NO_ANSWER:
+            return self.error
         found = _CODE.search(self.body) if self.status >= 400 else None
         return found[1].decode() if found else "-"
 
@@ -58,8 +68,8 @@ class Client:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     return await self._asked(request, sent)
-            except (OSError, TimeoutError, asyncio.IncompleteReadError):
-                return Reply(NO_ANSWER, b"", sent)
+            except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+                return Reply(NO_ANSWER, b"", sent, type(error).__name__)
 
     def close(self) -> None:
         """Close idle connections."""

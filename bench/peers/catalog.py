@@ -1,4 +1,4 @@
-"""Who is compared, what each is asked, and who did not run.
+"""The services that are compared, and what each is asked.
 
 A peer is set beside that task of ours which is nearest to what it can do. Where ours does more,
 `does` says so; the ratio is then what a user gets for it, not a like for like.
@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from bench.load.http import post
+from bench.load.traffic import photo_url
 from bench.peers.checkpoint import FOLDER, TORCH, for_peers
 from bench.peers.environments import environment, same_as_ours
 from bench.peers.process import PeerProcess
 from bench.report import cores
-from bench.traffic import ALLOWED, photo_url, post
-from bench.weights import model_environment
-from demo.process import ServiceProcess
+from bench.service.models import model_environment
+from bench.service.running import started
 
 Task = Literal["index", "search by picture", "search by text", "detect"]
 TASKS: tuple[Task, ...] = ("index", "search by picture", "search by text", "detect")
@@ -73,14 +74,11 @@ def _contract(task: Task, files: str, number: int) -> bytes:
 
 @contextmanager
 def _ours() -> Iterator[Running]:
-    with tempfile.TemporaryDirectory() as folder:
-        settings = {
-            **model_environment("full"),
-            "IMAGE_SEARCH_STORE_URI": str(Path(folder) / "index"),
-            "IMAGE_SEARCH_ALLOW_NETWORKS": ALLOWED,
-        }
-        with ServiceProcess(settings, Path(folder) / "log") as service:
-            yield service
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        started(model_environment("full"), Path(folder)) as service,
+    ):
+        yield service
 
 
 ours = Peer(

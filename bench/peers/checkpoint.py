@@ -1,7 +1,7 @@
 """The benchmarks' CLIP checkpoint once more, as the peers want it: for transformers, and as a .pt.
 
-The tensors are those of `bench.weights`, under the names of Hugging Face's `CLIPModel`, so that a
-peer that loads it computes the same embeddings. Names after transformers' own
+The tensors are those of `bench.service.models`, under the names of Hugging Face's `CLIPModel`, so
+that a peer that loads it computes the same embeddings. Names after transformers' own
 `convert_clip_original_pytorch_to_hf.py`; made once, beside the original.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.weights import model_environment
+from bench.service.models import model_environment
 
 FOLDER, TORCH = "ViT-B-32-transformers", "ViT-B-32.pt"
 Tensors = dict[str, NDArray[np.float32]]

@@ -1,4 +1,4 @@
-"""A peer's server as a child process; and what any service's processes take."""
+"""A peer's server as a child process."""
 
 import contextlib
 import socket
@@ -11,10 +11,8 @@ from typing import Self
 import psutil
 
 from bench.peers.environments import PeerError, child_environment
-from bench.processes import named
 from demo.process import free_port
 
-_MIB = 1 << 20
 _START_S = 180
 _STOP_S = 15
 
@@ -85,22 +83,3 @@ class PeerProcess:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.kill()
         self.process.wait()
-
-
-def cpu_seconds(root: int) -> dict[str, float]:
-    """Seconds of CPU that each process of a service has taken so far, by its role."""
-    taken = {}
-    for role, process in named(root).items():
-        with contextlib.suppress(psutil.Error):  # gone meanwhile
-            times = process.cpu_times()
-            taken[role] = times.user + times.system
-    return taken
-
-
-def memory_mib(root: int) -> float:
-    """What a service's processes hold; what several share counts once (PSS)."""
-    held = 0.0
-    for process in named(root).values():
-        with contextlib.suppress(psutil.Error):
-            held += process.memory_full_info().pss / _MIB
-    return held

@@ -74,12 +74,6 @@ def _unit(vectors: NDArray[np.float64] | Matrix) -> Matrix:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def recall(found: list[list[int]], exact: NDArray[np.int64]) -> float:
-    """Mean share of each exact answer that was found."""
-    pairs = zip(found, exact.tolist(), strict=True)
-    return float(np.mean([len(set(got) & set(right)) / len(right) for got, right in pairs]))
-
-
 def url_of(number: int) -> str:
     """URL of a row by its number."""
     return f"https://example.org/{number}.jpg"

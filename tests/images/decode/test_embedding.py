@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from bench.fileserver import photograph, scaled
+from bench.load.photos import photograph, scaled
 from demo.scenes.scenes import draw_scene
 from images.decode.decode import decode
 from images.decode.prepare import clip_pixels

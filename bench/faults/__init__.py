@@ -1,0 +1,1 @@
+"""What becomes of the work under too much load, faults and kills."""

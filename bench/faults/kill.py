@@ -1,0 +1,255 @@
+"""Is anything that was acknowledged lost or doubled when writers are killed with kill -9?
+
+Two processes write to one table at once (adds, patches, deletes, upkeep almost without a pause,
+indexes being built), and one or both are killed at random moments, also while they open it. After
+each kill the table is opened, and every image of the killed process must be what was acknowledged
+last, or what the one operation under way makes of it::
+
+    uv run python -m bench kill --kills 100     # about five minutes
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from bench.faults.kill_worker import (
+    CLIENTS,
+    FILLERS,
+    SLOTS_EACH,
+    State,
+    identity,
+    settings,
+    url_of,
+    vector_of,
+)
+from bench.report import Limit, Report
+from store.index import ImageIndex
+from store.schemas import Hit, SearchQuery, image_id
+
+OWNERS = ("one", "two")
+KILLS_PER_TABLE = 20
+"""Then a new table is begun, so that its making and the first building of its indexes are hit."""
+PATIENCE_S = 120.0
+FAILURES = ("lost", "doubled", "failed opens", "wrong answers", "ended by themselves")
+
+
+class Victim:
+    """A process that writes, and what is known of its images.
+
+    Args:
+        folder: of the table.
+        owner: its name.
+        counts: what is counted over all processes.
+    """
+
+    def __init__(self, folder: Path, owner: str, counts: Counter[str]) -> None:
+        self.owner = owner
+        self.known: dict[int, State] = {}
+        self.doubtful: dict[int, State] = {}
+        self.filled = False
+        self._folder = folder
+        self._counts = counts
+        self._life = 0
+
+    def start(self) -> None:
+        """Starts the process."""
+        self._life += 1
+        self.working = threading.Event()
+        self.is_open = self.keeps = False
+        command = [sys.executable, "-m", "bench.faults.kill_worker", str(self._folder), self.owner]
+        self._process = subprocess.Popen(
+            [*command, str(self._life)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        said, told = self._process.stdout, self._process.stdin
+        if said is None or told is None:
+            raise RuntimeError("the process has no pipes")
+        self._reading = threading.Thread(target=self._read, args=(said,), daemon=True)
+        self._reading.start()
+        told.write(json.dumps({"known": self.known, "filled": self.filled}) + "\n")
+        told.flush()
+
+    def kill(self) -> None:
+        """Kills it with SIGKILL."""
+        if self._process.poll() is not None:
+            self._counts["ended by themselves"] += 1
+        self._process.kill()
+
+    def bury(self) -> None:
+        """Waits until it is gone and all that it said was read."""
+        self._process.wait()
+        self._reading.join()
+        self._counts["kills"] += 1
+        self._counts["kills while opening"] += not self.is_open
+        self._counts["kills during upkeep"] += self.keeps
+
+    def _read(self, said: IO[str]) -> None:
+        for line in said:
+            self._heard(json.loads(line))
+
+    def _heard(self, said: dict[str, Any]) -> None:
+        match said:
+            case {"do": slot, "state": state}:
+                self.doubtful[slot] = state
+            case {"done": slot}:
+                self.known[slot] = self.doubtful.pop(slot)
+                self._counts["acknowledged"] += 1
+                self.working.set()
+            case {"open": _}:
+                self.is_open = True
+            case {"filled": _}:
+                self.filled = True
+            case {"upkeep": "begins"}:
+                self.keeps = True
+            case {"upkeep": "ended", "did": did}:
+                self.keeps = False
+                self._counts["rounds of upkeep"] += 1
+                self._counts["index builds"] += sum("built" in each for each in did)
+            case {"wrong": why}:
+                self._counts["wrong answers"] += 1
+                complain(f"{self.owner}: {why}")
+
+
+async def check(folder: Path, dead: list[Victim], counts: Counter[str]) -> None:
+    """Opens the table and compares the images of the dead processes with what is known of them."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            index = await ImageIndex.open(settings(folder), identity())
+    except Exception as error:
+        counts["failed opens"] += 1
+        complain(f"the table did not open: {error!r} {getattr(error, 'detail', '')}")
+        return
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            for victim in dead:
+                await _check_images(index, victim, counts)
+            if len(dead) == len(OWNERS):
+                await _check_count(index, counts)
+    finally:
+        await index.close()
+
+
+async def _check_images(index: ImageIndex, victim: Victim, counts: Counter[str]) -> None:
+    hits = await _found(index, victim.owner, counts)
+    rows: dict[int, Hit] = {}
+    for hit in hits:
+        slot = int(hit.url.rpartition("/")[2])
+        counts["doubled"] += slot in rows
+        rows[slot] = hit
+    vectors = await index.vectors([hit.id for hit in hits])
+    for slot in range(CLIENTS * SLOTS_EACH):
+        state = _state(rows.get(slot))
+        _judge(victim, slot, state, counts)
+        if state is not None:
+            stored = vectors[image_id(url_of(victim.owner, slot))]
+            counts["lost"] += not np.array_equal(stored, vector_of(state["sequence"]))
+    victim.doubtful.clear()
+
+
+def _state(hit: Hit | None) -> State:
+    return dict(hit.metadata) if hit is not None and isinstance(hit.metadata, dict) else None
+
+
+async def _found(index: ImageIndex, owner: str, counts: Counter[str]) -> list[Hit]:
+    known = (await index.state()).columns
+    if "filler" in known and (there := await index.count({"filler": owner})) > FILLERS:
+        counts["doubled"] += there - FILLERS
+    if "owner" not in known:
+        return []
+    return await index.search(SearchQuery(filter={"owner": owner}, limit=1000))
+
+
+def _judge(victim: Victim, slot: int, found: State, counts: Counter[str]) -> None:
+    """What is there must be what was acknowledged, or what the last operation would make of it."""
+    acknowledged = victim.known.get(slot)
+    if slot in victim.doubtful and found == victim.doubtful[slot]:
+        counts["in doubt, had come through"] += 1
+    elif found == acknowledged:
+        counts["in doubt, had not"] += slot in victim.doubtful
+    else:
+        counts["lost"] += 1
+        expected = f"{acknowledged}, in doubt {victim.doubtful.get(slot)}"
+        complain(f"{victim.owner}/{slot} is {found}; acknowledged was {expected}")
+    victim.known[slot] = found
+
+
+async def _check_count(index: ImageIndex, counts: Counter[str]) -> None:
+    """With nobody writing, paging through everything meets each id once."""
+    ids: list[str] = []
+    while page := (await index.images(1000, len(ids))).images:
+        ids += [image.id for image in page]
+    counts["doubled"] += len(ids) - len(set(ids))
+    if len(ids) != await index.count():
+        counts["wrong answers"] += 1
+        complain(f"{len(ids)} images are listed, {await index.count()} counted")
+
+
+def one_table(kills: int, rng: np.random.Generator, counts: Counter[str]) -> None:
+    """Kill so many processes over one table."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        victims = [Victim(folder, owner, counts) for owner in OWNERS]
+        target = counts["kills"] + kills
+        try:
+            for victim in victims:
+                victim.start()
+            while counts["kills"] < target and not failed(counts):
+                dead = _kill_some(victims, rng)
+                asyncio.run(check(folder, dead, counts))
+                for victim in dead:
+                    victim.start()
+        finally:
+            for victim in victims:
+                victim.kill()
+
+
+def _kill_some(victims: list[Victim], rng: np.random.Generator) -> list[Victim]:
+    """Waits for a random moment and kills one or both, some while they open the table."""
+    chosen = [[victims[0]], [victims[1]], victims][rng.integers(3)]
+    if rng.random() < 0.8:
+        for victim in chosen:
+            victim.working.wait(PATIENCE_S)
+    time.sleep(float(rng.uniform(0, 1.5)))
+    for victim in chosen:
+        victim.kill()
+    for victim in chosen:
+        victim.bury()
+    return chosen
+
+
+def failed(counts: Counter[str]) -> bool:
+    """Whether anything was counted that must not be."""
+    return any(counts[name] for name in FAILURES)
+
+
+def complain(line: str) -> None:
+    """Says at once what is wrong."""
+    print(f"! {line}", file=sys.stderr, flush=True)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Kills and seed."""
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+
+
+def run(given: Namespace, report: Report) -> list[Limit]:
+    """Kill, print the counts."""
+    report.say(f"seed {given.seed}")
+    counts: Counter[str] = Counter(dict.fromkeys(FAILURES, 0))
+    rng, began = np.random.default_rng(given.seed), time.monotonic()
+    while counts["kills"] < given.kills and not failed(counts):
+        one_table(min(KILLS_PER_TABLE, given.kills - counts["kills"]), rng, counts)
+        report.say(f"{counts['kills']} kills, {counts['acknowledged']} operations acknowledged")
+    counts["seconds"] = int(time.monotonic() - began)
+    report.table(["", "count"], sorted(counts.items()))
+    return [Limit(name, counts[name], most=0) for name in FAILURES]

@@ -1,0 +1,1 @@
+"""Speed of the service, of its parts and of its models."""

@@ -1,0 +1,184 @@
+"""What does the guard cost on an ordinary picture, from URL to the embedder's input?
+
+The service's whole way (checks, guarded download, limits, a decoder process, preparation) against
+`requests.get` and Pillow, which scales as open_clip's own transform does, in turn, so that noise
+hits both; photographs come from a file server in a process of its own. Our way may take 1.15 times
+as long, as the ratio of medians, for photographs of 640 and 1280 pixels and as they are. Beside it
+stands the price with our scaling on both sides ("alike"), which is that of the guard alone::
+
+    uv run python -m bench guard                # about two minutes
+"""
+
+import asyncio
+import io
+import os
+import random
+from argparse import ArgumentParser, Namespace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from statistics import geometric_mean
+from time import perf_counter
+
+import numpy as np
+import requests
+from numpy.typing import NDArray
+from PIL import Image
+
+from api.pipeline.downloads import Downloads
+from api.pipeline.pictures import Pictures
+from api.requests.source import Source
+from api.settings import Settings
+from bench.load.fileserver import FileServer
+from bench.load.photos import NAMES, NATIVE, photographs
+from bench.report import Cell, Limit, Report, median, percentile, ratio
+from images.decode.prepare import clip_pixels
+from images.fetch.fetcher import Fetcher
+from runners.schemas import ClipInfo
+
+MOST_PRICE = 1.15
+ORDINARY = (NATIVE, "640", "1280")
+SIZES = (*ORDINARY, "4000")
+_SIDE = 224
+_HALF = (0.5, 0.5, 0.5)
+_CLIP = ClipInfo("ViT-B-32", "none", 512, _SIDE, "bicubic", "shortest", 0, _HALF, _HALF, 77)
+_WARM_UP = 3
+Times = dict[str, list[float]]
+"""Milliseconds by step, one a round."""
+
+
+class Guarded:
+    """The service's own way from a URL to pixels, as the API worker goes it."""
+
+    def __init__(self) -> None:
+        os.environ["IMAGE_SEARCH_ALLOW_NETWORKS"] = "127.0.0.1/32"
+        settings = Settings.from_environment()
+        self._pictures = Pictures(settings)
+        self._downloads = Downloads(Fetcher(settings.fetch), settings.api.download_threads)
+
+    async def picture(self, url: str) -> NDArray[np.uint8]:
+        """The whole way: uint8 [224, 224, 3]."""
+        return await self._pictures.for_clip(Source(url), _CLIP)
+
+    async def fetch(self, url: str) -> bytes:
+        """From the URL to the file alone."""
+        async with self._downloads.fetched(url) as data:
+            return data
+
+    def close(self) -> None:
+        """End its threads and processes."""
+        self._pictures.close()
+        self._downloads.close()
+
+
+@asynccontextmanager
+async def guarded() -> AsyncIterator[Guarded]:
+    """Our way, until the block ends."""
+    ours = Guarded()
+    try:
+        yield ours
+    finally:
+        ours.close()
+
+
+def plain_fetch(url: str) -> bytes:
+    """Download with requests alone."""
+    response = requests.get(url, timeout=10)
+    response.raise_for_status()
+    return response.content
+
+
+def plain_decode(data: bytes) -> Image.Image:
+    """Decode with Pillow alone."""
+    with Image.open(io.BytesIO(data)) as picture:
+        return picture.convert("RGB")
+
+
+def plain_prepare(picture: Image.Image) -> NDArray[np.uint8]:
+    """Scale the short side and cut out the middle, as open_clip's own transform does."""
+    factor = _SIDE / min(picture.size)
+    width, height = int(picture.width * factor), int(picture.height * factor)
+    left, top = round((width - _SIDE) / 2), round((height - _SIDE) / 2)
+    scaled = picture.resize((width, height), Image.Resampling.BICUBIC)
+    return np.array(scaled.crop((left, top, left + _SIDE, top + _SIDE)))
+
+
+def our_prepare(picture: Image.Image) -> NDArray[np.uint8]:
+    """The same as the service does it."""
+    return clip_pixels(picture, _SIDE, _CLIP.interpolation, _CLIP.resize_mode, _CLIP.fill_color)
+
+
+async def measure(files: FileServer, rounds: int) -> dict[tuple[str, str], Times]:
+    """Time every way on every photograph, in turn."""
+    found: dict[tuple[str, str], Times] = {(name, size): {} for size in SIZES for name in NAMES}
+    order = random.Random(1)  # noqa: S311
+    async with guarded() as ours:
+        for turn in range(_WARM_UP + rounds):
+            for (name, size), times in found.items():
+                if turn == _WARM_UP:
+                    times.clear()
+                await _once(f"{files.url}/{name}-{size}.jpg", ours, times, order)
+    return found
+
+
+async def _once(url: str, ours: Guarded, times: Times, order: random.Random) -> None:
+    async def plain(prepare: Callable[[Image.Image], object]) -> None:
+        prepare(plain_decode(plain_fetch(url)))
+
+    steps: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+        ("plain", lambda: plain(plain_prepare)),
+        ("alike", lambda: plain(our_prepare)),
+        ("ours", lambda: ours.picture(url)),
+        ("fetch", lambda: ours.fetch(url)),
+    ]
+    order.shuffle(steps)
+    for step, call in steps:
+        began = perf_counter()
+        await call()
+        times.setdefault(step, []).append((perf_counter() - began) * 1e3)
+
+
+def price(times: Times, of: str = "plain", percent: float = 50) -> float:
+    """Our way to another one, as the ratio of medians or of another percentile."""
+    return ratio(percentile(times["ours"], percent), percentile(times[of], percent))
+
+
+def price_of_size(found: dict[tuple[str, str], Times], size: str) -> float:
+    """Geometric mean of the prices for the photographs of a size."""
+    return geometric_mean([price(found[name, size]) for name in NAMES])
+
+
+def interval(times: Times, draws: int = 500) -> tuple[float, float]:
+    """5th and 95th percentile of the price, by bootstrap."""
+    rng = np.random.default_rng(1)
+    ours, plain = np.array(times["ours"]), np.array(times["plain"])
+    prices = [
+        np.median(rng.choice(ours, len(ours))) / np.median(rng.choice(plain, len(plain)))
+        for _ in range(draws)
+    ]
+    return percentile(prices, 5), percentile(prices, 95)
+
+
+def tell(report: Report, found: dict[tuple[str, str], Times]) -> None:
+    """Print both ways, and the price."""
+    columns = ["photograph", "plain ms", "ours ms", "our fetch", "price", "5 %", "95 %"]
+    rows: list[tuple[Cell, ...]] = []
+    for (name, size), times in found.items():
+        ms = [median(times[step]) for step in ("plain", "ours", "fetch")]
+        prices = [price(times), *interval(times), price(times, percent=10), price(times, "alike")]
+        rows.append((f"{name} {size}", *ms, *prices))
+    title = "from URL to pixels, medians, in turn; p10 is the quietest tenth of either way"
+    report.table([*columns, "at p10", "alike"], rows, title)
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Rounds."""
+    parser.add_argument("--rounds", type=int, default=60)
+
+
+def run(given: Namespace, report: Report) -> list[Limit]:
+    """Measure and print."""
+    with photographs(SIZES) as photos, FileServer(photos, "127.0.0.1") as files:
+        found = asyncio.run(measure(files, given.rounds))
+    tell(report, found)
+    prices = {size: price_of_size(found, size) for size in ORDINARY}
+    return [Limit(f"price, {size}", each, most=MOST_PRICE) for size, each in prices.items()]

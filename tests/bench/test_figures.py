@@ -1,0 +1,191 @@
+"""The parts of the benchmarks that turn what they measure into figures."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench.__main__ import COMMANDS, question_of
+from bench.compare.lines import by_folder, by_room
+from bench.compare.versus import Question, in_turn
+from bench.load.photos import photograph, repixelled, scaled
+from bench.report import Limit, Report, percentile, ratio
+from bench.service.processes import mapped_libraries
+from bench.service.table import Clusters
+from bench.speed.models import flops_of, seconds_each
+from bench.speed.stages import FETCH, FORWARD, between, stages, sums
+from bench.speed.works import Pipeline, Way, ways
+from bench.table.searches import CASES, exact_answers, queries_of, recall
+
+
+@pytest.mark.parametrize("module", COMMANDS.values())
+def test_every_command_asks_a_question(module: str) -> None:
+    assert question_of(module).endswith("?") or "?" in question_of(module)
+
+
+def test_a_limit_of_nothing_is_missed() -> None:
+    assert Limit("failed requests", 0, most=0).kept
+    assert not Limit("share", percentile([], 50), least=0.9).kept
+    assert not Limit("share", ratio(1, 0), most=1).kept
+    assert Limit("share", 0.9, least=0.9, most=1).kept
+
+
+def test_a_report_tells_machine_date_command_and_commit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = Report("Is it fast?", "python -m bench fast")
+    assert not report.judge([Limit("a", 1.0, least=0.5), Limit("b", 2.0, most=1)])
+    said = capsys.readouterr().out
+    for word in ("machine:", "date:", "python -m bench fast", "commit:", "kept", "MISSED"):
+        assert word in said
+    report.json(tmp_path / "report.json")
+    assert '"figure": "b"' in (tmp_path / "report.json").read_text()
+
+
+def test_a_ratio_above_one_means_that_this_checkout_is_better() -> None:
+    rates = Question("/s", this=[20.0, 30.0], other=[10.0, 10.0])
+    times = Question("ms", this=[10.0], other=[20.0], cpu_ms=([4.0], [2.0]))
+    assert rates.ratios == [2, 3]
+    assert rates.cpu_ratio is None
+    assert times.ratios == [2]
+    assert times.cpu_ratio == 0.5
+    assert [in_turn(n) for n in range(3)] == [(0, 1), (1, 0), (0, 1)]
+
+
+def test_lines_are_counted_by_room_and_files_by_folder() -> None:
+    files: dict[PurePath, int] = {
+        PurePath("service.py"): 10,
+        PurePath("api/__init__.py"): 1,
+        PurePath("api/routes/add.py"): 20,
+        PurePath("bench/report.py"): 40,
+    }
+    assert by_room(files)["product"] == 31
+    assert by_folder(files) == {".": 1, "api/routes": 1, "bench": 1}
+
+
+def test_every_number_makes_other_pixels_of_the_same_size() -> None:
+    for data in (photograph("bus.jpg").read_bytes(), scaled(photograph("zidane.jpg"), 640)):
+        size = Image.open(io.BytesIO(data)).size
+        pictures = [Image.open(io.BytesIO(repixelled(data, n))) for n in (0, 1, 2, 3, 1 << 23)]
+        assert {picture.size for picture in pictures} == {size}
+        assert len({picture.convert("RGB").tobytes() for picture in pictures}) == 5
+        difference = np.asarray(pictures[3], np.float32) - np.asarray(pictures[0], np.float32)
+        assert np.abs(difference).mean() < 8
+
+
+class _Counted:
+    """Work that notes what it was given."""
+
+    precision = "fp32"
+
+    def __init__(self) -> None:
+        self.batches: list[list[bytes]] = []
+        self.finished = 0
+
+    def prepare(self, data: bytes) -> bytes:
+        return data
+
+    def compute(self, prepared: Sequence[bytes]) -> Sequence[int]:
+        self.batches.append(list(prepared))
+        return [len(each) for each in prepared]
+
+    def finish(self, prepared: Any, computed: Any, /) -> None:
+        assert len(prepared) == computed
+        self.finished += 1
+
+
+@pytest.mark.parametrize("way", ways(2, 4), ids=str)
+def test_a_batch_is_full_of_one_group_and_every_picture_is_finished(way: Way) -> None:
+    made: list[_Counted] = []
+
+    def make(threads: int) -> _Counted:
+        assert threads == way.threads
+        made.append(_Counted())
+        return made[-1]
+
+    assert Pipeline(make, [[b"a", b"aa"], [b"b" * 3]]).rate(way, 0.05) > 0
+    assert len(made) == way.lanes
+    for work in made:
+        assert all(len(batch) == 4 for batch in work.batches)
+        assert work.batches[0] == [b"a", b"aa", b"a", b"aa"]
+        assert work.batches[1] == [b"bbb"] * 4
+        assert work.finished == 4 * len(work.batches)
+
+
+METRICS = """
+# TYPE image_search_download_seconds histogram
+image_search_download_seconds_bucket{le="+Inf"} 1.0
+image_search_download_seconds_sum %s
+image_search_download_seconds_count 1.0
+# TYPE image_search_model_call_seconds histogram
+image_search_model_call_seconds_sum{model="ClipEmbedder",method="encode_images"} %s
+# TYPE image_search_model_batch_seconds histogram
+image_search_model_batch_seconds_sum{model="ClipEmbedder",method="encode_images"} %s
+# TYPE image_search_draw_seconds histogram
+image_search_draw_seconds_sum %s
+# TYPE image_search_encode_seconds histogram
+image_search_encode_seconds_sum %s
+# TYPE bentoml_service_request_duration_seconds histogram
+bentoml_service_request_duration_seconds_sum{service_name="ImageSearch",endpoint="/x"} %s
+bentoml_service_request_duration_seconds_sum{service_name="ClipEmbedder",endpoint="/y"} 7.0
+"""
+
+
+def test_the_parts_of_a_request_add_up_to_it() -> None:
+    before, after = (
+        sums(METRICS % each) for each in ((1, 2, 1, 4, 0, 5), (1.01, 2.1, 1.08, 4.002, 0.003, 5.13))
+    )
+    found = stages(135.0, between(before, after))
+    assert sum(found.parts.values()) == pytest.approx(135)
+    assert found.parts[FETCH] == pytest.approx(10)
+    assert found.parts[FORWARD] == pytest.approx(80)
+    assert found.parts["way to the model, its queue"] == pytest.approx(20)
+    assert found.parts["draw, encode"] == pytest.approx(2)
+    assert found.parts["encode"] == pytest.approx(3)
+    assert found.parts["HTTP, middleware"] == pytest.approx(5)
+    assert found.over == pytest.approx(45)
+
+
+SMAPS = """\
+7f0000000000-7f0000001000 r-xp 00000000 fe:00 1    /x/site-packages/torch/lib/libtorch_cpu.so
+Rss:                2048 kB
+7f0000002000-7f0000003000 r-xp 00000000 fe:00 2    /x/site-packages/torch/lib/libtorch_cuda.so
+Rss:                1024 kB
+7f0000004000-7f0000005000 rw-p 00000000 00:00 0
+Rss:                9999 kB
+7f0000006000-7f0000007000 r--p 00000000 fe:00 3    /x/site-packages/lancedb/_lancedb.abi3.so
+Rss:                   0 kB
+"""
+
+
+def test_libraries_are_told_by_what_is_resident_of_their_files() -> None:
+    assert mapped_libraries(SMAPS) == {"torch": 2.0, "CUDA": 1.0, "LanceDB": 0.0}
+
+
+def test_recall_is_against_the_nearest_rows_of_each_case() -> None:
+    clusters, rows = Clusters(1000, dim=32), 1000
+    vectors, queries = clusters.rows(rows), clusters.rows(6, stream=1)
+    exact = exact_answers(clusters, rows, queries)
+    whole = np.argsort(-(queries @ vectors.T), axis=1)[:, :10].tolist()
+    assert recall(whole, exact["no filter"]) == 1
+    assert exact["filter keeps 7 of 100,000"] == [[5]] * 6
+    far = exact["filter keeps 50 %, none near"]
+    assert len(far) == len(queries_of("filter keeps 50 %, none near", queries)) == 3
+    assert all(number % 2 == 0 for numbers in far for number in numbers)
+    assert set(exact) == set(CASES)
+
+
+def test_the_operations_of_a_layer_are_counted() -> None:
+    layer, row = torch.nn.Linear(30, 20), torch.zeros(4, 30)
+    assert flops_of(lambda: layer(row)) == 2 * 4 * 30 * 20
+
+
+def test_a_call_is_repeated_and_its_mean_time_told() -> None:
+    calls: list[int] = []
+    assert 0 < seconds_each(lambda: calls.append(1), "cpu", 0.01) < 0.01
+    assert len(calls) > 3
