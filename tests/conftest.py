@@ -1,4 +1,4 @@
-"""What holds for all tests: profiles, shared services, and which tests run side by side."""
+"""What holds for all tests: profiles, the shared service, and processes side by side."""
 
 import os
 import sys
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.groups import GroupScheduling, rank_of
 from tests.running import pictures, post, scenes, service
 
 __all__ = ["pictures", "post", "scenes", "service"]
@@ -21,30 +22,8 @@ settings.load_profile("suite")
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-GROUPS = {
-    "tests/page/": "the page",
-    "tests/guard/test_": "the guard",
-}
-"""Tests under a path that share a running service: one process runs them, after each other."""
-SERVICES = {
-    "service": ("tests.running", "the shared service"),
-    "watched": ("tests.serve.conftest", "the watched service"),
-}
-"""Fixtures of services that several files share, where they are defined, and their groups."""
-FIRST = (
-    "the shared service",
-    "the guard",
-    "the page",
-    "tests/serve/lifecycle/test_stops.py",
-    "tests/store/differential/test_differential.py",
-    "tests/serve/lifecycle/test_start.py",
-    "the watched service",
-    "tests/serve/lifecycle/test_crash.py",
-    "tests/image_search/test_client.py",
-    "tests/cli/offline/test_reembed.py",
-)
-"""The longest groups, in their order, so that no process is left with one at the end."""
 MOST_PROCESSES = 4
+"""Each needs 2 GB for itself, its services and its browser."""
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -57,23 +36,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(cores + 1, MOST_PROCESSES) if everything else 0
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    """Tests that share a service go to one process."""
+    return GroupScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test its group, and put the longest groups first."""
-    of = {item: _group(item) for item in items}
-    for item, group in of.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    rank = {group: number for number, group in enumerate(FIRST)}
-    items.sort(key=lambda item: rank.get(of[item], len(rank)))
-
-
-def _group(item: pytest.Item) -> str:
-    """A file is a group, but where its tests use a service that others use too."""
-    for path, group in GROUPS.items():
-        if item.nodeid.startswith(path):
-            return group
-    fixtures: Any = getattr(item, "_fixtureinfo", None)
-    for name, (module, group) in SERVICES.items():
-        defined = fixtures.name2fixturedefs.get(name) if fixtures else None
-        if defined and defined[-1].func.__module__ == module:
-            return group
-    return item.nodeid.partition("::")[0]
+    """Put the tests of the longest groups first."""
+    items.sort(key=lambda item: rank_of(item.nodeid))

@@ -1,5 +1,6 @@
 """Fixtures: the real service on loopback, and a real file server with pictures for it."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,9 @@ def pictures(scenes: list[Scene]) -> Iterator[PictureServer]:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """One running service for all tests that don't hurt it."""
     folder = tmp_path_factory.mktemp("service")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # It takes ten seconds of two cores: files that use it are named in tests/groups.py.
+        (tmp_path_factory.getbasetemp().parent / "service-started").touch(exist_ok=False)
     with ServiceProcess(environment(folder), folder / "log") as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""A second service for several files: two API workers, a key, a log in JSON, and traces."""
+"""One service for this folder: two API workers, a key, a log in JSON, and traces."""
 
 from collections.abc import Iterator
 
@@ -6,8 +6,8 @@ import pytest
 
 from demo.process import ServiceProcess
 from tests.running import environment
-from tests.serve.load.collector import Collector
 from tests.serve.secrets import SECRET
+from tests.serve.two_workers.collector import Collector
 
 KEY = "a-key-of-some-length"
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}

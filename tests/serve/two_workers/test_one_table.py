@@ -12,7 +12,7 @@ from demo.process import ServiceProcess
 from demo.server import PictureServer
 from store.schemas import image_id
 from tests.running import SCENES
-from tests.serve.conftest import AUTHORIZED
+from tests.serve.two_workers.conftest import AUTHORIZED
 
 ANEW = {**AUTHORIZED, "Connection": "close"}
 CLIENTS = 12
