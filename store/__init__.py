@@ -1,19 +1,14 @@
-"""The table of images in LanceDB: no torch, no BentoML.
+"""The table of images in LanceDB: no torch, no BentoML, and nobody else imports lancedb.
 
-- The front door: `index`, whose reading half is `reader`; `schemas`, `errors`, `settings`.
-- Metadata: `metadata` (keys to columns), `values` (types), `rows` (to Arrow and back).
-- Filters: `filters`, `predicates`, `literals`.
-- Searching: `search`, `view`, `nearest`, `distances`, `matching`, `newest`, `fusion`, `cutoff`,
-  `sampling`. What a request sees: `snapshot`, of which `snapshots` is the latest; `held` in memory,
-  `vector_files` on the disk.
-- Facets and files of pictures: `facets`, `pictures`, `picture_reads`, `sweeping`.
-- Writing: `writer` (group commit), `operations`, `plan`, `commit`, `lock`, `durable`, `space`.
-- What goes wrong: `faults` (LanceDB's words to errors), `folder`, `acknowledged`, `damage`,
-  `integrity` (asked at opening), `repair`.
-- Upkeep: `upkeep` (when), `chores` (what), `compaction`, `vector_index`, `scalar_indexes`,
-  `folding`, `retention`, `recall`, `reports`; `state` describes the table, and an `observer` is
-  told of commits and upkeep.
-- The table itself: `engine` (LanceDB), `dataset` (pylance), `tables` (which one), `versions`
-  (going back).
-- Another model: `reembed`, `rebuild`, `differences`, `carrying`, `switching`, `kept`, `attempts`.
+`index` is the front door; an arrow points to what a room stands on, all of them on `schemas`,
+`settings` and `errors`:
+
+- `write`: group commit of adds, changes and deletes -> snapshot
+- `search`: by vector, text, filter; facets, near-duplicates -> pictures, snapshot
+- `upkeep`: compaction, indexes, retention, in the background -> search
+- `offline`: repair, export and re-embedding, beside a service or without one -> upkeep
+- `pictures`: files beside the table: thumbnails, originals -> snapshot
+- `snapshot`: the table at one version, the newest rows in memory -> table
+- `table`: opening, schema, versions, faults; `table.disk`: locks, syncing, space -> metadata
+- `metadata`: keys as typed columns, rows, filters
 """

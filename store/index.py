@@ -157,8 +157,8 @@ class ImageIndex(Reader):
         Raises:
             StoreFault: the commit failed, or the index is closed.
         """
-        wanted = frozenset(each for each in ids if is_unicode(each))
-        return int(await self._writer.write(Delete(wanted))) if wanted else 0
+        known = frozenset(each for each in ids if is_unicode(each))
+        return int(await self._writer.write(Delete(known))) if known else 0
 
     async def delete_matching(self, filter: Mapping[str, Any]) -> int:
         """Deletes the images that match a filter, after the commit; tells how many there were.

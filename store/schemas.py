@@ -56,8 +56,8 @@ class NewImage:
         pixels: digest of the decoded pixels, the same for pictures that are the same pixel by
             pixel; None where it is not known, which is no duplicate of anything.
         skip_duplicate: leave a new url out if an image under another url has the same pixels.
-        thumbnail: a small copy to be kept, a file; needs ``pixels``, as 64 hexadecimal digits.
-        file: what `ImageIndex.keep_original` has called the picture's own file, if it is kept.
+        thumbnail: a small copy, a file to be stored; needs ``pixels``, as 64 hexadecimal digits.
+        file: what `ImageIndex.keep_original` has called the picture's own file, if it is stored.
     """
 
     url: str
@@ -75,8 +75,8 @@ class NewImage:
 
 
 @dataclass(frozen=True)
-class KeptFile:
-    """A file that is kept of an image.
+class StoredFile:
+    """A file of an image: its thumbnail or its original.
 
     Attributes:
         key: 64 hexadecimal digits, the same only for the same file.
@@ -95,7 +95,7 @@ class Upserted:
         id: of the image; of a skipped one, the id of the image that it duplicates.
         created: False where it replaced the row of the same url, or was skipped.
         duplicate_of: the oldest image under another url that has the same pixels.
-        skipped: nothing was written, as `NewImage.skip_duplicate` asked.
+        skipped: nothing was written, because of `NewImage.skip_duplicate`.
     """
 
     id: str

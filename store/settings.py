@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class StoreSettings(BaseSettings):
-    """Where the index lies and how it is written and kept."""
+    """Where the index lies, how it is written and how upkeep goes."""
 
     model_config = SettingsConfigDict(env_prefix="IMAGE_SEARCH_", frozen=True)
 

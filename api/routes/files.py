@@ -13,7 +13,7 @@ from images.decode.signatures import media_type
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
     from store.pictures.files import Kind
-    from store.schemas import KeptFile
+    from store.schemas import StoredFile
 
 # A grid is looked at more than once; what was replaced or deleted may be seen a little longer, by
 # who has seen it already. Nobody in between may keep it: there may be a key.
@@ -40,7 +40,7 @@ async def original(backend: "Backend", request: ImageRequest) -> Response:
     return await backend.large_answers.of_bytes(backend.settings.fetch.max_image_bytes, read)
 
 
-async def _stored(backend: "Backend", image_id: str, kind: "Kind", without: str) -> "KeptFile":
+async def _stored(backend: "Backend", image_id: str, kind: "Kind", without: str) -> "StoredFile":
     file = await backend.index.picture(image_id, kind)
     if file is not None:
         return file

@@ -24,7 +24,7 @@ from images.errors import (
 from runners.clip.model import ClipModel
 from runners.errors import ModelOutputError
 from runners.schemas import Embeddings, Pixels
-from store.offline.rebuild import Embedded, Wanted
+from store.offline.rebuild import Embedded, EmbedRequest
 from store.pictures.files import PictureFiles
 from store.table.disk.location import Location
 
@@ -66,7 +66,7 @@ class Embedder:
         self._thread = ThreadPoolExecutor(1, "model")
         self._batch_size, self._retries = batch_size, retries
 
-    async def __call__(self, wanted: AsyncIterator[Wanted], done: Done) -> None:
+    async def __call__(self, wanted: AsyncIterator[EmbedRequest], done: Done) -> None:
         """Embed all images of an iterator, and give each to `done`.
 
         Raises:
@@ -91,7 +91,7 @@ class Embedder:
 
     async def _download(
         self,
-        wanted: AsyncIterator[Wanted],
+        wanted: AsyncIterator[EmbedRequest],
         turn: asyncio.Lock,
         ready: "asyncio.Queue[_Ready | None]",
         done: Done,
@@ -112,7 +112,7 @@ class Embedder:
             else:
                 await ready.put(_Ready(image.id, pixels))
 
-    def _source(self, image: Wanted) -> Source | None:
+    def _source(self, image: EmbedRequest) -> Source | None:
         """The original if it is stored, else the url; None for an upload whose file is not."""
         kept = image.file and self._files and self._files.read("originals", image.file)
         if kept:

@@ -10,8 +10,7 @@ from rich.filesize import decimal
 from api.settings import Settings
 from cli.progress import FailureFile, WorkBar
 from runners.weights.source import clip_source, identity_of
-from store.offline.old_tables import KeptTable
-from store.offline.reembed import Outcome, Reembedding
+from store.offline.reembed import OldTable, Outcome, Reembedding
 from store.schemas import ModelIdentity
 
 
@@ -123,14 +122,14 @@ def _done(outcome: Outcome) -> str:
 async def _settle_kept(console: Console, work: Reembedding, *, delete: bool) -> None:
     """Delete what was the index before, or say what is there."""
     if delete:
-        console.print(f"Tables of earlier models deleted: {await work.delete_kept()}.")
+        console.print(f"Tables of earlier models deleted: {await work.delete_old()}.")
         return
-    for table in await work.kept_tables():
+    for table in await work.old_tables():
         console.print(
             f"Kept, to go back to: the table of the model {table.model}{_size(table)}."
             " `image-search reembed --delete-old` deletes it."
         )
 
 
-def _size(table: KeptTable) -> str:
+def _size(table: OldTable) -> str:
     return "" if table.size_bytes is None else f", {decimal(table.size_bytes)}"

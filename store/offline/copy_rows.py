@@ -1,4 +1,8 @@
-"""Rows from one table to another: everything as it was, but for the vector."""
+"""Two tables of the same images: how they differ but for their vectors, and copying rows over.
+
+The tables themselves are what says how far a change of the model has come, so there is no other
+state to lose or to contradict them.
+"""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from store.metadata.columns import Registry
 from store.metadata.literals import among
@@ -18,16 +23,69 @@ if TYPE_CHECKING:
 SLICE_ROWS = 512
 """Rows that are read at once."""
 
+_APART = ("id", "created_at", "vector")
+_PRINTS = pa.schema(
+    [pa.field("id", pa.string()), pa.field("created_at", pa.int64()), pa.field("rest", pa.int64())]
+)
+
 
 @dataclass(frozen=True, eq=False)
-class CarriedRow:
+class Differences:
+    """What has to be done to a new table, by the ids of the rows.
+
+    Attributes:
+        fresh: columns ``id`` and ``created_at`` (microseconds) of rows that the new table lacks, or
+            that were added again since: their pictures have to be embedded.
+        changed: ids of rows whose vector is still right, but nothing else need be.
+        gone: ids of rows that the old table does not have any more.
+        rows: how many rows the old table has.
+    """
+
+    fresh: pa.Table
+    changed: list[str]
+    gone: list[str]
+    rows: int
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.fresh.num_rows or self.changed or self.gone)
+
+
+async def fingerprints(table: "AsyncTable") -> pa.Table:
+    """Reads what `differences` needs of a table: ``id``, ``created_at`` and a hash of the rest.
+
+    Some 100 bytes a row. The hashes can be compared within this process only.
+    """
+    columns = [name for name in (await table.schema()).names if name != "vector"]
+    batches = await table.query().select(columns).to_batches()
+    return pa.Table.from_batches([_hashed(batch) async for batch in batches], _PRINTS)
+
+
+def differences(old: pa.Table, new: pa.Table) -> Differences:
+    """Compares the `fingerprints` of two tables."""
+    joined = old.join(new, "id", join_type="full outer", right_suffix="_new")
+    gone = pc.is_null(joined["created_at"])
+    same_date = pc.fill_null(pc.equal(joined["created_at"], joined["created_at_new"]), False)
+    same_rest = pc.fill_null(pc.equal(joined["rest"], joined["rest_new"]), False)
+    fresh = pc.invert(pc.or_(gone, same_date))
+    changed = pc.and_not(same_date, same_rest)
+    return Differences(
+        fresh=joined.filter(fresh).select(["id", "created_at"]),
+        changed=joined.filter(changed)["id"].to_pylist(),
+        gone=joined.filter(gone)["id"].to_pylist(),
+        rows=old.num_rows,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class BareRow:
     """All of a row but its vector.
 
     Attributes:
         id: of the row.
         url: of the image.
         date: when it was added, in microseconds.
-        file: what its original is called, if that is kept.
+        file: what its original is called, if that is stored.
         columns: an Arrow table of this one row.
     """
 
@@ -38,7 +96,7 @@ class CarriedRow:
     columns: pa.Table
 
 
-async def read_rows(table: "AsyncTable", ids: Collection[str]) -> list[CarriedRow]:
+async def read_rows(table: "AsyncTable", ids: Collection[str]) -> list[BareRow]:
     """Those of these rows that a table has."""
     if not ids:
         return []
@@ -47,7 +105,7 @@ async def read_rows(table: "AsyncTable", ids: Collection[str]) -> list[CarriedRo
     bare = pa.Table.from_arrays(found.columns, names=found.column_names)
     files = bare["file"].to_pylist() if "file" in names else [None] * len(bare)
     own = zip(bare["id"].to_pylist(), bare["url"].to_pylist(), _dates(bare), files, strict=True)
-    return [CarriedRow(*each, bare.slice(row, 1)) for row, each in enumerate(own)]
+    return [BareRow(*each, bare.slice(row, 1)) for row, each in enumerate(own)]
 
 
 async def read_vectors(
@@ -62,7 +120,7 @@ async def read_vectors(
     return dict(zip(found["id"].to_pylist(), dated, strict=True))
 
 
-def lay_out(rows: Sequence[tuple[CarriedRow, FloatVector]], schema: pa.Schema) -> pa.Table:
+def lay_out(rows: Sequence[tuple[BareRow, FloatVector]], schema: pa.Schema) -> pa.Table:
     """Rows and their vectors under a table's schema; a column that they lack gets NULL."""
     columns = pa.concat_tables([row.columns for row, _ in rows], promote_options="default")
     # LanceDB takes ten times as long for a thousand batches of one row.
@@ -70,10 +128,12 @@ def lay_out(rows: Sequence[tuple[CarriedRow, FloatVector]], schema: pa.Schema) -
     flat = pa.array(np.concatenate([vector for _, vector in rows]), pa.float32())
     vectors = pa.FixedSizeListArray.from_arrays(flat, schema.field("vector").type.list_size)
     columns = columns.append_column("vector", vectors)
-    for field in schema:
-        if field.name not in columns.column_names:
-            columns = columns.append_column(field.name, pa.nulls(len(rows), field.type))
-    arrays = [columns[field.name].cast(field.type) for field in schema]
+    arrays = [
+        columns[field.name].cast(field.type)
+        if field.name in columns.column_names
+        else pa.nulls(len(rows), field.type)
+        for field in schema
+    ]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
@@ -88,11 +148,11 @@ async def align_columns(new: "AsyncTable", old: "AsyncTable") -> None:
 
     A restored version of the other may lack columns that it had, and other keys take their names.
     """
-    wanted = Registry.from_schema(await old.schema()).columns
+    target = Registry.from_schema(await old.schema()).columns
     there = Registry.from_schema(await new.schema()).columns
-    if stale := [column.name for column in there if column not in wanted]:
+    if stale := [column.name for column in there if column not in target]:
         await new.drop_columns(stale)
-    if missing := [column.field() for column in wanted if column not in there]:
+    if missing := [column.field() for column in target if column not in there]:
         await new.add_columns(missing)
 
 
@@ -102,6 +162,31 @@ def slices(ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield ids[start : start + SLICE_ROWS]
 
 
-def _dates(found: pa.Table) -> list[int]:
+def _dates(found: pa.Table | pa.RecordBatch) -> list[int]:
+    # No time zone is needed to compare moments, and slim containers lack the table of them.
     dates: list[int] = found["created_at"].cast(pa.int64()).to_pylist()
     return dates
+
+
+def _hashed(batch: pa.RecordBatch) -> pa.RecordBatch:
+    rest = pa.array([hash(row) for row in _texts(batch)], pa.int64())
+    dates = pa.array(_dates(batch), pa.int64())
+    return pa.RecordBatch.from_arrays([batch["id"], dates, rest], schema=_PRINTS)
+
+
+def _texts(batch: pa.RecordBatch) -> Iterator[str]:
+    """Each row's values by their columns' names, as text: Python's hash of -1 is that of -2.
+
+    A column without a value counts as one that is not there.
+    """
+    columns = {
+        name: _plain(batch[name]).to_pylist()
+        for name in sorted(batch.schema.names)
+        if name not in _APART
+    }
+    for row in zip(*columns.values(), strict=True):
+        yield repr([pair for pair in zip(columns, row, strict=True) if pair[1] is not None])
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    return array.cast(pa.int64()) if pa.types.is_timestamp(array.type) else array

@@ -53,13 +53,17 @@ async def exporting(settings: StoreSettings) -> AsyncIterator[Export]:
     """
     location = Location(settings.store_uri)
     location.refuse_unless_folder()
-    with opening(settings):
-        name = await _current(settings)
-        hold = AsyncExitStack()
-        await hold.enter_async_context(location.lock(f"{name}.upkeep").held())
-    async with hold:
+    async with AsyncExitStack() as until_read:
         with opening(settings):
-            dataset = await _newest(settings, name)
+            connection = await connect(settings)
+            until_read.callback(connection.close)
+            name = await current_table(connection)
+            if name is None:
+                raise location.no_index()
+            await until_read.enter_async_context(location.lock(f"{name}.upkeep").held())
+            table = await connection.open_table(name)
+            await refuse_if_lost(connection, table)
+            dataset = open_dataset(await table.uri(), await table.latest_storage_options())
             registry = Registry.from_schema(dataset.schema)
             names = [*selected(registry), "vector"]
             schema = _named(dataset.schema, names, registry)
@@ -78,27 +82,6 @@ def exported_names(keys: Collection[str]) -> dict[str, str]:
 def _prefixed(key: str, keys: Collection[str]) -> str:
     name = _PREFIX + key
     return _prefixed(name, keys) if name in keys else name
-
-
-async def _current(settings: StoreSettings) -> str:
-    connection = await connect(settings)
-    try:
-        name = await current_table(connection)
-    finally:
-        connection.close()
-    if name is None:
-        raise Location(settings.store_uri).no_index()
-    return name
-
-
-async def _newest(settings: StoreSettings, name: str) -> "LanceDataset":
-    connection = await connect(settings)
-    try:
-        table = await connection.open_table(name)
-        await refuse_if_lost(connection, table)
-        return open_dataset(await table.uri(), await table.latest_storage_options())
-    finally:
-        connection.close()
 
 
 def _named(schema: pa.Schema, names: list[str], registry: Registry) -> pa.Schema:

@@ -15,16 +15,17 @@ import pyarrow as pa
 from store.metadata.literals import among
 from store.metadata.rows import check_vector
 from store.offline.copy_rows import (
-    SLICE_ROWS,
-    CarriedRow,
+    BareRow,
+    Differences,
     align_columns,
+    differences,
+    fingerprints,
     have_same_columns,
     lay_out,
     read_rows,
     read_vectors,
     slices,
 )
-from store.offline.diff import Differences, differences, fingerprints
 from store.schemas import FloatVector
 from store.table.disk.location import Location
 from store.table.faults import as_store_errors, until_committed
@@ -38,13 +39,13 @@ COMMIT_AFTER_S = 2.0
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EmbedRequest:
     """An image that has to be embedded.
 
     Attributes:
         id: of the image.
         url: of the image.
-        file: what its original is called (`store.pictures.files`), if that is kept.
+        file: what its original is called (`store.pictures.files`), if that is stored.
     """
 
     id: str
@@ -61,12 +62,14 @@ class Embedded:
     reason: str = ""
 
 
-Embed = Callable[[AsyncIterator[Wanted], Callable[[Embedded], Awaitable[None]]], Awaitable[None]]
+Embed = Callable[
+    [AsyncIterator[EmbedRequest], Callable[[Embedded], Awaitable[None]]], Awaitable[None]
+]
 """Embeds all images of an iterator and gives each to a function, in any order, each once."""
 
 
-class Listener(Protocol):
-    """Is told how far it is."""
+class Progress(Protocol):
+    """Hooks for showing how far a rebuild is."""
 
     def begin(self, total: int, done: int) -> None:
         """A pass begins: of `total` images that there are, `done` are done."""
@@ -102,7 +105,7 @@ class Rebuild:
 
     Args:
         tables: the old one, the new one and what may help.
-        listener: is told how far it is.
+        progress: is told how far it is.
         committed: is called after each commit.
 
     Attributes:
@@ -111,13 +114,13 @@ class Rebuild:
     """
 
     def __init__(
-        self, tables: Tables, listener: Listener, committed: Callable[[], None] = lambda: None
+        self, tables: Tables, progress: Progress, committed: Callable[[], None] = lambda: None
     ) -> None:
         self.failed, self.last_reason = 0, ""
         self._tables, self._old, self._new = tables, tables.old, tables.new
-        self._listener, self._committed = listener, committed
-        self._awaited: dict[str, CarriedRow] = {}
-        self._pending: list[tuple[CarriedRow, FloatVector]] = []
+        self._progress, self._committed = progress, committed
+        self._awaited: dict[str, BareRow] = {}
+        self._pending: list[tuple[BareRow, FloatVector]] = []
         self._pending_since = 0.0
         self._gave_up: dict[str, int] = {}
         self._old_version = -1
@@ -149,41 +152,40 @@ class Rebuild:
             StoreFault: a table could not be read or written.
             Exception: whatever `embed` raised.
         """
-        self._listener.begin(left.rows, left.rows - left.fresh.num_rows - self.failed)
+        self._progress.begin(left.rows, left.rows - left.fresh.num_rows - self.failed)
         for ids in slices(left.gone):
             await self._delete(ids)
         for ids in slices(left.changed):
-            await self._carry_over(ids)
-        wanted = self._wanted(left.fresh["id"])
+            await self._copy_over(ids)
+        requests = self._requests(left.fresh["id"].to_pylist())
         try:
-            await embed(wanted, self._take)
-        finally:  # interrupted, too, it keeps what it has
-            await wanted.aclose()
+            await embed(requests, self._take)
+        finally:  # interrupted, too, it writes what it has
+            await requests.aclose()
             await self._flush()
 
-    async def _wanted(self, ids: pa.ChunkedArray) -> AsyncGenerator[Wanted, None]:
-        for start in range(0, len(ids), SLICE_ROWS):
-            wanted = ids.slice(start, SLICE_ROWS).to_pylist()
+    async def _requests(self, ids: Sequence[str]) -> AsyncGenerator[EmbedRequest, None]:
+        for some in slices(ids):
             with as_store_errors():
-                rows = await read_rows(self._old, wanted)
+                rows = await read_rows(self._old, some)
                 lent = await self._lent(rows)
-            self._listener.advance(len(wanted) - len(rows))  # deleted since
+            self._progress.advance(len(some) - len(rows))  # deleted since
             for row in rows:
                 if row.id in lent:
                     await self._add(row, lent[row.id])
                 else:
                     self._awaited[row.id] = row
-                    yield Wanted(row.id, row.url, row.file)
+                    yield EmbedRequest(row.id, row.url, row.file)
 
     async def _take(self, embedded: Embedded) -> None:
         row = self._awaited.pop(embedded.id)
         if embedded.vector is None:
             self._gave_up[row.id], self.last_reason = row.date, embedded.reason
-            self._listener.failed(row.url, embedded.reason)
+            self._progress.failed(row.url, embedded.reason)
         else:
             await self._add(row, check_vector(embedded.vector, self._tables.dim))
 
-    async def _lent(self, rows: Sequence[CarriedRow]) -> dict[str, FloatVector]:
+    async def _lent(self, rows: Sequence[BareRow]) -> dict[str, FloatVector]:
         dates = {row.id: row.date for row in rows}
         lent: dict[str, FloatVector] = {}
         for donor in self._tables.donors:
@@ -191,7 +193,7 @@ class Rebuild:
             lent |= {id_: vector for id_, (date, vector) in found.items() if date == dates[id_]}
         return lent
 
-    async def _carry_over(self, ids: Sequence[str]) -> None:
+    async def _copy_over(self, ids: Sequence[str]) -> None:
         with as_store_errors():
             rows = await read_rows(self._old, ids)
             vectors = await read_vectors(self._new, ids)
@@ -200,11 +202,11 @@ class Rebuild:
         self._pending += [(row, vectors[row.id][1]) for row in same]
         await self._flush()
 
-    async def _add(self, row: CarriedRow, vector: FloatVector) -> None:
+    async def _add(self, row: BareRow, vector: FloatVector) -> None:
         if not self._pending:
             self._pending_since = time.monotonic()
         self._pending.append((row, vector))
-        self._listener.advance(1)
+        self._progress.advance(1)
         waited_s = time.monotonic() - self._pending_since
         if len(self._pending) >= MAX_COMMIT_ROWS or waited_s >= COMMIT_AFTER_S:
             await self._flush()

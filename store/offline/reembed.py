@@ -14,29 +14,32 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from store.errors import StoreError, StoreOpenError
-from store.offline.old_tables import KeptTable, delete_table, kept_tables, older_tables
-from store.offline.rebuild import Embed, Listener, Rebuild, Tables
+from store.offline.rebuild import Embed, Progress, Rebuild, Tables
 from store.offline.switch import catch_up, switch
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
 from store.table.connection import connect
 from store.table.disk.location import Location
+from store.table.disk.sync import Acknowledged
 from store.table.faults import as_store_errors, until_committed
 from store.table.names import (
     MARK_BUILDING,
     MARK_SUPERSEDED,
     current_table,
+    drop,
     is_building,
     is_remains,
     is_superseded,
     next_name,
     schema_of,
     table_names,
+    table_number,
     unmark,
 )
 from store.table.open import ensure_ready
 from store.table.schema import made_by, table_schema
 from store.upkeep.scheduler import Upkeep
+from store.upkeep.status import size_of
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
@@ -61,6 +64,21 @@ class Outcome:
     images: int
     failed: int
     switched: bool
+
+
+@dataclass(frozen=True)
+class OldTable:
+    """A table that is not the index any more, to go back to.
+
+    Attributes:
+        name: of the table.
+        model: what made its vectors.
+        size_bytes: on disk; None on an object store.
+    """
+
+    name: str
+    model: ModelIdentity
+    size_bytes: int | None
 
 
 class Reembedding:
@@ -113,7 +131,7 @@ class Reembedding:
             return
         if start_over:
             with as_store_errors():
-                await delete_table(self._connection, name)
+                await self._delete(name)
             return
         maker = made_by(await self._schema(name))
         if (maker.model, maker.pretrained) != (model, pretrained):
@@ -123,14 +141,14 @@ class Reembedding:
             )
 
     async def run(
-        self, identity: ModelIdentity, embed: Embed, listener: Listener, *, leave_out_failed: bool
+        self, identity: ModelIdentity, embed: Embed, progress: Progress, *, leave_out_failed: bool
     ) -> Outcome:
         """Fills the new table and switches to it.
 
         Args:
             identity: the new model; not that of the index.
             embed: what embeds images.
-            listener: is told how far it is.
+            progress: is told how far it is.
             leave_out_failed: switch although some images could not be embedded.
 
         Raises:
@@ -141,7 +159,7 @@ class Reembedding:
             tables = await self._tables(identity)
             upkeep = Upkeep(await self._connection.open_table(tables.new.name), self._settings)
         try:
-            rebuild = Rebuild(tables, listener, upkeep.committed)
+            rebuild = Rebuild(tables, progress, upkeep.committed)
             await catch_up(rebuild, embed)
             switched = False
             if await _may_switch(rebuild, leave_out_failed=leave_out_failed):
@@ -154,25 +172,45 @@ class Reembedding:
         finally:
             await upkeep.close()
 
-    async def kept_tables(self) -> list[KeptTable]:
+    async def old_tables(self) -> list[OldTable]:
         """The tables that were the index once, newest first."""
         with as_store_errors():
-            return await kept_tables(self._connection, await self._current())
+            return [
+                OldTable(name, made_by(schema), await size_of(f"{self._location.uri}/{name}.lance"))
+                for name, schema in (await self._older()).items()
+                if schema is not None
+            ]
 
-    async def delete_kept(self) -> int:
+    async def delete_old(self) -> int:
         """Deletes the tables that were the index once; tells how many."""
         with as_store_errors():
-            older = await older_tables(self._connection, await self._current())
+            older = await self._older()
             for name in older:
-                await delete_table(self._connection, name)
+                await self._delete(name)
             return len(older)
+
+    async def _older(self) -> dict[str, pa.Schema | None]:
+        """The tables before the index by name, newest first; None for one that cannot be read."""
+        number = table_number(await self._current()) or 0
+        names = await table_names(self._connection)
+        older = [name for name in names if (table_number(name) or 0) < number]
+        return {name: await schema_of(self._connection, name) for name in older}
+
+    async def _delete(self, name: str) -> None:
+        """Deletes a table for good, and what was written down beside it."""
+        if (folder := self._location.folder) is not None:
+            # Before the table: if this is interrupted, the table is what the next run looks for.
+            for file in folder.glob(f"{name}.upkeep.*"):
+                file.unlink(missing_ok=True)
+            Acknowledged(folder, name).forget()
+        await drop(self._connection, name)
 
     async def _tidy(self) -> None:
         """Finishes what an earlier run that was killed had begun but for its last step."""
         current = await self._current()
         for name in await table_names(self._connection):
             if name != current and is_remains(await schema_of(self._connection, name)):
-                await delete_table(self._connection, name)
+                await self._delete(name)
         async with self._location.write_lock(current):
             table = await self._connection.open_table(current)
             for key, is_marked in ((MARK_BUILDING, is_building), (MARK_SUPERSEDED, is_superseded)):
@@ -193,7 +231,7 @@ class Reembedding:
             await ensure_ready(new)  # begun by an earlier release
         donors = [
             await self._connection.open_table(name)
-            for name, schema in (await older_tables(self._connection, current)).items()
+            for name, schema in (await self._older()).items()
             if schema is not None and made_by(schema) == identity
         ]
         return Tables(self._location, old, new, identity.dim, donors)

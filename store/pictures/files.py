@@ -1,4 +1,4 @@
-"""Files of pictures beside the table: thumbnails, and the originals that are to be kept.
+"""Files of pictures beside the table: thumbnails and originals.
 
 Not columns of the table: there they would be written anew whenever fragments are joined, and read
 past by every search. A file is called by what is in it, so one picture under ten urls is one file,
@@ -139,7 +139,7 @@ def key_prefixes(keys: Iterable[str]) -> Prefixes:
 def _swept(folder: Path, needed: Prefixes, now: float, keep_s: float) -> int:
     """Does what is due in one folder; how many files were removed.
 
-    Nearly all of its files are needed and not marked: these are neither asked about nor touched.
+    Nearly all of its files are needed and not marked: these are neither looked at nor touched.
     """
     names = [entry.name for entry in os.scandir(folder)]
     keys = [name for name in names if _KEY.fullmatch(name.removesuffix(_MARK))]

@@ -1,10 +1,10 @@
-"""From an image to its files: what they are called stands in its row."""
+"""Reads the files of an image, whose names stand in its row."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 
 from store.pictures.files import COLUMNS, Kind, PictureFiles
-from store.schemas import KeptFile
+from store.schemas import StoredFile
 from store.snapshot.latest import Coalescer, Snapshots
 from store.snapshot.snapshot import Snapshot
 
@@ -15,7 +15,7 @@ Names = Mapping[str, str | None]
 class PictureReads:
     """Reads the files of images.
 
-    A page asks for dozens of thumbnails at once: their rows are looked up together.
+    A page needs dozens of thumbnails at once: their rows are looked up by one call.
 
     Args:
         snapshots: of the table.
@@ -26,11 +26,11 @@ class PictureReads:
         self._files = files
         self._names = Coalescer(snapshots, _names)
 
-    async def of(self, image_id: str, kind: Kind) -> KeptFile | None:
+    async def of(self, image_id: str, kind: Kind) -> StoredFile | None:
         """A file of an image; None where there is none, or no such image."""
         key = (await self._names.answer(image_id)).get(COLUMNS[kind])
         data = None if key is None else await asyncio.to_thread(self._files.read, kind, key)
-        return None if key is None or data is None else KeptFile(key, data)
+        return None if key is None or data is None else StoredFile(key, data)
 
 
 def _names(snapshot: Snapshot, ids: Sequence[str]) -> list[Names]:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
+
 from store.errors import (
     FilterError,
     QueryError,
@@ -21,12 +23,12 @@ from store.schemas import (
     Facet,
     FloatVector,
     Hit,
-    KeptFile,
     ModelIdentity,
     Near,
     NewImage,
     Page,
     SearchQuery,
+    StoredFile,
     StoredImage,
 )
 from store.search.facets import Facets
@@ -78,7 +80,7 @@ class Reader:
             found = await rows.select(selected(registry)).limit(1).to_arrow()
         return to_images(found, registry)[0] if found.num_rows else None
 
-    async def picture(self, image_id: str, kind: Kind) -> KeptFile | None:
+    async def picture(self, image_id: str, kind: Kind) -> StoredFile | None:
         """A file that is kept of an image; None where there is none, or no such image.
 
         Raises:
@@ -175,8 +177,10 @@ class Reader:
         Raises:
             StoreFault: the read failed, or the index is closed.
         """
+        # On an odd address, as that of another process's message may be, LanceDB panics.
+        vector = np.require(image.vector, np.float32, ["ALIGNED"])
         with self.opened.reading():
-            return await self._near.answer(NearCall(image.vector, min_score, limit, image.id))
+            return await self._near.answer(NearCall(vector, min_score, limit, image.id))
 
     async def same_pixels(self, image: NewImage) -> str | None:
         """The id of another image that has the pixels of this one, or None.

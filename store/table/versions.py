@@ -23,7 +23,7 @@ async def list_versions(table: "AsyncTable") -> list[TableVersion]:
     """All versions of a table, newest first.
 
     LanceDB lists the files of the versions and then reads each. Where upkeep has removed one in
-    between it fails, so it is asked again.
+    between it fails, so it is tried again.
     """
     for left in reversed(range(_LISTINGS)):
         try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from store.schemas import Observer, UpkeepReport
 from store.settings import StoreSettings
-from store.table.disk.location import Location
+from store.table.disk.location import Location, has_space
 from store.upkeep.status import read_report, write_report
 from store.upkeep.tasks import UpkeepTasks
 
@@ -121,7 +121,7 @@ class Upkeep:
         failed: list[str] = []
         thorough = everything or began - self._thorough_at >= THOROUGH_EVERY_S
         tasks = self._tasks.all(thorough=thorough, everything=everything)
-        if not await asyncio.to_thread(self._location.has_space):
+        if not await asyncio.to_thread(has_space, self._location.folder):
             # What runs out of space half-way takes more of it than it frees.
             tasks = self._tasks.freeing()
             failed.append("all but removing old versions (the disk is full)")

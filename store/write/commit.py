@@ -14,8 +14,8 @@ from store.metadata.literals import among
 from store.metadata.rows import Row, stored, to_arrow, to_dicts, to_rows
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
-from store.table.disk.location import Location
-from store.table.disk.sync import Acknowledged
+from store.table.disk.location import Location, has_space
+from store.table.disk.sync import Acknowledged, sync_to_disk
 from store.table.faults import CommitConflictError
 from store.table.names import is_superseded
 from store.table.open import ensure_ready
@@ -54,13 +54,11 @@ class Committer:
     ) -> None:
         self._table = table
         self._snapshots = snapshots
-        self._location = location
-        self._locked = location.folder is not None
-        self._acknowledged = None
-        self._version = 0  # the newest that this process knows of
-        if sync and location.folder is not None:
-            self._acknowledged = Acknowledged(location.folder, table.name)
-            self._version = self._acknowledged.read()
+        self._folder = folder = location.folder
+        self._locked = folder is not None
+        self._acknowledged = Acknowledged(folder, table.name) if folder and sync else None
+        # The newest that this process knows of.
+        self._version = self._acknowledged.read() if self._acknowledged else 0
         self._clock = Clock()
 
     @property
@@ -89,7 +87,7 @@ class Committer:
         plan = await self._plan(snapshot, puts)
         answers = plan.apply(puts)
         if plan.rows:
-            await self._write(plan, await self._schema(plan.registry, snapshot))
+            await self._write(plan, snapshot)
         return answers
 
     async def delete(self, deletes: Sequence[Delete]) -> list[int]:
@@ -129,17 +127,17 @@ class Committer:
 
     def sync(self) -> None:
         """Waits until the commits are on the disk, then notes the version. Blocks."""
-        if self._acknowledged is not None:
-            self._location.sync()
+        if self._folder is not None and self._acknowledged is not None:
+            sync_to_disk(self._folder)
             self._acknowledged.write(self._version)
 
     async def _latest(self) -> Snapshot:
         snapshot = await self._snapshots.latest()
         if is_superseded(snapshot.dataset.schema):
             raise StoreMovedError
-        if self._acknowledged is not None:
+        if self._acknowledged is not None and snapshot.version < self._version:
             # What is committed on top of an older version would settle the loss.
-            self._acknowledged.refuse_older(snapshot.version, self._version)
+            raise self._acknowledged.lost(snapshot.version, self._version)
         self._version = snapshot.version
         return snapshot
 
@@ -155,22 +153,11 @@ class Committer:
         return Plan(registry, existing, patched, twins, self._clock)
 
     def _seen(self, snapshot: Snapshot, upserts: Sequence[Upsert]) -> tuple[set[str], list[Twin]]:
-        if not self._location.has_space():
+        if not has_space(self._folder):
             raise StoreFullError("what is free is reserved for deletes")
         ids = {put.image.id for put in upserts}
         pixels = {put.image.pixels for put in upserts if put.image.pixels is not None}
         return _existing(snapshot, ids), _twins(snapshot, pixels, len(ids) + 1)
-
-    async def _schema(self, registry: Registry, snapshot: Snapshot) -> pa.Schema:
-        """The table's schema, once it has all columns of the registry."""
-        known = len(snapshot.registry.columns)
-        if added := registry.columns[known:]:
-            await self._add_columns(added, snapshot.registry)
-        elif self._locked:
-            return snapshot.dataset.schema
-        schema = await self._table.schema()
-        _check_unchanged(schema, registry)
-        return schema
 
     async def _add_columns(self, added: Sequence[Column], before: Registry) -> None:
         try:
@@ -181,7 +168,14 @@ class Committer:
             _check_unchanged(await self._table.schema(), before, error)
             raise
 
-    async def _write(self, plan: Plan, schema: pa.Schema) -> None:
+    async def _write(self, plan: Plan, snapshot: Snapshot) -> None:
+        schema, known = snapshot.dataset.schema, len(snapshot.registry.columns)
+        added = plan.registry.columns[known:]
+        if added:
+            await self._add_columns(added, snapshot.registry)
+        if added or not self._locked:  # without the lock, others may have added some
+            schema = await self._table.schema()
+            _check_unchanged(schema, plan.registry)
         rows = to_arrow(list(plan.rows.values()), plan.registry, schema)
         if self._locked and not plan.replaces:
             # Nobody else writes, so new rows stay new: appending them costs half of a merge.

@@ -229,7 +229,7 @@ def _merged(metadata: Any, patch: Any) -> Any:
     split_metadata(patch)
     if not isinstance(patch, Mapping):
         return patch
-    kept = metadata if isinstance(metadata, Mapping) else {}
+    stored = metadata if isinstance(metadata, Mapping) else {}
     # The patch's keys in its own order: of several that do not fit, the first is told.
-    merged = {**{key: value for key, value in kept.items() if key not in patch}, **patch}
+    merged = {**{key: value for key, value in stored.items() if key not in patch}, **patch}
     return {key: value for key, value in merged.items() if value is not None}

@@ -29,7 +29,7 @@ from store.table.faults import fault_of, is_failure, retried
 from store.write.commit import Committer
 from store.write.plan import Caller, Group, Operation, grouped
 
-# For a commit and the wait for the disk together. A panic inside LanceDB leaves its caller waiting
+# For a commit with the wait for the disk. A panic inside LanceDB leaves its caller waiting
 # for ever, as a dead disk does; every other write would wait with it.
 COMMIT_TIMEOUT_S = 300.0
 # Of the time that a commit took, so much passes before the next one begins. A commit of one row
@@ -167,9 +167,12 @@ class Writer:
                 async with self._lock.held():
                     # Others may hold the lock for as long as they need: the time starts here.
                     limit.reschedule(asyncio.get_running_loop().time() + COMMIT_TIMEOUT_S)
-                    results += await self._commit(group.puts, self._committer.put)
-                    results += await self._commit(group.deletes, self._committer.delete)
-                    results += await self._commit(group.alone, self._committer.alone)
+                    if group.puts:
+                        results += await self._commit(group.puts, self._committer.put)
+                    if group.deletes:
+                        results += await self._commit(group.deletes, self._committer.delete)
+                    if group.alone:
+                        results += await self._commit(group.alone, self._committer.alone)
                 written = sum(not isinstance(answer, StoreError) for _, answer in results)
                 if written:
                     await asyncio.to_thread(self._committer.sync)
@@ -189,8 +192,6 @@ class Writer:
         write: Callable[[list[Any]], Awaitable[Sequence[Any]]],
     ) -> list[_Result]:
         """Makes one commit, again where it lost a race; one that fails fails its callers alone."""
-        if not waiting:
-            return []
         operations, callers = zip(*waiting, strict=True)
         try:
             answers = await retried(lambda: write(list(operations)), self._lost)

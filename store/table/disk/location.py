@@ -69,10 +69,6 @@ class Location:
         if self.folder is not None:
             sync_to_disk(self.folder)
 
-    def has_space(self) -> bool:
-        """Whether more is free than what is reserved for deletes; True where nobody can tell."""
-        return self.folder is None or has_space(self.folder)
-
     def has_tables(self) -> bool:
         """Whether there may be tables: on an object store, or by the names in the folder. Blocks.
 
@@ -130,8 +126,10 @@ class Location:
         )
 
 
-def has_space(folder: Path) -> bool:
-    """Whether more is free on a folder's disk than what is reserved for deletes."""
+def has_space(folder: Path | None) -> bool:
+    """Whether more is free on a folder's disk than is reserved; True where nobody can tell."""
+    if folder is None:
+        return True
     try:
         disk = os.statvfs(folder)
     except OSError:

@@ -102,13 +102,17 @@ class Acknowledged:
             StoreDamagedError: a later one was acknowledged.
         """
         if version < known:
-            there = f"version {version} is the newest that is there" if version else "it is missing"
-            raise StoreDamagedError(
-                f"{self._file.stem}: version {known} was acknowledged, but {there}; put the folder"
-                f" back from a backup, or delete {self._file.name} beside it to go on without what"
-                " is lost",
-                "the index has lost its newest changes",
-            )
+            raise self.lost(version, known)
+
+    def lost(self, version: int, known: int) -> StoreDamagedError:
+        """The error for a table that has lost its newest version; see `refuse_older`."""
+        there = f"version {version} is the newest that is there" if version else "it is missing"
+        return StoreDamagedError(
+            f"{self._file.stem}: version {known} was acknowledged, but {there}; put the folder"
+            f" back from a backup, or delete {self._file.name} beside it to go on without what"
+            " is lost",
+            "the index has lost its newest changes",
+        )
 
 
 def acknowledged_tables(folder: Path) -> list[str]:

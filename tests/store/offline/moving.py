@@ -10,7 +10,7 @@ import numpy as np
 
 from store.index import ImageIndex
 from store.offline import rebuild
-from store.offline.rebuild import Embedded, Wanted
+from store.offline.rebuild import Embedded, EmbedRequest
 from store.offline.reembed import Outcome, Reembedding
 from store.schemas import FloatVector, Hit, ModelIdentity, SearchQuery
 from store.settings import StoreSettings
@@ -36,7 +36,7 @@ class FakeEmbedder:
         self.before_each: Callable[[str], Awaitable[None]] | None = None
         self._dim = dim
 
-    async def __call__(self, wanted: AsyncIterator[Wanted], done: Done) -> None:
+    async def __call__(self, wanted: AsyncIterator[EmbedRequest], done: Done) -> None:
         async for each in wanted:
             if self.before_each:
                 await self.before_each(each.url)

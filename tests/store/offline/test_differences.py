@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from store.offline.diff import differences, fingerprints
+from store.offline.copy_rows import differences, fingerprints
 from store.settings import StoreSettings
 from store.table.connection import connect
 from tests.store.support import image, opened, run

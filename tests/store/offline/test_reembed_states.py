@@ -88,14 +88,14 @@ def test_going_back_takes_the_vectors_of_the_table_that_was_kept(tmp_path: Path)
             (hit,) = await old.search(SearchQuery(vector=image(1).vector, limit=1))
             assert (hit.url, hit.score, hit.metadata) == (url_of(1), 1.0, {"n": 10})
         async with Reembedding.opened(StoreSettings(store_uri=str(tmp_path))) as work:
-            kept = await work.kept_tables()
+            kept = await work.old_tables()
             assert [(each.name, each.model) for each in kept] == [
                 ("images_2", NEW),
                 ("images", IDENTITY),
             ]
             assert all(each.size_bytes for each in kept)
-            assert await work.delete_kept() == 2
-            assert await work.kept_tables() == []
+            assert await work.delete_old() == 2
+            assert await work.old_tables() == []
         async with opened(tmp_path) as old:
             assert await everything(old) == before
 

@@ -170,8 +170,8 @@ def test_the_systems_number_tells_which(error: Exception, expected: type[StoreFa
 @pytest.mark.parametrize(
     "stuck",
     [
-        "store.table.disk.location.has_space",
-        "store.table.disk.location.sync_to_disk",
+        "store.write.commit.has_space",
+        "store.write.commit.sync_to_disk",
         "store.table.disk.sync.Acknowledged.write",
     ],
 )

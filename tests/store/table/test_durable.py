@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import store.table.disk.location
+import store.write.commit
 from store.errors import StoreOpenError, StoreWriteError
 from store.table.disk.sync import set_aside_torn_manifests, sync_to_disk
 from tests.store.support import image, opened, run
@@ -77,7 +77,7 @@ def test_a_disk_that_cannot_write_is_no_acknowledged_add(
 
     async def check() -> None:
         async with opened(tmp_path) as index:
-            monkeypatch.setattr(store.table.disk.location, "sync_to_disk", fails)
+            monkeypatch.setattr(store.write.commit, "sync_to_disk", fails)
             with pytest.raises(StoreWriteError):
                 await index.upsert(image(1))
             monkeypatch.undo()
@@ -95,7 +95,7 @@ def test_a_power_cut_before_the_disk_has_it_loses_only_what_nobody_was_told_of(
     async def check() -> None:
         async with opened(tmp_path) as index:
             await index.upsert(image(1))
-            monkeypatch.setattr(store.table.disk.location, "sync_to_disk", cut_off)
+            monkeypatch.setattr(store.write.commit, "sync_to_disk", cut_off)
             with pytest.raises(StoreWriteError):
                 await index.upsert(image(2))
             monkeypatch.undo()
@@ -108,7 +108,7 @@ def test_a_power_cut_before_the_disk_has_it_loses_only_what_nobody_was_told_of(
 
 def test_syncing_can_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr(store.table.disk.location, "sync_to_disk", synced.append)
+    monkeypatch.setattr(store.write.commit, "sync_to_disk", synced.append)
 
     async def check() -> None:
         async with opened(tmp_path, store_sync=False) as index:
