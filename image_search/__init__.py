@@ -3,8 +3,7 @@
 It needs nothing of the service's own code, and nothing heavy: httpx alone.
 """
 
-from image_search.async_client import AsyncClient
-from image_search.client import Client
+from image_search.client import AsyncClient, Client
 from image_search.errors import (
     ImageSearchError,
     NotFoundError,

@@ -1,11 +1,10 @@
-"""From an HTTP answer, or none, to a result or an error: pure, for both clients."""
+"""From an HTTP answer, or none, to a result or an error. No network here."""
 
 import math
 from typing import Any
 
 import httpx
 
-from image_search.call import Call, T
 from image_search.errors import (
     ImageSearchError,
     NotFoundError,
@@ -16,6 +15,7 @@ from image_search.errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
+from image_search.request import Call, T
 
 _USUAL_RETRY_S = 1.0
 _LONGEST_RETRY_S = 3600.0
@@ -24,7 +24,7 @@ _REFUSALS = {401: UnauthorizedError, 404: NotFoundError}
 
 
 def result_of(call: Call[T], answer: httpx.Response) -> T:
-    """What the call asked for.
+    """The result of a call.
 
     Raises:
         ImageSearchError: the answer is an error's, or cannot be read.
@@ -41,7 +41,7 @@ def result_of(call: Call[T], answer: httpx.Response) -> T:
 
 
 def error_of(answer: httpx.Response) -> ImageSearchError:
-    """The error that an answer tells of."""
+    """The error that an answer with another status than 200 means."""
     status, document = answer.status_code, _document(answer)
     message = str(document.get("message") or f"the server answered {status}")
     code = str(document.get("code") or "")
@@ -55,14 +55,14 @@ def error_of(answer: httpx.Response) -> ImageSearchError:
 
 
 def failure_of(error: httpx.HTTPError, server: str) -> ImageSearchError:
-    """The error where there was no answer."""
+    """The error of a call without an answer."""
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return TimedOutError(f"no answer from {server} in time")
     return UnreachableError(f"no connection to {server}: {str(error) or type(error).__name__}")
 
 
 def retry_after_s(answer: httpx.Response) -> float:
-    """Seconds that the answer asks to wait; a date is not understood, and counts as a second."""
+    """Seconds of the header Retry-After; a date is not understood, and counts as a second."""
     try:
         seconds = float(answer.headers.get("Retry-After", _USUAL_RETRY_S))
     except ValueError:

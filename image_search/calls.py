@@ -1,7 +1,7 @@
 """Every route as a call: what to send, and how to read the answer. No network here.
 
-The clients' methods are these functions, sent; their parameters and documentation stand here once.
-Any of them may raise what `image_search.errors` draws.
+The clients' methods send what these functions make; parameters and documentation stand here once.
+They raise ImageSearchError, of which `image_search.errors` has the kinds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from image_search import results
-from image_search.call import Call, any_file, each, encoded, of_json, picture, post, posted
+import httpx
+
+from image_search.request import Call, any_file, encoded, of_json, picture, post
 from image_search.results import (
     Added,
     Detections,
@@ -20,6 +21,7 @@ from image_search.results import (
     NotAdded,
     Page,
     Version,
+    read,
 )
 
 OnDuplicate = Literal["add", "skip", "skip_near"]
@@ -27,8 +29,8 @@ GivenMetadata = Mapping[str, Any] | str | None
 
 
 def heartbeat() -> Call[str]:
-    """Ask whether the service is up; its message."""
-    return Call("GET", "/heartbeat", of_json(lambda document: str(document["message"])))
+    """Message of the service that says that it is up."""
+    return Call("GET", "/heartbeat", of_json(str, "message"))
 
 
 def add(
@@ -48,10 +50,9 @@ def add(
 
     Raises:
         RefusedError: the picture cannot be fetched or decoded, or the metadata does not fit.
-        ImageSearchError: another of `image_search.errors`.
     """
     body = {"url": url, "metadata": metadata, "on_duplicate": on_duplicate}
-    return post("/post_image_to_index", body, results.added, image)
+    return post("/post_image_to_index", body, of_json(Added), image)
 
 
 def add_many(
@@ -68,7 +69,7 @@ def add_many(
     """
     given = [{"url": one} if isinstance(one, str) else dict(one) for one in images]
     body = {"images": given, "on_duplicate": on_duplicate}
-    return post("/post_images_to_index", body, each("results", results.added_or_not))
+    return post("/post_images_to_index", body, _added_or_not)
 
 
 def search(  # noqa: PLR0913 - what a search takes
@@ -103,7 +104,6 @@ def search(  # noqa: PLR0913 - what a search takes
     Raises:
         ValueError: an image goes with none of the other parts that are given.
         RefusedError: the parts do not go together, or the picture cannot be fetched or decoded.
-        ImageSearchError: another of `image_search.errors`.
     """
     if image is not None and text is not None and (filter is not None or id or query):
         raise ValueError("an image and a text go with no filter, id or query: leave one out")
@@ -124,7 +124,7 @@ def search(  # noqa: PLR0913 - what a search takes
         "min_score": min_score,
         "cutoff": cutoff,
     }
-    return post("/search_similar_images", body, each("results", results.hit), image)
+    return post("/search_similar_images", body, of_json(list[Hit], "results"), image)
 
 
 def detect(
@@ -134,10 +134,9 @@ def detect(
 
     Raises:
         RefusedError: the picture cannot be fetched or decoded.
-        ImageSearchError: another of `image_search.errors`.
     """
     body = {"url": url, "confidence": confidence, "format": "json"}
-    return post("/run_object_detection", body, results.detections, image)
+    return post("/run_object_detection", body, of_json(Detections), image)
 
 
 def annotate(
@@ -147,10 +146,9 @@ def annotate(
 
     Raises:
         RefusedError: the picture cannot be fetched or decoded.
-        ImageSearchError: another of `image_search.errors`.
     """
     body = {"url": url, "confidence": confidence}
-    return posted("/run_object_detection", body, picture, image)
+    return post("/run_object_detection", body, picture, image)
 
 
 def get(id: str) -> Call[Image]:
@@ -158,9 +156,8 @@ def get(id: str) -> Call[Image]:
 
     Raises:
         NotFoundError: no image has this id.
-        ImageSearchError: another of `image_search.errors`.
     """
-    return Call("GET", _image_path(id), of_json(results.image))
+    return Call("GET", _image_path(id), of_json(Image))
 
 
 def thumbnail(id: str) -> Call[bytes]:
@@ -168,7 +165,6 @@ def thumbnail(id: str) -> Call[bytes]:
 
     Raises:
         NotFoundError: no image has this id, or no thumbnail is kept of it.
-        ImageSearchError: another of `image_search.errors`.
     """
     return Call("GET", f"{_image_path(id)}/thumbnail", picture)
 
@@ -178,19 +174,14 @@ def original(id: str) -> Call[bytes]:
 
     Raises:
         NotFoundError: no image has this id, or its file is not kept.
-        ImageSearchError: another of `image_search.errors`.
     """
     return Call("GET", f"{_image_path(id)}/image", any_file)
 
 
 def list_images(*, limit: int = 10, offset: int = 0) -> Call[Page]:
-    """Some images, newest first, and how many there are.
-
-    Raises:
-        ImageSearchError: one of `image_search.errors`.
-    """
+    """Some images, newest first, and how many there are."""
     params: dict[str, str | int] = {"limit": limit, "offset": offset}
-    return Call("GET", "/images", of_json(results.page), params=params)
+    return Call("GET", "/images", of_json(Page), params=params)
 
 
 def update(id: str, metadata: GivenMetadata) -> Call[Image]:
@@ -201,10 +192,9 @@ def update(id: str, metadata: GivenMetadata) -> Call[Image]:
     Raises:
         NotFoundError: no image has this id.
         RefusedError: the metadata does not fit.
-        ImageSearchError: another of `image_search.errors`.
     """
     body = encoded({"metadata": metadata})
-    return Call("PATCH", _image_path(id), of_json(results.image), body)
+    return Call("PATCH", _image_path(id), of_json(Image), body)
 
 
 def delete(id: str) -> Call[int]:
@@ -212,9 +202,8 @@ def delete(id: str) -> Call[int]:
 
     Raises:
         NotFoundError: no image has this id.
-        ImageSearchError: another of `image_search.errors`.
     """
-    return Call("DELETE", _image_path(id), of_json(_deleted))
+    return Call("DELETE", _image_path(id), of_json(int, "deleted"))
 
 
 def delete_many(
@@ -224,28 +213,19 @@ def delete_many(
 
     Raises:
         RefusedError: neither is given, both are, or the filter is empty or senseless.
-        ImageSearchError: another of `image_search.errors`.
     """
     body = {"ids": None if ids is None else list(ids), "metadata": filter}
-    return post("/delete_images", body, _deleted)
+    return post("/delete_images", body, of_json(int, "deleted"))
 
 
 def status() -> Call[IndexStatus]:
-    """The table as it is now.
-
-    Raises:
-        ImageSearchError: one of `image_search.errors`.
-    """
-    return Call("GET", "/index", of_json(results.status))
+    """The table as it is now."""
+    return Call("GET", "/index", of_json(IndexStatus))
 
 
 def versions() -> Call[list[Version]]:
-    """The versions that can be restored, newest first.
-
-    Raises:
-        ImageSearchError: one of `image_search.errors`.
-    """
-    return Call("GET", "/index/versions", of_json(each("versions", results.version)))
+    """The versions that can be restored, newest first."""
+    return Call("GET", "/index/versions", of_json(list[Version], "versions"))
 
 
 def restore(version: int | None = None, *, before: datetime | str | None = None) -> Call[Version]:
@@ -253,15 +233,17 @@ def restore(version: int | None = None, *, before: datetime | str | None = None)
 
     Raises:
         RefusedError: there is no such version, or it is not kept any more.
-        ImageSearchError: another of `image_search.errors`.
     """
     moment = before.isoformat() if isinstance(before, datetime) else before
     body = {"version": version, "before": moment}
-    return post("/index/restore", body, lambda document: results.version(document["restored"]))
+    return post("/index/restore", body, of_json(Version, "restored"))
 
 
-def _deleted(document: Any) -> int:
-    return int(document["deleted"])
+def _added_or_not(answer: httpx.Response) -> list[Added | NotAdded]:
+    return [
+        read(NotAdded, one) if "message" in one else read(Added, one)
+        for one in answer.json()["results"]
+    ]
 
 
 def _image_path(id: str) -> str:

@@ -1,7 +1,8 @@
-"""The client for code without asyncio."""
+"""The clients: every route of `image_search.calls` as a method, blocking or for asyncio."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, Self
 
@@ -9,13 +10,13 @@ import httpx
 
 from image_search import calls
 from image_search.answers import failure_of, result_of
-from image_search.call import Call, T
 from image_search.errors import ImageSearchError
+from image_search.request import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, Call, T, client_options
 from image_search.retries import Attempts, Retries
-from image_search.sending import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, client_options, request_options
 
 P = ParamSpec("P")
 _CONNECTIONS = 100
+_RETRIES = Retries()
 
 
 def _sent(build: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
@@ -28,17 +29,27 @@ def _sent(build: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
     return send
 
 
+def _awaited(build: Callable[P, Call[T]]) -> "Callable[Concatenate[AsyncClient, P], Awaitable[T]]":
+    """A coroutine method that sends a call."""
+
+    @wraps(build)
+    async def send(client: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await client.send(build(*args, **kwargs))
+
+    return send
+
+
 class Client:
     """The service's routes as methods; may be used by many threads at once.
 
     Args:
         server: address of the service.
-        api_key: where the service wants one.
+        api_key: if the service requires one.
         timeout_s: seconds that one answer may take.
         retries: of overload, and of what cannot be reached.
 
     Raises:
-        ValueError: the address or the key cannot be one.
+        ValueError: the address or the key is invalid.
     """
 
     def __init__(
@@ -47,7 +58,7 @@ class Client:
         *,
         api_key: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        retries: Retries = Retries(),  # noqa: B008 - frozen
+        retries: Retries = _RETRIES,
     ) -> None:
         self._server, self._retries = server, retries
         self._http = httpx.Client(**client_options(server, api_key, timeout_s, _CONNECTIONS))
@@ -73,7 +84,7 @@ class Client:
         """Send a call, again where that may help.
 
         Raises:
-            ImageSearchError: what the last attempt ended with.
+            ImageSearchError: the error of the last attempt.
         """
         attempts = Attempts(self._retries)
         while True:
@@ -95,7 +106,82 @@ class Client:
 
     def _attempt(self, call: Call[T]) -> T:
         try:
-            answer = self._http.request(call.method, call.path, **request_options(call))
+            answer = self._http.request(call.method, call.path, **call.options)
+        except httpx.HTTPError as error:
+            raise failure_of(error, self._server) from error
+        return result_of(call, answer)
+
+
+class AsyncClient:
+    """The service's routes as coroutine methods; many may run at once, in one event loop.
+
+    Args:
+        server: address of the service.
+        api_key: if the service requires one.
+        timeout_s: seconds that one answer may take.
+        retries: of overload, and of what cannot be reached.
+        connections: that may be open at once; more calls wait for one.
+
+    Raises:
+        ValueError: the address or the key is invalid.
+    """
+
+    def __init__(
+        self,
+        server: str = DEFAULT_SERVER,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retries: Retries = _RETRIES,
+        connections: int = _CONNECTIONS,
+    ) -> None:
+        self._server, self._retries = server, retries
+        self._http = httpx.AsyncClient(**client_options(server, api_key, timeout_s, connections))
+
+    heartbeat = _awaited(calls.heartbeat)
+    add = _awaited(calls.add)
+    add_many = _awaited(calls.add_many)
+    search = _awaited(calls.search)
+    detect = _awaited(calls.detect)
+    annotate = _awaited(calls.annotate)
+    get = _awaited(calls.get)
+    list = _awaited(calls.list_images)
+    thumbnail = _awaited(calls.thumbnail)
+    original = _awaited(calls.original)
+    update = _awaited(calls.update)
+    delete = _awaited(calls.delete)
+    delete_many = _awaited(calls.delete_many)
+    status = _awaited(calls.status)
+    versions = _awaited(calls.versions)
+    restore = _awaited(calls.restore)
+
+    async def send(self, call: Call[T]) -> T:
+        """Send a call, again where that may help.
+
+        Raises:
+            ImageSearchError: the error of the last attempt.
+        """
+        attempts = Attempts(self._retries)
+        while True:
+            try:
+                return await self._attempt(call)
+            except ImageSearchError as error:
+                pause = attempts.pause_s(error)
+            await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _attempt(self, call: Call[T]) -> T:
+        try:
+            answer = await self._http.request(call.method, call.path, **call.options)
         except httpx.HTTPError as error:
             raise failure_of(error, self._server) from error
         return result_of(call, answer)

@@ -1,19 +1,18 @@
-"""What the calls return, and how it is read from the service's JSON.
+"""What the calls return, and how it is read from the service's JSON: by the fields' types."""
 
-The readers raise KeyError, TypeError or ValueError on a document of another shape; the one who
-calls them (`image_search.answers`) makes one error of these.
-"""
-
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
 
 Metadata = dict[str, Any] | str | None
 
 
 @dataclass(frozen=True)
 class NearDuplicate:
-    """An indexed image that is much like the one that was added."""
+    """An indexed image that looks much like the one that was added."""
 
     id: str
     url: str
@@ -29,7 +28,7 @@ class Added:
         created: False where the url was known and its row was replaced.
         skipped: nothing was written, as `on_duplicate` asked for.
         duplicate_of: id of the oldest image with the same pixels under another url.
-        near_duplicates: images that are much like it, nearest first.
+        near_duplicates: images that look much like it, nearest first.
     """
 
     id: str
@@ -97,7 +96,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Model:
-    """What makes the vectors."""
+    """The model that makes the vectors."""
 
     name: str
     pretrained: str
@@ -115,7 +114,7 @@ class Upkeep:
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """The table as it is now; docs/api.md says what the numbers mean."""
+    """State of the index; docs/api.md says what the numbers mean."""
 
     rows: int
     dim: int
@@ -133,78 +132,39 @@ class IndexStatus:
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the table; `rows` is None where that is not written down."""
+    """A version of the index; `rows` is None where it is not recorded."""
 
     version: int
     created_at: datetime
     rows: int | None
 
 
-def added(document: Any) -> Added:
-    """Read the answer to an add."""
-    near = document.get("near_duplicates", [])
-    return Added(
-        document["id"],
-        document["created"],
-        document.get("skipped", False),
-        document.get("duplicate_of"),
-        tuple(NearDuplicate(one["id"], one["url"], one["score"]) for one in near),
-    )
+def read(kind: type[T], value: Any) -> T:
+    """Make a value of a type of a JSON document; keys that a later service adds are ignored.
+
+    Raises:
+        KeyError: a key is missing that has no default.
+        TypeError: an object or a list is something else.
+        ValueError: a time cannot be read.
+    """
+    return cast(T, _read(kind, value))
 
 
-def added_or_not(document: Any) -> Added | NotAdded:
-    """Read one of the results of an add of many."""
-    if "message" in document:
-        return NotAdded(document["url"], document["message"], document["code"])
-    return added(document)
+def _read(kind: Any, value: Any) -> Any:
+    if isinstance(kind, type) and is_dataclass(kind):
+        types = _field_types(kind)
+        given = [one for one in fields(kind) if one.name in value or one.default is MISSING]
+        return kind(**{one.name: _read(types[one.name], value[one.name]) for one in given})
+    if kind is datetime:
+        return datetime.fromisoformat(value)
+    parts = get_args(kind)
+    if get_origin(kind) in {list, tuple}:
+        return get_origin(kind)(_read(parts[0], one) for one in value)
+    if len(parts) == 2 and parts[1] is type(None):
+        return None if value is None else _read(parts[0], value)
+    return value
 
 
-def hit(document: Any) -> Hit:
-    """Read a result of a search."""
-    return Hit(document["id"], document["url"], document["score"], document["metadata"])
-
-
-def detections(document: Any) -> Detections:
-    """Read the objects of a picture."""
-    found = [
-        Detection(tuple(one["xyxy"]), one["confidence"], one["class_id"], one["class_name"])
-        for one in document["detections"]
-    ]
-    return Detections(document["width"], document["height"], tuple(found))
-
-
-def image(document: Any) -> Image:
-    """Read an image."""
-    created_at = datetime.fromisoformat(document["created_at"])
-    return Image(document["id"], document["url"], document["metadata"], created_at)
-
-
-def page(document: Any) -> Page:
-    """Read a part of the list of all images."""
-    return Page(tuple(map(image, document["images"])), document["total"])
-
-
-def version(document: Any) -> Version:
-    """Read a version of the table."""
-    created_at = datetime.fromisoformat(document["created_at"])
-    return Version(document["version"], created_at, document["rows"])
-
-
-def status(document: Any) -> IndexStatus:
-    """Read the state of the table; fields that a later service adds are left out."""
-    model, upkeep = document["model"], document["upkeep"]
-    plain = {
-        name: document[name]
-        for name in IndexStatus.__dataclass_fields__
-        if name not in {"model", "upkeep"}
-    }
-    return IndexStatus(
-        **plain,
-        model=Model(model["name"], model["pretrained"]),
-        upkeep=None if upkeep is None else _upkeep(upkeep),
-    )
-
-
-def _upkeep(document: Any) -> Upkeep:
-    finished_at = datetime.fromisoformat(document["finished_at"])
-    return Upkeep(finished_at, document["seconds"], document["result"], tuple(document["did"]))
+@cache
+def _field_types(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
