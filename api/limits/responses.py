@@ -32,21 +32,16 @@ async def json_response(answer: BaseModel) -> Response:
     are up to 64 MB: many rows are encoded a few at a time, and other requests run in between.
     """
     fields = _set_fields(answer)
-    rows_of = next((name for name, value in fields.items() if _are_many(value)), None)
-    if rows_of is None:
+    (rows_of, rows), *rest = fields.items()  # where there are rows, they come first
+    if not isinstance(rows, list) or len(rows) <= SMALL_ROWS:
         return _response(_encode(fields).encode())
-    rest = {name: value for name, value in fields.items() if name != rows_of}
-    rows, parts = fields[rows_of], [f'{{"{rows_of}":[']
+    parts = [f'{{"{rows_of}":[']
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         parts += [_encode(rows[start : start + _ROWS_AT_ONCE])[1:-1], ","]
         await asyncio.sleep(0)
-    parts[-1] = "]," + _encode(rest)[1:] if rest else "]}"
+    parts[-1] = "]," + _encode(dict(rest))[1:] if rest else "]}"
     # Joined at once: each step on the way would copy it all.
     return _response("".join(parts).encode())
-
-
-def _are_many(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > SMALL_ROWS
 
 
 def _set_fields(model: BaseModel) -> dict[str, Any]:

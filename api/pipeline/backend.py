@@ -1,29 +1,19 @@
-"""What a worker of the API holds once it is ready: the models' clients, the pictures, the index."""
+"""What the routes of a worker work with, once it is ready: models, pictures and the index."""
 
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from api.limits.responses import LargeAnswers
 from api.pipeline.models import Models
 from api.pipeline.pictures import Pictures
-from api.requests.source import Source
 from api.settings import Settings
-from api.telemetry.metrics import SEARCH, IndexObserver
-from images.schemas import LabelledBox
-from images.workers.shared_picture import HeldPicture
-from runners.schemas import unpack_detections
+from api.telemetry.metrics import IndexObserver
 from runners.serving.shutdown import end_service
 from store.errors import ModelMismatchError, StoreError
 from store.index import ImageIndex
-from store.schemas import Hit, ModelIdentity, NewImage, SearchQuery
-from store.search.query import Matches
+from store.schemas import ModelIdentity
 
 logger = logging.getLogger("bentoml.image_search")
 RETRY_S = 5.0
@@ -36,6 +26,7 @@ class Backend:
 
     Attributes:
         settings: of the whole service.
+        models: the calls of the model services.
         index: the open index.
         pictures: brings pictures in, and draws.
         large_answers: makes these few at a time.
@@ -48,12 +39,12 @@ class Backend:
         self, settings: Settings, models: Models, index: ImageIndex, pictures: Pictures
     ) -> None:
         self.settings = settings
+        self.models = models
         self.index = index
         self.pictures = pictures
         self.large_answers = LargeAnswers()
         self.batch_slots = asyncio.Semaphore((settings.api.download_threads + 1) // 2)
         self.near_duplicates_lock = asyncio.Lock()
-        self._models = models
         self._watching = asyncio.create_task(end_when_stuck(index))
 
     @classmethod
@@ -84,80 +75,6 @@ class Backend:
                 pictures = Pictures(settings)
                 await pictures.decoders.ready()
                 return cls(settings, models, index, pictures)
-
-    async def embed_picture(self, source: Source) -> NDArray[np.float32]:
-        """The embedding of a picture: float32 [dim], unit length.
-
-        Raises:
-            ImageError: the picture cannot be had.
-            ModelUnavailableError: the embedder does not answer.
-        """
-        pixels = await self.pictures.for_clip(source, self._models.clip)
-        embedding: NDArray[np.float32] = await self._models.encode_image(pixels)
-        return embedding
-
-    async def embed_text(self, text: str) -> NDArray[np.float32]:
-        """The embedding of a text: float32 [dim], unit length.
-
-        Raises:
-            ModelUnavailableError: the embedder does not answer.
-        """
-        embedding: NDArray[np.float32] = await self._models.encode_text(text)
-        return embedding
-
-    async def new_image(self, source: Source) -> NewImage:
-        """A picture as the index takes it; its file is stored already, where originals are.
-
-        Raises:
-            ImageError: the picture cannot be had.
-            ModelUnavailableError: the embedder does not answer.
-            StoreFault: its file cannot be stored.
-        """
-        picture, file = await self.pictures.for_index(
-            source, self._models.clip, self.index.keep_original
-        )
-        return NewImage(
-            source.url,
-            await self._models.encode_image(picture.pixels),
-            pixels=picture.digest,
-            thumbnail=picture.thumbnail,
-            file=file,
-        )
-
-    async def search(self, query: SearchQuery, matches: Matches | None) -> list[Hit]:
-        """What the index finds, best first.
-
-        Args:
-            query: what to search for.
-            matches: of its text; None where it has none.
-
-        Raises:
-            StoreError: the query cannot be answered.
-        """
-        with SEARCH():
-            return await self.index.search(query, matches)
-
-    @asynccontextmanager
-    async def detected(
-        self, source: Source, min_confidence: float, *, keep: bool
-    ) -> AsyncIterator[tuple[HeldPicture, list[LabelledBox]]]:
-        """A picture, and the objects in it, surest first, in its own pixels.
-
-        Args:
-            source: of the picture.
-            min_confidence: of the objects.
-            keep: whether the picture will be drawn into; else it has no pixels, only its size.
-
-        Raises:
-            ImageError: the picture cannot be had.
-            ModelUnavailableError: the detector does not answer.
-        """
-        async with self.pictures.for_yolo(source, self._models.yolo, keep=keep) as (picture, boxed):
-            rows = np.array(await self._models.detect(boxed.pixels), np.float32)
-            rows[:, :4] = boxed.to_original(rows[:, :4])
-            found = unpack_detections(rows, self._models.yolo.class_names)
-            boxes = [LabelledBox(d.xyxy, d.confidence, d.class_id, d.class_name) for d in found]
-            yield picture, [box for box in boxes if box.confidence >= min_confidence]
 
     async def close(self) -> None:
         """Write what waits, and let go of the table, the threads and the decoders."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import aiohttp
 import bentoml.exceptions
@@ -36,6 +36,7 @@ _PAUSES_S = (0.0, 0.0, 0.05, 0.5)
 """Before each attempt. A model service closes a connection that idled for 5 s at the very moment
 when a burst may be using it again; its calls can be repeated without harm."""
 
+T = TypeVar("T")
 Item = NDArray[np.uint8] | str
 
 
@@ -52,7 +53,7 @@ class _FailedError(ModelUnavailableError):
     """The model answered that it failed: another call may go well."""
 
 
-class ModelCall:
+class ModelCall(Generic[T]):
     """One method of a model service; lives in one event loop.
 
     Args:
@@ -82,7 +83,7 @@ class ModelCall:
         self._work = model_calls(method)
         self._items = call_items(method)
 
-    async def __call__(self, item: Item) -> Any:
+    async def __call__(self, item: Item) -> T:
         """Compute the result of one item.
 
         A caller that is cancelled goes at once. What was sent for it by then is computed, and its
@@ -102,7 +103,8 @@ class ModelCall:
                 with suppress(ValueError):
                     self._line.remove(waiting)
                 raise
-        return await asyncio.shield(task)
+        result: T = await asyncio.shield(task)
+        return result
 
     def _send(self) -> None:
         """Begin calls with what waits, as many as there may be."""

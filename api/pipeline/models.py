@@ -9,9 +9,10 @@ from typing import Any, Self, TypeVar
 import aiohttp
 import bentoml.exceptions
 import numpy as np
+from numpy.typing import NDArray
 
 from api.pipeline.model_call import ModelCall
-from runners.schemas import ClipInfo, YoloInfo
+from runners.schemas import ClipInfo, DetectionRows, YoloInfo
 from runners.serving.service import CALL_ITEMS, LANES, WORKERS
 
 logger = logging.getLogger("bentoml.image_search")
@@ -27,9 +28,9 @@ class Models:
 
     clip: ClipInfo
     yolo: YoloInfo
-    encode_image: ModelCall
-    encode_text: ModelCall
-    detect: ModelCall
+    encode_image: ModelCall[NDArray[np.float32]]
+    encode_text: ModelCall[NDArray[np.float32]]
+    detect: ModelCall[DetectionRows]
 
     @classmethod
     async def connect(cls, embedder: Any, detector: Any) -> Self:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from api.contract.requests import AddManyRequest, AddRequest
@@ -32,11 +31,21 @@ async def post_image_to_index(backend: "Backend", request: AddRequest) -> AddAns
         ModelUnavailableError: the embedder does not answer.
         StoreError: it cannot be stored.
     """
-    if request.on_duplicate == "skip_near" and not _min_similarity(backend):
+    if request.on_duplicate == "skip_near" and not backend.settings.api.near_duplicate_similarity:
         raise RequestError("on_duplicate must be 'add' or 'skip': near ones are not looked for")
     metadata = await backend.index.check_metadata(request.metadata)
-    new = await backend.new_image(request.source(request.url))
-    image = replace(new, metadata=metadata, skip_duplicate=request.on_duplicate != "add")
+    source, models = request.source(request.url), backend.models
+    store = backend.index.keep_original
+    picture, file = await backend.pictures.for_index(source, models.clip, store)
+    image = NewImage(
+        request.url,
+        await models.encode_image(picture.pixels),
+        metadata,
+        pixels=picture.digest,
+        skip_duplicate=request.on_duplicate != "add",
+        thumbnail=picture.thumbnail,
+        file=file,
+    )
     if request.on_duplicate == "skip_near":
         answer = await _add_unless_near(backend, image)
     else:
@@ -109,13 +118,8 @@ async def _add(backend: "Backend", image: NewImage) -> AddAnswer:
 
 
 async def _near(backend: "Backend", image: NewImage) -> list[Near]:
-    least = _min_similarity(backend)
+    least = backend.settings.api.near_duplicate_similarity  # 0 looks for none
     return await backend.index.near_duplicates(image, least) if least else []
-
-
-def _min_similarity(backend: "Backend") -> float:
-    """From which similarity on an image is a near-duplicate; 0 where none is looked for."""
-    return backend.settings.api.near_duplicate_similarity
 
 
 def _answer(added: Upserted, near: list[Near]) -> AddAnswer:

@@ -1,14 +1,18 @@
 """The route that detects objects: the annotated picture, or the objects alone."""
 
 import base64
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from starlette.responses import Response
 
 from api.contract.requests import DetectRequest
 from api.contract.responses import Answer, Detection, DetectionsAnswer
 from api.errors import RequestError
 from api.limits.responses import json_response
+from images.schemas import LabelledBox, Letterboxed
+from runners.schemas import DetectionRows, unpack_detections
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -30,9 +34,15 @@ async def run_object_detection(backend: "Backend", request: DetectRequest) -> An
     if confidence < least:
         raise RequestError(f"confidence must be at least {least:g}, this server's minimum")
     is_drawn = request.format != "json"
-    source = request.source(request.url)
-    async with backend.detected(source, confidence, keep=is_drawn or request.picture) as found:
-        picture, boxes = found
+    source, yolo = request.source(request.url), backend.models.yolo
+    keep = is_drawn or request.picture
+    async with backend.pictures.for_yolo(source, yolo, keep=keep) as (picture, boxed):
+        rows = await backend.models.detect(boxed.pixels)
+        boxes = [
+            box
+            for box in _in_picture(rows, boxed, yolo.class_names)
+            if box.confidence >= confidence
+        ]
         if is_drawn:
             jpeg = await backend.pictures.annotated(picture, boxes)
             return Response(jpeg, media_type="image/jpg")
@@ -48,3 +58,13 @@ async def run_object_detection(backend: "Backend", request: DetectRequest) -> An
         return await json_response(answer)
 
     return await backend.large_answers.of_bytes(_COPIES * len(jpeg), with_picture)
+
+
+def _in_picture(
+    rows: DetectionRows, boxed: Letterboxed, class_names: Sequence[str]
+) -> list[LabelledBox]:
+    """What the detector found, surest first, in the picture's own pixels."""
+    rows = np.array(rows, np.float32)
+    rows[:, :4] = boxed.to_original(rows[:, :4])
+    found = unpack_detections(rows, class_names)
+    return [LabelledBox(d.xyxy, d.confidence, d.class_id, d.class_name) for d in found]

@@ -13,6 +13,7 @@ from api.contract.requests import SearchRequest, Term
 from api.contract.responses import SearchAnswer
 from api.errors import RequestError, UnknownIdError
 from api.requests.source import Source
+from api.telemetry.metrics import SEARCH
 from store.errors import shown
 from store.schemas import SearchQuery
 
@@ -40,7 +41,9 @@ async def search_simmilar_images(backend: "Backend", request: SearchRequest) -> 
     query, matches = await _query(backend, request)
 
     async def found() -> SearchAnswer:
-        return SearchAnswer.model_validate({"results": await backend.search(query, matches)})
+        with SEARCH():
+            hits = await backend.index.search(query, matches)
+        return SearchAnswer.model_validate({"results": hits})
 
     return await backend.large_answers.of_rows(request.limit, found)
 
@@ -73,14 +76,14 @@ async def _query(
     if text is None:
         return replace(query, vector=await _vector(backend, request)), None
     vector, text_vector, matches = await asyncio.gather(
-        _vector(backend, request), backend.embed_text(text), backend.index.matches(query)
+        _vector(backend, request), backend.models.encode_text(text), backend.index.matches(query)
     )
     return replace(query, vector=vector, text_vector=text_vector), matches
 
 
 async def _vector(backend: "Backend", request: SearchRequest) -> Vector | None:
     if request.url:
-        return await backend.embed_picture(request.source(request.url))
+        return await _embedded_picture(backend, request.source(request.url))
     if request.id is not None:
         return (await _stored(backend, {request.id}))[request.id]
     if request.query is not None:
@@ -96,10 +99,15 @@ async def _combined(backend: "Backend", terms: list[Term]) -> Vector:
 
 async def _embedded(backend: "Backend", term: Term, stored: dict[str, Vector]) -> Vector:
     if term.url is not None:
-        return await backend.embed_picture(Source(term.url))
+        return await _embedded_picture(backend, Source(term.url))
     if term.text is not None:
-        return await backend.embed_text(term.text)
+        return await backend.models.encode_text(term.text)
     return stored[term.id or ""]
+
+
+async def _embedded_picture(backend: "Backend", source: Source) -> Vector:
+    pixels = await backend.pictures.for_clip(source, backend.models.clip)
+    return await backend.models.encode_image(pixels)
 
 
 async def _stored(backend: "Backend", ids: set[str]) -> dict[str, Vector]:

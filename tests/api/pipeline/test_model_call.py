@@ -47,21 +47,21 @@ IDLE = aiohttp.ServerDisconnectedError()
 def test_a_broken_connection_is_repeated(error: Exception) -> None:
     client = failing(error, times=2)
     item = np.zeros((4, 4, 3), np.uint8)
-    assert asyncio.run(ModelCall(client, "encode_images")(item)).shape == item.shape
+    assert asyncio.run(ModelCall[Any](client, "encode_images")(item)).shape == item.shape
     assert client.calls == 3
 
 
 def test_a_service_that_is_gone_is_given_up() -> None:
     client = failing(BROKEN, times=100)
     with pytest.raises(ModelUnavailableError, match="cannot be reached"):
-        asyncio.run(ModelCall(client, "encode_texts")("text"))
+        asyncio.run(ModelCall[Any](client, "encode_texts")("text"))
     assert client.calls < 6
 
 
 def test_a_fault_of_the_model_is_not_repeated() -> None:
     client = failing(bentoml.exceptions.InternalServerError("secret"), times=100)
     with pytest.raises(ModelUnavailableError, match="failed") as caught:
-        asyncio.run(ModelCall(client, "detect")("x"))
+        asyncio.run(ModelCall[Any](client, "detect")("x"))
     assert "secret" not in str(caught.value)
     assert client.calls == 1
 
@@ -71,7 +71,7 @@ def test_a_lost_result_is_noticed() -> None:
         return []
 
     with pytest.raises(ModelUnavailableError, match="no result"):
-        asyncio.run(ModelCall(FakeClient(empty), "detect")("x"))
+        asyncio.run(ModelCall[Any](FakeClient(empty), "detect")("x"))
 
 
 @pytest.mark.parametrize(("calls", "items"), [(1, 16), (3, 8)])
@@ -89,7 +89,7 @@ def test_what_comes_during_a_call_goes_with_the_next(calls: int, items: int) -> 
         return [f"of {item}" for item in batch]
 
     async def storm() -> list[Any]:
-        call = ModelCall(FakeClient(busy), "encode_texts", list, calls, items)
+        call = ModelCall[Any](FakeClient(busy), "encode_texts", list, calls, items)
         return await asyncio.gather(*[call(str(number)) for number in range(100)])
 
     assert asyncio.run(storm()) == [f"of {number}" for number in range(100)]
@@ -107,7 +107,7 @@ def test_pictures_go_as_one_array() -> None:
         return batch
 
     async def three() -> Any:
-        call = ModelCall(FakeClient(shape), "encode_images", np.stack)
+        call = ModelCall[Any](FakeClient(shape), "encode_images", np.stack)
         pictures = [np.full((4, 4, 3), number, np.uint8) for number in range(3)]
         return await asyncio.gather(*map(call, pictures))
 
@@ -126,7 +126,7 @@ def test_an_item_that_the_model_fails_at_fails_alone(fault: str) -> None:
         return batch[1:]
 
     async def ask() -> list[Any]:
-        call = ModelCall(FakeClient(picky), "encode_texts")
+        call = ModelCall[Any](FakeClient(picky), "encode_texts")
         items = ["first", "good", "bad", "fine"]
         return await asyncio.gather(*map(call, items), return_exceptions=True)
 
@@ -141,7 +141,7 @@ def test_nobody_waits_for_ever_after_a_fault_that_nobody_foresaw() -> None:
         raise KeyError(method)
 
     async def ask() -> list[Any]:
-        call = ModelCall(FakeClient(broken), "encode_texts")
+        call = ModelCall[Any](FakeClient(broken), "encode_texts")
         return await asyncio.gather(*map(call, "abc"), return_exceptions=True)
 
     assert [type(one) for one in asyncio.run(ask())] == [KeyError] * 3
@@ -159,7 +159,7 @@ def test_each_item_is_counted_and_each_call_has_its_size() -> None:
         return batch
 
     async def ask() -> None:
-        call = ModelCall(FakeClient(echo), "encode_texts")
+        call = ModelCall[Any](FakeClient(echo), "encode_texts")
         await asyncio.gather(*map(call, "abcd"))
 
     asyncio.run(ask())
@@ -177,7 +177,7 @@ def test_a_call_belongs_to_the_request_of_its_first_item() -> None:
         return batch
 
     async def ask() -> None:
-        call = ModelCall(FakeClient(look), "encode_texts")
+        call = ModelCall[Any](FakeClient(look), "encode_texts")
 
         async def one(name: str) -> None:
             request.set(name)
@@ -196,7 +196,7 @@ def test_a_model_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatc
         await asyncio.Event().wait()
 
     with pytest.raises(ModelUnavailableError, match="does not answer"):
-        asyncio.run(ModelCall(FakeClient(silent), "detect")("x"))
+        asyncio.run(ModelCall[Any](FakeClient(silent), "detect")("x"))
 
 
 def test_a_batch_that_fails_and_then_hangs_holds_its_place_for_one_time_limit(
@@ -213,7 +213,7 @@ def test_a_batch_that_fails_and_then_hangs_holds_its_place_for_one_time_limit(
         return batch
 
     async def ask() -> tuple[list[Any], float]:
-        call = ModelCall(FakeClient(failing_then_silent), "encode_texts")
+        call = ModelCall[Any](FakeClient(failing_then_silent), "encode_texts")
         began = asyncio.get_running_loop().time()
         items = ["first", "good", *map(str, range(5))]
         found = await asyncio.gather(*map(call, items), return_exceptions=True)
@@ -234,7 +234,7 @@ def test_no_call_begins_when_the_event_loop_ends() -> None:
     client = FakeClient(silent)
 
     async def leave() -> None:
-        call = ModelCall(client, "encode_texts")
+        call = ModelCall[Any](client, "encode_texts")
         asked = [asyncio.create_task(call(item)) for item in "abc"]
         await asyncio.sleep(0.01)
         assert not any(one.done() for one in asked)
@@ -256,7 +256,7 @@ def test_callers_that_leave_pile_up_no_work() -> None:
             return batch
 
         client = FakeClient(slow)
-        call = ModelCall(client, "encode_texts")
+        call = ModelCall[Any](client, "encode_texts")
         callers = [asyncio.create_task(call(str(number))) for number in range(300)]
         await asyncio.sleep(0.01)
         for caller in callers:
@@ -280,7 +280,7 @@ def test_a_caller_may_leave_at_the_moment_when_its_turn_comes() -> None:
             await release.wait()
             return batch
 
-        call = ModelCall(FakeClient(slow), "encode_texts")
+        call = ModelCall[Any](FakeClient(slow), "encode_texts")
         asked = [asyncio.create_task(call(item)) for item in ("first", "leaves", "stays")]
         await asyncio.sleep(0.01)
         release.set()

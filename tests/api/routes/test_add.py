@@ -7,12 +7,14 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from api.contract.requests import AddManyRequest, AddRequest
 from api.errors import RequestError
 from api.pipeline.backend import Backend
 from api.requests.source import Source
 from api.routes.add import _BATCH_SHARE, post_image_to_index, post_images_to_index
+from images.schemas import ClipPicture
 from store.errors import StoreReadError
 from store.schemas import Near, NewImage, Upserted, image_id
 
@@ -25,6 +27,9 @@ class FakeIndex:
     def __init__(self) -> None:
         self.written: list[NewImage] = []
         self.near_fails = False
+
+    async def keep_original(self, data: bytes) -> str | None:
+        """Nothing is stored."""
 
     async def check_metadata(self, metadata: Any) -> Any:
         """Everything can be stored."""
@@ -57,6 +62,7 @@ class FakeBackend:
         self.index = FakeIndex()
         self.now = self.most = 0
         self.near_duplicates_lock = asyncio.Lock()
+        self.pictures, self.models = self, SimpleNamespace(clip=None, encode_image=embed)
 
     def configure(self, similarity: float = 0.98, within_s: float = 10, slots: int = 1) -> Backend:
         """As a backend with these settings is."""
@@ -67,7 +73,8 @@ class FakeBackend:
         self.batch_slots = asyncio.Semaphore(slots)
         return cast(Backend, self)
 
-    async def new_image(self, source: Source) -> NewImage:
+    async def for_index(self, source: Source, _clip: None, _store: Any) -> tuple[ClipPicture, None]:
+        """As `Pictures` does."""
         url = source.url
         self.now += 1
         self.most = max(self.most, self.now)
@@ -77,8 +84,12 @@ class FakeBackend:
             self.now -= 1
         if "bad" in url:
             raise RequestError("bad picture")
-        pixels = hashlib.sha256(url.encode()).hexdigest()
-        return NewImage(url, np.full(4, 0.5, np.float32), pixels=pixels)
+        digest = hashlib.sha256(url.encode()).hexdigest()
+        return ClipPicture(np.zeros((1, 1, 3), np.uint8), digest, None), None
+
+
+async def embed(_: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.full(4, 0.5, np.float32)
 
 
 def many(
