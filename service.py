@@ -6,6 +6,7 @@ the model workers alone, and LanceDB comes in when the API worker opens its tabl
 
 import asyncio
 import sys
+from functools import partial
 from typing import Any
 
 import bentoml
@@ -31,17 +32,13 @@ from api.contract.responses import (
     RestoreAnswer,
     SearchAnswer,
 )
-from api.middleware.json_errors import JsonRefusals
-from api.middleware.path_names import AskedPaths
-from api.middleware.request_id import current_request_id
-from api.middleware.slow_readers import Paced
-from api.middleware.stack import put_in_front
+from api.middleware.stack import front
 from api.routes import add, detect, files, images, index, page, search
 from api.routes.handler import Handler
 from api.serving.gauges import Measures
 from api.serving.malloc import keep_what_is_there, return_freed_memory
+from api.serving.patches import apply
 from api.serving.preflight import prepare
-from api.serving.supervisor import repair_supervisor
 from api.settings import Settings, SettingsError
 from api.telemetry.logs import configure_logs
 from runners.clip.service import ClipEmbedder
@@ -52,9 +49,7 @@ try:
     settings = Settings.from_environment()
 except SettingsError as error:
     sys.exit(f"image-search cannot start: {error}")
-configure_logs(settings.api.log_format, settings.api.api_keys, current_request_id)
-# Here, as a supervisor of one model alone (`--service-name`) calls none of the API's hooks.
-repair_supervisor()
+configure_logs(settings.api.log_format, settings.api.api_keys)
 
 run = Handler(settings)
 
@@ -169,18 +164,11 @@ def _bento_service() -> Any:
     return ImageSearch
 
 
-for middleware, options in (
-    (Paced, {"within_s": settings.api.request_timeout_s}),
-    (JsonRefusals, {}),
-    (AskedPaths, {}),
-):
-    _bento_service().add_asgi_middleware(middleware, **options)
-put_in_front(
+apply(
     _bento_service(),
-    settings.api,
+    partial(front, settings=settings.api, max_image_bytes=settings.fetch.max_image_bytes),
     [
         *(api.route for api in _bento_service().apis.values()),
         *(route.path for route in pages.routes if isinstance(route, Route)),
     ],
-    settings.fetch.max_image_bytes,
 )

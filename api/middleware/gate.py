@@ -1,9 +1,8 @@
-"""What is decided before a route runs: who may ask (401), in what form (415), is there room (429)?
+"""Gate: what is decided before a route runs, by key (401), content type (415) and load (429).
 
-Part of the front (`api.middleware.stack`). `/livez` and `/readyz` always pass, so that a
-supervisor sees a
-busy or locked service as alive, and so do the files of the web pages; `/heartbeat`, `/metrics` and
-the pages themselves pass when the service is full.
+`/livez` and `/readyz` always pass, so that an orchestrator sees a busy or locked service as alive,
+and so do the files of the web pages; `/heartbeat`, `/metrics` and the pages themselves pass when
+the service is full.
 """
 
 import hashlib
@@ -23,29 +22,40 @@ from api.errors import (
     problem_of,
 )
 from api.limits.in_flight import InFlight
-from api.middleware.attended import attend
-from api.middleware.request_body import Bodies, ClientGoneError, answer_unread
+from api.middleware.request_body import BodyReader, answer_unread, replay
+from api.middleware.single_flight import SingleFlight
 from api.requests.content_types import (
+    FORM_TYPE,
+    MEDIA_TYPE,
     WITH_BODY,
     accepted_types,
-    is_accepted,
     is_foreign_form,
     is_upload,
+    media_type,
 )
-from api.routes.page import PAGES, is_asked_by_browser, is_open_file, page
-from api.telemetry.metrics import ABANDONED, REFUSALS, REQUESTS_IN_FLIGHT
+from api.routes.page import OPEN_FILES, PAGES, is_asked_by_browser, page
+from api.telemetry.metrics import REFUSALS, REQUESTS_IN_FLIGHT
 
 logger = logging.getLogger("bentoml.image_search")
+
+EXCHANGE = "image_search.exchange"
+"""Key of the scope under which the outermost middleware puts its `Exchange`."""
+
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 LIGHT_PATHS = frozenset({"/heartbeat", "/metrics", *PAGES})
+# They cost more than a refusal: the one merges the files of all workers, the other calls both
+# models. A flood of them is one such work after the other.
+SHARED_PATHS = frozenset({"/metrics", "/readyz"})
 RETRY_AFTER_S = 1
-_GUESSED_CHARS = 16
+
+_READ = ("GET", "HEAD")
+_GUESSABLE_CHARS = 16
 # A file is passed on as it is, JSON becomes objects (`api.limits.in_flight.MAX_BODY_BYTES`).
-_UPLOAD_WEIGHS = 0.25
+_UPLOAD_WEIGHT = 0.25
 
 
 class Refusal:
-    """An answer that is counted, to a request whose body is not read.
+    """A prepared answer to a request whose body is not read; counted by its code.
 
     Args:
         code: what it is counted as.
@@ -72,7 +82,7 @@ UNAUTHORIZED = Refusal(
         headers=_BEARER,
     ),
 )
-ASKING_PAGES = {path: Refusal("unauthorized", page(path, 401, _BEARER)) for path in PAGES}
+LOGIN_PAGES = {path: Refusal("unauthorized", page(path, 401, _BEARER)) for path in PAGES}
 """A browser gets the page all the same, and the page asks for the key."""
 OVERLOADED = Refusal(
     OverloadedError.code,
@@ -85,7 +95,7 @@ OVERLOADED = Refusal(
 
 
 class Gate:
-    """Checks the key, reads the body, then counts the requests in flight.
+    """Middleware that checks the key, reads the body, then counts the request as in flight.
 
     Args:
         app: the application behind the gate.
@@ -96,50 +106,52 @@ class Gate:
         origins: of the web pages that may send forms, besides this service's own.
     """
 
-    def __init__(  # noqa: PLR0913 - each is another thing that it asks
+    def __init__(  # noqa: PLR0913 - each is another thing that it checks
         self,
         app: ASGIApp,
         api_keys: frozenset[str],
         max_in_flight: int,
-        bodies: Bodies,
+        bodies: BodyReader,
         *,
-        uploads: Bodies | None = None,
+        uploads: BodyReader | None = None,
         origins: frozenset[str] = frozenset(),
     ) -> None:
         self._app = app
+        self._shared = SingleFlight(app)
         self._key_digests = [_digest(key.encode()) for key in api_keys]
-        if any(len(key) < _GUESSED_CHARS for key in api_keys):
-            logger.warning("an API key is shorter than %d characters: guessable", _GUESSED_CHARS)
+        if any(len(key) < _GUESSABLE_CHARS for key in api_keys):
+            logger.warning("an API key is shorter than %d characters: guessable", _GUESSABLE_CHARS)
         self._in_flight = InFlight(max_in_flight)
         self._bodies = bodies
         self._uploads = uploads or bodies
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through, or answer it here."""
-        if scope["type"] == "websocket":  # no route is one
-            await send({"type": "websocket.close", "code": 1008})
-        elif _is_open(scope):
+        """Let a request through, or answer it here."""
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif (refusal := self._refusal(scope)) is not None:
-            await refusal(scope, receive, send)
-        elif scope["path"] in LIGHT_PATHS:
-            await self._app(scope, receive, send)
-        else:
-            try:
+            return
+        path, method = scope["path"], scope["method"]
+        if path not in OPEN_PATHS and not (path in OPEN_FILES and method in _READ):
+            if (refusal := self._refusal(scope)) is not None:
+                await refusal(scope, receive, send)
+                return
+            if path not in LIGHT_PATHS:
                 await self._work(scope, receive, send)
-            except ClientGoneError:
-                ABANDONED.inc()
+                return
+        app = self._shared if path in SHARED_PATHS and method == "GET" else self._app
+        await app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         """What its headers alone are refused for."""
-        if not self._may_ask(scope):
-            return ASKING_PAGES[scope["path"]] if is_asked_by_browser(scope) else UNAUTHORIZED
+        if self._key_digests and not self._has_key(scope):
+            return LOGIN_PAGES[scope["path"]] if is_asked_by_browser(scope) else UNAUTHORIZED
         if scope["method"] in WITH_BODY:
-            if not is_accepted(scope):
-                types = accepted_types(scope["method"], scope["path"])
-                return _refusal_of(MediaTypeError(types))
-            if is_foreign_form(scope, self._origins):
+            kind = scope[MEDIA_TYPE] = media_type(scope)
+            accepted = accepted_types(scope["method"], scope["path"])
+            if kind not in accepted and not is_upload(scope["path"], kind):
+                return _refusal_of(MediaTypeError(accepted))
+            if kind == FORM_TYPE and is_foreign_form(scope, self._origins):
                 return _refusal_of(ForeignFormError())
             if Headers(scope=scope).get("content-encoding", "identity").lower() != "identity":
                 return _refusal_of(EncodedBodyError())
@@ -148,31 +160,31 @@ class Gate:
         return None
 
     async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body, weighs = b"", 1.0
+        """Read the body, then pass the request on as one in flight."""
+        body, weight = b"", 1.0
         if scope["method"] in WITH_BODY:
-            bodies = self._bodies
-            if is_upload(scope):
-                bodies, weighs = self._uploads, _UPLOAD_WEIGHS
+            reader = self._bodies
+            if is_upload(scope["path"], scope[MEDIA_TYPE]):
+                reader, weight = self._uploads, _UPLOAD_WEIGHT
             try:
-                body = await bodies.read(scope, receive)
+                body = await reader.read(scope, receive)
             except OverloadedError:
                 await OVERLOADED(scope, receive, send)
                 return
             except RequestError as error:
                 await _refusal_of(error)(scope, receive, send)
                 return
-        if self._in_flight.is_full():  # they were not when the body began to come
+        if self._in_flight.is_full():  # it was not when the body began to come
             await OVERLOADED(scope, receive, send)
             return
         with (
-            self._in_flight.entered(int(len(body) * weighs)),
+            self._in_flight.entered(int(len(body) * weight)),
             REQUESTS_IN_FLIGHT.track_inprogress(),
         ):
-            await attend(self._app, body, scope, receive, send)
+            scope[EXCHANGE].cancel_on_disconnect(receive)
+            await self._app(scope, replay(body), send)
 
-    def _may_ask(self, scope: Scope) -> bool:
-        if not self._key_digests:
-            return True
+    def _has_key(self, scope: Scope) -> bool:
         given = Headers(scope=scope).getlist("authorization")
         scheme, _, key = given[0].partition(" ") if given else ("", "", "")
         digest = _digest(key.strip().encode("latin-1"))
@@ -180,10 +192,6 @@ class Gate:
         matches = [hmac.compare_digest(digest, known) for known in self._key_digests]
         # Of two headers another server could have read the other one.
         return len(given) == 1 and scheme.lower() == "bearer" and any(matches)
-
-
-def _is_open(scope: Scope) -> bool:
-    return scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS or is_open_file(scope)
 
 
 def _digest(key: bytes) -> bytes:

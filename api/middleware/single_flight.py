@@ -1,60 +1,41 @@
-"""Answers that are made once for all who ask at the same time.
-
-`/metrics` and `/readyz` take no place and are never refused, and cost more than a refusal: the one
-merges the files of all workers, the other asks both models. A flood of them is one such work after
-the other.
-"""
+"""Single flight: of equal GET requests at the same time, one goes on and all get its answer."""
 
 import asyncio
-from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Shared:
-    """Middleware: of GET requests for some paths, only one at a time goes on to the application.
+class SingleFlight:
+    """Middleware for paths whose answer is the same for everybody.
 
     Args:
-        app: answers; on these paths it needs no more of a request than its path.
-        paths: whose answers are the same for everybody.
+        app: answers; it needs no more of a request than its path.
     """
 
-    def __init__(self, app: ASGIApp, paths: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._paths = frozenset(paths)
-        self._under_way: dict[str, asyncio.Task[list[Message]]] = {}
+        self._in_progress: dict[str, asyncio.Task[list[Message]]] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with what is made for somebody else already, or go on."""
-        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] not in self._paths:
-            await self._app(scope, receive, send)
-            return
-        for message in await asyncio.shield(self._answer(scope)):
-            await send(_own(message))
-
-    def _answer(self, scope: Scope) -> asyncio.Task[list[Message]]:
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        """Answer with what is made for another request already, or begin."""
         path = scope["path"]
-        if path not in self._under_way:
-            task = asyncio.create_task(self._made(scope))
-            task.add_done_callback(lambda _: self._under_way.pop(path))
-            self._under_way[path] = task
-        return self._under_way[path]
+        if path not in self._in_progress:
+            task = asyncio.create_task(self._answer(scope))
+            task.add_done_callback(lambda _: self._in_progress.pop(path))
+            self._in_progress[path] = task
+        for message in await asyncio.shield(self._in_progress[path]):
+            # A copy: on its way out headers are added to it.
+            own = {"headers": list(message["headers"])} if "headers" in message else {}
+            await send({**message, **own})
 
-    async def _made(self, scope: Scope) -> list[Message]:
+    async def _answer(self, scope: Scope) -> list[Message]:
         messages: list[Message] = []
 
-        async def keep(message: Message) -> None:
+        async def collect(message: Message) -> None:
             messages.append(message)
 
-        await self._app(scope, _no_body, keep)
+        await self._app(scope, _no_body, collect)
         return messages
-
-
-def _own(message: Message) -> Message:
-    """A copy for one of those who asked: on its way out headers are added to it."""
-    if "headers" in message:
-        return {**message, "headers": list(message["headers"])}
-    return {**message}
 
 
 async def _no_body() -> Message:

@@ -1,80 +1,74 @@
-"""The front of the service: what a request passes before BentoML sees it.
+"""The middlewares in front of BentoML's application, from the outside in: answers, CORS, gate.
 
-BentoML puts a service's own middlewares inside of its metrics, its tracing and its access log
-(1.4.39, `_bentoml_impl/server/app.py:207-291`). A refusal in there costs several times what the
-decision does, and at ten times the load most answers are refusals. So the front stands around the
-whole application, where the worker takes it (`_bentoml_impl/worker/service.py:205`, `to_asgi`).
-
-From the outside in: the request's id, safe headers, CORS, the gate, answers that are shared, and
-paths as they are shown.
+Each request gets an id: in its answer, in the log, and its client may choose it. (BentoML's own
+`X-BentoML-Request-ID` is the id of a trace's span; it is taken off.) The headers of all answers are
+those of the OWASP REST security cheat sheet; HSTS is missing, since TLS ends in front of this
+service.
 """
 
-from collections.abc import Iterable
-from typing import Any
+import asyncio
+import logging
+import re
+import uuid
 
-from _bentoml_sdk import Service
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.middleware.gate import Gate
-from api.middleware.path_names import ShownPaths
-from api.middleware.request_body import Bodies
-from api.middleware.request_id import HEADER, RequestIds
-from api.middleware.security_headers import SafeHeaders
-from api.middleware.single_flight import Shared
-from api.serving.asgi import settle_media_types, slim_middlewares
-from api.serving.http1 import serve_bounded
+from api.middleware.gate import EXCHANGE, Gate
+from api.middleware.request_body import BodyReader, ClientGoneError
+from api.routes.page import POLICIES, SWAGGER_PATH
 from api.settings import ApiSettings
+from api.telemetry.logs import REQUEST_ID
+from api.telemetry.metrics import ABANDONED
+
+logger = logging.getLogger("bentoml.image_search")
+
+REQUEST_ID_HEADER = "X-Request-ID"
+PIECE_BYTES = 1 << 16
 
 _METHODS = ("GET", "POST", "PATCH", "DELETE")
 _PREFLIGHT_S = 600
 # Of pictures that are being read, apart from other bodies: neither gives way to the other.
 _MAX_UPLOADING_BYTES = 256 << 20
 
+# Safe in a header, in a line of a log and in a shell; UUIDs, ULIDs and AWS's Root=1-... fit.
+_ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:=+/@-]{1,128}")
 
-def put_in_front(
-    service: Any, settings: ApiSettings, routes: Iterable[str], max_image_bytes: int
-) -> None:
-    """Let the service's workers serve its application behind the front.
+ALWAYS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+_NO_SCRIPTS = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_NO_STORE = (b"cache-control", b"no-store")
+# BentoML names itself and its service (1.4.39, `_bentoml_impl.server.app._add_response_headers`).
+_TAKEN_OFF = frozenset({b"server", b"x-bentoml-request-id", b"x-bentoml-trace-id", b"x-request-id"})
+_IN_JSON = {
+    404: JSONResponse({"message": "there is nothing at this path", "code": "not_found"}),
+    405: JSONResponse(
+        {"message": "this path does not take this method", "code": "method_not_allowed"}
+    ),
+}
 
-    Those of the services that it depends on serve theirs as it is, but for `api.serving.asgi`.
+
+def front(app: ASGIApp, settings: ApiSettings, max_image_bytes: int) -> ASGIApp:
+    """Wrap an application in all middlewares.
 
     Args:
-        service: the BentoML service.
+        app: BentoML's application.
         settings: who may ask, and how much.
-        routes: of this project's own, as for `ShownPaths`.
         max_image_bytes: of a picture's file, so that one can be uploaded.
     """
-    to_asgi = Service.to_asgi
-
-    def guarded(asked: Any, is_main: bool = True) -> Any:
-        serve_bounded()
-        app: Any = to_asgi(asked, is_main)
-        slim_middlewares(app)
-        if asked is service:
-            return front(app, settings, routes, max_image_bytes)
-        settle_media_types(asked)
-        return app
-
-    Service.to_asgi = guarded
-
-
-def front(
-    app: ASGIApp, settings: ApiSettings, routes: Iterable[str], max_image_bytes: int
-) -> ASGIApp:
-    """The front around an application."""
     # A form holds what a JSON body would, besides the picture.
-    bodies = Bodies(settings.max_body_bytes)
-    uploads = Bodies(
-        settings.max_body_bytes + max_image_bytes, max_reading_bytes=_MAX_UPLOADING_BYTES
-    )
-    shared = Shared(ShownPaths(app, routes), ("/metrics", "/readyz"))
+    max_upload_bytes = settings.max_body_bytes + max_image_bytes
     gate: ASGIApp = Gate(
-        shared,
+        app,
         settings.api_keys,
         settings.max_in_flight,
-        bodies,
-        uploads=uploads,
+        BodyReader(settings.max_body_bytes),
+        uploads=BodyReader(max_upload_bytes, max_reading_bytes=_MAX_UPLOADING_BYTES),
         origins=settings.cors_origins,
     )
     if settings.cors_origins:
@@ -82,8 +76,132 @@ def front(
             gate,
             allow_origins=sorted(settings.cors_origins),
             allow_methods=_METHODS,
-            allow_headers=["Authorization", "Content-Type", HEADER],
-            expose_headers=["Retry-After", HEADER],
+            allow_headers=["Authorization", "Content-Type", REQUEST_ID_HEADER],
+            expose_headers=["Retry-After", REQUEST_ID_HEADER],
             max_age=_PREFLIGHT_S,
         )
-    return RequestIds(SafeHeaders(gate))
+    return Answers(gate, settings.request_timeout_s)
+
+
+class Answers:
+    """Outermost middleware: request ids, safe headers, errors in JSON, and clients that are gone.
+
+    Args:
+        app: the application.
+        send_timeout_s: in which a client must take its whole answer.
+    """
+
+    def __init__(self, app: ASGIApp, send_timeout_s: float) -> None:
+        self._app = app
+        self._send_timeout_s = send_timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and end it where its client is gone or does not read."""
+        if scope["type"] == "websocket":  # no route is one
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = Exchange(scope, send, self._send_timeout_s)
+        token = REQUEST_ID.set(exchange.request_id)
+        try:
+            await self._app({**scope, EXCHANGE: exchange}, receive, exchange.send)
+        except ClientGoneError:
+            ABANDONED.inc()
+        except asyncio.CancelledError:
+            if not exchange.is_over:
+                raise  # the server stops
+        finally:
+            REQUEST_ID.reset(token)
+            if exchange.watcher is not None:
+                exchange.watcher.cancel()
+
+
+class Exchange:
+    """A request and its answer in progress; the gate finds it in the scope."""
+
+    def __init__(self, scope: Scope, send: Send, send_timeout_s: float) -> None:
+        given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+        is_sane = len(given) == 1 and _ACCEPTED_ID.fullmatch(given[0])
+        self.request_id = given[0].decode("ascii") if is_sane else uuid.uuid4().hex
+        self.is_over = False
+        """Whether the client is gone, so that the request was cancelled."""
+        self.watcher: asyncio.Task[None] | None = None
+        self._scope = scope
+        self._send = send
+        self._send_timeout_s = send_timeout_s
+        self._send_until: float | None = None
+        self._error: bytes | None = None
+
+    def cancel_on_disconnect(self, receive: Receive) -> None:
+        """Cancel the current task, which works on this request, when the client disconnects.
+
+        What it had handed to somebody else by then, such as an add to the store's writer, is
+        theirs to finish.
+        """
+        self.watcher = asyncio.create_task(self._watch(receive, asyncio.current_task()))
+
+    async def _watch(self, receive: Receive, task: asyncio.Task[None] | None) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        ABANDONED.inc()
+        self.is_over = True
+        if task is not None:
+            task.cancel()
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the application, in pieces that wait until the client has read.
+
+        uvicorn takes a body of any size into its buffer, and the request is over for the
+        application: clients that ask for large answers and do not read them would fill memory. In
+        pieces, the request counts as in flight until its answer is delivered, and can be given up.
+        """
+        if message["type"] == "http.response.start":
+            message = self._with_headers(message)
+        else:
+            if self._error is not None:
+                error = b"" if self._scope["method"] == "HEAD" else self._error
+                message = {**message, "body": error}
+            if self.watcher is not None and not message.get("more_body", False):
+                # A server reports a client as disconnected once it has its whole answer, too.
+                self.watcher.cancel()
+        body = message.get("body", b"")
+        loop = asyncio.get_running_loop()
+        self._send_until = self._send_until or loop.time() + self._send_timeout_s
+        try:
+            async with asyncio.timeout_at(self._send_until):
+                last = max(len(body) - 1, 0) // PIECE_BYTES * PIECE_BYTES
+                for start in range(0, last, PIECE_BYTES):
+                    piece = body[start : start + PIECE_BYTES]
+                    await self._send({**message, "body": piece, "more_body": True})
+                await self._send({**message, "body": body[last:]} if last else message)
+        except TimeoutError:  # the server closes the connection of an unfinished answer
+            logger.info("gave up an answer that was not read in %g s", self._send_timeout_s)
+            self.is_over = True
+            raise asyncio.CancelledError from None
+
+    def _with_headers(self, message: Message) -> Message:
+        path, status = self._scope["path"], message["status"]
+        headers = [one for one in message.get("headers", ()) if one[0] not in _TAKEN_OFF]
+        names = dict(headers)
+        if status in _IN_JSON and names.get(b"content-type", b"text/plain").startswith(
+            b"text/plain"
+        ):
+            self._error = bytes(_IN_JSON[status].body)
+            described = (b"content-type", b"content-length")
+            headers = [one for one in headers if one[0] not in described]
+            headers += _IN_JSON[status].raw_headers
+        headers += _POLICIES.get(path, _OTHERS)
+        headers.append((b"x-request-id", self.request_id.encode()))
+        if b"cache-control" not in names and not path.startswith(SWAGGER_PATH):
+            headers.append(_NO_STORE)
+        return {**message, "headers": headers}
+
+
+def _with(policy: str) -> list[tuple[bytes, bytes]]:
+    return [*ALWAYS, (b"content-security-policy", policy.encode())]
+
+
+_POLICIES = {path: _with(policy) for path, policy in POLICIES.items()}
+_OTHERS = _with(_NO_SCRIPTS)

@@ -1,14 +1,18 @@
-"""What a body may be, by what is said of it: JSON, and pictures on the routes that take them.
+"""Content types of request bodies: JSON, and pictures on the routes that take them.
 
-Other types let any web page post here without asking first (CORS), and one of BentoML's own would
-be answered in BentoML's words. A form is such a type, too: a browser sends it for any page. But it
-tells from where, so that a foreign page's is refused.
+Other types let any web page post here without a CORS preflight, and one of BentoML's own would be
+answered in BentoML's words. A form is such a type, too: a browser sends it for any page. But it
+names the page's origin, so that a cross-origin form is refused.
 """
 
 from collections.abc import Collection
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
+
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+MEDIA_TYPE = "image_search.media_type"
+"""Key of the scope under which the gate puts the `media_type` of a body."""
 
 JSON_TYPE = "application/json"
 MERGE_PATCH_TYPE = "application/merge-patch+json"
@@ -41,29 +45,18 @@ def accepted_types(method: str, path: str) -> list[str]:
     return [JSON_TYPE, FORM_TYPE, PICTURE_TYPES] if path in UPLOAD_PATHS else [JSON_TYPE]
 
 
-def is_accepted(scope: Scope) -> bool:
-    """Whether a body is said to be of a type that is taken there."""
-    kind = media_type(scope)
-    if kind is None:
+def is_upload(path: str, kind: str | None) -> bool:
+    """Whether a type is a picture file's, or a form's with one, where a path takes that.
+
+    Which format a picture has, the decoder sees by itself.
+    """
+    if kind is None or path not in UPLOAD_PATHS:
         return False
-    return kind in accepted_types(scope["method"], scope["path"]) or is_upload(scope)
-
-
-def is_upload(scope: Scope) -> bool:
-    """Whether a body is said to be a picture, or a form with one, where that is taken."""
-    if scope["path"] not in UPLOAD_PATHS:
-        return False
-    kind = media_type(scope)
-    return kind == FORM_TYPE or is_picture(kind)
-
-
-def is_picture(kind: str | None) -> bool:
-    """Whether a type is that of a picture file. Which format it is, the decoder sees by itself."""
-    return kind is not None and kind.startswith("image/") and len(kind) > len("image/")
+    return kind == FORM_TYPE or (kind.startswith("image/") and kind != "image/")
 
 
 def is_foreign_form(scope: Scope, origins: Collection[str]) -> bool:
-    """Whether a browser sends a form for a page of another host than this one.
+    """Whether a browser sends this form for a page of another host than this one.
 
     A browser names the page's origin with every POST (Fetch standard, 3.1); other clients name
     none. Schemes are not compared: whoever ends TLS in front of this does not say so here.
@@ -72,8 +65,6 @@ def is_foreign_form(scope: Scope, origins: Collection[str]) -> bool:
         scope: of the request.
         origins: those that may; `*` for all.
     """
-    if media_type(scope) != FORM_TYPE:
-        return False
     headers = Headers(scope=scope)
     match headers.getlist("origin"):
         case []:
@@ -83,4 +74,4 @@ def is_foreign_form(scope: Scope, origins: Collection[str]) -> bool:
         case [origin]:
             own = origin.partition("://")[2].lower()
             return not own or own != headers.get("host", "").lower()
-    return True  # two: whose it is, nobody can tell
+    return True  # two: ambiguous

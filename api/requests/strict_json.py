@@ -1,17 +1,16 @@
-"""A request body's bytes to a JSON object: strictly RFC 8259, and bounded before any work.
+"""Strict JSON (RFC 8259) of a request body, parsed once and bounded before any object is made.
 
-pydantic's parser (jiter) is strict about text: UTF-8 alone, no lone surrogates, no NaN. Left to do
-are what it lets pass: a million empty objects in one MiB, deep nesting, a key given twice (the last
-one silently wins, and two readers may differ about which), and floats that overflow.
+jiter, pydantic's parser, is strict about text (UTF-8 alone, no lone surrogates, no NaN) and about
+keys (none twice in an object: two readers may differ about which counts). Left to check are what it
+lets pass: a million empty objects in one MiB, deep nesting, and numbers that overflow.
 """
 
 import json
 import math
 import re
-from collections import Counter
 from typing import Any
 
-from pydantic_core import from_json
+import jiter
 
 from api.errors import RequestError
 from api.requests.validation import short, short_place
@@ -21,6 +20,9 @@ MAX_VALUES = 100_000
 # A string with its escapes, also one without an end.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
+# What a number has that is too large for a float: three digits of an exponent, or very many.
+_MAY_OVERFLOW = re.compile(rb"\d[eE]\+?\d{3}|\d{200}")
+_TWICE = re.compile(r'Detected duplicate key "(.*)" at line \d+ column \d+', re.DOTALL)
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -41,34 +43,34 @@ def json_value(body: bytes) -> Any:
     Raises:
         RequestError: it is none, or deeper or larger than any request needs.
     """
-    text = _text(body)
-    _check_shape(body)
+    if body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")) or b"\0" in body[:4]:
+        raise RequestError("the body must be JSON in UTF-8, without a byte order mark")
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+        _check_shape(body)
     try:
-        parsed = from_json(body, allow_inf_nan=False)
+        parsed = jiter.from_json(body, allow_inf_nan=False, catch_duplicate_keys=True)
+        if _MAY_OVERFLOW.search(body):
+            json.loads(body, parse_float=_check_number, parse_int=_check_number)
     except ValueError as error:
-        raise RequestError(f"the body is not valid JSON: {error}") from None
-    # A second parse: only the standard library's tells of keys and numbers while it goes.
-    json.loads(
-        text, object_pairs_hook=_check_keys, parse_float=_check_number, parse_int=_check_number
-    )
+        raise RequestError(_reason(body, str(error))) from None
     return parsed
 
 
-def _text(body: bytes) -> str:
-    if body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")) or b"\0" in body[:4]:
-        raise RequestError("the body must be JSON in UTF-8, without a byte order mark")
+def _reason(body: bytes, error: str) -> str:
     try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise RequestError(f"the body is not valid UTF-8: see byte {error.start + 1}") from None
+        body.decode()
+    except UnicodeDecodeError as broken:
+        return f"the body is not valid UTF-8: see byte {broken.start + 1}"
+    if (twice := _TWICE.fullmatch(error)) is not None:
+        return f"the key {short(twice[1])} is given twice in one object"
+    return f"the body is not valid JSON: {error}"
 
 
 def _check_shape(body: bytes) -> None:
     """Bound values and depth by counting, which costs a thousandth of making the objects."""
-    if _count(body) <= MAX_DEPTH:
-        return
     skeleton = _STRING.sub(b"", body)
-    if _count(skeleton) > MAX_VALUES:
+    # Each value follows a comma or an opening bracket.
+    if sum(map(skeleton.count, (b",", b"[", b"{"))) > MAX_VALUES:
         raise RequestError(f"the body holds more than {MAX_VALUES} values")
     depth = 0
     for bracket in _BRACKET.finditer(skeleton):
@@ -77,17 +79,6 @@ def _check_shape(body: bytes) -> None:
             raise RequestError(f"the body is nested more than {MAX_DEPTH} deep")
         if depth < 0:
             return  # no JSON, as the parser will say
-
-
-def _count(body: bytes) -> int:
-    """An upper bound of the values: each follows a comma or an opening bracket."""
-    return body.count(b",") + body.count(b"[") + body.count(b"{")
-
-
-def _check_keys(pairs: list[tuple[str, Any]]) -> None:
-    if len(dict(pairs)) < len(pairs):
-        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
-        raise RequestError(f"the key {short(key)} is given twice in one object")
 
 
 def _check_number(text: str) -> None:

@@ -100,10 +100,10 @@ class Handler:
         async def endpoint(request: Request) -> Response:
             model, route = methods["GET" if request.method == "HEAD" else request.method]
             if request.method in WITH_BODY:
-                carried = await model.from_http_request(request, None)
+                parsed = await model.from_http_request(request, None)
             else:
-                carried = model.from_address(request)
-            return unless_known(request, await self(route, carried.request))
+                parsed = model.from_address(request)
+            return unless_known(request, await self(route, parsed.request))
 
         return endpoint
 

@@ -1,15 +1,21 @@
-"""How every process of the service logs: as text or as JSON, without secrets.
+"""Logs of every process: as text or as JSON, without secrets and without forged lines.
 
 BentoML sets its handlers up before it imports the service; `configure_logs` then gives them
-another formatter. So its access log, its own lines and those of uvicorn and of the supervisor look
-like this project's.
+another formatter. So its access log, its own lines and those of uvicorn and of the supervisor have
+the same format.
+
+Pictures' addresses carry secrets in the query (signed links of S3, GCS and Azure) or before the
+host (user and password), and libraries quote them in their errors. So every text is redacted where
+it is written, whoever wrote it.
 """
 
 import json
 import logging
+import re
 import sys
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterable
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal
@@ -17,28 +23,90 @@ from typing import Any, Literal
 from bentoml._internal.context import trace_context
 from bentoml._internal.log import DATE_FORMAT
 
-from api.telemetry.redaction import Redaction
-
 LogFormat = Literal["text", "json"]
-RequestId = Callable[[], str]
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+"""The id of the request that this task works for; empty outside of one."""
 
 ACCESS_LOGGER = "bentoml.access"
+MOST_CHARS = 32_768
+"""Of a message or a trace; what is longer loses its middle."""
+
 _EXTRA = ("operation", "code")
 """Fields that `extra` of a call may add, besides those of the access log."""
 _CONTINUED = "    | "
 """Before the lines of a trace: none of them passes for a line of its own."""
 
+_GONE = "***"
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/?#]*@")
+_QUERY = re.compile(r"(?<=\S)\?\S+")  # to the next blank: quotes and brackets may belong to it
+_WORD = re.compile(r"\S+")
+_AUTHORIZATION = re.compile(r"\b(bearer|basic)\s+\S+", re.IGNORECASE)
+# Line breaks of any kind, what steers a terminal, what turns the direction of writing, and halves
+# of surrogate pairs, which no stream can write.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_SHORTEST_KEY = 6
+"""Shorter keys are words such as `key`, that stand in the log anyway."""
+_SUSPECT = re.compile(rf"://|\S\?\S|bearer|basic|{_UNPRINTABLE.pattern}", re.IGNORECASE)
+"""What any text has that is to be changed, but for the secrets: most lines have none of it."""
 
-def configure_logs(format: LogFormat, secrets: Collection[str], request_id: RequestId) -> None:
+
+class Redaction:
+    """Removes secrets and control characters from texts for the log.
+
+    Args:
+        secrets: texts that must not be in it, such as the API keys.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        longest_first = sorted(secrets, key=len, reverse=True)
+        known = [re.escape(one) for one in longest_first if len(one) >= _SHORTEST_KEY]
+        self._secrets = re.compile("|".join(known)) if known else None
+
+    def lines(self, text: str) -> list[str]:
+        """The lines of a message or a trace, printable and without secrets."""
+        if self._secrets:
+            text = self._secrets.sub(_GONE, text)
+        if len(text) <= MOST_CHARS and not _SUSPECT.search(text):
+            return [text]
+        return [_printable(line) for line in _cut(self.without_secrets(text)).split("\n")]
+
+    def without_secrets(self, text: str) -> str:
+        """A text without keys, and with addresses cut down to scheme, host and path."""
+        if self._secrets:
+            text = self._secrets.sub(_GONE, text)
+        text = _AUTHORIZATION.sub(rf"\1 {_GONE}", text)
+        text = _CREDENTIALS.sub(f"{_GONE}@", text)
+        return _WORD.sub(_without_fragment, _QUERY.sub(f"?{_GONE}", text))
+
+
+def _without_fragment(word: re.Match[str]) -> str:
+    """In steps: a pattern would try anew from each of thousands of "://"."""
+    scheme, found, rest = word[0].partition("://")
+    rest, mark, _ = rest.partition("#")
+    return f"{scheme}{found}{rest}{mark}{_GONE if mark else ''}"
+
+
+def _cut(text: str) -> str:
+    half = MOST_CHARS // 2
+    return text if len(text) <= MOST_CHARS else f"{text[:half]} ... {text[-half:]}"
+
+
+def _printable(line: str) -> str:
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+
+
+def configure_logs(format: LogFormat, secrets: Collection[str]) -> None:
     """Let this process log in a format. Call it after BentoML has set up its handlers.
 
     Args:
         format: of every line.
         secrets: what is never written, such as the API keys.
-        request_id: tells which request is being answered.
     """
     redaction = Redaction(secrets)
-    formatter = (JsonLines if format == "json" else TextLines)(redaction, request_id)
+    formatter = (JsonLines if format == "json" else TextLines)(redaction)
     for logger in logging.root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger) and logger.propagate:
             logger.handlers.clear()  # the root has one, and each line is to come once
@@ -65,23 +133,19 @@ def _log_uncaught(
 
 
 class _Lines(logging.Formatter):
-    def __init__(self, redaction: Redaction, request_id: RequestId) -> None:
+    def __init__(self, redaction: Redaction) -> None:
         super().__init__(
             # A handler's filter of BentoML's adds the component: the service and the worker.
             "%(asctime)s [%(levelname)s] %(component)s %(message)s",
             DATE_FORMAT,
             defaults={"component": "[]"},
         )
-        self._redaction = redaction
-        self._request_id = request_id
-
-    def _message(self, record: logging.LogRecord) -> list[str]:
-        return self._redaction.lines(record.getMessage().strip())
+        self._lines = redaction.lines
 
     def _trace(self, record: logging.LogRecord) -> list[str]:
         trace = self.formatException(record.exc_info) if record.exc_info else ""
         stack = self.formatStack(record.stack_info) if record.stack_info else ""
-        return [line for text in (trace, stack) if text for line in self._redaction.lines(text)]
+        return [line for text in (trace, stack) if text for line in self._lines(text)]
 
 
 class TextLines(_Lines):
@@ -89,17 +153,15 @@ class TextLines(_Lines):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; more lines of a message, and those of a trace, are indented."""
-        record.message, *more = self._message(record)
+        record.message, *more = self._lines(record.getMessage().strip())
         record.asctime = self.formatTime(record, self.datefmt)
-        more += self._trace(record)
-        return "\n".join(
-            [self.formatMessage(record) + self._ids(), *(_CONTINUED + one for one in more)]
-        )
-
-    def _ids(self) -> str:
-        ids = {"request": self._request_id(), "trace": _trace_ids().get("trace_id")}
-        shown = ",".join(f"{name}={one}" for name, one in ids.items() if one)
-        return f" ({shown})" if shown else ""
+        if record.exc_info or record.stack_info:
+            more += self._trace(record)
+        ids = [f"request={REQUEST_ID.get()}"] if REQUEST_ID.get() else []
+        if trace_id := trace_context.trace_id:
+            ids.append(f"trace={trace_id:032x}")
+        shown = f" ({','.join(ids)})" if ids else ""
+        return "\n".join([self.formatMessage(record) + shown, *(_CONTINUED + one for one in more)])
 
 
 class JsonLines(_Lines):
@@ -108,13 +170,14 @@ class JsonLines(_Lines):
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON; what is unknown is left out."""
         access = access_fields(record)
+        message = self._lines(record.getMessage().strip()) if not access else []
         fields: dict[str, Any] = {
             "timestamp": _rfc3339(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "process": getattr(record, "component", "").strip("[]"),
-            "message": _short(access) if access else "\n".join(self._message(record)),
-            "request_id": self._request_id(),
+            "message": "\n".join(message) if not access else _summary(access),
+            "request_id": REQUEST_ID.get(),
             **_trace_ids(),
             **{name: getattr(record, name, None) for name in _EXTRA},
             **access,
@@ -129,7 +192,7 @@ def _rfc3339(created: float) -> str:
 
 
 def _trace_ids() -> dict[str, str]:
-    """The ids of the trace and its span, as W3C writes them; also of those that nobody keeps."""
+    """The ids of the trace and its span, as W3C writes them; also where no trace is exported."""
     if not (trace_id := trace_context.trace_id):
         return {}
     return {"trace_id": f"{trace_id:032x}", "span_id": f"{trace_context.span_id:016x}"}
@@ -160,5 +223,5 @@ def _pairs(text: object) -> dict[str, str]:
     return {name: value for name, _, value in reversed(parts)}
 
 
-def _short(fields: dict[str, Any]) -> str:
+def _summary(fields: dict[str, Any]) -> str:
     return f"{fields['method']} {fields['route']} {fields['status']}"

@@ -1,4 +1,4 @@
-"""What the API's workers count and time, for Prometheus; `docs/monitoring.md` explains each.
+"""Prometheus metrics of the API's workers; `docs/monitoring.md` explains each.
 
 Each process writes its values into files that `/metrics` adds up: prometheus_client does so where
 BentoML has named a folder for them, as it does in its workers. No label ever holds what a client
@@ -7,18 +7,15 @@ sent.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from api.errors import FAULT_CODES, Problem, outcome_of
-from api.telemetry.metric_files import reserve_metric_files
-from api.telemetry.tracing import span
+from api.telemetry.tracing import exported_tracer, span
 from store.schemas import Observer
-
-reserve_metric_files()  # before the first one is made
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -55,7 +52,7 @@ _WAIT_SECONDS = _seconds("wait", "Time that a piece of work waited", "queue")
 
 
 class Queue:
-    """How many wait for something that is scarce, and for how long."""
+    """A queue's gauge of how many wait, and its histogram of how long they did."""
 
     def __init__(self, name: str) -> None:
         self._waiting = WAITING.labels(name)
@@ -63,7 +60,7 @@ class Queue:
 
     @contextmanager
     def wait(self) -> Iterator[None]:
-        """Around the waiting."""
+        """Context manager around one wait."""
         began = time.perf_counter()
         self._waiting.inc()
         try:
@@ -75,7 +72,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class Work:
-    """A kind of work: how much is done now, how long it takes, how it ends; a span of its trace."""
+    """Metrics of a kind of work: in flight, duration and outcomes; and a span in each trace."""
 
     name: str
     in_flight: Gauge
@@ -84,11 +81,11 @@ class Work:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Around the work."""
+        """Context manager around one piece of work."""
         began, outcome = time.perf_counter(), "ok"
         self.in_flight.inc()
         try:
-            with span(self.name):
+            with span(self.name) if exported_tracer() else nullcontext():
                 yield
         except BaseException as error:
             outcome = outcome_of(error)
@@ -190,7 +187,7 @@ _INDEX_UPKEEP_SECONDS = Histogram(
 
 
 class IndexObserver(Observer):
-    """Takes over what the store tells of itself."""
+    """Counts the store's commits and rounds of upkeep."""
 
     def committed(self, operations: int, seconds: float) -> None:
         """A commit."""

@@ -1,19 +1,23 @@
-"""Spans of this service's own, in the traces that BentoML makes.
+"""Traces: this service's own spans inside of BentoML's, and trace ids where none are exported.
 
 BentoML (1.4.39) opens a span for each request of each of its services, goes on with a caller's
-trace, and hands it to the model services. What happens in between is told here. Nothing of a
-request goes into a span but how it ended. `docs/monitoring.md` says how to switch traces on.
+trace, and hands it to the model services. `span` adds what happens in between; nothing of a request
+goes into one but how it ended. `docs/monitoring.md` says how to switch traces on.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from bentoml._internal import configuration
 from bentoml._internal.configuration.containers import BentoMLConfiguration, BentoMLContainer
+from opentelemetry import context, trace
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import outcome_of
 from api.settings import SettingsError
@@ -30,6 +34,60 @@ _EXPORTERS = {
 }
 """What BentoML imports for each kind of exporter; the first alone is a dependency here."""
 
+_new = RandomIdGenerator()
+_w3c = TraceContextTextMapPropagator()
+_TRACE_HEADERS = frozenset({b"traceparent", b"tracestate"})
+
+
+class TraceIds:
+    """Middleware in place of OpenTelemetry's while no traces are exported: the log needs the ids.
+
+    OpenTelemetry's records a span for each request and each message of its answer, with some twenty
+    attributes: FIGURE a request, in the API and for each call in the models' processes. Here a
+    request has the ids alone, those of its caller where it came with some, and hands them on.
+
+    Args:
+        app: the application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; what runs for it finds the ids as OpenTelemetry's current span."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        current = trace.NonRecordingSpan(span_context(scope["headers"]))
+        token = context.attach(trace.set_span_in_context(current))
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            context.detach(token)
+
+
+def span_context(headers: Iterable[tuple[bytes, bytes]]) -> trace.SpanContext:
+    """A new span of the caller's trace, or of a new one.
+
+    Args:
+        headers: of the request, names in lower case. Of two with one name, the first counts.
+    """
+    carrier: dict[str, str] = {}
+    for name, value in headers:
+        if name in _TRACE_HEADERS:
+            carrier.setdefault(name.decode(), value.decode("latin-1"))
+    parent = trace.INVALID_SPAN_CONTEXT
+    if carrier:
+        extracted = _w3c.extract(carrier, context.Context())
+        parent = trace.get_current_span(extracted).get_span_context()
+    return trace.SpanContext(
+        trace_id=parent.trace_id if parent.is_valid else _new.generate_trace_id(),
+        span_id=_new.generate_span_id(),
+        is_remote=False,
+        trace_flags=parent.trace_flags,
+        trace_state=parent.trace_state,
+    )
+
 
 @contextmanager
 def span(name: str) -> Iterator[None]:
@@ -37,7 +95,7 @@ def span(name: str) -> Iterator[None]:
 
     The exception itself stays out of it: its text may hold what the log must not.
     """
-    tracer = _tracer()
+    tracer = exported_tracer()
     if tracer is None:
         yield
         return
@@ -58,7 +116,7 @@ def are_exported() -> bool:
 
 
 @functools.cache
-def _tracer() -> "Tracer | None":
+def exported_tracer() -> "Tracer | None":
     """BentoML's tracer in this worker; None where no exporter is configured."""
     if not are_exported():
         return None

@@ -11,7 +11,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from api.middleware.gate import Gate
-from api.middleware.request_body import Bodies
+from api.middleware.request_body import BodyReader
+from api.middleware.stack import Answers
 from api.routes.page import OPEN_FILES, PAGES
 from tests.api.telemetry.metrics import rise
 
@@ -20,17 +21,17 @@ MERGE_PATCH = "application/merge-patch+json"
 PATHS = ("/livez", "/readyz", "/heartbeat", "/metrics", "/docs.json", "/work")
 
 
-def gated(keys: frozenset[str] = frozenset(), room: int = 10) -> Gate:
+def gated(keys: frozenset[str] = frozenset(), room: int = 10) -> Answers:
     async def answer(_: Request) -> PlainTextResponse:
         await asyncio.sleep(0.05)
         return PlainTextResponse("ok")
 
     methods = ["GET", "POST", "PATCH"]
     routes = [Route(path, answer, methods=methods) for path in PATHS]
-    return Gate(Starlette(routes=routes), keys, room, Bodies(1000))
+    return Answers(Gate(Starlette(routes=routes), keys, room, BodyReader(1000)), 30)
 
 
-def statuses(gate: Gate, *asked: tuple[str, bytes | None]) -> list[httpx.Response]:
+def statuses(gate: Answers, *asked: tuple[str, bytes | None]) -> list[httpx.Response]:
     """All of these requests at once."""
 
     async def ask() -> list[httpx.Response]:
@@ -115,7 +116,7 @@ def test_a_failing_application_gives_its_room_back() -> None:
     async def fails(scope: object, receive: object, send: object) -> None:
         raise RuntimeError("broken")
 
-    gate = Gate(fails, frozenset(), 1, Bodies(1000))
+    gate = Answers(Gate(fails, frozenset(), 1, BodyReader(1000)), 30)
     for _ in range(3):
         with pytest.raises(RuntimeError):
             statuses(gate, ("/work", None))

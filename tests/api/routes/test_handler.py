@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from api.contract.requests import ImageRequest, ListRequest, PatchRequest
 from api.contract.responses import Answer
-from api.middleware.json_errors import JsonRefusals
+from api.middleware.stack import Answers
 from api.requests.base import JsonInput
 from api.routes.handler import Handler
 from api.settings import Settings
@@ -57,7 +57,7 @@ def application() -> Starlette:
 
 def ask(method: str, path: str, **more: Any) -> httpx.Response:
     async def run() -> httpx.Response:
-        transport = httpx.ASGITransport(app=JsonRefusals(application()))
+        transport = httpx.ASGITransport(app=Answers(application(), 30))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.request(method, path, **more)
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.telemetry.logs import ACCESS_LOGGER, JsonLines, TextLines
-from api.telemetry.redaction import Redaction
+from api.telemetry.logs import ACCESS_LOGGER, REQUEST_ID, JsonLines, Redaction, TextLines
 
 FORGED = "x\n2026-01-01T00:00:00+0000 [INFO] [] forged"
 
@@ -22,14 +21,22 @@ def record(message: str, *args: object, name: str = "bentoml.x", **more: Any) ->
 
 
 def as_json(one: logging.LogRecord, request_id: str = "r1") -> dict[str, Any]:
-    line = JsonLines(Redaction(), lambda: request_id).format(one)
+    line = _formatted(JsonLines(Redaction()), one, request_id)
     assert "\n" not in line
     fields: dict[str, Any] = json.loads(line)
     return fields
 
 
 def as_text(one: logging.LogRecord, request_id: str = "r1") -> str:
-    return TextLines(Redaction(), lambda: request_id).format(one)
+    return _formatted(TextLines(Redaction()), one, request_id)
+
+
+def _formatted(lines: logging.Formatter, one: logging.LogRecord, request_id: str) -> str:
+    token = REQUEST_ID.set(request_id)
+    try:
+        return lines.format(one)
+    finally:
+        REQUEST_ID.reset(token)
 
 
 def fail(text: str) -> None:
@@ -108,7 +115,7 @@ import logging, sys, threading, warnings
 from bentoml._internal.log import configure_server_logging
 configure_server_logging()
 from api.telemetry.logs import configure_logs
-configure_logs(sys.argv[1], ["the-secret-key"], lambda: "")
+configure_logs(sys.argv[1], ["the-secret-key"])
 warnings.warn("beware\\nof the-secret-key")
 logging.getLogger("store.x").error("a")
 logging.getLogger("uvicorn.error").error("b")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from api.telemetry.redaction import MOST_CHARS, Redaction
+from api.telemetry.logs import MOST_CHARS, Redaction
 
 KEY = "correct-horse-battery"
 

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.middleware.gate import Gate
-from api.middleware.request_body import Bodies
+from api.middleware.request_body import BodyReader
+from api.middleware.stack import Answers
 from tests.api.asgi import Asked
 from tests.api.telemetry.metrics import rise
 
@@ -34,8 +35,8 @@ class Work:
         await Response(str(len(body)))(scope, receive, send)
 
 
-def gate(work: Work, room: int = 2, **bounds: Any) -> Gate:
-    return Gate(work, frozenset(), room, Bodies(1000, **bounds))
+def gate(work: Work, room: int = 2, **bounds: Any) -> Answers:
+    return Answers(Gate(work, frozenset(), room, BodyReader(1000, **bounds)), 30)
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:

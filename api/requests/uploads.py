@@ -1,21 +1,20 @@
-"""What a request holds besides its path: the fields of its JSON, form or query, and its picture."""
+"""Uploaded pictures, as a body or in a form; and fields that came as texts, not as JSON."""
 
 import asyncio
 import functools
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from api.errors import MediaTypeError, RequestError
-from api.requests.content_types import FORM_TYPE, accepted_types, is_upload, media_type
+from api.errors import RequestError
+from api.requests.content_types import FORM_TYPE
 from api.requests.multipart import parse_form
 from api.requests.source import INSTEAD_OF_A_PICTURE, upload_url
-from api.requests.strict_json import json_object, json_value
+from api.requests.strict_json import json_value
 from api.requests.validation import short
 
 _MAX_QUERY_CHARS = 8192
@@ -25,36 +24,26 @@ _NUMBER = re.compile(r"-?[0-9]{1,300}(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,3})?
 _BOOLEANS = {"true": True, "false": False}
 
 
-@dataclass(frozen=True)
-class Given:
-    """What a request holds.
-
-    Attributes:
-        fields: by name, as JSON would have them.
-        upload: the file of its picture, where it came with one; the url stands among the fields.
-    """
-
-    fields: dict[str, Any]
-    upload: bytes | None = None
-
-
-async def read(model: type[BaseModel], request: Request) -> Given:
-    """What the body holds, which the gate has read; of a picture alone the query tells the rest.
+async def read_upload(
+    model: type[BaseModel], request: Request, kind: str | None, body: bytes
+) -> tuple[dict[str, Any], bytes | None]:
+    """Take a form apart, or a picture's file whose other fields are in the query.
 
     Args:
         model: what the fields are for.
         request: the request.
+        kind: its media type.
+        body: its body.
+
+    Returns:
+        The fields by name, as JSON would have them, and the picture's file; its url is a field.
 
     Raises:
         RequestError: the body is not what it is said to be.
     """
-    body = await request.body()
-    kind = media_type(request.scope)
-    if not is_upload(request.scope):
-        return Given(_json(request, body))
     if kind == FORM_TYPE:
         if request.url.query:
-            raise RequestError("with a form all fields stand in the form, and none in the query")
+            raise RequestError("with a form all fields go into the form, and none into the query")
         # Megabytes may be in it: not on the event loop.
         form = await asyncio.to_thread(parse_form, body, request.headers["content-type"])
         # A form's field that was left empty is sent all the same.
@@ -66,26 +55,23 @@ async def read(model: type[BaseModel], request: Request) -> Given:
 
 
 def query_texts(request: Request) -> dict[str, str]:
-    """The parameters of the address.
+    """The parameters of the query.
 
     Raises:
         RequestError: there are too many characters, or one parameter twice.
     """
     if len(request.url.query) > _MAX_QUERY_CHARS:
         raise RequestError(f"the query is longer than {_MAX_QUERY_CHARS} characters")
+    try:
+        pairs = parse_qsl(request.url.query, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise RequestError("the query must be UTF-8") from None
     given: dict[str, str] = {}
-    for name, text in _pairs(request):
+    for name, text in pairs:
         if name in given:
             raise RequestError(f"{short(name)} was given more than once")
         given[name] = text
     return given
-
-
-def _pairs(request: Request) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(request.url.query, keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError:
-        raise RequestError("the query must be UTF-8") from None
 
 
 def typed(model: type[BaseModel], texts: Mapping[str, str]) -> dict[str, Any]:
@@ -132,19 +118,13 @@ def _json_in(name: str, text: str) -> Any:
         raise RequestError(f"{name}: {str(error).replace('the body', 'the text')}") from None
 
 
-async def _with_picture(fields: dict[str, Any], picture: bytes | None) -> Given:
+async def _with_picture(
+    fields: dict[str, Any], picture: bytes | None
+) -> tuple[dict[str, Any], bytes | None]:
     if picture is None:
-        return Given(fields)
+        return fields, None
     for name in INSTEAD_OF_A_PICTURE:
         if fields.get(name):
             raise RequestError(f"image and {name} do not go together: give one of them")
     url = await asyncio.to_thread(upload_url, picture)
-    return Given({**fields, "url": url}, picture)
-
-
-def _json(request: Request, body: bytes) -> dict[str, Any]:
-    if not body:
-        return {}
-    if "content-type" not in request.headers:
-        raise MediaTypeError(accepted_types(request.method, request.scope["path"]))
-    return json_object(body)
+    return {**fields, "url": url}, picture

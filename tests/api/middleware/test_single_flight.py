@@ -6,7 +6,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from api.middleware.single_flight import Shared
+from api.middleware.single_flight import SingleFlight
 
 
 class FakeApp:
@@ -27,7 +27,7 @@ class FakeApp:
         await PlainTextResponse(f"{scope['path']} {self.made}")(scope, receive, send)
 
 
-async def ask(app: Shared, path: str, method: str = "GET") -> bytes:
+async def ask(app: SingleFlight, path: str) -> bytes:
     messages: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -37,7 +37,7 @@ async def ask(app: Shared, path: str, method: str = "GET") -> bytes:
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    scope: Scope = {"type": "http", "method": method, "path": path, "headers": []}
+    scope: Scope = {"type": "http", "method": "GET", "path": path, "headers": []}
     await app(scope, receive, send)
     assert [name for name, _ in messages[0]["headers"]].count(b"x-request-id") == 1
     return b"".join(message.get("body", b"") for message in messages)
@@ -47,7 +47,7 @@ def test_who_asks_at_the_same_time_gets_the_same_answer() -> None:
     app = FakeApp()
 
     async def flood() -> list[bytes]:
-        shared = Shared(app, ["/metrics"])
+        shared = SingleFlight(app)
         first = await asyncio.gather(*[ask(shared, "/metrics") for _ in range(500)])
         return [*first, await ask(shared, "/metrics")]
 
@@ -59,7 +59,7 @@ def test_who_asks_at_the_same_time_gets_the_same_answer() -> None:
 
 def test_who_leaves_takes_the_answer_from_nobody() -> None:
     async def run() -> bytes:
-        shared = Shared(FakeApp(), ["/metrics"])
+        shared = SingleFlight(FakeApp())
         leaving = asyncio.create_task(ask(shared, "/metrics"))
         staying = asyncio.create_task(ask(shared, "/metrics"))
         await asyncio.sleep(0.001)
@@ -69,23 +69,11 @@ def test_who_leaves_takes_the_answer_from_nobody() -> None:
     assert asyncio.run(run()) == b"/metrics 1"
 
 
-def test_other_requests_go_on_each_for_itself() -> None:
-    app = FakeApp()
-
-    async def run() -> None:
-        shared = Shared(app, ["/metrics"])
-        await asyncio.gather(*[ask(shared, "/images") for _ in range(3)])
-        await asyncio.gather(*[ask(shared, "/metrics", "HEAD") for _ in range(3)])
-
-    asyncio.run(run())
-    assert app.made == 6
-
-
 def test_a_fault_is_everybodys_and_not_kept() -> None:
     app = FakeApp(LookupError())
 
     async def run() -> None:
-        shared = Shared(app, ["/metrics"])
+        shared = SingleFlight(app)
         asked = [ask(shared, "/metrics") for _ in range(3)]
         for result in await asyncio.gather(*asked, return_exceptions=True):
             assert isinstance(result, LookupError)

@@ -8,8 +8,8 @@ from api.contract.operations import OPERATIONS
 from api.contract.requests import AddRequest, DetectRequest, SearchRequest
 from api.errors import RequestError
 from api.requests.content_types import UPLOAD_PATHS
-from api.requests.reader import typed
 from api.requests.source import INSTEAD_OF_A_PICTURE, is_upload_url, upload_url
+from api.requests.uploads import typed
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from api.middleware.slow_readers import PIECE_BYTES, Paced
+from api.middleware.stack import PIECE_BYTES, Answers
 
 SCOPE: Scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
 
@@ -21,7 +21,7 @@ def _sent(body: bytes) -> list[Message]:
     async def send(message: Message) -> None:
         messages.append(message)
 
-    asyncio.run(Paced(Response(body), within_s=5)(SCOPE, _nothing, send))
+    asyncio.run(Answers(Response(body), 5)(SCOPE, _nothing, send))
     return messages
 
 
@@ -49,7 +49,7 @@ def test_what_is_not_read_is_given_up() -> None:
             await asyncio.Event().wait()
 
     asyncio.run(
-        Paced(Response(bytes(10 * PIECE_BYTES)), within_s=0.05)(SCOPE, _nothing, reader_that_stops)
+        Answers(Response(bytes(10 * PIECE_BYTES)), 0.05)(SCOPE, _nothing, reader_that_stops)
     )
     assert len(taken) == 3
     assert taken[-1]["more_body"]
@@ -65,5 +65,5 @@ def test_a_route_may_take_longer_than_its_answer() -> None:
     async def send(message: Message) -> None:
         messages.append(message)
 
-    asyncio.run(Paced(slow_route, within_s=0.05)(SCOPE, _nothing, send))
+    asyncio.run(Answers(slow_route, 0.05)(SCOPE, _nothing, send))
     assert messages[-1]["body"] == b"done"

@@ -1,0 +1,31 @@
+"""Run-time patches of BentoML 1.4.39, uvicorn and circus: all there are, applied in one place.
+
+    supervisor   how circus stops its workers, where it takes commands, where metrics are written
+    application  BentoML's ASGI applications: the front around the API, middlewares, media types
+    http1        bounds on uvicorn's HTTP parser
+
+`service` calls `apply` when it is imported, in the supervisor and in every worker alike. (A
+supervisor of one model alone, `--service-name`, calls none of the API's hooks.)
+`tests/api/serving/test_patches.py` fails where an upgrade moved or changed what is patched. The
+models' batchers are patched by `runners.serving.batching`, which does not know this package.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from api.serving.patches import application, supervisor
+from api.serving.patches.application import Front
+
+__all__ = ["Front", "apply"]
+
+
+def apply(service: Any, front: Front, paths: Iterable[str]) -> None:
+    """Patch this process. Call it once, before the process serves or supervises.
+
+    Args:
+        service: the BentoML service of the API.
+        front: wraps that service's ASGI application in the middlewares of `api.middleware`.
+        paths: of its routes; metrics and logs name no others.
+    """
+    supervisor.patch()
+    application.patch(service, front, paths)
