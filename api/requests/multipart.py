@@ -1,8 +1,8 @@
-"""Forms (multipart/form-data, RFC 7578) with a picture in them: from bytes to texts and a file.
+"""Parser of forms (multipart/form-data, RFC 7578) with a picture: from bytes to texts and a file.
 
-The body is here already, and bounded, so it is cut at its boundaries as any bytes are. Parsers that
-take a body piece by piece look at each byte that may begin a boundary, and a form of nothing else
-took python-multipart (0.0.34) nine seconds for 21 MB here, against milliseconds.
+The body is in memory already, and bounded, so it is split at its boundaries as any bytes are.
+python-multipart (0.0.34) looks again at each place where a boundary may begin: of 21 MiB, a file of
+`\\r\\n--BOUNDARYx` alone takes it 8.6 s, and a form of empty parts 5 s, against 0.1 s here.
 """
 
 from dataclasses import dataclass, field

@@ -43,8 +43,9 @@ class TraceIds:
     """Middleware in place of OpenTelemetry's while no traces are exported: the log needs the ids.
 
     OpenTelemetry's records a span for each request and each message of its answer, with some twenty
-    attributes: FIGURE a request, in the API and for each call in the models' processes. Here a
-    request has the ids alone, those of its caller where it came with some, and hands them on.
+    attributes: 67 to 135 us of CPU a request against 3 here, in the API and again for each call in
+    the models' processes. Here a request has the ids alone, those of its caller where it came with
+    some, and hands them on.
 
     Args:
         app: the application.
