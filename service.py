@@ -35,8 +35,8 @@ from api.contract.responses import (
 from api.middleware.stack import front
 from api.routes import add, detect, files, images, index, page, search
 from api.routes.handler import Handler
-from api.serving.gauges import Measures
-from api.serving.malloc import keep_what_is_there, return_freed_memory
+from api.serving.gauges import WorkerGauges
+from api.serving.memory import freeze_startup_objects, return_freed_memory
 from api.serving.patches import apply
 from api.serving.preflight import prepare
 from api.settings import Settings, SettingsError
@@ -91,7 +91,7 @@ class ImageSearch:
     def __init__(self) -> None:
         end_with_supervisor()
         return_freed_memory()
-        self._measures = Measures(settings)
+        self._gauges = WorkerGauges(settings)
 
     @bentoml.on_deployment
     @staticmethod
@@ -107,8 +107,8 @@ class ImageSearch:
 
     async def _measure_once_open(self) -> None:
         backend = await run.backend()
-        keep_what_is_there()
-        await self._measures.keep(backend, run.is_ready)
+        freeze_startup_objects()
+        await self._gauges.refresh_for_ever(backend, run.is_ready)
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

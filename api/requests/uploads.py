@@ -43,7 +43,7 @@ async def read_upload(
     """
     if kind == FORM_TYPE:
         if request.url.query:
-            raise RequestError("with a form all fields go into the form, and none into the query")
+            raise RequestError("with a form all fields stand in the form, and none in the query")
         # Megabytes may be in it: not on the event loop.
         form = await asyncio.to_thread(parse_form, body, request.headers["content-type"])
         # A form's field that was left empty is sent all the same.

@@ -1,8 +1,7 @@
-"""What a worker of the API tells Prometheus now and then: the index, its memory, its limits.
+"""Gauges that an API worker refreshes every 15 s: the index, its memory, its limits.
 
 What happens with requests is counted as it happens (`api.telemetry.metrics`). What is true of the
-table
-as a whole is taken from whichever worker looked last; what each worker has for itself is summed.
+table as a whole is taken from whichever worker looked last; what each worker has is summed.
 """
 
 import asyncio
@@ -74,20 +73,22 @@ _READY = Gauge(
 )
 
 
-class Measures:
-    """What a worker of the API tells of itself and the index. Make one in a worker."""
+class WorkerGauges:
+    """Gauges of one API worker and of the index. Make one in a worker."""
 
     def __init__(self, settings: Settings) -> None:
         _forget_dead_workers()
-        self._place = settings.store.store_uri
+        self._uri = settings.store.store_uri
         for name, value in _limits(settings).items():
             LIMIT.labels(name).set(value)
         self._counted = dict.fromkeys(_COUNTERS, 0)
         self._restarts: Counted[str] = Counted()
-        self.note_worker(ready=False)
+        self.set_worker(ready=False)
 
-    async def keep(self, backend: "Backend", is_ready: Callable[[], Awaitable[bool]]) -> None:
-        """Look at the index and this worker now and then, until cancelled; no request waits.
+    async def refresh_for_ever(
+        self, backend: "Backend", is_ready: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Refresh the gauges every 15 s, until cancelled; no request waits for it.
 
         Args:
             backend: to look at.
@@ -95,38 +96,40 @@ class Measures:
         """
         while True:
             try:
-                await self._look(backend, is_ready)
-            except Exception:  # the next look may succeed, and without any the alerts are blind
-                logger.exception("the service was not measured")
+                await self._refresh(backend, is_ready)
+            except Exception:  # the next one may succeed, and without any the alerts are blind
+                logger.exception("the gauges were not refreshed")
             await asyncio.sleep(REFRESH_S)
 
-    async def _look(self, backend: "Backend", is_ready: Callable[[], Awaitable[bool]]) -> None:
-        self.note_worker(ready=await is_ready())
-        self.note_decoders(backend.pictures.decoders)
+    async def _refresh(self, backend: "Backend", is_ready: Callable[[], Awaitable[bool]]) -> None:
+        self.set_worker(ready=await is_ready())
+        self.set_decoders(backend.pictures.decoders)
         _forget_dead_workers()
         try:
-            self.note(await backend.index.state(), backend.index.stats())
+            self.set_index(await backend.index.state(), backend.index.stats())
         except StoreError as error:
-            logger.warning("the index was not measured: %s (%s)", error, error.detail)
+            logger.warning(
+                "the gauges of the index were not refreshed: %s (%s)", error, error.detail
+            )
 
-    def note_decoders(self, decoders: "Decoders") -> None:
-        """Take over how the decoders are."""
+    def set_decoders(self, decoders: "Decoders") -> None:
+        """The decoders' queue and restarts."""
         WAITING.labels("decoder").set(decoders.waiting)
         for reason, number in decoders.restarts.items():
             DECODER_RESTARTS.labels(reason).inc(number - self._restarts[reason])
             self._restarts[reason] = number
 
-    def note_worker(self, *, ready: bool) -> None:
-        """Take over how this worker is."""
+    def set_worker(self, *, ready: bool) -> None:
+        """This worker's readiness and memory."""
         _READY.labels(_SERVICE).set(ready)
         MEMORY.labels(_SERVICE).set(_family_bytes())
 
-    def note(self, state: IndexState, stats: StoreStats) -> None:
-        """Take over how the index is."""
+    def set_index(self, state: IndexState, stats: StoreStats) -> None:
+        """The table, its disk and its commits."""
         for name, gauge in _TABLE.items():
             value = getattr(state, name)
             gauge.set(float("nan") if value is None else value)
-        _DISK_FREE.set(_free_bytes(self._place))
+        _DISK_FREE.set(_free_bytes(self._uri))
         recall = state.upkeep.recall if state.upkeep else None
         _RECALL.set(float("nan") if recall is None else recall)
         _QUEUED.set(stats.queued)
@@ -148,10 +151,10 @@ def _limits(settings: Settings) -> dict[str, int]:
     }
 
 
-def _free_bytes(place: str) -> float:
+def _free_bytes(uri: str) -> float:
     """Free space where the index lies; NaN on an object store."""
     try:
-        return shutil.disk_usage(place).free if Location(place).folder else float("nan")
+        return shutil.disk_usage(uri).free if Location(uri).folder else float("nan")
     except OSError:
         return float("nan")
 
@@ -166,7 +169,7 @@ def _family_bytes() -> int:
 
 
 def _forget_dead_workers() -> None:
-    """A killed worker leaves files behind whose gauges would count for ever.
+    """Delete the gauge files of killed workers, which would count for ever.
 
     BentoML removes those of workers that end in an orderly way (`PrometheusClient.__del__`). Other
     workers may be at it too, so that a file may be gone already.

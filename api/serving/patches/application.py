@@ -1,5 +1,6 @@
 """BentoML's ASGI applications (1.4.39): what they cost for nothing, and what they tell of paths."""
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,6 +38,7 @@ def patch(service: Any, front: Front, paths: Iterable[str]) -> None:
     to_asgi = Service.to_asgi
     routes = list(paths)
 
+    @functools.wraps(to_asgi)
     def patched(served: Any, is_main: bool = True) -> Any:
         app: Any = to_asgi(served, is_main)
         slim_middlewares(app)

@@ -1,5 +1,6 @@
 """BentoML's supervisor, a circus arbiter: how it stops, who commands it, where metrics go."""
 
+import functools
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -28,6 +29,7 @@ def patch() -> None:
     Arbiter.stop = CircusArbiter.stop
 
 
+@functools.wraps(_start)
 def _start_patched(arbiter: Any, cb: Callable[[Any], Any] | None = None) -> None:
     close_control_sockets(arbiter)
     folder = move_metrics_to_memory(arbiter)

@@ -17,11 +17,11 @@ dead.touch(), living.touch()
 import service
 from api.errors import RequestError, problem_of
 from api.telemetry.metrics import count_problem
-from api.serving.gauges import Measures
+from api.serving.gauges import WorkerGauges
 from api.settings import Settings
 from store.schemas import IndexState, ModelIdentity, StoreStats, UpkeepReport
 
-measures = Measures(Settings.from_environment())
+gauges = WorkerGauges(Settings.from_environment())
 assert not dead.exists() and living.exists()
 living.unlink()
 report = UpkeepReport(datetime.now(UTC), 1.0, "ok", [], 0.97)
@@ -30,11 +30,11 @@ def state(rows, upkeep):
 
 class Decoders:
     waiting, restarts = 3, {"crash": 2}
-measures.note_decoders(Decoders)
+gauges.set_decoders(Decoders)
 Decoders.restarts = {"crash": 5, "timeout": 1}
-measures.note_decoders(Decoders)
-measures.note(state(5, None), StoreStats(2, 0, 1, 0, 0))
-measures.note(state(7, report), StoreStats(6, 4, 1, 1, 0))
+gauges.set_decoders(Decoders)
+gauges.set_index(state(5, None), StoreStats(2, 0, 1, 0, 0))
+gauges.set_index(state(7, report), StoreStats(6, 4, 1, 1, 0))
 count_problem("search", problem_of(RequestError("x")))
 
 from bentoml._internal.server.metrics.prometheus import PrometheusClient

@@ -38,7 +38,7 @@ from api.serving.patches.supervisor import (
         (Arbiter.start, ["self", "cb"]),
         (Arbiter.stop, ["self"]),
         (CircusArbiter.stop, ["self"]),
-        (Service.to_asgi, ["self", "is_main", "init"]),
+        (Service.to_asgi, ["self", "is_main"]),
         (IOMixin.mime_type, []),
         (TimeoutMiddleware, ["app", "timeout"]),
         (OpenTelemetryMiddleware, None),
