@@ -17,7 +17,7 @@ value": ``{"shop": null}`` is ``{"shop": {"$exists": false}}``. A list of string
 that it holds (``{"tags": "red"}`` is ``$contains``) and a list of the same strings in the same
 order. Integers and floats compare as numbers, timestamps by their moment.
 
-Only names that this package generated and the literals of `store.metadata.literals` enter the SQL.
+Only names that this package generated and the literals of `store.metadata.values` enter the SQL.
 Size and depth are bounded, as the engine's planner recurses.
 """
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from store.errors import FilterError, MetadataError, shown
 from store.metadata.columns import Column
-from store.metadata.literals import literal
 from store.metadata.values import (
     INT64_MAX,
     INT64_MIN,
     ColumnType,
     ColumnValue,
+    literal,
     parse_timestamp,
     typed,
 )

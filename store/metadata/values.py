@@ -1,8 +1,12 @@
-"""One metadata value: which type it is, and whether a column's type takes it."""
+"""One metadata value: which type it is, whether a column's type takes it, and how SQL writes it.
+
+The literals here are the only place where a client's value becomes part of a predicate.
+"""
 
 import math
 import re
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -12,6 +16,7 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 ColumnValue = str | int | float | bool | datetime | list[str]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})"
     r"(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -144,3 +149,28 @@ def _exact_float(key: str, value: int) -> float:
     raise MetadataConflictError(
         key, ColumnType.FLOAT, "an integer that no float is exactly equal to"
     )
+
+
+def literal(value: ColumnValue) -> str:
+    r"""Writes a value as an SQL literal of its column's type.
+
+    Lance's SQL dialect knows no escape but the doubled quote: a backslash stands for itself.
+    """
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            # The parser reads the digits before the sign, and 2**63 is too large for it.
+            return f"({INT64_MIN + 1} - 1)" if value == INT64_MIN else str(value)
+        case float():
+            return repr(value)
+        case datetime():
+            return f"to_timestamp_micros({(value - _EPOCH) // timedelta(microseconds=1)})"
+        case list():
+            return f"make_array({', '.join(literal(element) for element in value)})"
+    return "'" + value.replace("'", "''") + "'"
+
+
+def text_in(column: str, texts: Iterable[str]) -> str:
+    """The predicate of the rows whose text in a column is one of these; there has to be one."""
+    return f"{column} IN ({', '.join(map(literal, texts))})"

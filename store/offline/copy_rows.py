@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.metadata.columns import Registry
-from store.metadata.literals import among
 from store.metadata.rows import as_matrix
+from store.metadata.values import text_in
 from store.schemas import FloatVector
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ async def read_rows(table: "AsyncTable", ids: Collection[str]) -> list[BareRow]:
     if not ids:
         return []
     names = [name for name in (await table.schema()).names if name != "vector"]
-    found = await table.query().where(among("id", ids)).select(names).to_arrow()
+    found = await table.query().where(text_in("id", ids)).select(names).to_arrow()
     bare = pa.Table.from_arrays(found.columns, names=found.column_names)
     files = bare["file"].to_pylist() if "file" in names else [None] * len(bare)
     own = zip(bare["id"].to_pylist(), bare["url"].to_pylist(), _dates(bare), files, strict=True)
@@ -114,7 +114,7 @@ async def read_vectors(
     """The dates (microseconds) and vectors of those of these rows that a table has."""
     if not ids:
         return {}
-    rows = table.query().where(among("id", ids))
+    rows = table.query().where(text_in("id", ids))
     found = await rows.select(["id", "created_at", "vector"]).to_arrow()
     dated = zip(_dates(found), as_matrix(found["vector"]), strict=True)
     return dict(zip(found["id"].to_pylist(), dated, strict=True))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from store.metadata.literals import among
 from store.metadata.rows import check_vector
+from store.metadata.values import text_in
 from store.offline.copy_rows import (
     BareRow,
     Differences,
@@ -225,7 +225,7 @@ class Rebuild:
 
     async def _delete(self, ids: Sequence[str]) -> None:
         async def delete() -> None:
-            await self._new.delete(among("id", ids))
+            await self._new.delete(text_in("id", ids))
 
         await self._commit(delete)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from store.metadata.filters import ALWAYS
 from store.metadata.rows import scores_of
 from store.schemas import FloatVector, Near
-from store.search.nearest import batch_candidates, nearest, nearest_unindexed
+from store.search.nearest import batch_candidates, nearest
 from store.snapshot.fragments import RowIds, distances
 from store.snapshot.snapshot import Snapshot
 
@@ -78,7 +78,7 @@ def _near(
     snapshot: Snapshot, call: NearCall, candidates: RowIds, vectors: FloatVector
 ) -> list[Near]:
     """The near-duplicates among the index's candidates and the rows that it lacks."""
-    row_ids, far = nearest_unindexed(snapshot, call.vector, call.limit + 1, farthest=call.distance)
+    row_ids, far = snapshot.nearest_unindexed(call.vector, call.limit + 1, farthest=call.distance)
     return _near_among(
         snapshot,
         call,

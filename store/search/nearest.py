@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from store.metadata.filters import ALWAYS
 from store.schemas import FloatVector
-from store.snapshot.fragments import ROUGHNESS, ROW_ID, RowIds, distances
+from store.snapshot.fragments import ROW_ID, RowIds, distances
 from store.snapshot.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -83,39 +83,13 @@ def nearest(
     Returns:
         The rows and their distances, float64 [rows].
     """
-    row_ids, far = nearest_unindexed(snapshot, vector, page.stop, where)
+    row_ids, far = snapshot.nearest_unindexed(vector, page.stop, where)
     if snapshot.indexed or not snapshot.has_tail:
         rows = max(page.stop, _LEAST_EVERYWHERE) if everywhere else page.stop
         found = _candidates(snapshot, vector, rows, where, everywhere=everywhere)
         row_ids = np.concatenate([row_ids, found])
         far = np.concatenate([far, distances(snapshot.vectors(found), vector)])
     return snapshot.ranked(row_ids, far, page)
-
-
-def nearest_unindexed(
-    snapshot: Snapshot,
-    vector: FloatVector,
-    count: int,
-    where: str = ALWAYS,
-    *,
-    farthest: float = math.inf,
-) -> tuple[RowIds, NDArray[np.float64]]:
-    """So many of the nearest rows in memory that the index lacks, and all as far off as the last.
-
-    They are in any order, with their distances; those farther off than `farthest` may be missing.
-    """
-    cache = snapshot.cache
-    places, rough = cache.tail, cache.rough_distances(vector)
-    if farthest < math.inf:
-        kept = rough <= farthest + ROUGHNESS
-        places, rough = places[kept], rough[kept]
-    if where != ALWAYS:
-        kept = np.isin(cache.row_ids[places], snapshot.tail_matching(where))
-        places, rough = places[kept], rough[kept]
-    if len(places) > count:
-        last = np.partition(rough, count - 1)[count - 1]
-        places = places[rough <= last + 2 * ROUGHNESS]
-    return cache.row_ids[places], distances(cache.vectors(places), vector)
 
 
 def batch_candidates(snapshot: Snapshot, vectors: FloatVector, count: int) -> list[RowIds | None]:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from store.metadata.filters import ALWAYS
-from store.metadata.literals import literal
+from store.metadata.values import literal
 from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot
 

@@ -12,9 +12,8 @@ from store.errors import (
 )
 from store.metadata.columns import CheckedMetadata, Registry
 from store.metadata.filters import ALWAYS, compile_filter
-from store.metadata.literals import among, literal
 from store.metadata.rows import selected, to_images, to_vectors
-from store.metadata.values import is_unicode
+from store.metadata.values import is_unicode, literal, text_in
 from store.pictures.files import Kind, PictureFiles
 from store.pictures.lookup import PictureReads
 from store.schemas import (
@@ -116,7 +115,7 @@ class Reader:
         if not wanted:
             return {}
         with self.opened.reading():
-            rows = self.opened.table.query().where(among("id", wanted))
+            rows = self.opened.table.query().where(text_in("id", wanted))
             return to_vectors(await rows.select(["id", "vector"]).to_arrow())
 
     async def matches(self, query: SearchQuery) -> Matches:

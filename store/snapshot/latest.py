@@ -152,7 +152,6 @@ class Snapshots:
         numbers = {each.fragment_id for each in fragments}
         self._sizes = {n: size for n, size in self._sizes.items() if n in numbers}
         self._sizes |= {each.number: each.nbytes for each in kept}
-        self._mapped.forget_all_but(fragments)
         return Snapshot(dataset, kept, indexed, self._mapped, self._registry(dataset.schema)), left
 
     def _registry(self, schema: pa.Schema) -> Registry:

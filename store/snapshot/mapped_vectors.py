@@ -12,7 +12,7 @@ reads on.
 """
 
 import mmap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,20 +61,17 @@ class MappedVectors:
         dim = dataset.schema.field(_VECTOR).type.list_size
         vectors = np.empty((len(rising), dim), np.float32)
         for number in np.unique(numbers).tolist():
-            pages = self._of(dataset, fragments[number])
+            pages = self._of(dataset, fragments, number)
             if pages is None:
                 return None
             first, last = np.searchsorted(numbers, [number, number + 1]).tolist()
             _read(pages, places[first:last], vectors[first:last])
         return vectors if bool((order[1:] > order[:-1]).all()) else vectors[np.argsort(order)]
 
-    def forget_all_but(self, fragments: "Iterable[LanceFragment]") -> None:
-        """Lets go of all files but those of these fragments."""
-        if self._files:
-            named = {file.path for each in fragments for file in each.metadata.files}
-            self._files = {path: file for path, file in self._files.items() if path in named}
-
-    def _of(self, dataset: "LanceDataset", fragment: "LanceFragment") -> Pages | None:
+    def _of(
+        self, dataset: "LanceDataset", fragments: "Mapping[int, LanceFragment]", number: int
+    ) -> Pages | None:
+        fragment = fragments[number]
         if Location(dataset.uri).folder is None or dataset.has_stable_row_ids:
             return None
         [field] = [each.id() for each in dataset.lance_schema.fields() if each.name() == _VECTOR]
@@ -82,7 +79,9 @@ class MappedVectors:
         if len(described) != 1 or described[0].base_id is not None:  # it lies elsewhere
             return None
         path = described[0].path
-        if path not in self._files:
+        if path not in self._files:  # one has come, so others may have gone
+            named = {file.path for each in fragments.values() for file in each.metadata.files}
+            self._files = {name: file for name, file in self._files.items() if name in named}
             self._files[path] = _checked(dataset, fragment, described[0], field)
         return self._files[path]
 

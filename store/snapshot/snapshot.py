@@ -5,6 +5,7 @@ of a search finds, the next finds again. What the fragment cache has is taken fr
 `store.snapshot.fragments` for what that saves), the rest is read by the engine.
 """
 
+import math
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,17 @@ from numpy.typing import NDArray
 
 from store.metadata.columns import Registry
 from store.metadata.filters import ALWAYS
-from store.metadata.literals import among
 from store.metadata.rows import as_matrix, to_dicts
+from store.metadata.values import text_in
 from store.schemas import FloatVector
-from store.snapshot.fragments import ROW_ID, CachedFragment, FragmentCache, RowIds
+from store.snapshot.fragments import (
+    ROUGHNESS,
+    ROW_ID,
+    CachedFragment,
+    FragmentCache,
+    RowIds,
+    distances,
+)
 from store.snapshot.mapped_vectors import MappedVectors
 
 if TYPE_CHECKING:
@@ -133,6 +141,35 @@ class Snapshot:
         order = np.argsort(np.concatenate([np.flatnonzero(here), np.flatnonzero(~here)]))
         return pa.concat_tables([cached, read]).take(order)
 
+    def nearest_unindexed(
+        self,
+        vector: FloatVector,
+        count: int,
+        where: str = ALWAYS,
+        *,
+        farthest: float = math.inf,
+    ) -> tuple[RowIds, NDArray[np.float64]]:
+        """So many of the nearest rows of the tail in memory, and all as far off as the last.
+
+        They are in any order, with their cosine distances; those farther off than `farthest` may
+        be missing.
+        """
+        places, rough = self.cache.tail, self.cache.rough_distances(vector)
+        if farthest < math.inf:
+            kept = rough <= farthest + ROUGHNESS
+            places, rough = places[kept], rough[kept]
+        if where != ALWAYS and len(places):
+            found = self.dataset.scanner(
+                columns=[], filter=where, fragments=self._tail, with_row_id=True
+            )
+            matching = found.to_table()[ROW_ID].to_numpy()
+            kept = np.isin(self.cache.row_ids[places], matching)
+            places, rough = places[kept], rough[kept]
+        if len(places) > count:
+            last = np.partition(rough, count - 1)[count - 1]
+            places = places[rough <= last + 2 * ROUGHNESS]
+        return self.cache.row_ids[places], distances(self.cache.vectors(places), vector)
+
     def ranked(
         self, row_ids: RowIds, numbers: NDArray[np.float64], page: slice
     ) -> tuple[RowIds, NDArray[np.float64]]:
@@ -178,7 +215,7 @@ class Snapshot:
         if self._uncached and values:
             scanner = self.dataset.scanner(
                 columns=columns,
-                filter=among(column, values),
+                filter=text_in(column, values),
                 fragments=self._uncached,
                 order_by=None if oldest is None else ["created_at", "id"],
                 limit=oldest,
@@ -193,15 +230,6 @@ class Snapshot:
         if where == ALWAYS and len(self.cache.row_ids) == self.rows:
             return self.cache.row_ids
         found = self.dataset.scanner(columns=[], filter=where, with_row_id=True)
-        return np.asarray(found.to_table()[ROW_ID].to_numpy())
-
-    def tail_matching(self, where: str) -> RowIds:
-        """The rows that a predicate lets through, of those that the vector index does not know."""
-        if not len(self.cache.tail):
-            return np.empty(0, np.uint64)
-        found = self.dataset.scanner(
-            columns=[], filter=where, fragments=self._tail, with_row_id=True
-        )
         return np.asarray(found.to_table()[ROW_ID].to_numpy())
 
     def _read_vectors(self, row_ids: RowIds) -> FloatVector:

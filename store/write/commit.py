@@ -10,8 +10,8 @@ import pyarrow as pa
 from store.errors import StoreFullError, StoreMovedError
 from store.metadata.columns import Column, Registry
 from store.metadata.filters import compile_filter
-from store.metadata.literals import among
 from store.metadata.rows import Row, stored, to_arrow, to_dicts, to_rows
+from store.metadata.values import text_in
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
 from store.table.disk.location import Location, has_space
@@ -95,7 +95,7 @@ class Committer:
         ids = frozenset().union(*(delete.ids for delete in deletes))
         left = await asyncio.to_thread(_existing, await self._latest(), ids)
         if left:
-            self._version = int((await self._table.delete(among("id", left))).version)
+            self._version = int((await self._table.delete(text_in("id", left))).version)
         counts = []
         for delete in deletes:
             counts.append(len(left & delete.ids))
@@ -146,7 +146,7 @@ class Committer:
         registry = snapshot.registry
         patched: list[Row] = []
         if ids := {put.id for put in puts if isinstance(put, Patch)}:
-            rows = self._table.query().where(among("id", ids)).select(stored(registry))
+            rows = self._table.query().where(text_in("id", ids)).select(stored(registry))
             patched = to_rows(await rows.to_arrow(), registry)
         upserts = [put for put in puts if isinstance(put, Upsert)]
         existing, twins = await asyncio.to_thread(self._seen, snapshot, upserts)
