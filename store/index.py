@@ -40,7 +40,9 @@ class ImageIndex(Reader):
     """A table of images with their vectors and metadata, used from one event loop.
 
     Get one with `open`; several may be open on one table, in any processes. Every method raises a
-    `StoreError` and nothing else, but for cancellation.
+    `StoreError` and nothing else, but for cancellation; a `StoreFault` where a read or a commit
+    failed, or the index is closed. What changes the table returns after the commit: from then on
+    every search finds it, and killing the process does not lose it.
     """
 
     def __init__(
@@ -97,15 +99,11 @@ class ImageIndex(Reader):
     async def upsert(self, image: NewImage) -> Upserted:
         """Adds an image; the row of the same url is replaced whole, its metadata and date too.
 
-        Returns after the commit: from then on every search finds it, and killing the process
-        does not lose it.
-
         Raises:
             InvalidRowError: the url is empty, or the vector not [dim], finite and of unit length.
             MetadataTypeError: no column can hold one of the values.
             MetadataConflictError: a value is not of its key's type.
             MetadataLimitError: too many keys in the table, or one that is too long.
-            StoreFault: the commit failed, or the index is closed.
         """
         check_url(image.url)
         vector = check_vector(image.vector, self.opened.identity.dim)
@@ -144,7 +142,6 @@ class ImageIndex(Reader):
 
         Raises:
             MetadataError: as for `upsert`.
-            StoreFault: the commit failed, or the index is closed.
         """
         if not is_unicode(image_id):
             return None
@@ -152,11 +149,7 @@ class ImageIndex(Reader):
         return image
 
     async def delete(self, ids: Iterable[str]) -> int:
-        """Deletes images by id, after the commit; tells how many there were.
-
-        Raises:
-            StoreFault: the commit failed, or the index is closed.
-        """
+        """Deletes images by id, after the commit; tells how many there were."""
         known = frozenset(each for each in ids if is_unicode(each))
         return int(await self._writer.write(Delete(known))) if known else 0
 
@@ -165,17 +158,12 @@ class ImageIndex(Reader):
 
         Raises:
             FilterError: the filter is empty, not in the language or does not fit the columns.
-            StoreFault: the commit failed, or the index is closed.
         """
         refuse_empty(filter)
         return int(await self._writer.write(DeleteMatching(filter)))
 
     async def versions(self) -> list[TableVersion]:
-        """The versions that can be restored, newest first.
-
-        Raises:
-            StoreFault: the read failed, or the index is closed.
-        """
+        """The versions that can be restored, newest first."""
         with self.opened.reading():
             return await restorable(self.opened.table)
 
@@ -191,7 +179,6 @@ class ImageIndex(Reader):
 
         Raises:
             VersionError: there is no such version (any more), or both or neither were given.
-            StoreFault: the commit failed, or the index is closed.
         """
         chosen = pick_version(await self.versions(), version=version, before=before)
         await self._writer.write(Restore(chosen.version))
@@ -199,11 +186,7 @@ class ImageIndex(Reader):
         return chosen
 
     async def state(self) -> IndexState:
-        """The table as it is now.
-
-        Raises:
-            StoreFault: the read failed, or the index is closed.
-        """
+        """The table as it is now."""
         with self.opened.reading():
             return await describe(
                 self.opened.table, self.opened.identity, await self._upkeep.latest()
@@ -214,9 +197,6 @@ class ImageIndex(Reader):
 
         Returns:
             How it went; None if another process is at it.
-
-        Raises:
-            StoreFault: its report cannot be written, or the index is closed.
         """
         with self.opened.reading(), self.opened.writing():
             return await self._upkeep.run(everything=True)

@@ -5,37 +5,33 @@ past by every search. A file is called by what is in it, so one picture under te
 a version of the table that is restored finds its own pictures again, and nothing is ever changed.
 
 What no image of the table needs any more is marked (its name gets an ending) and removed only once
-no version can bring it back. A mark takes nothing away: marked files are still read.
+no version can bring it back (`store.pictures.sweep`). A mark takes nothing away: marked files are
+still read.
 """
 
+import asyncio
 import contextlib
 import os
 import re
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
-import numpy as np
-from numpy.typing import NDArray
-
 from store.errors import StoreFullError
+from store.schemas import StoredFile
+from store.snapshot.latest import Coalescer, Snapshots
+from store.snapshot.snapshot import Snapshot
 from store.table.disk.location import has_space
 
 Kind = Literal["thumbnails", "originals"]
 COLUMNS: Mapping[Kind, str] = {"thumbnails": "pixels", "originals": "file"}
 """The column of the table that says what an image's file is called."""
 
-SETTLED_S = 600.0
-"""Age from which a file counts: a younger one may belong to an image that is not written yet."""
-
-_FOLDER = "pictures"
-_KEY = re.compile("[0-9a-f]{64}")
-_MARK = ".unused"
-_PREFIX_DIGITS = 16
-Prefixes = NDArray[np.uint64]
+FOLDER = "pictures"
+KEY = re.compile("[0-9a-f]{64}")
+MARK = ".unused"
+"""The ending of a file that no image needs."""
 
 
 class PictureFiles:
@@ -47,12 +43,11 @@ class PictureFiles:
 
     def __init__(self, folder: Path) -> None:
         self._store = folder
-        self._folder = folder / _FOLDER
 
     def write(self, kind: Kind, key: str, data: bytes) -> None:
         """Stores a file; the same one twice is stored once.
 
-        It is on the disk when the store's file system has been told to write everything down.
+        It is on the disk when the store's file system was synced.
 
         Args:
             kind: of file.
@@ -86,86 +81,46 @@ class PictureFiles:
         Raises:
             OSError: it cannot be read.
         """
-        if not _KEY.fullmatch(key):
+        if not KEY.fullmatch(key):
             return None
         path = self._path(kind, key)
-        for each in (path, _marked(path), path):  # it may be marked, or found again, meanwhile
+        marked = path.with_name(key + MARK)
+        for each in (path, marked, path):  # it may be marked, or found again, meanwhile
             with contextlib.suppress(FileNotFoundError):
                 return each.read_bytes()
         return None
 
-    def sweep(self, used: Mapping[Kind, Prefixes], keep: timedelta) -> int:
-        """Marks the files that no image needs, and removes those that were marked long enough ago.
-
-        Args:
-            used: by kind the `key_prefixes` of all that is needed.
-            keep: age of a mark from which on its file is removed.
-
-        Returns:
-            How many were removed.
-        """
-        removed = 0
-        for kind, needed in used.items():
-            for folder in self._folders(kind):
-                removed += _swept(folder, needed, time.time(), keep.total_seconds())
-        return removed
-
-    def _folders(self, kind: Kind) -> Iterator[Path]:
-        with contextlib.suppress(FileNotFoundError):
-            yield from sorted(each for each in (self._folder / kind).iterdir() if each.is_dir())
-
     def _path(self, kind: Kind, key: str) -> Path:
-        if not _KEY.fullmatch(key):
+        if not KEY.fullmatch(key):
             raise ValueError("a picture's key must be 64 hexadecimal digits")
-        return self._folder / kind / key[:2] / key
+        return self._store / FOLDER / kind / key[:2] / key
 
 
-def _marked(path: Path) -> Path:
-    return path.with_name(path.name + _MARK)
+class PictureLookup:
+    """Reads the files of images.
 
-
-def key_prefixes(keys: Iterable[str]) -> Prefixes:
-    """The first digits of keys, in order: 8 bytes for each, where the keys would take 100.
-
-    Two keys that begin alike keep each other's file, which costs one file.
+    A page needs dozens of thumbnails at once: their rows are looked up by one call.
 
     Args:
-        keys: 64 hexadecimal digits each.
+        snapshots: of the table.
+        files: of its store.
     """
-    digits = bytes.fromhex("".join(key[:_PREFIX_DIGITS] for key in keys))
-    return np.frombuffer(digits, ">u8").astype(np.uint64)
+
+    def __init__(self, snapshots: Snapshots, files: PictureFiles) -> None:
+        self._files = files
+        self._names = Coalescer(snapshots, _names)
+
+    async def of(self, image_id: str, kind: Kind) -> StoredFile | None:
+        """A file of an image; None where there is none, or no such image."""
+        key = (await self._names.answer(image_id)).get(COLUMNS[kind])
+        data = None if key is None else await asyncio.to_thread(self._files.read, kind, key)
+        return None if key is None or data is None else StoredFile(key, data)
 
 
-def _swept(folder: Path, needed: Prefixes, now: float, keep_s: float) -> int:
-    """Does what is due in one folder; how many files were removed.
-
-    Nearly all of its files are needed and not marked: these are neither looked at nor touched.
-    """
-    names = [entry.name for entry in os.scandir(folder)]
-    keys = [name for name in names if _KEY.fullmatch(name.removesuffix(_MARK))]
-    is_needed = dict(zip(keys, np.isin(key_prefixes(keys), needed).tolist(), strict=True))
-    removed = 0
-    for name in names:
-        if is_needed.get(name, False) and not name.endswith(_MARK):
-            continue
-        with contextlib.suppress(FileNotFoundError):  # another process was faster
-            path = folder / name
-            age_s = now - path.stat().st_mtime
-            removed += _judged(path, is_needed.get(name, False), age_s, keep_s)
-    return removed
-
-
-def _judged(path: Path, is_needed: bool, age_s: float, keep_s: float) -> int:
-    """Does what is due with one file; how many were removed."""
-    is_marked = path.name.endswith(_MARK)
-    if is_needed:
-        if is_marked:
-            path.replace(path.with_name(path.name.removesuffix(_MARK)))
-    elif not is_marked and _KEY.fullmatch(path.name):
-        if age_s > SETTLED_S:
-            path.replace(_marked(path))
-            os.utime(_marked(path))
-    elif age_s > max(keep_s, SETTLED_S):  # a write that was cut off leaves a file of another name
-        path.unlink()
-        return 1
-    return 0
+def _names(snapshot: Snapshot, ids: Sequence[str]) -> list[Mapping[str, str | None]]:
+    """What each image's files are called, by column."""
+    # A version of an earlier release that was restored may lack one of them for a moment.
+    columns = [name for name in COLUMNS.values() if name in snapshot.dataset.schema.names]
+    rows = snapshot.having("id", set(ids), ["id", *columns]).to_pylist()
+    known = {row["id"]: row for row in rows}
+    return [known.get(each, {}) for each in ids]

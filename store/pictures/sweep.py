@@ -1,17 +1,27 @@
-"""Which files of pictures the tables still need; the others are marked, and removed later."""
+"""Removes the files of pictures that no table needs: they are marked first, and removed later."""
 
-from collections.abc import Iterator
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from store.pictures.files import COLUMNS, PictureFiles, Prefixes, key_prefixes
+from store.pictures.files import COLUMNS, FOLDER, KEY, MARK, Kind
 from store.table.connection import open_dataset
 
+SETTLED_S = 600.0
+"""Age from which a file counts: a younger one may belong to an image that is not written yet."""
 
-def sweep_pictures(folder: Path, keep: timedelta) -> int:
+_PREFIX_DIGITS = 16
+Prefixes = NDArray[np.uint64]
+
+
+def sweep_pictures(store: Path, keep: timedelta) -> int:
     """Looks through the files of a store once. Blocks.
 
     Every table counts, not only the one in use: one that is being filled for another model, and
@@ -19,7 +29,7 @@ def sweep_pictures(folder: Path, keep: timedelta) -> int:
     the files are what is left.
 
     Args:
-        folder: the store's.
+        store: its folder.
         keep: how long versions of the table can bring an image back.
 
     Returns:
@@ -28,11 +38,40 @@ def sweep_pictures(folder: Path, keep: timedelta) -> int:
     Raises:
         OSError, ValueError: a table cannot be read. Then nothing was removed.
     """
-    tables = [table for table in sorted(folder.glob("*.lance")) if _has_versions(table)]
+    tables = [table for table in sorted(store.glob("*.lance")) if _has_versions(table)]
     if not tables:
         return 0
-    used = {kind: _used(tables, column) for kind, column in COLUMNS.items()}
-    return PictureFiles(folder).sweep(used, keep)
+    return sweep(store, {kind: _used(tables, column) for kind, column in COLUMNS.items()}, keep)
+
+
+def sweep(store: Path, used: Mapping[Kind, Prefixes], keep: timedelta) -> int:
+    """Marks the files that no image needs, and removes those that were marked long enough ago.
+
+    Args:
+        store: its folder.
+        used: by kind the `key_prefixes` of all that is needed.
+        keep: age of a mark from which on its file is removed.
+
+    Returns:
+        How many were removed.
+    """
+    return sum(
+        _sweep(folder, needed, time.time(), keep.total_seconds())
+        for kind, needed in used.items()
+        for folder in sorted((store / FOLDER / kind).glob("*/"))
+    )
+
+
+def key_prefixes(keys: Iterable[str]) -> Prefixes:
+    """The first digits of keys, in order: 8 bytes for each, where the keys would take 100.
+
+    Two keys that begin alike protect each other's file, which costs one file.
+
+    Args:
+        keys: 64 hexadecimal digits each.
+    """
+    digits = bytes.fromhex("".join(key[:_PREFIX_DIGITS] for key in keys))
+    return np.frombuffer(digits, ">u8").astype(np.uint64)
 
 
 def _has_versions(table: Path) -> bool:
@@ -52,3 +91,37 @@ def _prefixes(table: Path, column: str) -> Iterator[Prefixes]:
     for batch in dataset.scanner(columns=[column]).to_batches():
         are_keys = pc.match_substring_regex(batch[column], "^[0-9a-f]{64}$")
         yield key_prefixes(batch[column].filter(are_keys).to_pylist())
+
+
+def _sweep(folder: Path, needed: Prefixes, now: float, keep_s: float) -> int:
+    """Marks and removes what is due in one folder; how many files were removed.
+
+    Nearly all of its files are needed and not marked: these are neither looked at nor touched.
+    """
+    names = [entry.name for entry in os.scandir(folder)]
+    keys = [name for name in names if KEY.fullmatch(name.removesuffix(MARK))]
+    is_needed = dict(zip(keys, np.isin(key_prefixes(keys), needed).tolist(), strict=True))
+    removed = 0
+    for name in names:
+        if is_needed.get(name, False) and not name.endswith(MARK):
+            continue
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            path = folder / name
+            age_s = now - path.stat().st_mtime
+            removed += _settle(path, is_needed.get(name, False), age_s, keep_s)
+    return removed
+
+
+def _settle(path: Path, is_needed: bool, age_s: float, keep_s: float) -> int:
+    """Does what is due with one file; how many were removed."""
+    is_marked = path.name.endswith(MARK)
+    if is_needed:
+        if is_marked:
+            path.replace(path.with_name(path.name.removesuffix(MARK)))
+    elif not is_marked and KEY.fullmatch(path.name):
+        if age_s > SETTLED_S:
+            os.utime(path.replace(path.with_name(path.name + MARK)))
+    elif age_s > max(keep_s, SETTLED_S):  # a write that was cut off leaves a file of another name
+        path.unlink()
+        return 1
+    return 0

@@ -14,8 +14,7 @@ from store.metadata.columns import CheckedMetadata, Registry
 from store.metadata.filters import ALWAYS, compile_filter
 from store.metadata.rows import selected, to_images, to_vectors
 from store.metadata.values import is_unicode, literal, text_in
-from store.pictures.files import Kind, PictureFiles
-from store.pictures.lookup import PictureReads
+from store.pictures.files import Kind, PictureFiles, PictureLookup
 from store.schemas import (
     MAX_LIMIT,
     CheckedFilter,
@@ -58,7 +57,7 @@ class Reader:
         self.files = None if folder is None else PictureFiles(folder)
         self._near = Coalescer(snapshots, near_each)
         self._facets = Facets(snapshots)
-        self._pictures = PictureReads(snapshots, self.files) if self.files else None
+        self._pictures = PictureLookup(snapshots, self.files) if self.files else None
 
     @property
     def identity(self) -> ModelIdentity:

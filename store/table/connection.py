@@ -6,9 +6,10 @@ imported when the first table is opened.
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from store.errors import StoreFault, StoreOpenError
 from store.settings import StoreSettings
@@ -19,9 +20,10 @@ from store.table.names import FIRST_TABLE, table_names
 
 if TYPE_CHECKING:
     from lance import LanceDataset
-    from lancedb import AsyncConnection
+    from lancedb import AsyncConnection, AsyncTable
 
 LOCK_TIMEOUT_S = 120.0
+_T = TypeVar("_T")
 
 
 async def connect(settings: StoreSettings) -> "AsyncConnection":
@@ -73,6 +75,18 @@ def open_dataset(
         index_cache_size_bytes=cache_bytes,
         metadata_cache_size_bytes=metadata_bytes,
     )
+
+
+async def in_dataset(table: "AsyncTable", work: Callable[["LanceDataset"], _T], **how: Any) -> _T:
+    """Does blocking work in a thread, on a table as pylance sees it.
+
+    Args:
+        table: to open.
+        work: what to do.
+        how: to open it, as for `open_dataset`.
+    """
+    uri, options = await table.uri(), await table.latest_storage_options()
+    return await asyncio.to_thread(lambda: work(open_dataset(uri, options, **how)))
 
 
 def opening(settings: StoreSettings) -> AbstractContextManager[None]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store.errors import StoreDamagedError
-from store.table.connection import open_dataset
+from store.table.connection import in_dataset
 from store.table.disk.location import Location
 from store.table.disk.sync import Acknowledged, acknowledged_tables
 from store.table.faults import is_failure
@@ -75,13 +75,9 @@ async def refuse_if_damaged(table: "AsyncTable") -> None:
     Raises:
         StoreDamagedError: it names the first.
     """
-    uri = await table.uri()
-    if (folder := Location(uri).folder) is None:
+    if (folder := Location(await table.uri()).folder) is None:
         return
-    options = await table.latest_storage_options()
-    damage = await asyncio.to_thread(
-        lambda: find_damage(open_dataset(uri, options), folder.absolute())
-    )
+    damage = await in_dataset(table, lambda dataset: find_damage(dataset, folder.absolute()))
     if damage.files:
         more = f" and {len(damage.files) - 1} more files are" if len(damage.files) > 1 else " is"
         raise StoreDamagedError(
@@ -93,13 +89,9 @@ async def refuse_if_damaged(table: "AsyncTable") -> None:
 
 async def drop_broken_indexes(table: "AsyncTable") -> None:
     """Drops indexes that have lost files: the rows have all that is in them, upkeep builds them."""
-    uri = await table.uri()
-    if (folder := Location(uri).folder) is None:
+    if (folder := Location(await table.uri()).folder) is None:
         return
-    options = await table.latest_storage_options()
-    broken = await asyncio.to_thread(
-        lambda: broken_indexes(open_dataset(uri, options), folder.absolute())
-    )
+    broken = await in_dataset(table, lambda dataset: broken_indexes(dataset, folder.absolute()))
     for name in broken:
         logger.warning("the index %s has lost files: it is made anew", name)
         await table.drop_index(name)

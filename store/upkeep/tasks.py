@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from store.metadata.columns import Registry
 from store.pictures.sweep import sweep_pictures
 from store.settings import StoreSettings
-from store.table.connection import open_dataset
+from store.table.connection import in_dataset
 from store.table.disk.location import Location
 from store.table.faults import is_conflict
 from store.table.names import is_superseded
@@ -233,9 +233,5 @@ class UpkeepTasks:
         return [] if is_superseded(await self._table.schema()) else await work()
 
     async def _in_thread(self, work: Callable[["LanceDataset"], _T]) -> _T:
-        """Does blocking work on the table's latest version, as pylance sees it."""
-        uri, options = await self._table.uri(), await self._table.latest_storage_options()
         cache_bytes = self._settings.store_cache_mb << 20
-        return await asyncio.to_thread(
-            lambda: work(open_dataset(uri, options, cache_bytes=cache_bytes))
-        )
+        return await in_dataset(self._table, work, cache_bytes=cache_bytes)

@@ -13,8 +13,8 @@ import pytest
 import store.pictures.files
 from store.errors import StoreFullError, StoreReadOnlyError
 from store.index import ImageIndex
-from store.pictures.files import SETTLED_S, Kind, PictureFiles, key_prefixes
-from store.pictures.sweep import sweep_pictures
+from store.pictures.files import Kind, PictureFiles
+from store.pictures.sweep import SETTLED_S, key_prefixes, sweep, sweep_pictures
 from store.schemas import NewImage, image_id
 from tests.store.offline.moving import NEW, FakeEmbedder, moved, opened_as
 from tests.store.support import image, opened, run, url_of
@@ -163,7 +163,7 @@ def test_a_write_that_was_cut_off_leaves_nothing_for_ever(tmp_path: Path) -> Non
     part.write_bytes(b"who")
     assert kept.read("originals", key(b"whole")) == b"whole"
     grow_older(tmp_path, LONG_S)
-    assert kept.sweep({"originals": key_prefixes([key(b"whole")])}, timedelta(hours=1)) == 1
+    assert sweep(tmp_path, {"originals": key_prefixes([key(b"whole")])}, timedelta(hours=1)) == 1
     assert files(tmp_path, "originals") == [whole]
 
 
