@@ -158,7 +158,7 @@ def split_metadata(metadata: Any) -> tuple[str | None, dict[str, Any]]:
         raise MetadataTypeError("metadata must be an object or a string")
     if characters > MAX_METADATA_CHARS:
         raise MetadataLimitError(
-            f"the metadata has {characters} characters; at most {MAX_METADATA_CHARS} can be held"
+            f"the metadata has {characters} characters; at most {MAX_METADATA_CHARS} are allowed"
         )
     if isinstance(metadata, str):
         return metadata, {}

@@ -69,8 +69,8 @@ def _lists_among(column: Column, operands: Sequence[Any]) -> list[str]:
     wholes = [_operand(column, operand) for operand in operands if not isinstance(operand, str)]
     parts = [present(column, f"{column.name} = {literal(whole)}") for whole in wholes]
     if elements:
-        held = f"array_has_any({column.name}, make_array({', '.join(elements)}))"
-        parts.append(present(column, held))
+        has_any = f"array_has_any({column.name}, make_array({', '.join(elements)}))"
+        parts.append(present(column, has_any))
     return parts
 
 

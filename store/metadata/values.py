@@ -121,16 +121,16 @@ def _refused(value: Any) -> str:
     """What a value is that no column can hold."""
     match value:
         case None:
-            return "null, which no column can hold"
+            return "null, which cannot be stored"
         case int():
             return "an integer of more than 64 bits"
         case float():
-            return f"{value}; only finite numbers can be held"
+            return f"{value}; only finite numbers can be stored"
         case list():
             return "a list with something that is not a string; only lists of strings are supported"
         case dict():
             return "an object; nested objects are not supported"
-    return f"a {type(value).__name__}, which no column can hold"
+    return f"a {type(value).__name__}, which cannot be stored"
 
 
 def _text(key: str, value: str) -> str:

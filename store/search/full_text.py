@@ -1,7 +1,7 @@
 """The rows whose text has words of a query, by the text index.
 
 LanceDB's own way to it reads the newest version of the table, and takes some milliseconds more for
-what the engine answers in one: here the request's snapshot is asked itself.
+what the engine answers in one: here the request's snapshot is searched itself.
 """
 
 from store.metadata.filters import ALWAYS

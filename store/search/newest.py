@@ -21,8 +21,6 @@ from store.snapshot.snapshot import Snapshot
 MIN_ROWS = 20_000
 # How many sampled rows more than expected have to be newer than the moment.
 _MARGIN = 2
-_ORDER = [("created_at", "descending"), ("id", "ascending")]
-_ORDERED_BY = [name for name, _ in _ORDER]
 
 
 def newest(snapshot: Snapshot, limit: int, offset: int, where: str) -> RowIds:
@@ -53,28 +51,21 @@ def _sorted(snapshot: Snapshot, page: slice, where: str) -> RowIds:
     if not snapshot.cache.places_of(row_ids)[1].all():
         return _sorted_by_engine(snapshot, page, where)
     dates = snapshot.take(row_ids, ["created_at"])["created_at"].cast(pa.int64()).to_numpy()
-    if len(dates) > page.stop:
-        row_ids = row_ids[dates >= -np.partition(-dates, page.stop - 1)[page.stop - 1]]
-    order = snapshot.take(row_ids, _ORDERED_BY).append_column(ROW_ID, pa.array(row_ids))
-    return _row_ids(order.sort_by(_ORDER)[page])
+    return snapshot.ranked(row_ids, -dates, page)[0]
 
 
 def _sorted_by_engine(snapshot: Snapshot, page: slice, where: str) -> RowIds:
     from lance.dataset import ColumnOrdering  # noqa: PLC0415 - see store.table.open
 
     found = snapshot.dataset.scanner(
-        columns=_ORDERED_BY,
+        columns=["created_at", "id"],
         with_row_id=True,
         filter=where,
-        order_by=[ColumnOrdering(name, direction == "ascending") for name, direction in _ORDER],
+        order_by=[ColumnOrdering("created_at", ascending=False), ColumnOrdering("id")],
         limit=page.stop - page.start,
         offset=page.start,
     )
-    return _row_ids(found.to_table())
-
-
-def _row_ids(found: pa.Table) -> RowIds:
-    return np.asarray(found[ROW_ID].to_numpy())
+    return np.asarray(found.to_table()[ROW_ID].to_numpy())
 
 
 def _since(snapshot: Snapshot, needed: int, where: str) -> datetime | None:

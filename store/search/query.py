@@ -140,8 +140,8 @@ def _by_vector(
     least = KEEP_ALL if query.min_score is None else query.min_score
     if query.cutoff:
         least = max(least, _cutoff(snapshot, vector, where))
-    kept = scores >= least
-    return row_ids[kept], scores[kept]
+    relevant = scores >= least
+    return row_ids[relevant], scores[relevant]
 
 
 def _fused(
@@ -158,8 +158,8 @@ def _fused(
         lists.append(nearest(snapshot, vector, top, matches.where, everywhere=True)[0])
     row_ids, totals = fuse(lists)
     if query.min_score is not None or query.cutoff:
-        kept = _relevant(snapshot, query, vectors[0], row_ids, matches.where)
-        row_ids, totals = row_ids[kept], totals[kept]
+        relevant = _relevant(snapshot, query, vectors[0], row_ids, matches.where)
+        row_ids, totals = row_ids[relevant], totals[relevant]
     page = slice(query.offset, query.offset + query.limit)
     row_ids, _ = snapshot.ranked(row_ids, -totals, page)
     return row_ids, scores_of(distances(snapshot.vectors(row_ids), vectors[0]))
@@ -182,12 +182,12 @@ def _relevant(
 ) -> NDArray[np.bool_]:
     """Which rows of a fusion pass the query's ``min_score`` and ``cutoff``."""
     scores = scores_of(distances(snapshot.vectors(row_ids), vector))
-    kept = scores >= (KEEP_ALL if query.min_score is None else query.min_score)
+    relevant = scores >= (KEEP_ALL if query.min_score is None else query.min_score)
     if query.cutoff:
-        # A stored text with every word that was asked for is relevant, whatever its picture shows.
+        # A stored text with every word of the query is relevant, whatever its picture shows.
         named = matching(snapshot, query.text or "", _depth(query), where, every_word=True)
-        kept &= (scores >= _cutoff(snapshot, vector, where)) | np.isin(row_ids, named)
-    return np.asarray(kept)
+        relevant &= (scores >= _cutoff(snapshot, vector, where)) | np.isin(row_ids, named)
+    return np.asarray(relevant)
 
 
 def _cutoff(snapshot: Snapshot, vector: FloatVector, where: str) -> float:

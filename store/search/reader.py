@@ -6,10 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from store.errors import (
-    FilterError,
-    QueryError,
-)
+from store.errors import FilterError, QueryError
 from store.metadata.columns import CheckedMetadata, Registry
 from store.metadata.filters import ALWAYS, compile_filter
 from store.metadata.rows import selected, to_images, to_vectors
@@ -41,7 +38,8 @@ from store.table.open import OpenTable
 class Reader:
     """The reading half of `store.index.ImageIndex`.
 
-    Every read sees all commits that were made before it, by whichever process.
+    Every read sees all commits that were made before it, by whichever process. Every method raises
+    a `StoreFault` where the read failed or the index is closed.
 
     Attributes:
         opened: the table.
@@ -65,11 +63,7 @@ class Reader:
         return self.opened.identity
 
     async def get(self, image_id: str) -> StoredImage | None:
-        """The image of this id, or None.
-
-        Raises:
-            StoreFault: the read failed, or the index is closed.
-        """
+        """The image of this id, or None."""
         if not is_unicode(image_id):
             return None
         with self.opened.reading():
@@ -79,11 +73,7 @@ class Reader:
         return to_images(found, registry)[0] if found.num_rows else None
 
     async def picture(self, image_id: str, kind: Kind) -> StoredFile | None:
-        """A file that is kept of an image; None where there is none, or no such image.
-
-        Raises:
-            StoreFault: the read failed, or the index is closed.
-        """
+        """A file that is stored of an image; None where there is none, or no such image."""
         if self._pictures is None or not is_unicode(image_id):
             return None
         with self.opened.reading():
@@ -94,7 +84,6 @@ class Reader:
 
         Raises:
             QueryError: limit is not 1 to 1000, or offset negative.
-            StoreFault: the read failed, or the index is closed.
         """
         if not 1 <= limit <= MAX_LIMIT:
             raise QueryError(f"limit must be 1 to {MAX_LIMIT}")
@@ -105,16 +94,12 @@ class Reader:
             return Page(await asyncio.to_thread(_listed, snapshot, limit, offset), snapshot.rows)
 
     async def vectors(self, ids: Collection[str]) -> dict[str, FloatVector]:
-        """The stored vectors, float32 [dim], by id; ids that there are not are left out.
-
-        Raises:
-            StoreFault: the read failed, or the index is closed.
-        """
-        wanted = [each for each in ids if is_unicode(each)]
-        if not wanted:
+        """The stored vectors, float32 [dim], by id; ids that there are not are left out."""
+        possible = [each for each in ids if is_unicode(each)]
+        if not possible:
             return {}
         with self.opened.reading():
-            rows = self.opened.table.query().where(text_in("id", wanted))
+            rows = self.opened.table.query().where(text_in("id", possible))
             return to_vectors(await rows.select(["id", "vector"]).to_arrow())
 
     async def matches(self, query: SearchQuery) -> Matches:
@@ -126,7 +111,6 @@ class Reader:
         Raises:
             QueryError: the text cannot be searched for.
             FilterError: the filter is not in the language or does not fit the columns.
-            StoreFault: the read failed, or the index is closed.
         """
         check_text(query)
         with self.opened.reading():
@@ -153,7 +137,6 @@ class Reader:
             QueryError: the query leaves its bounds or contradicts itself.
             InvalidRowError: a vector is not [dim], finite and of unit length.
             FilterError: the filter is not in the language or does not fit the columns.
-            StoreFault: the read failed, or the index is closed.
         """
         query = check_query(query, self.opened.identity.dim)
         if query.text is not None and matches is None:
@@ -171,9 +154,6 @@ class Reader:
             image: that was or will be added; its vector is float32 [dim] and of unit length.
             min_score: least similarity.
             limit: how many at most.
-
-        Raises:
-            StoreFault: the read failed, or the index is closed.
         """
         # On an odd address, as that of another process's message may be, LanceDB panics.
         vector = np.require(image.vector, np.float32, ["ALIGNED"])
@@ -181,11 +161,7 @@ class Reader:
             return await self._near.answer(NearCall(vector, min_score, limit, image.id))
 
     async def same_pixels(self, image: NewImage) -> str | None:
-        """The id of another image that has the pixels of this one, or None.
-
-        Raises:
-            StoreFault: the read failed, or the index is closed.
-        """
+        """The id of another image that has the pixels of this one, or None."""
         if image.pixels is None:
             return None
         with self.opened.reading():
@@ -194,11 +170,7 @@ class Reader:
         return str(found["id"][0]) if found.num_rows else None
 
     async def facets(self) -> list[Facet]:
-        """What the metadata holds, key by key; it may lag behind a large table's changes.
-
-        Raises:
-            StoreFault: the read failed, or the index is closed.
-        """
+        """What the metadata holds, key by key; it may lag behind a large table's changes."""
         with self.opened.reading():
             return await self._facets.latest()
 
@@ -207,7 +179,6 @@ class Reader:
 
         Raises:
             FilterError: the filter is not in the language or does not fit the columns.
-            StoreFault: the read failed, or the index is closed.
         """
         with self.opened.reading():
             if filter is None:
@@ -223,7 +194,6 @@ class Reader:
 
         Raises:
             MetadataError: the metadata cannot be stored.
-            StoreFault: the read failed, or the index is closed.
         """
         checked = CheckedMetadata.of(metadata)
         if checked.given:  # a text fits any columns
@@ -239,7 +209,6 @@ class Reader:
 
         Raises:
             FilterError: the filter is not in the language or does not fit the columns.
-            StoreFault: the read failed, or the index is closed.
         """
         with self.opened.reading():
             registry = (await self.snapshots.latest()).registry

@@ -1,1 +1,1 @@
-"""The table at one version, and what of it is kept in memory."""
+"""The table at one version, with a cache of its fragments in memory."""

@@ -104,15 +104,15 @@ class CachedFragment:
         if whole and not self.whole:
             return self.read(fragment, whole=True)
         left = fragment.scanner(columns=[], with_row_id=True).to_table()[ROW_ID].to_numpy()
-        kept = np.flatnonzero(np.isin(self.row_ids, left))
-        if len(kept) < len(left):  # an older version was restored
+        staying = np.flatnonzero(np.isin(self.row_ids, left))
+        if len(staying) < len(left):  # an older version was restored
             return self.read(fragment, whole=whole)
         one = replace(
             self,
             metadata=fragment.metadata,
-            row_ids=self.row_ids[kept],
-            columns=self.columns.take(kept),
-            live=self.live[kept],
+            row_ids=self.row_ids[staying],
+            columns=self.columns.take(staying),
+            live=self.live[staying],
         )
         if whole == self.whole:
             return one

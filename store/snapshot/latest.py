@@ -39,7 +39,7 @@ _Answer = TypeVar("_Answer")
 
 
 class Snapshots:
-    """The latest snapshot of a table, made when it is asked for.
+    """The latest snapshot of a table, made when it is needed.
 
     Args:
         table: one whose every read is of the latest version.
@@ -126,7 +126,7 @@ class Snapshots:
         except BaseException as error:
             if not is_failure(error):
                 raise
-            # Nobody has asked for these rows: who does is told. The next version tries again.
+            # No request waits for these rows: one that does is told. The next version tries again.
             logger.warning("rows could not be read into memory: %r", error)
 
     def _make(
@@ -137,22 +137,23 @@ class Snapshots:
         fragments.sort(key=attrgetter("fragment_id"), reverse=True)
         tail = {each.fragment_id for each in fragments} - (indexed or set())
         known = {each.number: each for each in cached}
-        kept: list[CachedFragment] = []
+        reused: list[CachedFragment] = []
         left: list[LanceFragment] = []
         for fragment in self._fitting(dataset, fragments, tail):
             whole, there = fragment.fragment_id in tail, known.get(fragment.fragment_id)
             if there is None and not whole:
                 left.append(fragment)
             elif there is None:
-                kept.append(self._whole(dataset, fragment, is_newest=fragment is fragments[0]))
+                reused.append(self._whole(dataset, fragment, is_newest=fragment is fragments[0]))
             elif there.whole == whole and there.metadata == fragment.metadata:
-                kept.append(there)
+                reused.append(there)
             else:
-                kept.append(there.brought_up(fragment, whole=whole))
+                reused.append(there.brought_up(fragment, whole=whole))
         numbers = {each.fragment_id for each in fragments}
         self._sizes = {n: size for n, size in self._sizes.items() if n in numbers}
-        self._sizes |= {each.number: each.nbytes for each in kept}
-        return Snapshot(dataset, kept, indexed, self._mapped, self._registry(dataset.schema)), left
+        self._sizes |= {each.number: each.nbytes for each in reused}
+        registry = self._registry(dataset.schema)
+        return Snapshot(dataset, reused, indexed, self._mapped, registry), left
 
     def _registry(self, schema: pa.Schema) -> Registry:
         before = self._latest

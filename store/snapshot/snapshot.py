@@ -8,7 +8,7 @@ of a search finds, the next finds again. What the fragment cache has is taken fr
 import math
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 SAMPLE_ROWS = 512
 SAMPLE_MOMENTS = 256
 _SEED = 20
+_Number = TypeVar("_Number", np.float64, np.int64)
 
 
 class Snapshot:
@@ -156,23 +157,23 @@ class Snapshot:
         """
         places, rough = self.cache.tail, self.cache.rough_distances(vector)
         if farthest < math.inf:
-            kept = rough <= farthest + ROUGHNESS
-            places, rough = places[kept], rough[kept]
+            near = rough <= farthest + ROUGHNESS
+            places, rough = places[near], rough[near]
         if where != ALWAYS and len(places):
             found = self.dataset.scanner(
                 columns=[], filter=where, fragments=self._tail, with_row_id=True
             )
             matching = found.to_table()[ROW_ID].to_numpy()
-            kept = np.isin(self.cache.row_ids[places], matching)
-            places, rough = places[kept], rough[kept]
+            near = np.isin(self.cache.row_ids[places], matching)
+            places, rough = places[near], rough[near]
         if len(places) > count:
             last = np.partition(rough, count - 1)[count - 1]
             places = places[rough <= last + 2 * ROUGHNESS]
         return self.cache.row_ids[places], distances(self.cache.vectors(places), vector)
 
     def ranked(
-        self, row_ids: RowIds, numbers: NDArray[np.float64], page: slice
-    ) -> tuple[RowIds, NDArray[np.float64]]:
+        self, row_ids: RowIds, numbers: NDArray[_Number], page: slice
+    ) -> tuple[RowIds, NDArray[_Number]]:
         """A page of rows by a number, lowest first, those that share it by id; and their numbers.
 
         Ids are read only where they decide: few rows but a picture's copies share a number.
@@ -183,8 +184,8 @@ class Snapshot:
             page: which of them, such as ``slice(10, 20)``.
         """
         if len(row_ids) > page.stop:
-            kept = numbers <= np.partition(numbers, page.stop - 1)[page.stop - 1]
-            row_ids, numbers = row_ids[kept], numbers[kept]
+            near = numbers <= np.partition(numbers, page.stop - 1)[page.stop - 1]
+            row_ids, numbers = row_ids[near], numbers[near]
         order = np.argsort(numbers)
         row_ids, numbers = row_ids[order], numbers[order]
         same = np.concatenate([[False], numbers[1:] == numbers[:-1], [False]])

@@ -1,6 +1,6 @@
 """The vector index: whether a table should have one, how large, and building it.
 
-IVF_RQ: the vectors are put into partitions by k-means, and kept in RaBitQ codes (Gao et al.,
+IVF_RQ: the vectors are put into partitions by k-means, and stored in RaBitQ codes (Gao et al.,
 SIGMOD 2025, https://arxiv.org/abs/2409.09913) of a few bits per dimension, from which a search
 takes candidates that it then ranks by their true vectors. Of LanceDB's indexes it is the quickest
 to build, and at four bits it lost nothing on clusters whose rows one bit cannot tell apart:

@@ -41,7 +41,7 @@ def nested(depth: int) -> dict[str, Any]:
         ({"n": {"$lt": None}}, "'n' was given null"),
         ({"s": {"$in": [{}]}}, "'s' was given an object"),
         ({"n": {"$lt": float("inf")}}, "inf on metadata key 'n' is not a number"),
-        ({"f": float("nan")}, "only finite numbers can be held"),
+        ({"f": float("nan")}, "only finite numbers can be stored"),
         ({"f": {"$gt": 2**53 + 1}}, "an integer that no float is exactly equal to"),
         ({"s": 1}, "'s' holds a string, not an integer"),
         ({"s": "\ud800"}, "not valid Unicode"),
