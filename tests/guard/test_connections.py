@@ -78,13 +78,15 @@ def test_blocked_takes_as_long_as_unreachable(stage: Stage) -> None:
     ]
     times: dict[str, list[float]] = {url: [] for url in urls}
     with silent(stage, public):
-        for _ in range(3):
+        for turn in range(12):  # other work delays answers, but not every one of the same url
             answers = stage.ask_all([blocked(url) for url in urls])
             for url, answer in zip(urls, answers, strict=True):
                 assert answer.document.get("code") == UNREACHABLE.codes[0]
                 times[url].append(answer.seconds)
-    fastest = [min(each) for each in times.values()]
-    assert max(fastest) - min(fastest) < 0.25, times
+            fastest = [min(each) for each in times.values()]
+            if turn >= 2 and max(fastest) - min(fastest) < 0.25:
+                return
+    pytest.fail(f"a clock tells them apart: {times}")
 
 
 @contextlib.contextmanager
