@@ -31,7 +31,6 @@ LONGEST_FIRST = (
     "tests/serve/lifecycle/test_start.py",
     "two workers",
     "tests/serve/lifecycle/test_crash.py",
-    "tests/image_search/test_client.py",
     "tests/cli/offline/test_reembed.py",
     "tests/serve/lifecycle/test_locked.py",
     "tests/api/serving/test_preflight.py",

@@ -1,165 +1,22 @@
-"""Both clients against the real service: every route, and what goes wrong."""
+"""What the clients say where nobody answers as the service does; tests/serve has the rest."""
 
-import asyncio
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 
-from demo.process import ServiceProcess, free_port
+from demo.process import free_port
 from demo.server import PictureServer
 from image_search import (
-    Added,
-    AsyncClient,
     Client,
     ImageSearchError,
-    NotAdded,
-    NotFoundError,
-    RefusedError,
     Retries,
     TimedOutError,
-    UnauthorizedError,
     UnexpectedAnswerError,
     UnreachableError,
 )
-from tests.running import environment
-
-KEY = "a-key-with-ümlaut-of-length"
-NO_RETRY = Retries(attempts=1)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    folder = tmp_path_factory.mktemp("client")
-    with ServiceProcess(environment(folder, IMAGE_SEARCH_API_KEYS=KEY), folder / "log") as running:
-        yield running
-
-
-class _Awaited:
-    """An `AsyncClient` whose methods wait, so that both clients take one test."""
-
-    def __init__(self, url: str) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._client = AsyncClient(url, api_key=KEY)
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self._client, name)
-        return lambda *args, **named: self._loop.run_until_complete(method(*args, **named))
-
-    def end(self) -> None:
-        self._loop.run_until_complete(self._client.close())
-        self._loop.close()
-
-
-@pytest.fixture(params=["sync", "async"])
-def client(request: pytest.FixtureRequest, server: ServiceProcess) -> Iterator[Any]:
-    if request.param == "sync":
-        with Client(server.url, api_key=KEY) as one:
-            yield one
-        return
-    awaited = _Awaited(server.url)
-    yield awaited
-    awaited.end()
-
-
-def test_a_picture_is_sent_in_place_of_its_url(client: Any, pictures: PictureServer) -> None:
-    url = f"{pictures.url}5.jpg"
-    data = requests.get(url, timeout=60).content
-    added = client.add(image=data, metadata={"shop": "ü", "price": 2.5})
-    stored = client.get(added.id)
-    assert stored.url.startswith("upload:")
-    assert stored.metadata == {"shop": "ü", "price": 2.5}
-    assert client.original(added.id) == data
-    assert client.thumbnail(added.id).startswith(b"\xff\xd8")
-    assert client.add(image=data, metadata="a text").id == added.id
-    assert client.get(added.id).metadata == "a text"
-
-    assert client.search(image=data, limit=3) == client.search(url=url, limit=3)
-    kept = {"shop": {"$exists": False}}
-    assert client.search(image=data, filter=kept) == client.search(url=url, filter=kept)
-    assert client.search("a cross", image=data) == client.search("a cross", url=url)
-    assert client.detect(image=data, confidence=0.5) == client.detect(url, confidence=0.5)
-    assert client.annotate(image=data) == client.annotate(url)
-    client.delete(added.id)
-
-    with pytest.raises(RefusedError, match="do not go together"):
-        client.add(url, image=data)
-    with pytest.raises(RefusedError, match="No url provided"):
-        client.add()
-    with pytest.raises(RefusedError, match="supported format"):
-        client.detect(image=b"no picture")
-    for other in ({"filter": kept}, {"id": added.id}, {"query": [{"text": "a cross"}]}):
-        with pytest.raises(ValueError, match="an image and a text go with no filter"):
-            client.search("a cross", image=data, **other)
-
-
-def test_every_route(client: Any, pictures: PictureServer) -> None:
-    urls = [f"{pictures.url}{number}.jpg" for number in range(4)]
-    assert client.heartbeat() == "Api is running"
-    first = client.add(urls[0], {"shop": "A", "since": datetime(2026, 1, 2, tzinfo=UTC)})
-    again = client.add(urls[0], {"shop": "A"})
-    assert (again.id, again.created) == (first.id, False)
-    many = client.add_many([{"url": urls[1], "metadata": {"shop": "B"}}, urls[2], "ftp://x/y"])
-    assert [type(one) for one in many] == [Added, Added, NotAdded]
-    assert many[2].code == "url_invalid"
-    assert client.search(url=urls[0])[0].id == first.id
-    assert client.search(id=first.id, limit=1)[0].score == 1.0
-    assert [hit.url for hit in client.search(filter={"shop": "B"})] == [urls[1]]
-    assert client.search(filter={"shop": "B"})[0].score is None
-    assert [hit.url for hit in client.search("a cross", filter={"shop": "B"})] == [urls[1]]
-    assert client.search("a cross", url=urls[0], limit=2, offset=1)
-    terms = [{"text": "a cross"}, {"url": urls[0], "weight": -0.5}]
-    assert client.search(query=terms, min_score=-1, cutoff="auto")
-    found = client.detect(urls[0], confidence=0.3)
-    assert found.detections[0].class_name
-    assert client.annotate(urls[0]).startswith(b"\xff\xd8")
-    assert client.get(first.id).metadata == {"shop": "A"}
-    with pytest.raises(NotFoundError, match="is not kept"):
-        client.original(first.id)
-    assert client.list(limit=2).total == 3
-    assert client.update(first.id, {"shop": None, "price": 2.5}).metadata == {"price": 2.5}
-    status = client.status()
-    assert (status.rows, status.columns["price"]) == (3, "float")
-    whole = client.versions()[0]
-    assert client.delete(first.id) == 1
-    assert client.delete_many([many[0].id, "unknown"]) == 1
-    assert client.restore(whole.version).rows == 3
-    assert client.delete_many(filter={"shop": "B"}) == 1
-    assert client.delete_many([first.id, many[1].id]) == 2
-
-
-def test_what_is_refused(client: Any, pictures: PictureServer) -> None:
-    with pytest.raises(RefusedError) as missing:
-        client.add(pictures.url + "missing.jpg")
-    assert (missing.value.code, missing.value.status) == ("http_status", 400)
-    assert "404" in missing.value.message
-    for strange in ("0", ".", "..", "a/b", "?", "é"):
-        with pytest.raises(NotFoundError) as unknown:
-            client.get(strange)
-        assert unknown.value.status == 404
-        with pytest.raises(NotFoundError):
-            client.thumbnail(strange)
-    with pytest.raises(RefusedError, match=r"both|either"):
-        client.delete_many(["a"], filter={"shop": "A"})
-    with pytest.raises(ValueError, match="JSON"):
-        client.add(pictures.url + "0.jpg", {"price": float("nan")})
-    with pytest.raises(TypeError, match="set"):
-        client.add(pictures.url + "0.jpg", {"tags": {"a"}})
-
-
-@pytest.mark.parametrize("key", [None, "another"])
-def test_a_wrong_key_is_refused_and_not_tried_again(
-    server: ServiceProcess, key: str | None
-) -> None:
-    with Client(server.url, api_key=key) as client, pytest.raises(UnauthorizedError) as refused:
-        client.status()
-    assert (refused.value.status, refused.value.code) == (401, "unauthorized")
 
 
 def test_nobody_listens() -> None:

@@ -9,8 +9,8 @@ from tests.running import environment
 from tests.serve.secrets import SECRET
 from tests.serve.two_workers.collector import Collector
 
-KEY = "a-key-of-some-length"
-AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
+KEY = "a-key-with-ümlaut-of-length"
+AUTHORIZED = {"Authorization": f"Bearer {KEY}".encode().decode("latin-1")}  # UTF-8, as sent
 
 
 @pytest.fixture(scope="package")

@@ -26,6 +26,7 @@ def test_the_log_in_json_keeps_secrets(watched: ServiceProcess, pictures: Pictur
     log = watched.log.read_text(errors="replace")
     assert SECRET not in log
     assert KEY not in log
+    assert "key-with" not in log
     lines: list[dict[str, Any]] = [json.loads(line) for line in log.splitlines()]
     assert {"cli", "service:ClipEmbedder:1", "entry_service:ImageSearch:2"} <= {
         line["process"] for line in lines
