@@ -1,4 +1,4 @@
-"""The plain values that cross this room's border."""
+"""Values that cross the border of the models: pictures, embeddings, detections, descriptions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +18,21 @@ DetectionRows = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class ClipInfo:
+class ModelInfo:
+    """Base of the models' descriptions, which `describe` sends as JSON."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild what `to_dict` made."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+@dataclass(frozen=True)
+class ClipInfo(ModelInfo):
     """What a CLIP model is, and how a picture must be prepared for it.
 
     Attributes:
@@ -50,18 +64,9 @@ class ClipInfo:
         """Name of the vector space: vectors of different identities must never be compared."""
         return f"{self.model}/{self.pretrained}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, as `describe` sends them."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuild what `to_dict` made."""
-        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
-
 
 @dataclass(frozen=True)
-class YoloInfo:
+class YoloInfo(ModelInfo):
     """What a detector is, and how a picture must be letterboxed for it.
 
     Attributes:
@@ -75,15 +80,6 @@ class YoloInfo:
     class_names: tuple[str, ...]
     image_size: int
     stride: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, as `describe` sends them."""
-        return {**asdict(self), "class_names": list(self.class_names)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuild what `to_dict` made."""
-        return cls(**{**values, "class_names": tuple(values["class_names"])})
 
 
 @dataclass(frozen=True)

@@ -44,54 +44,34 @@ def clip_source(settings: ModelSettings) -> WeightsSource:
     """Where the CLIP weights come from.
 
     Raises:
-        WeightsMissingError: If they are a file that is not there or not readable.
+        WeightsMissingError: If they are a file that is missing or not readable.
     """
     if settings.models == "demo":
-        return WeightsSource(
-            label=f"{ENV_PREFIX}MODELS=demo",
-            architecture=DEMO_CLIP,
-            name=None,
-            path=_readable(_DEMO_WEIGHTS / "clip.safetensors", f"{ENV_PREFIX}MODELS=demo"),
-            config=_readable(_DEMO_WEIGHTS / f"{DEMO_CLIP}.json", f"{ENV_PREFIX}MODELS=demo"),
-        )
+        return _demo("clip.safetensors", DEMO_CLIP)
     value = settings.clip_pretrained
     label = f"{ENV_PREFIX}CLIP_PRETRAINED={value}"
-    is_file = _means_a_file(value, bare_suffixes=_CHECKPOINT_SUFFIXES)
+    path = _file(value, label, bare_suffixes=_CHECKPOINT_SUFFIXES)
     architecture = settings.clip_model.replace("/", "-")
     # open_clip takes tags in either spelling; one of them must be the identity.
-    tag = None if is_file else value.lower().replace("-", "_")
+    tag = None if path else value.lower().replace("-", "_")
     pin = pins.CLIP.get((architecture, tag)) if tag else None
-    return WeightsSource(
-        label=label,
-        architecture=architecture,
-        name=tag,
-        path=_readable(Path(value).expanduser(), label) if is_file else None,
-        sha256=settings.clip_sha256,
-        official=pin.sha256 if pin else "",
-    )
+    official = pin.sha256 if pin else ""
+    return WeightsSource(label, architecture, tag, path, None, settings.clip_sha256, official)
 
 
 def yolo_source(settings: ModelSettings) -> WeightsSource:
     """Where the YOLO weights come from; a name counts as a file once it was downloaded.
 
     Raises:
-        WeightsMissingError: If they are a file that is not there or not readable.
+        WeightsMissingError: If they are a file that is missing or not readable.
     """
     if settings.models == "demo":
-        label = f"{ENV_PREFIX}MODELS=demo"
-        path = _readable(_DEMO_WEIGHTS / "yolo.pt", label)
-        return WeightsSource(label=label, architecture="", name=None, path=path)
+        return _demo("yolo.pt")
     value = settings.yolo_weights
     label = f"{ENV_PREFIX}YOLO_WEIGHTS={value}"
-    is_file = _means_a_file(value, bare_suffixes=())
-    return WeightsSource(
-        label=label,
-        architecture="",
-        name=None if is_file else value,
-        path=_readable(Path(value).expanduser(), label) if is_file else None,
-        sha256=settings.yolo_sha256,
-        official="" if is_file else pins.YOLO.get(value, ""),
-    )
+    path = _file(value, label)
+    name, official = (None, "") if path else (value, pins.YOLO.get(value, ""))
+    return WeightsSource(label, "", name, path, None, settings.yolo_sha256, official)
 
 
 def identity_of(source: WeightsSource) -> str:
@@ -127,10 +107,19 @@ def check_sha256(path: Path, source: WeightsSource) -> None:
     )
 
 
-def _means_a_file(value: str, bare_suffixes: tuple[str, ...]) -> bool:
-    """Whether a setting names a file rather than something published."""
+def _demo(file: str, architecture: str = "") -> WeightsSource:
+    label = f"{ENV_PREFIX}MODELS=demo"
+    path = _readable(_DEMO_WEIGHTS / file, label)
+    config = _readable(_DEMO_WEIGHTS / f"{architecture}.json", label) if architecture else None
+    return WeightsSource(label, architecture, None, path, config)
+
+
+def _file(value: str, label: str, bare_suffixes: tuple[str, ...] = ()) -> Path | None:
+    """The file that a setting names, or None if it names something published."""
     has_folder = os.sep in value or value.startswith("~")
-    return has_folder or value.endswith(bare_suffixes) or Path(value).is_file()
+    if has_folder or value.endswith(bare_suffixes) or Path(value).is_file():
+        return _readable(Path(value).expanduser(), label)
+    return None
 
 
 def _readable(path: Path, label: str) -> Path:
