@@ -22,8 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from images.decode.memory import MoreRoomError
-from images.errors import ImageError
+from images.errors import ImageError, MoreMemoryError
 from store.errors import StoreError, StoreFault
 
 
@@ -196,4 +195,4 @@ def outcome_of(error: BaseException) -> str:
     """How work ended that raised this, in one word for metrics and traces."""
     if isinstance(error, asyncio.CancelledError):
         return CANCELLED
-    return LARGE if isinstance(error, MoreRoomError) else problem_of(error).code
+    return LARGE if isinstance(error, MoreMemoryError) else problem_of(error).code

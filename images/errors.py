@@ -14,7 +14,7 @@ ImageError
 ├── BrokenImageError        an image by its header, but damaged or cut off
 ├── ImageLimitError         more pixels, a longer strip, or more frames than is accepted
 │   ├── ImageMemoryError    more memory than its pixels account for
-│   └── MoreRoomError       more memory than it was given; `images.decode.memory`, told: give more
+│   └── MoreMemoryError     more memory than it was given: give it more, or refuse it
 └── DecoderError            the process that decoded it crashed, or hung and was ended
 
 `str(error)` is one line for the client. It says nothing that came from the server and nothing
@@ -150,6 +150,20 @@ class ImageMemoryError(ImageLimitError):
 
     def __init__(self, message: str = "", detail: str = "") -> None:
         super().__init__(message or "the image needs more memory than it may take", detail)
+
+
+class MoreMemoryError(ImageLimitError):
+    """A picture needs more memory than it was given; nothing else is wrong with it.
+
+    Attributes:
+        needed_bytes: how much it is.
+    """
+
+    def __init__(self, needed_bytes: int) -> None:
+        super().__init__(
+            "the image needs more memory than it may take", f"{needed_bytes:,} bytes are needed"
+        )
+        self.needed_bytes = needed_bytes
 
 
 class DecoderError(ImageError):

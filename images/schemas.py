@@ -1,6 +1,10 @@
-"""What crosses this room's border besides bytes and arrays. Pillow and OpenCV stay out of it."""
+"""Pictures and decoding tasks as they cross this room's border, without Pillow and OpenCV."""
 
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +57,39 @@ class LetterboxTask:
 
     image_size: int
     stride: int
+
+
+Pin = Callable[[], AbstractContextManager[None]]
+"""Context manager that pins a memory reservation until the block exits."""
+
+
+class SharedPicture:
+    """Decoded picture in shared memory: uint8 [height, width, 3], RGB.
+
+    The process that decodes writes it, any other draws into a copy of it, and where either of them
+    crashes it is still there. Nothing of it is mapped into the API's own process.
+
+    Args:
+        has_pixels: whether something will be drawn into it; else only its size is told.
+
+    Attributes:
+        fd: descriptor of the memory (memfd_create(2)); None without pixels.
+        size: width and height in pixels; (0, 0) before the picture is decoded.
+        pin: of the memory that is reserved for it.
+    """
+
+    def __init__(self, *, has_pixels: bool = True) -> None:
+        self.fd = os.memfd_create("picture", os.MFD_CLOEXEC) if has_pixels else None
+        self.size = (0, 0)
+        self.pin: Pin = nullcontext
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the memory back."""
+        if self.fd is not None:
+            os.close(self.fd)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from api.contract.responses import (
     VersionsAnswer,
 )
 from api.requests.base import JsonInput
-from images.decode.signatures import MEDIA_TYPES
+from images.decode.structure import MEDIA_TYPES
 
 _ID = "0a137b375cc3881a70e186ce2172c8d1"
 _URL = "https://example.com/shoe.jpg"

@@ -65,7 +65,7 @@ class Downloads:
     def close(self) -> None:
         """Take no more work; what runs may end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._fetcher.close_idle(0)
+        self._fetcher.close()
 
     async def _slot(self, download: Download) -> "Slot":
         with DOWNLOAD_QUEUE.wait():

@@ -17,12 +17,18 @@ from api.pipeline.downloads import Downloads
 from api.requests.source import Source
 from api.settings import Settings
 from api.telemetry.metrics import DECODE, DECODE_MEMORY, DRAW, MEMORY_QUEUE
-from images.decode.memory import ORDINARY_BYTES, MoreRoomError
-from images.errors import TooLargeError
+from images.errors import MoreMemoryError, TooLargeError
 from images.fetch.fetcher import Fetcher
-from images.schemas import ClipPicture, ClipTask, LabelledBox, Letterboxed, LetterboxTask
+from images.schemas import (
+    ClipPicture,
+    ClipTask,
+    LabelledBox,
+    Letterboxed,
+    LetterboxTask,
+    SharedPicture,
+)
 from images.workers.decoders import Decoders
-from images.workers.shared_picture import HeldPicture
+from images.workers.limits import ORDINARY_BYTES
 from runners.schemas import ClipInfo, YoloInfo
 
 StoreOriginal = Callable[[bytes], Awaitable[str | None]]
@@ -89,7 +95,7 @@ class Pictures:
     @asynccontextmanager
     async def for_yolo(
         self, source: Source, yolo: YoloInfo, *, keep: bool = True
-    ) -> AsyncIterator[tuple[HeldPicture, Letterboxed]]:
+    ) -> AsyncIterator[tuple[SharedPicture, Letterboxed]]:
         """Fetch and prepare a picture for the detector; the picture itself is for drawing.
 
         Its pixels stay until the block ends, if they are to be kept at all.
@@ -98,15 +104,15 @@ class Pictures:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
         task = LetterboxTask(yolo.image_size, yolo.stride)
-        with HeldPicture(keep=keep) as picture, ExitStack() as pinned:
+        with SharedPicture(has_pixels=keep) as picture, ExitStack() as pinned:
             async with self._file(source) as data:
                 try:
                     boxed = await self._letterboxed(data, task, picture, ORDINARY_BYTES, pinned)
-                except MoreRoomError as more:
+                except MoreMemoryError as more:
                     boxed = await self._letterboxed(data, task, picture, more.needed_bytes, pinned)
             yield picture, boxed
 
-    async def annotated(self, picture: HeldPicture, boxes: Sequence[LabelledBox]) -> bytes:
+    async def annotated(self, picture: SharedPicture, boxes: Sequence[LabelledBox]) -> bytes:
         """Draw the boxes into a copy of the picture and return it as a JPEG.
 
         Raises:
@@ -138,14 +144,14 @@ class Pictures:
         try:
             with reservation.pin(), DECODE():
                 return await self.decoders.clip(data, task, memory_bytes, reservation.pin)
-        except MoreRoomError as more:
+        except MoreMemoryError as more:
             return await self._prepared(data, task, more.needed_bytes)
 
     async def _letterboxed(
         self,
         data: bytes,
         task: LetterboxTask,
-        picture: HeldPicture,
+        picture: SharedPicture,
         memory_bytes: int,
         pinned: ExitStack,
     ) -> Letterboxed:
@@ -153,7 +159,7 @@ class Pictures:
         reservation = await self.memory.reserve(memory_bytes)
         with ExitStack() as trying:
             trying.enter_context(reservation.pin())
-            picture.use = reservation.pin
+            picture.pin = reservation.pin
             with DECODE():
                 boxed, needed = await self.decoders.letterbox(data, task, memory_bytes, picture)
             reservation.shrink(needed)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from api.contract.requests import ImageRequest
 from api.errors import NoFileError, NotFoundError
 from api.routes.handler import Methods
-from images.decode.signatures import media_type
+from images.decode.structure import media_type
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.load.generator import Span, rate
-from images.decode.decode import decode
+from images.decode.decode import decode_pixels, open_header
 from images.decode.draw import draw_boxes, encode_jpeg
 from images.decode.prepare import clip_pixels, letterbox
 from images.schemas import LabelledBox, Letterboxed
@@ -65,7 +65,7 @@ class ClipWork:
         """Decode, scale and crop: uint8 [size, size, 3]."""
         info = self.model.info
         how = (info.image_size, info.interpolation, info.resize_mode, info.fill_color)
-        return clip_pixels(decode(data, _LIMITS), *how)
+        return clip_pixels(decode_pixels(open_header(data, _LIMITS)), *how)
 
     def compute(self, prepared: Sequence[NDArray[np.uint8]]) -> Sequence[Any]:
         """Embeddings."""
@@ -92,7 +92,7 @@ class YoloWork:
 
     def prepare(self, data: bytes) -> tuple[Letterboxed, Image.Image | None]:
         """Decode, scale and pad; the whole picture goes along only where it is drawn into."""
-        picture, info = decode(data, _LIMITS), self._model.info
+        picture, info = decode_pixels(open_header(data, _LIMITS)), self._model.info
         boxed = letterbox(np.asarray(picture), info.image_size, info.stride)
         return boxed, picture if self._draws else None
 

@@ -22,8 +22,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from images.decode.sizes import check_size, webp_size
-from images.decode.structure import check_frames, check_parts
+from images.decode.structure import check_frames, check_parts, check_size, webp_size
 from images.errors import (
     BrokenImageError,
     ImageError,
@@ -73,15 +72,6 @@ _TO_8_BITS = ((np.arange(1 << 16) * 255 + 32767) // 65535).astype(np.uint8)
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 # A picture is decoded in one thread, as many pictures are decoded beside each other.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-
-
-def decode(data: bytes, limits: DecodeLimits) -> Image.Image:
-    """Decode an image file: `open_header`, then `decode_pixels`.
-
-    Raises:
-        NotAnImageError, BrokenImageError, ImageLimitError: as these two do.
-    """
-    return decode_pixels(open_header(data, limits))
 
 
 def open_header(data: bytes, limits: DecodeLimits) -> ImageFile.ImageFile:

@@ -1,10 +1,13 @@
-"""Pictures to the pixels that the models take, in uint8 and without torch.
+"""Preparation: a decoded picture to the pixels that a model takes, in uint8, and to its digest.
 
-Both functions do what the models' own libraries do before they turn pixels into floats, and what
-the models were therefore trained or validated with: `open_clip.transform` of open_clip 3.3, but for
-the rounding (`images.decode.resize`), and to the byte `LetterBox` with `scale_boxes` of
-ultralytics 8.4.
+`clip_pixels` and `letterbox` do what the models' own libraries do before they turn pixels into
+floats, and what the models were therefore trained or validated with: `open_clip.transform` of
+open_clip 3.3, but for the rounding (`images.decode.resize`), and to the byte `LetterBox` with
+`scale_boxes` of ultralytics 8.4.
 """
+
+import hashlib
+import struct
 
 import cv2
 import numpy as np
@@ -21,6 +24,11 @@ _FILTERS: dict[str, Filter] = {
     "random": "bicubic",
 }
 _PADDING = (114, 114, 114)
+
+# Pillow copies what it hands out: in strips, a picture of 50 megapixels costs a megabyte, not 150,
+# and what is hashed still lies in the processor's cache.
+_STRIP_BYTES = 1 << 20
+_CHANNELS = 3
 
 # Pictures are prepared in as many processes as there are cores for it; threads of OpenCV's own in
 # each of them would only get into each other's way.
@@ -132,3 +140,25 @@ def _geometry(
         round((boxed_height - inner_height) / 2 - 0.1),
     )
     return (inner_width / width, inner_height / height), pad
+
+
+def pixel_digest(picture: Image.Image) -> str:
+    """The SHA-256 of a decoded picture's size and pixels.
+
+    Neither the file's format and compression nor its metadata count: a PNG, a BMP and a lossless
+    WebP of one picture have the same digest. A JPEG saved again has another.
+
+    Args:
+        picture: in mode RGB, upright, as `images.decode.decode.decode_pixels` returns it.
+
+    Returns:
+        64 hexadecimal digits, of: width and height (32 bits each, big-endian), then the pixels row
+        by row, 3 bytes each.
+    """
+    width, height = picture.size
+    digest = hashlib.sha256(struct.pack(">II", width, height))
+    rows = max(1, _STRIP_BYTES // (_CHANNELS * width))
+    for top in range(0, height, rows):
+        strip = picture.crop((0, top, width, min(top + rows, height)))
+        digest.update(strip.tobytes())
+    return digest.hexdigest()

@@ -1,10 +1,11 @@
-"""A part of a picture at another size, with the filters that Pillow has: no aliasing.
+"""Resizing: a part of a picture at another size, with Pillow's filters, and thumbnails.
 
 The filters and their supports are Pillow's, computed with the processor's vector instructions:
 9 ms instead of 62 for a photograph of 12 megapixels. Both round to whole values between the two
 passes, but go over rows and columns in another order, so that a value in seven is another by one.
 """
 
+from io import BytesIO
 from typing import Literal
 
 from PIL import Image
@@ -13,6 +14,8 @@ try:
     import cykooz_resizer as fast
 except ImportError:  # no wheel for this processor (64-bit ARM under Linux)
     fast = None
+
+_THUMBNAIL_QUALITY = 80
 
 Filter = Literal["bicubic", "bilinear"]
 Size = tuple[int, int]
@@ -49,3 +52,25 @@ def _scale_plainly(picture: Image.Image, size: Size, by: Filter, box: Box) -> Im
     left, top, width, height = box
     edges = (left, top, min(left + width, picture.width), min(top + height, picture.height))
     return picture.resize(size, wanted, edges)
+
+
+def thumbnail(picture: Image.Image, side: int) -> bytes:
+    """Write a small copy as a JPEG file; a picture that is small already keeps its size.
+
+    JPEG and not WebP: at this size it is a few KB larger, and takes a tenth of the time to write.
+
+    Args:
+        picture: in mode RGB, upright.
+        side: what the longer side is at most, in pixels.
+
+    Returns:
+        The file, without metadata.
+    """
+    factor = max(picture.size) / side
+    if factor > 1:
+        width, height = picture.size
+        size = max(1, round(width / factor)), max(1, round(height / factor))
+        picture = scale(picture, size, "bilinear", (0, 0, width, height))
+    file = BytesIO()
+    picture.save(file, "JPEG", quality=_THUMBNAIL_QUALITY)
+    return file.getvalue()

@@ -1,4 +1,4 @@
-"""How many parts a file is made of, counted before any reader goes through them.
+"""File structure: type, size and number of parts, read from the bytes before any reader does.
 
 Pillow reads segments, chunks and blocks in Python, at some microseconds each, and keeps many of
 them: twenty megabytes of empty ones would take a core for minutes, or a gigabyte. Nothing is
@@ -24,6 +24,79 @@ _SCAN = b"\xff\xda"
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 _GIF_EXTENSION, _GIF_FRAME, _GIF_END = b"!", b",", b";"
+
+_SIGNATURES = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+    b"BM": "image/bmp",
+}
+MEDIA_TYPES = tuple(sorted({*_SIGNATURES.values(), "image/avif", "image/webp"}))
+"""Of the formats that are decoded."""
+
+
+def media_type(data: bytes) -> str | None:
+    """The media type of a picture's file; None for what is none of `MEDIA_TYPES`."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    if data[4:8] == b"ftyp":  # of the formats in such a box, only AVIF is decoded
+        return "image/avif"
+    return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), None)
+
+
+def check_size(width: int, height: int, limits: DecodeLimits) -> None:
+    """Refuse a picture of too many pixels, or a strip.
+
+    Raises:
+        ImageLimitError: it is larger or longer than is accepted.
+    """
+    if width * height > limits.max_image_pixels:
+        raise ImageLimitError(
+            f"the image has {width} x {height} pixels, at most "
+            f"{limits.max_image_pixels:,} in all are accepted"
+        )
+    if max(width, height) > limits.max_aspect_ratio * min(width, height):
+        raise ImageLimitError(
+            f"the image has {width} x {height} pixels, its long side may be at most "
+            f"{limits.max_aspect_ratio:g} times its short side"
+        )
+
+
+def webp_size(data: bytes, limits: DecodeLimits) -> tuple[int, int] | None:
+    """Width and height that a WebP file's first chunk tells of; None for any other file.
+
+    Pillow's reader takes the memory for its canvases when it opens the file: this comes before.
+
+    Raises:
+        ImageLimitError: it is larger than is accepted.
+    """
+    size = _webp_size(data)
+    if size is not None:
+        check_size(*size, limits)
+    return size
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """As the container's specification has it, for the three kinds of first chunk.
+
+    https://developers.google.com/speed/webp/docs/riff_container
+    """
+    kind, fields = data[8:16], data[20:30]
+    if len(fields) < 10:
+        return None
+    if kind == b"WEBPVP8X":
+        return 1 + _little_endian(fields[4:7]), 1 + _little_endian(fields[7:10])
+    if kind == b"WEBPVP8L":
+        bits = _little_endian(fields[1:5])
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"WEBPVP8 ":
+        return _little_endian(fields[6:8]) & 0x3FFF, _little_endian(fields[8:10]) & 0x3FFF
+    return None
+
+
+def _little_endian(number: bytes) -> int:
+    return int.from_bytes(number, "little")
 
 
 def check_parts(file_format: str, data: bytes, limits: DecodeLimits) -> None:

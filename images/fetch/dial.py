@@ -1,82 +1,28 @@
-"""Where a connection is made, and so where its address is judged.
+"""Dialer: makes TCP connections, and judges the address of each.
 
 A host name is resolved once, every answer is judged, and the socket is connected to a judged
 address itself. Whatever the URL looked like, whoever redirected to it and whatever the name
 resolves to a moment later, there is no other way to an address than through here.
 """
 
-import errno
+import queue
 import socket
-import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
 
-from images.errors import FetchTimeoutError, UnreachableError
-from images.fetch.addresses import Address, AllowList, forbidden_reason
-from images.fetch.budget import Budget
-from images.fetch.ports import Ports
-from images.fetch.resolve import BoundedResolver, Resolver
+from images.errors import UnreachableError
+from images.fetch.destinations import Address, AllowList, Ports, forbidden_reason
 
+Resolver = Callable[[str], Sequence[str]]
+"""Takes a host as a URL names it, returns its addresses as text; raises OSError for none."""
 
-class BudgetedSocket(socket.socket):
-    """A TCP connection that obeys the budget of the download which has it.
-
-    `http.client` reads headers and body through `recv_into` and writes through `sendall`. Without
-    a budget the connection is at rest: nothing is read from it then, only what was read before.
-    """
-
-    budget: Budget | None = None
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        """Receive what is there, waiting no longer than the budget allows."""
-        with self._in_time() as budget:
-            received_bytes = super().recv_into(*args, **kwargs)
-        budget.count(received_bytes)
-        return received_bytes
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        """Send everything, waiting no longer than the budget allows."""
-        with self._in_time():
-            super().sendall(*args, **kwargs)
-
-    def acknowledge_at_once(self) -> None:
-        """Have the kernel confirm what comes next without delay.
-
-        A server that writes head and body one after the other, and leaves Nagle's algorithm on,
-        holds the body back for that: 40 ms a picture, from the second one of a connection on.
-        """
-        if hasattr(socket, "TCP_QUICKACK"):  # Linux; tcp(7): not permanent, so for each answer
-            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-    def interrupt(self) -> None:
-        """Wake whoever waits for this connection in another thread; it is of no use afterwards.
-
-        TLS's own `shutdown` would let go of its state under the other thread's feet.
-        """
-        with suppress(OSError):
-            socket.socket.shutdown(self, socket.SHUT_RDWR)
-
-    @contextmanager
-    def _in_time(self) -> Iterator[Budget]:
-        budget = self.budget
-        if budget is None:
-            raise BlockingIOError(errno.EAGAIN, "the connection is at rest")
-        self.settimeout(budget.remaining_s())
-        try:
-            yield budget
-        except TimeoutError:
-            raise budget.timeout() from None
-
-
-class BudgetedTlsSocket(BudgetedSocket, ssl.SSLSocket):
-    """A TLS connection that obeys the budget."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        """Shake hands; all of it together takes no longer than the budget allows."""
-        with self._in_time() as budget, budget.interruptible(self.interrupt):
-            super().do_handshake(block)
+# A lookup cannot be interrupted, so each one that hangs keeps its thread until the system's
+# resolver gives up: 10 seconds for each name server by default, while its download has long ended.
+# With the default settings, downloads of names that hang start about 16 of them a second.
+_MAX_LOOKUPS = 512
 
 
 class Dialer:
@@ -85,44 +31,37 @@ class Dialer:
     def __init__(self, allow: AllowList, ports: Ports, resolve: Resolver) -> None:
         self._allow = allow
         self._ports = ports
-        self._resolve = BoundedResolver(resolve)
+        self._resolve = _BoundedResolver(resolve)
 
-    def dial(self, host: str, port: int, budget: Budget) -> BudgetedSocket:
-        """Open a TCP connection within the time that one may take.
+    def dial(self, host: str, port: int, end: float) -> socket.socket:
+        """Open a TCP connection before a moment of `time.monotonic`.
 
         Raises:
             UnreachableError: the host has no address, one of them or the port is forbidden, or
                 none answers.
         """
-        try:
-            with budget.connecting():
-                return self._connect(self._judged_addresses(host, port, budget), port, budget)
-        except FetchTimeoutError:
-            raise UnreachableError(f"{host}: no connection before the deadline") from None
+        addresses = self._judged_addresses(host, port, end)
+        failures = []
+        for index, address in enumerate(addresses):
+            timeout_s = _left_s(host, end) / (len(addresses) - index)
+            try:
+                return _connected(address, port, timeout_s)
+            except OSError as error:
+                failures.append(f"{address} port {port}: {error}")
+        raise UnreachableError("; ".join(failures))
 
-    def _judged_addresses(self, host: str, port: int, budget: Budget) -> list[Address]:
+    def _judged_addresses(self, host: str, port: int, end: float) -> list[Address]:
         """Resolve the host; a single forbidden answer condemns it.
 
         A name that mixes both kinds has no honest use, and trying only the good answers would
         leave the choice to whoever owns the name.
         """
         _refuse(host, self._ports.forbidden_reason(port))
-        addresses = [ip_address(text) for text in self._resolve(host, budget)]
+        addresses = [ip_address(text) for text in self._resolve(host, end)]
         if not self._allow.has_name(host):
             for address in addresses:
                 _refuse(host, forbidden_reason(address, self._allow))
         return addresses
-
-    def _connect(self, addresses: list[Address], port: int, budget: Budget) -> BudgetedSocket:
-        """Try the addresses in turn, each with its share of the time that is left."""
-        failures = []
-        for index, address in enumerate(addresses):
-            timeout_s = budget.remaining_s() / (len(addresses) - index)
-            try:
-                return _connected(address, port, timeout_s, budget)
-            except OSError as error:
-                failures.append(f"{address} port {port}: {error}")
-        raise UnreachableError("; ".join(failures))
 
 
 def _refuse(host: str, reason: str | None) -> None:
@@ -130,16 +69,99 @@ def _refuse(host: str, reason: str | None) -> None:
         raise UnreachableError(f"{host}: blocked: {reason}")
 
 
-def _connected(address: Address, port: int, timeout_s: float, budget: Budget) -> BudgetedSocket:
+def _left_s(host: str, end: float) -> float:
+    left_s = end - time.monotonic()
+    if left_s <= 0:
+        raise UnreachableError(f"{host}: no connection before the deadline")
+    return left_s
+
+
+def _connected(address: Address, port: int, timeout_s: float) -> socket.socket:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    connection = BudgetedSocket(family, socket.SOCK_STREAM)
+    connection = socket.socket(family, socket.SOCK_STREAM)
     try:
-        connection.budget = budget
         connection.settimeout(timeout_s)
-        with budget.interruptible(connection.interrupt):
-            connection.connect((str(address), port))
+        connection.connect((str(address), port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def system_resolver(host: str) -> list[str]:
+    """Ask the system.
+
+    Raises:
+        OSError: the name is unknown, or no name server answers.
+        UnicodeError: the name cannot be one.
+    """
+    answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+
+def _literal(host: str) -> Sequence[str]:
+    """The address that a host spells itself; reads 127.1, 0x7f.1 and 2130706433 as ones, too.
+
+    Empty for a name. Asks nobody, so that it needs no thread.
+    """
+    try:
+        answers = socket.getaddrinfo(
+            host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )
+    except (OSError, UnicodeError):
+        return ()
+    return [str(answer[4][0]) for answer in answers]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    addresses: Sequence[str] = ()
+    error: Exception | None = None
+
+
+class _BoundedResolver:
+    """Resolver with a time limit, which getaddrinfo has not; may be called from many threads."""
+
+    def __init__(self, resolve: Resolver) -> None:
+        self._resolve = resolve
+        self._free = threading.BoundedSemaphore(_MAX_LOOKUPS)
+
+    def __call__(self, host: str, end: float) -> Sequence[str]:
+        """Return the host's addresses.
+
+        Raises:
+            UnreachableError: it has none, or they were not known in time.
+        """
+        literal = _literal(host)
+        if literal:
+            return literal
+        if not self._free.acquire(timeout=_left_s(host, end)):
+            raise UnreachableError(f"{host}: too many name lookups hang")
+        inbox = self._start(host)
+        try:
+            answer = inbox.get(timeout=_left_s(host, end))
+        except queue.Empty:
+            raise UnreachableError(f"{host}: the name lookup took too long") from None
+        if not answer.addresses:
+            raise UnreachableError(f"{host}: {answer.error or 'the name has no address'}")
+        return answer.addresses
+
+    def _start(self, host: str) -> queue.SimpleQueue[_Answer]:
+        inbox: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
+        # A daemon, so that a hanging lookup does not keep the process from ending.
+        thread = threading.Thread(target=self._look_up, args=(host, inbox), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no thread to spare
+            self._free.release()
+            raise UnreachableError(f"{host}: {error}") from error
+        return inbox
+
+    def _look_up(self, host: str, inbox: queue.SimpleQueue[_Answer]) -> None:
+        try:
+            inbox.put(_Answer(addresses=self._resolve(host)))
+        except Exception as error:  # whatever it is, someone waits for it in another thread
+            inbox.put(_Answer(error=error))
+        finally:
+            self._free.release()

@@ -1,4 +1,4 @@
-"""Is this text a URL that may be fetched at all? Pure: addresses are judged when connecting.
+"""URL rules: which texts are URLs that may be fetched. Pure: addresses are judged when connecting.
 
 Nothing here is what keeps a download out of the private network: whatever a host name turns out
 to mean, its address is judged where the connection is made. These checks are for clear messages
@@ -6,8 +6,11 @@ and against text that two parsers could read differently.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import NamedTuple
+from urllib.parse import urljoin
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util.url import Url, parse_url
@@ -32,19 +35,21 @@ class Origin(NamedTuple):
     host: str
     port: int
 
-    @property
-    def authority(self) -> str:
-        """What the `Host` header says. The dot at a name's end is for the name lookup alone."""
-        host = f"[{self.host}]" if ":" in self.host else self.host.rstrip(".")
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
-
 
 @dataclass(frozen=True)
 class WebUrl:
-    """A URL that may be asked for: what is asked, and of whom."""
+    """A URL that may be fetched.
+
+    Attributes:
+        text: the URL.
+        origin: whom the request goes to.
+        authority: what its `Host` header says.
+        target: what it asks for: path and query.
+    """
 
     text: str
     origin: Origin
+    authority: str
     target: str
 
 
@@ -56,7 +61,7 @@ def check_url(url: str) -> WebUrl:
     """
     if len(url) > MAX_URL_CHARS:
         raise UrlError(f"the URL is longer than {MAX_URL_CHARS} characters")
-    check_chars(url)
+    _check_chars(url)
     match = _WEB_URL.match(url)
     if match is None:
         raise UrlError("the URL must start with http:// or https://")
@@ -67,12 +72,26 @@ def check_url(url: str) -> WebUrl:
     return _read(url)
 
 
-def check_chars(text: str) -> None:
-    """Refuse what two parsers could read differently.
+def redirect_url(url: str, location: str) -> WebUrl:
+    """Join a redirect's target to the URL it came from, and check it like any other.
 
     Raises:
-        UrlError: the text, a URL or a part of one, contains such a character.
+        UrlError: the target may not be fetched.
     """
+    try:
+        # http.client reads headers as Latin-1, but servers write UTF-8, and spaces as they are.
+        readable = location.encode("latin-1").decode("utf-8", "replace").strip(" \t")
+        target = readable.replace(" ", "%20")
+        _check_chars(target)  # urljoin would drop some of them
+        return check_url(urljoin(url, target))
+    except UrlError as error:
+        raise UrlError(f"the server redirects, but {error}", error.detail) from None
+    except ValueError:  # its words may quote credentials
+        raise UrlError("the server redirects to a malformed URL") from None
+
+
+def _check_chars(text: str) -> None:
+    """Refuse what two parsers could read differently."""
     if _FORBIDDEN_CHARS.search(text):
         raise UrlError(
             "the URL contains whitespace, a control character or a backslash; write it "
@@ -88,9 +107,13 @@ def _read(url: str) -> WebUrl:
         raise UrlError("the URL has an invalid host name or port") from None
     if parsed.port == 0:
         raise UrlError("the URL's port must be between 1 and 65535")
-    scheme = str(parsed.scheme)
-    origin = Origin(scheme, _host(parsed), parsed.port or _DEFAULT_PORTS[scheme])
-    return WebUrl(url, origin, parsed.request_uri)
+    scheme, host = str(parsed.scheme), _host(parsed)
+    port = parsed.port or _DEFAULT_PORTS[scheme]
+    # The dot at a name's end is for the name lookup alone.
+    authority = f"[{host}]" if ":" in host else host.rstrip(".")
+    if port != _DEFAULT_PORTS[scheme]:
+        authority = f"{authority}:{port}"
+    return WebUrl(url, Origin(scheme, host, port), authority, parsed.request_uri)
 
 
 def _host(parsed: Url) -> str:
@@ -99,8 +122,14 @@ def _host(parsed: Url) -> str:
     if not host:
         raise UrlError("the URL has no host name")
     literal = _IPV6_LITERAL.fullmatch(host)
-    if literal:
+    if literal and _is_ipv6(literal["address"]):
         return literal["address"]
     if not _HOST_NAME.fullmatch(host) or len(host) > _MAX_NAME_CHARS:
         raise UrlError("the URL has an invalid host name")
     return host
+
+
+def _is_ipv6(address: str) -> bool:
+    with suppress(ValueError):
+        return bool(IPv6Address(address).packed)
+    return False

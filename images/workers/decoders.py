@@ -1,84 +1,312 @@
-"""What the processes that decode are asked for: as many pictures at once as there are of them."""
+"""Decoders: a pool of processes that decode, prepare and draw pictures, one at a time each.
 
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import asdict
-from functools import partial
+A picture that its process does not survive is answered with an error; the process is replaced and
+the others never notice.
+"""
 
-from images.decode.memory import needed_bytes
-from images.schemas import ClipPicture, ClipTask, LabelledBox, Letterboxed, LetterboxTask
-from images.workers.pool import Pool, Question
-from images.workers.replies import read_clip, read_letterbox
-from images.workers.shared_picture import HeldPicture, Use
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from images.errors import (
+    BrokenImageError,
+    DecoderError,
+    ImageError,
+    ImageLimitError,
+    ImageMemoryError,
+    MoreMemoryError,
+    NotAnImageError,
+)
+from images.schemas import (
+    ClipPicture,
+    ClipTask,
+    DecodeLimits,
+    LabelledBox,
+    Letterboxed,
+    LetterboxTask,
+    Pin,
+    SharedPicture,
+)
+from images.workers.limits import needed_bytes
+from images.workers.process import Decoder, DecoderGoneError, NotTakenError
+from images.workers.wire import Head
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+Pixels = NDArray[np.uint8]
+Reason = Literal["crash", "timeout", "memory"]
 
 MAX_THUMBNAIL_BYTES = 1 << 20
 """Noise of 1024 x 1024 pixels, which nothing compresses, takes 0.9 MB."""
 
 _JPEG_BYTES_PER_PIXEL, _JPEG_HEADER_BYTES = 4, 1 << 16
+_ATTEMPTS = 3
+_START_AGAIN_S = 1.0
+_REFUSALS: dict[str, type[ImageError]] = {
+    one.__name__: one
+    for one in (BrokenImageError, ImageLimitError, ImageMemoryError, NotAnImageError)
+}
+
+
+@dataclass(frozen=True)
+class Job(Generic[T]):
+    """A decoder job: header, payload, maximum reply size, reply parser.
+
+    Attributes:
+        header: what to do; JSON.
+        payload: the file to do it with.
+        max_reply_bytes: longest body of the reply.
+        parse: makes the result of the reply's header and body.
+        fd: descriptor that goes with it.
+        pin: of the memory that is reserved for it.
+    """
+
+    header: Head
+    payload: bytes
+    max_reply_bytes: int
+    parse: Callable[[Head, Pixels], T]
+    fd: int | None = None
+    pin: Pin = nullcontext
+
+
+class Pool:
+    """Has jobs done by the next process that is free.
+
+    Args:
+        limits: what a picture may be.
+        processes: how many there are.
+        timeout_s: how long one may take for a picture before it is ended.
+
+    Attributes:
+        waiting: jobs that wait for a process.
+        restarts: processes that were replaced, by reason.
+    """
+
+    def __init__(self, limits: DecodeLimits, processes: int, timeout_s: float) -> None:
+        self.waiting = 0
+        self.restarts: Counter[Reason] = Counter()
+        self._limits, self._timeout_s = limits, timeout_s
+        self._all = {Decoder(limits) for _ in range(processes)}
+        self._starting: list[asyncio.Task[None]] | None = None
+        self._idle: asyncio.Queue[Decoder] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def ready(self) -> None:
+        """Wait until all processes work; whoever comes before waits for the first of them."""
+        if self._starting is None:
+            self._starting = [self._spawn(self._start(decoder)) for decoder in self._all]
+        await asyncio.gather(*self._starting)
+
+    def close(self) -> None:
+        """End all processes, and with them what they work on."""
+        for task in self._tasks:
+            task.cancel()
+        for decoder in self._all:
+            decoder.kill()
+
+    async def run(self, job: Job[T]) -> T:
+        """Have a job done by the next process that is free.
+
+        Where the caller is cancelled, the process is let finish, as it cannot be interrupted.
+
+        Raises:
+            ImageError: the answer is one, or the process did not survive the picture.
+        """
+        for _ in range(_ATTEMPTS):
+            if self._starting is None:
+                self._spawn(self.ready())
+            self.waiting += 1
+            try:
+                decoder = await self._idle.get()
+            finally:
+                self.waiting -= 1
+            with suppress(NotTakenError):
+                return await asyncio.shield(self._spawn(self._work(decoder, job)))
+        raise DecoderError("the image could not be decoded; try again", "no process stays alive")
+
+    async def _work(self, decoder: Decoder, job: Job[T]) -> T:
+        """Do a job, whether or not anybody still waits for it.
+
+        Its first step pins the reservation and sends the descriptor: before a caller that was
+        cancelled can give either back.
+        """
+        with job.pin():
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    reply = await decoder.ask(job.header, job.payload, job.fd, job.max_reply_bytes)
+                result = _parsed(job, *reply)
+            except DecoderGoneError as error:
+                ended = await self._replace(decoder, "crash", str(error))
+                if isinstance(error, NotTakenError):
+                    raise
+                raise DecoderError(
+                    "the image could not be decoded: its decoder crashed", ended
+                ) from error
+            except TimeoutError as error:
+                ended = await self._replace(decoder, "timeout", f"more than {self._timeout_s:g} s")
+                raise DecoderError(
+                    f"the image could not be decoded within {self._timeout_s:g} seconds", ended
+                ) from error
+            if isinstance(result, ImageMemoryError):
+                await self._replace(decoder, "memory", result.detail)
+            else:
+                self._idle.put_nowait(decoder)
+        if isinstance(result, ImageError):
+            raise result
+        return result
+
+    async def _replace(self, decoder: Decoder, reason: Reason, why: str) -> str:
+        """End a process, and start another in its place."""
+        self.restarts[reason] += 1
+        self._all.discard(decoder)
+        ended = f"{why}; {await decoder.end()}"
+        logger.warning("a decoder is replaced (%s): %s", reason, ended)
+        self._spawn(self._start(None))
+        return ended
+
+    async def _start(self, decoder: Decoder | None) -> None:
+        """Let a process, or a new one, work once it is ready; try again until one is."""
+        while True:
+            try:
+                decoder = decoder or Decoder(self._limits)
+                self._all.add(decoder)
+                await decoder.ready()
+            except (OSError, DecoderGoneError) as error:  # a time limit is an OSError, too
+                logger.error("a decoder cannot be started: %r", error)  # noqa: TRY400 - each time
+                if decoder is not None:
+                    self._all.discard(decoder)
+                    await decoder.end()
+                    decoder = None
+                await asyncio.sleep(_START_AGAIN_S)
+            else:
+                self._idle.put_nowait(decoder)
+                return
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Run something to its end, also when nobody waits for it any more."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # the caller has been told, or is gone
 
 
 class Decoders(Pool):
     """Decodes, prepares and draws; one picture at a time in each process."""
 
     async def clip(
-        self, data: bytes, task: ClipTask, room_bytes: int, use: Use = nullcontext
+        self, data: bytes, task: ClipTask, memory_bytes: int, pin: Pin = nullcontext
     ) -> ClipPicture:
         """Decode a file, and prepare it for the embedder.
 
         Args:
             data: the file.
             task: how it is prepared.
-            room_bytes: memory that it may take.
-            use: of that memory: a process works on when nobody waits for it any more.
+            memory_bytes: that it may take.
+            pin: of that memory.
 
         Raises:
-            MoreRoomError: it needs more memory than that.
+            MoreMemoryError: it needs more memory than that.
             ImageError: it is no acceptable picture.
         """
-        request = {"task": "clip", "room_bytes": room_bytes, "with": asdict(task)}
-        most_bytes = 3 * task.image_size**2 + (MAX_THUMBNAIL_BYTES if task.thumbnail_side else 0)
-        question = Question(request, data, most_bytes, partial(read_clip, task=task))
-        return await self.asked(question, None, use)
+
+        def parse(head: Head, body: Pixels) -> ClipPicture:
+            pixels = body[:pixel_bytes].reshape(task.image_size, task.image_size, 3)
+            return ClipPicture(pixels, head["digest"], body[pixel_bytes:].tobytes() or None)
+
+        pixel_bytes = 3 * task.image_size**2
+        header = {"task": "clip", "memory_bytes": memory_bytes, "with": asdict(task)}
+        most_bytes = pixel_bytes + (MAX_THUMBNAIL_BYTES if task.thumbnail_side else 0)
+        return await self.run(Job(header, data, most_bytes, parse, pin=pin))
 
     async def letterbox(
-        self, data: bytes, task: LetterboxTask, room_bytes: int, held: HeldPicture
+        self, data: bytes, task: LetterboxTask, memory_bytes: int, picture: SharedPicture
     ) -> tuple[Letterboxed, int]:
-        """Decode a file, prepare it for the detector, and keep it for `draw` if that is wanted.
+        """Decode a file, prepare it for the detector, and share it with `draw`.
 
         Args:
             data: the file.
             task: how it is prepared.
-            room_bytes: memory that it may take.
-            held: gets the picture, or its size alone; its `use` is that of the memory.
+            memory_bytes: that it may take.
+            picture: gets the pixels, or their size alone.
 
         Returns:
             What the detector takes, and the memory that it takes at most until it is drawn: none
-            where it is not kept.
+            where its pixels are not shared.
 
         Raises:
-            MoreRoomError: it needs more memory than that.
+            MoreMemoryError: it needs more memory than that.
             ImageError: it is no acceptable picture.
         """
-        most_side = -(-task.image_size // task.stride) * task.stride
-        request = {"task": "letterbox", "room_bytes": room_bytes, "with": asdict(task)}
-        read = partial(
-            read_letterbox, room_bytes=room_bytes, most_side=most_side, limits=self._limits
-        )
-        question = Question(request, data, 3 * most_side * most_side, read)
-        boxed, needed = await self.asked(question, held.fd, held.use)
-        held.size = boxed.original_size
-        return boxed, needed
+        side = -(-task.image_size // task.stride) * task.stride
+        header = {"task": "letterbox", "memory_bytes": memory_bytes, "with": asdict(task)}
+        job = Job(header, data, 3 * side * side, _letterboxed, picture.fd, picture.pin)
+        boxed, held_bytes = await self.run(job)
+        picture.size = boxed.original_size
+        return boxed, held_bytes
 
-    async def draw(self, held: HeldPicture, boxes: Sequence[LabelledBox], quality: int) -> bytes:
-        """Draw boxes into a copy of a kept picture, and return it as a JPEG file.
+    async def draw(
+        self, picture: SharedPicture, boxes: Sequence[LabelledBox], quality: int
+    ) -> bytes:
+        """Draw boxes into a copy of a shared picture, and return it as a JPEG file.
 
         Raises:
             ImageError: it cannot be drawn, or is too long for a JPEG file.
         """
-        pixels = held.size[0] * held.size[1]
-        told = {"size": held.size, "boxes": [asdict(box) for box in boxes], "quality": quality}
-        room_bytes = needed_bytes("JPEG", pixels, 0)
-        request = {"task": "draw", "room_bytes": room_bytes, "with": told}
+        pixels = picture.size[0] * picture.size[1]
+        header = {
+            "task": "draw",
+            "memory_bytes": needed_bytes("JPEG", pixels, 0),
+            "with": {
+                "size": picture.size,
+                "boxes": [asdict(box) for box in boxes],
+                "quality": quality,
+            },
+        }
         most_bytes = _JPEG_BYTES_PER_PIXEL * pixels + _JPEG_HEADER_BYTES
-        question = Question(request, b"", most_bytes, lambda _, body: body.tobytes())
-        return await self.asked(question, held.fd, held.use)
+        job = Job(header, b"", most_bytes, _file, picture.fd, picture.pin)
+        return await self.run(job)
+
+
+def _letterboxed(head: Head, body: Pixels) -> tuple[Letterboxed, int]:
+    gain, pad, size = (tuple(head[name]) for name in ("gain", "pad", "original_size"))
+    return Letterboxed(body.reshape(head["shape"]), gain, pad, size), int(head["held_bytes"])
+
+
+def _file(_: Head, body: Pixels) -> bytes:
+    return body.tobytes()
+
+
+def _parsed(job: Job[T], head: Head, body: Pixels) -> T | ImageError:
+    """The result of a job, or why there is none.
+
+    Raises:
+        DecoderGoneError: the reply makes no sense: its process is broken.
+    """
+    try:
+        if "error" in head:
+            return _refusal(head["error"], head["message"], head["detail"])
+        if "needed_bytes" in head and head["needed_bytes"] > job.header["memory_bytes"]:
+            return MoreMemoryError(int(head["needed_bytes"]))
+        return job.parse(head, body)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DecoderGoneError(f"a reply that makes no sense: {error!r:.300}") from error
+
+
+def _refusal(name: str, message: str, detail: str) -> ImageError:
+    if name in _REFUSALS:
+        return _REFUSALS[name](message, detail)
+    logger.error("a decoder failed: %s", detail)
+    return DecoderError("the image could not be decoded", detail)

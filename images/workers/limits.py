@@ -1,4 +1,4 @@
-"""What a process gives up before it reads what strangers made.
+"""Decoder limits: what a process gives up before it reads a file, and memory per picture.
 
 Linux only, as the service is: prctl(2), setrlimit(2).
 """
@@ -12,12 +12,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+ORDINARY_BYTES = 64 << 20
+"""Memory that a picture is given without asking its file: enough for up to 5 megapixels."""
+
+_DRAWN_BYTES = 14
+"""Per pixel: 3 for the pixels that are kept for it, 8 for two copies of 4, 3 for the JPEG file."""
+
+_DECODED_BYTES = {
+    # A progressive one: 2 for each coefficient of 4 channels, beside the picture.
+    "JPEG": 12,
+    # Its own mode, its copy in RGB, and that turned upright: 4 each.
+    "PNG": 13,
+    "BMP": 13,
+    "GIF": 13,
+    # Two canvases of 4 and a frame of 4 in libwebp; 4 as bytes; the picture, and its copy in RGB.
+    "WEBP": 24,
+    # Planes of 16 bits, with alpha 8, twice where it is a grid; 4 in RGBA, 4 as bytes; as above.
+    "AVIF": 32,
+}
+
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _MAX_OPEN_FILES = 32
 _NICENESS = 2
 _SLACK_BYTES = 48 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def needed_bytes(file_format: str, pixels: int, file_bytes: int) -> int:
+    """The memory that a picture takes at most: decoded, prepared, drawn, its file included.
+
+    An upper bound per pixel, by format: how the readers of Pillow 13 go about it, and checked
+    against real processes in every mode (tests/images/workers/test_decode_memory.py).
+    """
+    return max(_DECODED_BYTES[file_format], _DRAWN_BYTES) * pixels + 3 * file_bytes
 
 
 def confine(parent: int, max_file_bytes: int) -> None:
@@ -41,13 +69,13 @@ def confine(parent: int, max_file_bytes: int) -> None:
 
 
 @contextmanager
-def limited_memory(room_bytes: int) -> Iterator[None]:
+def limited_memory(memory_bytes: int) -> Iterator[None]:
     """Let this process grow by so much, and a little, from here: malloc fails beyond it.
 
     The limit is on addresses (RLIMIT_AS), the only one that Linux keeps for malloc and mmap alike.
     """
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    wanted = pages * resource.getpagesize() + room_bytes + _SLACK_BYTES
+    wanted = pages * resource.getpagesize() + memory_bytes + _SLACK_BYTES
     before, most = resource.getrlimit(resource.RLIMIT_AS)
     unlimited = most == resource.RLIM_INFINITY
     resource.setrlimit(resource.RLIMIT_AS, (wanted if unlimited else min(wanted, most), most))

@@ -1,12 +1,12 @@
-"""One process that decodes, as the event loop of the API sees it.
+"""One decoder process, as the event loop of the API sees it.
 
 Decoders are written in C and read what strangers made. In a process of their own, their faults cost
 one picture: a crash, an endless loop, all memory.
 
 Code that a file brought along is another matter. It finds no settings and no keys in the memory and
-environment of its process, and its replies are checked (`images.workers.replies`); but it runs as
-the service's own user, with its network and its files. It can read /proc/PPID/environ, API keys
-included, and whatever else that user may. Nothing here is a sandbox against that.
+environment of its process; but it runs as the service's own user, with its network and its files.
+It can read /proc/PPID/environ, API keys included, and whatever else that user may. Nothing here is
+a sandbox against that.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from images.schemas import DecodeLimits
-from images.workers.wire import LENGTHS, MAX_HEAD_BYTES, Body, Head, packed, passed
+from images.workers.wire import LENGTHS, MAX_HEAD_BYTES, Body, Head, packed
 
 _START_TIMEOUT_S = 60.0
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ Bytes = NDArray[np.uint8]
 
 
 class DecoderGoneError(Exception):
-    """The process ended, or said what it never should; it cannot be used any more."""
+    """The process ended, or gave a reply that makes no sense; it cannot be used any more."""
 
 
 class NotTakenError(DecoderGoneError):
@@ -60,7 +60,7 @@ class Decoder:
     def __init__(self, limits: DecodeLimits) -> None:
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
-        command = [sys.executable, "-P", "-m", "images.workers.main"]
+        command = [sys.executable, "-P", "-m", "images.workers.child"]
         with theirs:
             self._process: subprocess.Popen[bytes] = subprocess.Popen(
                 [*command, json.dumps(asdict(limits)), str(os.getpid())],
@@ -98,7 +98,7 @@ class Decoder:
 
         Raises:
             NotTakenError: the process is gone already.
-            DecoderGoneError: there is no reply, or none that can be right.
+            DecoderGoneError: there is no reply, or it makes no sense.
         """
         try:
             await self._send(head, body, fd)
@@ -122,27 +122,25 @@ class Decoder:
     async def _send(self, head: Head, body: Body, fd: int | None) -> None:
         start = packed(head, body)
         # It waits for this and has read all that came before: some of it is taken at once.
-        sent = self._socket.sendmsg([start, body], passed(fd))
+        sent = socket.send_fds(self._socket, [start, body], [] if fd is None else [fd])
         for part, skipped in ((start, sent), (body, max(0, sent - len(start)))):
             if skipped < len(part):
                 rest = memoryview(part)[skipped:]
                 await asyncio.get_running_loop().sock_sendall(self._socket, rest)
 
     async def _received(self, most_bytes: int) -> tuple[Head, Bytes]:
-        head_bytes, body_bytes = LENGTHS.unpack(bytes(await self._exactly(LENGTHS.size)))
+        head_bytes, body_bytes = LENGTHS.unpack((await self._exactly(LENGTHS.size)).data)
         if head_bytes > MAX_HEAD_BYTES or body_bytes > most_bytes:
             raise DecoderGoneError(f"a reply of {head_bytes} and {body_bytes} bytes")
-        text = bytes(await self._exactly(head_bytes))
+        received = await self._exactly(head_bytes + body_bytes)
         try:
-            head = json.loads(text)
+            head = json.loads(received[:head_bytes].tobytes())
         except (ValueError, RecursionError) as error:
             raise DecoderGoneError(f"a reply that is no JSON: {error}") from error
-        if not isinstance(head, dict):
-            raise DecoderGoneError("a reply that is no object")
-        return head, await self._exactly(body_bytes)
+        return head, received[head_bytes:]
 
     async def _exactly(self, length: int) -> Bytes:
-        """The next bytes, received where they stay."""
+        """Receive the next bytes, into the array that is returned."""
         received = np.empty(length, np.uint8)
         left = received.data
         while left:
@@ -159,7 +157,7 @@ class Decoder:
 
 
 def _environment() -> dict[str, str]:
-    """What Python needs to find its modules; no settings, and so no keys."""
+    """Environment with what Python needs to find its modules; no settings, and so no keys."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     paths = [str(_PROJECT), *filter(None, [kept.get("PYTHONPATH")])]
     return {**kept, **_OWN_VARIABLES, "PYTHONPATH": os.pathsep.join(paths)}

@@ -1,12 +1,11 @@
-"""What passes between the API's process and one that decodes: a head and a body.
+"""Wire format between the API's process and a decoder: a head and a body.
 
     head length (4 bytes) | body length (8 bytes) | head: a JSON object | body: raw bytes
 
-Both numbers are big-endian. A decoder has read what strangers made: its heads are plain JSON, of
-bounded length, and never pickles. A descriptor may travel with a request, never with a reply.
+Both numbers are big-endian. Heads are JSON and never pickles, as a decoder reads what strangers
+made. A descriptor may travel with a request, never with a reply.
 """
 
-import array
 import json
 import socket
 from struct import Struct
@@ -22,12 +21,6 @@ def packed(head: Head, body: Body) -> bytes:
     """All of a message but its body."""
     text = json.dumps(head, separators=(",", ":")).encode()
     return LENGTHS.pack(len(text), len(body)) + text
-
-
-def passed(fd: int | None) -> list[tuple[int, int, bytes]]:
-    """The ancillary data that hands a descriptor over; none without one."""
-    rights = array.array("i", [] if fd is None else [fd])
-    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights.tobytes())] if rights else []
 
 
 def receive(channel: socket.socket) -> tuple[Head, bytes, list[int]] | None:
@@ -50,7 +43,7 @@ def receive(channel: socket.socket) -> tuple[Head, bytes, list[int]] | None:
 def send(channel: socket.socket, head: Head, body: Body) -> None:
     """Send a reply through a blocking socket."""
     start = packed(head, body)
-    sent = channel.sendmsg([start, body])  # together: whoever waits is woken once
+    sent = channel.sendmsg([start, body])  # in one call: whoever waits is woken once
     if sent < len(start):
         channel.sendall(start[sent:])
     channel.sendall(memoryview(body)[max(0, sent - len(start)) :])

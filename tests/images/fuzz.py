@@ -19,16 +19,16 @@ import numpy as np
 import psutil
 
 from images.errors import BrokenImageError, ImageError, ImageLimitError, NotAnImageError
-from images.schemas import ClipTask, DecodeLimits, LabelledBox, LetterboxTask
+from images.schemas import ClipTask, DecodeLimits, LabelledBox, LetterboxTask, SharedPicture
 from images.workers.decoders import Decoders
-from images.workers.shared_picture import HeldPicture
 from tests.images.mutations import mutated
 from tests.images.samples import all_files
+from tests.images.workers.decoder_processes import pids
 
 LIMITS = DecodeLimits(1_000_000, 50, 1000)
 EXPECTED = (BrokenImageError, ImageLimitError, NotAnImageError)
 TIMEOUT_S, SLOW_S = 10.0, 2.0
-ROOM_BYTES = MAX_PROCESS_BYTES = 256 << 20
+MEMORY_BYTES = MAX_PROCESS_BYTES = 256 << 20
 SIDE, BOXED_SIDE, STRIDE = 32, 64, 32
 CLIP = ClipTask(SIDE, "bicubic", "shortest", 0, digest=True, thumbnail_side=SIDE)
 LETTERBOX = LetterboxTask(BOXED_SIDE, STRIDE)
@@ -104,7 +104,7 @@ async def _executed(decoders: Decoders, data: bytes, outcome: Outcome) -> str | 
 
 
 async def _clip(decoders: Decoders, data: bytes) -> None:
-    picture = await decoders.clip(data, CLIP, ROOM_BYTES)
+    picture = await decoders.clip(data, CLIP, MEMORY_BYTES)
     assert picture.pixels.shape == (SIDE, SIDE, 3)
     assert picture.pixels.dtype == np.uint8
     assert picture.digest is not None
@@ -113,8 +113,8 @@ async def _clip(decoders: Decoders, data: bytes) -> None:
 
 
 async def _drawn(decoders: Decoders, data: bytes) -> None:
-    with HeldPicture() as held:
-        boxed, _ = await decoders.letterbox(data, LETTERBOX, ROOM_BYTES, held)
+    with SharedPicture() as held:
+        boxed, _ = await decoders.letterbox(data, LETTERBOX, MEMORY_BYTES, held)
         height, width, channels = boxed.pixels.shape
         assert (height % STRIDE, width % STRIDE, channels) == (0, 0, 3)
         assert held.size[0] * held.size[1] <= LIMITS.max_image_pixels
@@ -123,7 +123,7 @@ async def _drawn(decoders: Decoders, data: bytes) -> None:
 
 
 def _resident_bytes(decoders: Decoders) -> int:
-    return max(psutil.Process(pid).memory_info().rss for pid in decoders.pids)
+    return max(psutil.Process(pid).memory_info().rss for pid in pids(decoders))
 
 
 def _save(folder: Path | None, finding: str, number: int, data: bytes) -> None:

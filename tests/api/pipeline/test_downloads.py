@@ -11,8 +11,8 @@ import pytest
 from api.errors import HostBusyError
 from api.pipeline.downloads import Downloads
 from images.errors import FetchTimeoutError, UnreachableError
+from images.fetch.dial import system_resolver
 from images.fetch.fetcher import Fetcher
-from images.fetch.resolve import system_resolver
 from images.settings import FetchSettings
 from tests.api.pipeline.test_host_limits import held, waiting
 from tests.images.fetch.servers import ALLOWED, Answer, Server, http_server

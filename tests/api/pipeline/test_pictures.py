@@ -25,6 +25,7 @@ from images.schemas import LabelledBox
 from images.workers.process import Decoder
 from images.workers.wire import Head
 from runners.schemas import ClipInfo, YoloInfo
+from tests.images.workers.decoder_processes import busy, pids
 
 CLIP = ClipInfo("m", "p", 8, 32, "bicubic", "shortest", 0, (0, 0, 0), (1, 1, 1), 77)
 YOLO = YoloInfo("w", ("thing",), 64, 32)
@@ -115,7 +116,7 @@ def test_room_comes_back_whatever_happens(settings: Settings) -> None:
             for task in cancelled:
                 task.cancel()
             await asyncio.gather(*cancelled, return_exceptions=True)
-            await until(lambda: pictures.decoders.busy == 0)
+            await until(lambda: busy(pictures.decoders) == 0)
             # What a process has worked with is given back a moment after it has ended its work.
             await until(lambda: pictures.memory.free_bytes == BUDGET_BYTES)
             assert (await pictures.for_clip(Source(url + "a.jpg"), CLIP)).shape == (32, 32, 3)
@@ -146,16 +147,16 @@ def test_room_belongs_to_the_work_when_the_client_is_gone(
             await pictures.annotated(picture, [])
 
     def stop(pictures: Pictures) -> None:
-        for pid in pictures.decoders.pids:
+        for pid in pids(pictures.decoders):
             os.kill(pid, signal.SIGSTOP)
 
     async def run(url: str) -> None:
         pictures = Pictures(settings)
         try:
             await pictures.decoders.ready()
-            stopped, before = pictures.decoders.pids, descriptors()
+            stopped, before = pids(pictures.decoders), descriptors()
             asking = asyncio.create_task(client(pictures, url))
-            await until(lambda: is_stopped(stopped[0]) and pictures.decoders.busy == 1)
+            await until(lambda: is_stopped(stopped[0]) and busy(pictures.decoders) == 1)
             held_bytes = BUDGET_BYTES - pictures.memory.free_bytes
             assert held_bytes >= 14 * 400 * 300
             asking.cancel()
@@ -165,7 +166,7 @@ def test_room_belongs_to_the_work_when_the_client_is_gone(
                 os.kill(pid, ending)
             await until(lambda: pictures.memory.free_bytes > BUDGET_BYTES - held_bytes)
             assert pictures.memory.free_bytes == BUDGET_BYTES
-            assert pictures.decoders.busy == 0
+            assert busy(pictures.decoders) == 0
             assert not [fd for fd in descriptors() - before if "memfd" in fd]
         finally:
             pictures.close()
@@ -197,7 +198,7 @@ def test_a_decoder_that_was_taken_over_gets_no_memory_by_its_word(
     """Neither does one that wants ever more get an answer that is not foreseen."""
 
     async def ask(_: Decoder, head: Head, *__: object) -> tuple[Head, NDArray[np.uint8]]:
-        more = {"needed_bytes": needed_bytes + head["room_bytes"]}
+        more = {"needed_bytes": needed_bytes + head["memory_bytes"]}
         return more, np.zeros(0, np.uint8)
 
     async def run(url: str) -> None:

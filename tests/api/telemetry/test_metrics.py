@@ -7,8 +7,7 @@ from prometheus_client import REGISTRY
 
 from api.errors import ModelUnavailableError, RequestError, problem_of
 from api.telemetry.metrics import DOWNLOAD_QUEUE, count_problem, model_calls
-from images.decode.memory import MoreRoomError
-from images.errors import NotAnImageError
+from images.errors import MoreMemoryError, NotAnImageError
 from tests.api.telemetry.metrics import rise, value
 
 
@@ -19,7 +18,7 @@ from tests.api.telemetry.metrics import rise, value
         (ModelUnavailableError("x"), "model_unavailable"),
         (asyncio.CancelledError(), "cancelled"),
         (TimeoutError(), "deadline"),
-        (MoreRoomError(1 << 30), "large"),
+        (MoreMemoryError(1 << 30), "large"),
         (KeyError("https://h/?secret"), "internal"),
     ],
 )

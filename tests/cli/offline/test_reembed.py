@@ -21,7 +21,6 @@ from cli.main import main
 from demo.scenes.scenes import draw_scene
 from demo.scenes.seeds import SHOW_SEEDS
 from demo.server import as_jpeg
-from images.decode.decode import decode
 from images.decode.prepare import clip_pixels
 from images.settings import DecodeSettings
 from runners.settings import ModelSettings
@@ -42,6 +41,7 @@ from store.table.names import schema_of, table_names
 from store.table.schema import made_by
 from store.upkeep.status import write_report
 from tests.cli.servers import CountingServer
+from tests.images.decode.decoding import decode
 from tests.store.support import IDENTITY, opened, run, vector
 
 PICTURES = 60

@@ -1,6 +1,6 @@
 """Which addresses a service on the internet must not fetch from, and which it must be able to.
 
-Written from IANA's registries of special-purpose addresses and not from `images.fetch.addresses`,
+Written from IANA's registries of special-purpose addresses, not from `images.fetch.destinations`,
 so that the two can be held against each other:
 https://www.iana.org/assignments/iana-ipv4-special-registry,
 https://www.iana.org/assignments/iana-ipv6-special-registry and

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from images.fetch.addresses import AllowList, forbidden_reason
+from images.fetch.destinations import AllowList, forbidden_reason
 from tests.guard.oracle.oracle import NETWORKS, Address, Verdict, verdict
 
 NOTHING = AllowList()

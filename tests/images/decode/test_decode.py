@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from images.decode.decode import FORMATS, decode, to_rgb
+from images.decode.decode import FORMATS, to_rgb
 from images.errors import BrokenImageError, ImageError, NotAnImageError
 from images.settings import DecodeSettings
-from tests.images.decode.decoding import LIMITS, outcome
+from tests.images.decode.decoding import LIMITS, decode, outcome
 from tests.images.samples import CASES, chunk, encoded, picture, png
 
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from images.decode.decode import decode, open_header
+from images.decode.decode import open_header
 from images.errors import BrokenImageError, ImageError, ImageLimitError
 from images.settings import DecodeSettings
-from tests.images.decode.decoding import LIMITS, outcome
+from tests.images.decode.decoding import LIMITS, decode, outcome
 from tests.images.samples import chunk, encoded, picture, png, run_lengths
 
 BOMB = png(12000, 12000, pixels=zlib.compress(b"small"))

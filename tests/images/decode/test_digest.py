@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from images.decode.decode import decode
-from images.decode.digest import pixel_digest
+from images.decode.prepare import pixel_digest
 from images.settings import DecodeSettings
+from tests.images.decode.decoding import decode
 
 LIMITS = DecodeSettings().limits
 ORIENTATION = 0x0112

@@ -13,11 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bench.load.photos import photograph, scaled
 from demo.scenes.scenes import draw_scene
-from images.decode.decode import decode
 from images.decode.prepare import clip_pixels
 from images.settings import DecodeSettings
 from runners.clip.model import ClipModel
 from runners.settings import ModelSettings
+from tests.images.decode.decoding import decode
 from tests.images.decode.test_prepare import reference_clip
 
 LEAST_COSINE = 0.999

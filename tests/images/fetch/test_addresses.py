@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from images.fetch.addresses import AllowList, forbidden_reason
+from images.fetch.destinations import AllowList, forbidden_reason
 from images.settings import FetchSettings
 
 NOTHING = AllowList()

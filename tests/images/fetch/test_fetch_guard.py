@@ -86,7 +86,7 @@ def test_the_judged_address_is_the_one_connected_to(
         # The connection that was made to a judged address still serves; a new one is not made.
         assert fetcher.fetch(f"http://rebinding.test:{server.port}/") == BODY
         assert server.connections == 1
-        fetcher.close_idle(0)
+        fetcher.close()
         with pytest.raises(UnreachableError):
             fetcher.fetch(f"http://rebinding.test:{server.port}/")
     assert len(server.requests) == 2

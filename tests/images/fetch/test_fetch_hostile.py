@@ -77,7 +77,7 @@ def test_a_redirect_when_the_time_is_over_is_a_timeout(make_fetcher: MakeFetcher
     with http_server(lambda _: (200, {}, b"body")) as other, http_server(redirect) as server:
         download = make_fetcher(fetch_timeout_s=0.3).begin(server.url)
         assert download.hop() is None
-        download._budget._left_s = 0.0
+        download._budget.left_s = 0.0
         with pytest.raises(FetchTimeoutError):
             download.hop()
     assert other.requests == []

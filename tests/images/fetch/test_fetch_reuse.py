@@ -8,13 +8,14 @@ from contextlib import contextmanager
 
 import pytest
 
+import images.fetch.transport
 from images.errors import (
     BadAnswerError,
     FetchError,
     HttpStatusError,
     UnreachableError,
 )
-from images.fetch.connections import _MAX_IDLE_PER_ORIGIN
+from images.fetch.transport import _MAX_IDLE_PER_ORIGIN
 from tests.images.conftest import MakeFetcher
 from tests.images.fetch.servers import ALLOWED, CERTIFICATE, Answer, http_server
 
@@ -229,8 +230,23 @@ def test_only_so_many_connections_stay_idle(make_fetcher: MakeFetcher) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert fetcher.close_idle(60) == _MAX_IDLE_PER_ORIGIN
-        assert fetcher.close_idle(0) == 0
+        assert fetcher._session.close_idle(60) == _MAX_IDLE_PER_ORIGIN
+        fetcher.close()
+        assert fetcher._session.close_idle(60) == 0
+
+
+def test_idle_connections_are_closed_without_another_download(
+    make_fetcher: MakeFetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images.fetch.transport, "_IDLE_S", 0.1)
+    fetcher = make_fetcher()
+    with http_server(serve) as server:
+        fetcher.fetch(server.url)
+        assert fetcher._session.close_idle(60) == 1
+        end = time.monotonic() + 10
+        while fetcher._session.close_idle(60) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert fetcher._session.close_idle(60) == 0
 
 
 def test_a_tls_connection_serves_its_name_again(
@@ -267,22 +283,3 @@ def test_a_cancelled_download_ends_at_once(
         download.cancel()
         thread.join(10)
         assert ended
-
-
-def test_a_cancelled_name_lookup_is_not_waited_for(make_fetcher: MakeFetcher) -> None:
-    release = threading.Event()
-
-    def hang(_host: str) -> list[str]:
-        release.wait(60)
-        return [ALLOWED]
-
-    download = make_fetcher(resolve=hang, connect_timeout_s=30, fetch_timeout_s=60).begin(
-        "http://slow.test/"
-    )
-    timer = threading.Timer(0.1, download.cancel)
-    timer.start()
-    start = time.monotonic()
-    with pytest.raises(FetchError):
-        download.hop()
-    release.set()
-    assert time.monotonic() - start < 15

@@ -6,15 +6,14 @@ import time
 import pytest
 
 from images.errors import FetchTimeoutError, TlsError, TooLargeError, UnreachableError
-from images.fetch.fetcher import Fetcher
-from tests.images.conftest import MakeFetcher
+from tests.images.conftest import BlockingFetcher, MakeFetcher
 from tests.images.fetch.servers import ALLOWED, CERTIFICATE, Canary, Server, http_server, raw_server
 
 BODY = b"a picture" * 10_000
 
 
 @pytest.fixture
-def fetcher(make_fetcher: MakeFetcher, monkeypatch: pytest.MonkeyPatch) -> Fetcher:
+def fetcher(make_fetcher: MakeFetcher, monkeypatch: pytest.MonkeyPatch) -> BlockingFetcher:
     """Trusts the test's certificate as a deployment would have it trust its own."""
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     return make_fetcher(
@@ -26,7 +25,7 @@ def tls_url(server: Server, name: str = "pictures.test") -> str:
     return f"https://{name}:{server.port}/"
 
 
-def test_the_certificate_is_checked_for_the_name(fetcher: Fetcher) -> None:
+def test_the_certificate_is_checked_for_the_name(fetcher: BlockingFetcher) -> None:
     with http_server(lambda _: (200, {}, BODY), tls=True) as server:
         assert fetcher.fetch(tls_url(server)) == BODY
         assert fetcher.fetch(tls_url(server, "PICTURES.test.")) == BODY
@@ -44,7 +43,7 @@ def test_an_unknown_authority_is_refused(make_fetcher: MakeFetcher) -> None:
     assert server.requests == []
 
 
-def test_plain_http_on_a_tls_port_is_an_error_of_tls(fetcher: Fetcher) -> None:
+def test_plain_http_on_a_tls_port_is_an_error_of_tls(fetcher: BlockingFetcher) -> None:
     with http_server(lambda _: (200, {}, BODY)) as server, pytest.raises(TlsError):
         fetcher.fetch(tls_url(server))
 
@@ -54,7 +53,7 @@ def test_a_forbidden_address_is_not_even_greeted(make_fetcher: MakeFetcher, cana
         make_fetcher().fetch(f"https://{canary.host}/")
 
 
-def test_redirects_may_change_the_scheme(fetcher: Fetcher) -> None:
+def test_redirects_may_change_the_scheme(fetcher: BlockingFetcher) -> None:
     with (
         http_server(lambda _: (200, {}, BODY), tls=True) as secure,
         http_server(lambda _: (302, {"Location": tls_url(secure)}, b"")) as plain,
@@ -63,7 +62,7 @@ def test_redirects_may_change_the_scheme(fetcher: Fetcher) -> None:
 
 
 @pytest.mark.parametrize("start", [b"", b"\x16\x03\x03\x40\x00"])
-def test_a_slow_handshake_ends_at_the_deadline(start: bytes, fetcher: Fetcher) -> None:
+def test_a_slow_handshake_ends_at_the_deadline(start: bytes, fetcher: BlockingFetcher) -> None:
     def drip(connection: socket.socket) -> None:
         connection.sendall(start)
         for _ in range(6000):
@@ -75,7 +74,7 @@ def test_a_slow_handshake_ends_at_the_deadline(start: bytes, fetcher: Fetcher) -
         fetcher.fetch(f"https://pictures.test:{host.split(':')[1]}/")
 
 
-def test_a_slow_body_ends_at_the_deadline(fetcher: Fetcher) -> None:
+def test_a_slow_body_ends_at_the_deadline(fetcher: BlockingFetcher) -> None:
     def slow(_path: str) -> tuple[int, dict[str, str], bytes]:
         time.sleep(0.6)
         return 302, {"Location": "/"}, b""
@@ -84,7 +83,7 @@ def test_a_slow_body_ends_at_the_deadline(fetcher: Fetcher) -> None:
         fetcher.fetch(tls_url(server))
 
 
-def test_a_large_body_is_refused(fetcher: Fetcher) -> None:
+def test_a_large_body_is_refused(fetcher: BlockingFetcher) -> None:
     chunked = {"Transfer-Encoding": "chunked"}
     body = b"ffff\r\n" + bytes(0xFFFF) + b"\r\n"
     with (

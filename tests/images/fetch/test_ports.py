@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from images.errors import UnreachableError
-from images.fetch.ports import Ports
+from images.fetch.destinations import Ports
 from images.settings import FetchSettings
 from tests.images.conftest import MakeFetcher
 from tests.images.fetch.servers import http_server

@@ -13,14 +13,14 @@ import psutil
 import pytest
 
 from images.workers.decoders import Decoders
-from tests.images.workers.decoder_processes import clip, descriptors, run
+from tests.images.workers.decoder_processes import clip, descriptors, pids, run
 
 PROJECT = Path(__file__).resolve().parents[3]
 
 
 def test_a_process_holds_nothing_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(decoders: Decoders) -> None:
-        (pid,) = decoders.pids
+        (pid,) = pids(decoders)
         process = psutil.Process(pid)
         assert "IMAGE_SEARCH" not in " ".join(process.environ())
         assert "hunter2" not in str(process.environ())
@@ -48,7 +48,7 @@ from images.settings import DecodeSettings
 async def main():
     decoders = Decoders(DecodeSettings().limits, 2, 60)
     await decoders.ready()
-    print(*decoders.pids, flush=True)
+    print(*(one.pid for one in decoders._all), flush=True)
     await asyncio.sleep(600)
 
 asyncio.run(main())
@@ -75,7 +75,7 @@ def test_a_signal_to_the_whole_group_does_not_end_it() -> None:
 
     async def test(decoders: Decoders) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            os.kill(decoders.pids[0], number)
+            os.kill(pids(decoders)[0], number)
         time.sleep(0.1)  # noqa: ASYNC251
         assert await clip(decoders)
         assert not decoders.restarts

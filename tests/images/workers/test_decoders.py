@@ -7,7 +7,6 @@ import asyncio
 import os
 import resource
 import signal
-from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
@@ -15,16 +14,14 @@ import numpy as np
 import psutil
 import pytest
 
-from images.decode.decode import decode
-from images.decode.digest import pixel_digest
 from images.decode.draw import draw_boxes, encode_jpeg
-from images.decode.memory import ORDINARY_BYTES
-from images.decode.prepare import clip_pixels, letterbox
-from images.decode.thumbnail import thumbnail
+from images.decode.prepare import clip_pixels, letterbox, pixel_digest
+from images.decode.resize import thumbnail
 from images.errors import BrokenImageError, DecoderError, ImageMemoryError
-from images.schemas import ClipTask
+from images.schemas import ClipTask, SharedPicture
 from images.workers.decoders import Decoders
-from images.workers.shared_picture import HeldPicture
+from images.workers.limits import ORDINARY_BYTES
+from tests.images.decode.decoding import decode
 from tests.images.workers.decoder_processes import (
     BOXES,
     CLIP,
@@ -32,8 +29,10 @@ from tests.images.workers.decoder_processes import (
     LARGE,
     LETTERBOX,
     LIMITS,
+    busy,
     clip,
     pictures_held,
+    pids,
     run,
     stopped_with_a_picture,
     until_busy,
@@ -49,7 +48,7 @@ def test_what_comes_back_is_what_the_same_steps_give_here() -> None:
         assert picture.thumbnail == thumbnail(expected, 100)
         assert np.array_equal(pixels, clip_pixels(expected, 32, "bicubic", "shortest", 0))
         assert digest == pixel_digest(expected)
-        with HeldPicture() as held:
+        with SharedPicture() as held:
             boxed, needed_bytes = await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
             jpeg = await decoders.draw(held, BOXES, 80)
         own = letterbox(np.asarray(expected), 64, 32)
@@ -64,7 +63,7 @@ def test_what_comes_back_is_what_the_same_steps_give_here() -> None:
 def test_a_picture_that_is_not_drawn_into_is_not_kept() -> None:
     async def test(decoders: Decoders) -> None:
         before = pictures_held()
-        with HeldPicture(keep=False) as held:
+        with SharedPicture(has_pixels=False) as held:
             boxed, needed_bytes = await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
             assert pictures_held() == before
             assert (held.size, needed_bytes) == ((300, 200), 0)
@@ -97,9 +96,9 @@ def test_a_crash_costs_one_picture(fault: signal.Signals) -> None:
                 await crashing
         assert f"-{fault.value}" in caught.value.detail
         assert await asyncio.gather(*waiting) == [digest] * 3
-        assert pid not in decoders.pids
+        assert pid not in pids(decoders)
         assert decoders.restarts == {"crash": 1}
-        assert (decoders.busy, decoders.waiting) == (0, 0)
+        assert (busy(decoders), decoders.waiting) == (0, 0)
 
     run(test)
 
@@ -118,11 +117,11 @@ def test_a_hang_costs_one_picture_and_its_time() -> None:
 
 def test_others_go_on_beside_a_hang() -> None:
     async def test(decoders: Decoders) -> None:
-        os.kill(decoders.pids[0], signal.SIGSTOP)
+        os.kill(pids(decoders)[0], signal.SIGSTOP)
         pictures = [asyncio.create_task(clip(decoders)) for _ in range(6)]
         digests = {await done for done in islice(asyncio.as_completed(pictures), 5)}
-        assert decoders.busy == 1
-        os.kill(decoders.pids[0], signal.SIGCONT)
+        assert busy(decoders) == 1
+        os.kill(pids(decoders)[0], signal.SIGCONT)
         assert set(await asyncio.gather(*pictures)) == digests
 
     run(test, processes=2)
@@ -131,7 +130,7 @@ def test_others_go_on_beside_a_hang() -> None:
 def test_a_process_that_died_idle_costs_nothing() -> None:
     async def test(decoders: Decoders) -> None:
         for _ in range(2):
-            (pid,) = decoders.pids
+            (pid,) = pids(decoders)
             psutil.Process(pid).kill()
             psutil.wait_procs([psutil.Process(pid)], timeout=5)
             assert await clip(decoders)
@@ -142,9 +141,9 @@ def test_a_process_that_died_idle_costs_nothing() -> None:
 
 def test_a_picture_is_drawn_by_another_process_than_decoded_it() -> None:
     async def test(decoders: Decoders) -> None:
-        with HeldPicture() as held:
+        with SharedPicture() as held:
             await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
-            os.kill(decoders.pids[0], signal.SIGKILL)
+            os.kill(pids(decoders)[0], signal.SIGKILL)
             jpeg = await decoders.draw(held, BOXES, 80)
         assert jpeg == encode_jpeg(draw_boxes(decode(DATA, LIMITS), BOXES), 80)
 
@@ -153,38 +152,38 @@ def test_a_picture_is_drawn_by_another_process_than_decoded_it() -> None:
 
 def test_what_takes_more_memory_than_it_may_is_refused() -> None:
     async def test(decoders: Decoders) -> None:
-        (pid,) = decoders.pids
+        (pid,) = pids(decoders)
         now = psutil.Process(pid).memory_info().vms
         resource.prlimit(pid, resource.RLIMIT_AS, (now, now))
         with pytest.raises(ImageMemoryError, match="more memory"):
             await clip(decoders, LARGE)
         assert decoders.restarts == {"memory": 1}
         assert await clip(decoders)
-        assert pid not in decoders.pids
+        assert pid not in pids(decoders)
 
     run(test)
 
 
 def test_a_broken_file_costs_no_process() -> None:
     async def test(decoders: Decoders) -> None:
-        pids = decoders.pids
+        before = pids(decoders)
         with pytest.raises(BrokenImageError, match="damaged") as caught:
             await clip(decoders, DATA[:200])
         assert caught.value.detail
-        assert decoders.pids == pids
+        assert pids(decoders) == before
         assert not decoders.restarts
 
     run(test)
 
 
 def test_whoever_asked_may_go_away() -> None:
-    """The process is let finish, with a descriptor of its own, and then serves the next."""
+    """The process is let finish, and then serves the next."""
 
     async def test(decoders: Decoders) -> None:
-        (pid,) = decoders.pids
+        (pid,) = pids(decoders)
         os.kill(pid, signal.SIGSTOP)
         before = pictures_held()
-        with HeldPicture() as held:
+        with SharedPicture() as held:
             asked = asyncio.create_task(decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held))
             await until_busy(decoders)
             asked.cancel()
@@ -194,36 +193,7 @@ def test_whoever_asked_may_go_away() -> None:
         assert decoders.waiting == 1
         os.kill(pid, signal.SIGCONT)
         assert await waiting
-        assert decoders.pids == [pid]
+        assert pids(decoders) == [pid]
         assert pictures_held() == before
 
     run(test)
-
-
-def test_a_process_is_not_lost_where_descriptors_run_out() -> None:
-    async def test(decoders: Decoders) -> None:
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with HeldPicture() as held:
-            assert held.fd is not None
-            resource.setrlimit(resource.RLIMIT_NOFILE, (held.fd + 1, limits[1]))
-            try:
-                spare = _all_descriptors()
-                with pytest.raises(OSError, match="Too many open files"):
-                    await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-                for fd in spare:
-                    os.close(fd)
-            async with asyncio.timeout(20):
-                await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, held)
-
-    run(test)
-
-
-def _all_descriptors() -> list[int]:
-    """Open so many that there are no more."""
-    opened: list[int] = []
-    with suppress(OSError):
-        while True:
-            opened.append(os.open(os.devnull, os.O_RDONLY))
-    return opened

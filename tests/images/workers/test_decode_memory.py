@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from images.decode.memory import ORDINARY_BYTES, MoreRoomError, needed_bytes
-from images.schemas import ClipTask, LabelledBox, LetterboxTask
+from images.errors import MoreMemoryError
+from images.schemas import ClipTask, LabelledBox, LetterboxTask, SharedPicture
 from images.settings import DecodeSettings
 from images.workers.decoders import Decoders
-from images.workers.shared_picture import HeldPicture
+from images.workers.limits import ORDINARY_BYTES, needed_bytes
 from tests.images.samples import encoded
+from tests.images.workers.decoder_processes import pids
 
 SIZE = (2000, 1500)
 PIXELS = SIZE[0] * SIZE[1]
-ROOM_BYTES = 1 << 30
+MEMORY_BYTES = 1 << 30
 CLIP = ClipTask(224, "bicubic", "shortest", 0, digest=True)
 LETTERBOX = LetterboxTask(640, 32)
 LIMITS = DecodeSettings().limits
@@ -70,9 +71,9 @@ def files() -> dict[str, bytes]:
 
 async def used(decoders: Decoders, data: bytes) -> None:
     """All that is ever done with a picture."""
-    await decoders.clip(data, CLIP, ROOM_BYTES)
-    with HeldPicture() as held:
-        await decoders.letterbox(data, LETTERBOX, ROOM_BYTES, held)
+    await decoders.clip(data, CLIP, MEMORY_BYTES)
+    with SharedPicture() as held:
+        await decoders.letterbox(data, LETTERBOX, MEMORY_BYTES, held)
         await decoders.draw(held, [LabelledBox((9, 9, 999, 999), 0.5, 1, "thing")], 95)
 
 
@@ -86,10 +87,10 @@ async def peak_bytes(data: bytes) -> int:
     decoders = Decoders(LIMITS, processes=1, timeout_s=60)
     try:
         await used(decoders, encoded(Image.new("RGB", (64, 64)), "PNG"))  # loads what is needed
-        (pid,) = decoders.pids
+        (pid,) = pids(decoders)
         before = status_bytes(pid, "VmRSS")
         await used(decoders, data)
-        assert decoders.pids == [pid]
+        assert pids(decoders) == [pid]
         return status_bytes(pid, "VmHWM") - before
     finally:
         decoders.close()
@@ -108,7 +109,7 @@ def test_a_larger_picture_says_what_it_needs() -> None:
         decoders = Decoders(LIMITS, processes=1, timeout_s=60)
         try:
             await decoders.clip(data, CLIP, ORDINARY_BYTES)
-        except MoreRoomError as more:
+        except MoreMemoryError as more:
             return more.needed_bytes
         finally:
             decoders.close()

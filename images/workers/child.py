@@ -1,7 +1,16 @@
-"""What a process that decodes does: one request after the other, each to its reply."""
+"""A decoder process: `python -m images.workers.child LIMITS PARENT`, a socket as its input.
 
+LIMITS are those of `DecodeLimits` as a JSON object, PARENT is the id of the process that started
+this one. It imports what decoding needs and nothing of the service: no settings, no keys, no
+table. `images.workers.process` is the other side.
+"""
+
+import gc
+import json
 import mmap
 import os
+import socket
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -9,16 +18,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from images.decode.decode import decode_pixels, open_header
-from images.decode.digest import pixel_digest
 from images.decode.draw import draw_boxes, encode_jpeg
-from images.decode.memory import MoreRoomError, needed_bytes
-from images.decode.prepare import clip_pixels, letterbox
-from images.decode.sizes import webp_size
-from images.decode.thumbnail import thumbnail
-from images.errors import ImageError, ImageMemoryError
+from images.decode.prepare import clip_pixels, letterbox, pixel_digest
+from images.decode.resize import thumbnail
+from images.decode.structure import webp_size
+from images.errors import ImageError, ImageMemoryError, MoreMemoryError
 from images.schemas import ClipTask, DecodeLimits, LabelledBox, LetterboxTask
-from images.workers.limits import limited_memory
-from images.workers.wire import Body, Head
+from images.workers.limits import confine, limited_memory, needed_bytes
+from images.workers.wire import Body, Head, receive, send
 
 Reply = tuple[Head, Body]
 _MAX_DETAIL_CHARS = 1000
@@ -42,20 +49,20 @@ class Tasks:
     def answer(self, request: Head, data: bytes, fd: int | None) -> Reply:
         """Do what a request asks for; whatever goes wrong is told, and nothing is raised."""
         try:
-            with limited_memory(request["room_bytes"]):
+            with limited_memory(request["memory_bytes"]):
                 return self._tasks[request["task"]](request, data, fd)
-        except MoreRoomError as more:
+        except MoreMemoryError as more:
             return {"needed_bytes": more.needed_bytes}, b""
         except ImageError as error:
-            return _told(type(error).__name__, str(error), error.detail)
+            return _failure(type(error).__name__, str(error), error.detail)
         except MemoryError:
-            return _told(ImageMemoryError.__name__)
+            return _failure(ImageMemoryError.__name__)
         except Exception as error:  # a fault of ours: told of, and logged, where there is a log
-            return _told("", detail=f"{type(error).__name__}: {error}")
+            return _failure("", detail=f"{type(error).__name__}: {error}")
 
     def _clip(self, request: Head, data: bytes, _: int | None) -> Reply:
         task = ClipTask(**request["with"])
-        picture, _room = self._decoded(request, data)
+        picture, _needed = self._decoded(request, data)
         pixels = clip_pixels(
             picture, task.image_size, task.interpolation, task.resize_mode, task.fill_color
         )
@@ -76,7 +83,7 @@ class Tasks:
             "gain": boxed.gain,
             "pad": boxed.pad,
             "original_size": boxed.original_size,
-            "needed_bytes": 0 if fd is None else needed,
+            "held_bytes": 0 if fd is None else needed,
         }
         return reply, boxed.pixels.data.cast("B")
 
@@ -92,18 +99,18 @@ class Tasks:
         return {}, encode_jpeg(draw_boxes(picture, boxes), request["with"]["quality"])
 
     def _decoded(self, request: Head, data: bytes) -> tuple[Image.Image, int]:
-        """The picture, and what it is reckoned to need."""
+        """The picture, and the memory that it takes at most."""
         if size := webp_size(data, self._limits):
-            _room_for("WEBP", size, data, request)
+            _check_memory("WEBP", size, data, request)
         header = open_header(data, self._limits)
-        needed = _room_for(header.format or "", header.size, data, request)
+        needed = _check_memory(header.format or "", header.size, data, request)
         return decode_pixels(header), needed
 
 
-def _room_for(file_format: str, size: tuple[int, int], data: bytes, request: Head) -> int:
+def _check_memory(file_format: str, size: tuple[int, int], data: bytes, request: Head) -> int:
     needed = needed_bytes(file_format, size[0] * size[1], len(data))
-    if needed > request["room_bytes"]:
-        raise MoreRoomError(needed)
+    if needed > request["memory_bytes"]:
+        raise MoreMemoryError(needed)
     return needed
 
 
@@ -114,5 +121,41 @@ def _write(fd: int, pixels: NDArray[np.uint8]) -> None:
         left = left[os.write(fd, left) :]
 
 
-def _told(error: str, message: str = "", detail: str = "") -> Reply:
+def _failure(error: str, message: str = "", detail: str = "") -> Reply:
     return {"error": error, "message": message, "detail": detail[:_MAX_DETAIL_CHARS]}, b""
+
+
+def serve(channel: socket.socket, tasks: Tasks) -> None:
+    """Answer requests until the other side is gone."""
+    while (request := receive(channel)) is not None:
+        head, body, fds = request
+        try:
+            reply = tasks.answer(head, body, fds[0] if fds else None)
+        finally:
+            for fd in fds:
+                os.close(fd)
+        del body, request
+        send(channel, *reply)
+        del reply
+
+
+def main(limits_json: str, parent: str) -> None:
+    """Give up what is not needed, say that this process is ready, and serve."""
+    limits = DecodeLimits(**json.loads(limits_json))
+    confine(int(parent), max_file_bytes=3 * limits.max_image_pixels)
+    channel = socket.socket(fileno=sys.stdin.fileno())
+    _close_errors()
+    gc.freeze()
+    send(channel, {"ready": True}, b"")
+    serve(channel, Tasks(limits))
+
+
+def _close_errors() -> None:
+    """From here on only decoders would write there; what kept this process from starting has."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stderr.fileno())
+    os.close(nowhere)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
