@@ -42,7 +42,7 @@ class ClipPicture:
 
     Attributes:
         pixels: uint8 [size, size, 3], RGB.
-        digest: Of the whole picture's pixels (`images.decode.digest`).
+        digest: Of the whole picture's pixels (`images.decode.prepare.pixel_digest`).
         thumbnail: A small copy, as a JPEG file.
     """
 
