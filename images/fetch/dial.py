@@ -5,12 +5,11 @@ address itself. Whatever the URL looked like, whoever redirected to it and whate
 resolves to a moment later, there is no other way to an address than through here.
 """
 
-import queue
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
 from ipaddress import ip_address
 
 from images.errors import UnreachableError
@@ -114,12 +113,6 @@ def _literal(host: str) -> Sequence[str]:
     return [str(answer[4][0]) for answer in answers]
 
 
-@dataclass(frozen=True)
-class _Answer:
-    addresses: Sequence[str] = ()
-    error: Exception | None = None
-
-
 class _BoundedResolver:
     """Resolver with a time limit, which getaddrinfo has not; may be called from many threads."""
 
@@ -138,30 +131,32 @@ class _BoundedResolver:
             return literal
         if not self._free.acquire(timeout=_left_s(host, end)):
             raise UnreachableError(f"{host}: too many name lookups hang")
-        inbox = self._start(host)
+        answer = self._start(host)
         try:
-            answer = inbox.get(timeout=_left_s(host, end))
-        except queue.Empty:
+            addresses = answer.result(timeout=_left_s(host, end))
+        except TimeoutError:
             raise UnreachableError(f"{host}: the name lookup took too long") from None
-        if not answer.addresses:
-            raise UnreachableError(f"{host}: {answer.error or 'the name has no address'}")
-        return answer.addresses
+        except Exception as error:  # whatever a resolver makes of a name that is none
+            raise UnreachableError(f"{host}: {error}") from error
+        if not addresses:
+            raise UnreachableError(f"{host}: the name has no address")
+        return addresses
 
-    def _start(self, host: str) -> queue.SimpleQueue[_Answer]:
-        inbox: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
+    def _start(self, host: str) -> "Future[Sequence[str]]":
+        answer: Future[Sequence[str]] = Future()
         # A daemon, so that a hanging lookup does not keep the process from ending.
-        thread = threading.Thread(target=self._look_up, args=(host, inbox), daemon=True)
+        thread = threading.Thread(target=self._look_up, args=(host, answer), daemon=True)
         try:
             thread.start()
         except RuntimeError as error:  # the system has no thread to spare
             self._free.release()
             raise UnreachableError(f"{host}: {error}") from error
-        return inbox
+        return answer
 
-    def _look_up(self, host: str, inbox: queue.SimpleQueue[_Answer]) -> None:
+    def _look_up(self, host: str, answer: "Future[Sequence[str]]") -> None:
         try:
-            inbox.put(_Answer(addresses=self._resolve(host)))
-        except Exception as error:  # whatever it is, someone waits for it in another thread
-            inbox.put(_Answer(error=error))
+            answer.set_result(self._resolve(host))
+        except Exception as error:  # someone waits for it in another thread
+            answer.set_exception(error)
         finally:
             self._free.release()

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException, HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
@@ -32,7 +32,6 @@ _IDLE_S = 4.0
 """Less than the 5 seconds after which common servers close an idle connection."""
 
 _MAX_IDLE = 64
-_MAX_IDLE_PER_ORIGIN = 16
 
 
 def _own_version() -> str:
@@ -130,12 +129,12 @@ class GuardedSession(requests.Session):
     def close_idle(self, older_than_s: float = 0.0) -> int:
         """Close connections that were idle for so long, and say how many are left."""
         latest = time.monotonic() - older_than_s
+        old = []
         with self._lock:
-            old = [pair for pair in self._idle if pair[0] <= latest]
-            for pair in old:
-                self._idle.remove(pair)
+            while self._idle and self._idle[0][0] <= latest:
+                old.append(self._idle.popleft()[1])
             left = len(self._idle)
-        for _, connection in old:
+        for connection in old:
             connection.close()
         return left
 
@@ -185,22 +184,23 @@ class GuardedSession(requests.Session):
 
     def _put(self, connection: Connection) -> None:
         """Keep an idle connection; the oldest gives way where there are many."""
+        oldest = None
         with self._lock:
             self._idle.append((time.monotonic(), connection))
-            mine = [pair for pair in self._idle if pair[1].origin == connection.origin]
-            surplus = mine[:-_MAX_IDLE_PER_ORIGIN] or list(self._idle)[:-_MAX_IDLE]
-            for pair in surplus:
-                self._idle.remove(pair)
+            if len(self._idle) > _MAX_IDLE:
+                oldest = self._idle.popleft()[1]
             if self._sweep is None:
                 self._start_sweep()
-        for _, old in surplus:
-            old.close()
+        if oldest is not None:
+            oldest.close()
 
     def _start_sweep(self) -> None:
         """Close old idle connections in a while, and again as long as some are left."""
-        self._sweep = threading.Timer(_IDLE_S, self._swept)
-        self._sweep.daemon = True
-        self._sweep.start()
+        sweep = threading.Timer(_IDLE_S, self._swept)
+        sweep.daemon = True
+        with suppress(RuntimeError):  # the system has no thread to spare: the next one may
+            sweep.start()
+            self._sweep = sweep
 
     def _swept(self) -> None:
         left = self.close_idle(_IDLE_S)

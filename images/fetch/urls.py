@@ -23,7 +23,7 @@ _WEB_URL = re.compile(r"https?://(?P<authority>[^/?#]*)", re.IGNORECASE)
 # Whitespace, control characters, halves of surrogate pairs, and the backslash that browsers read
 # as a slash and others as a part of the name.
 _FORBIDDEN_CHARS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff\\]")
-_IPV6_LITERAL = re.compile(r"\[(?P<address>[0-9a-f:.]+)\]")
+_IPV6_LITERAL = re.compile(r"\[[0-9a-f:.]+\]")
 _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _MAX_NAME_CHARS = 254
 
@@ -121,15 +121,10 @@ def _host(parsed: Url) -> str:
     host = (parsed.host or "").lower()  # urllib3 leaves 0X7F.1 as it is
     if not host:
         raise UrlError("the URL has no host name")
-    literal = _IPV6_LITERAL.fullmatch(host)
-    if literal and _is_ipv6(literal["address"]):
-        return literal["address"]
+    if _IPV6_LITERAL.fullmatch(host):
+        with suppress(ValueError):
+            IPv6Address(host[1:-1])
+            return host[1:-1]
     if not _HOST_NAME.fullmatch(host) or len(host) > _MAX_NAME_CHARS:
         raise UrlError("the URL has an invalid host name")
     return host
-
-
-def _is_ipv6(address: str) -> bool:
-    with suppress(ValueError):
-        return bool(IPv6Address(address).packed)
-    return False

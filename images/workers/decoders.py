@@ -51,8 +51,8 @@ _JPEG_BYTES_PER_PIXEL, _JPEG_HEADER_BYTES = 4, 1 << 16
 _ATTEMPTS = 3
 _START_AGAIN_S = 1.0
 _REFUSALS: dict[str, type[ImageError]] = {
-    one.__name__: one
-    for one in (BrokenImageError, ImageLimitError, ImageMemoryError, NotAnImageError)
+    each.__name__: each
+    for each in (BrokenImageError, ImageLimitError, ImageMemoryError, NotAnImageError)
 }
 
 
@@ -266,27 +266,17 @@ class Decoders(Pool):
             ImageError: it cannot be drawn, or is too long for a JPEG file.
         """
         pixels = picture.size[0] * picture.size[1]
-        header = {
-            "task": "draw",
-            "memory_bytes": needed_bytes("JPEG", pixels, 0),
-            "with": {
-                "size": picture.size,
-                "boxes": [asdict(box) for box in boxes],
-                "quality": quality,
-            },
-        }
+        drawn = {"size": picture.size, "boxes": [asdict(box) for box in boxes], "quality": quality}
+        memory_bytes = needed_bytes("JPEG", pixels, 0)
+        header = {"task": "draw", "memory_bytes": memory_bytes, "with": drawn}
         most_bytes = _JPEG_BYTES_PER_PIXEL * pixels + _JPEG_HEADER_BYTES
-        job = Job(header, b"", most_bytes, _file, picture.fd, picture.pin)
+        job = Job(header, b"", most_bytes, lambda _, body: body.tobytes(), picture.fd, picture.pin)
         return await self.run(job)
 
 
 def _letterboxed(head: Head, body: Pixels) -> tuple[Letterboxed, int]:
     gain, pad, size = (tuple(head[name]) for name in ("gain", "pad", "original_size"))
     return Letterboxed(body.reshape(head["shape"]), gain, pad, size), int(head["held_bytes"])
-
-
-def _file(_: Head, body: Pixels) -> bytes:
-    return body.tobytes()
 
 
 def _parsed(job: Job[T], head: Head, body: Pixels) -> T | ImageError:
@@ -296,17 +286,14 @@ def _parsed(job: Job[T], head: Head, body: Pixels) -> T | ImageError:
         DecoderGoneError: the reply makes no sense: its process is broken.
     """
     try:
-        if "error" in head:
-            return _refusal(head["error"], head["message"], head["detail"])
-        if "needed_bytes" in head and head["needed_bytes"] > job.header["memory_bytes"]:
-            return MoreMemoryError(int(head["needed_bytes"]))
-        return job.parse(head, body)
-    except (KeyError, TypeError, ValueError) as error:
+        if head.get("needed_bytes", 0) > job.header["memory_bytes"]:
+            return MoreMemoryError(head["needed_bytes"])
+        if "error" not in head:
+            return job.parse(head, body)
+        name, message, detail = head["error"], head["message"], head["detail"]
+        if name in _REFUSALS:
+            return _REFUSALS[name](message, detail)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DecoderGoneError(f"a reply that makes no sense: {error!r:.300}") from error
-
-
-def _refusal(name: str, message: str, detail: str) -> ImageError:
-    if name in _REFUSALS:
-        return _REFUSALS[name](message, detail)
     logger.error("a decoder failed: %s", detail)
     return DecoderError("the image could not be decoded", detail)

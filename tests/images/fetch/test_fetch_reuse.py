@@ -15,7 +15,7 @@ from images.errors import (
     HttpStatusError,
     UnreachableError,
 )
-from images.fetch.transport import _MAX_IDLE_PER_ORIGIN
+from images.fetch.transport import _MAX_IDLE
 from tests.images.conftest import MakeFetcher
 from tests.images.fetch.servers import ALLOWED, CERTIFICATE, Answer, http_server
 
@@ -215,7 +215,7 @@ def test_a_name_that_turns_to_a_forbidden_address_is_never_connected_to(
 
 def test_only_so_many_connections_stay_idle(make_fetcher: MakeFetcher) -> None:
     fetcher = make_fetcher()
-    barrier = threading.Barrier(_MAX_IDLE_PER_ORIGIN + 4)
+    barrier = threading.Barrier(_MAX_IDLE + 4)
 
     def wait_for_all(_path: str) -> Answer:
         barrier.wait(30)
@@ -230,7 +230,7 @@ def test_only_so_many_connections_stay_idle(make_fetcher: MakeFetcher) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert fetcher._session.close_idle(60) == _MAX_IDLE_PER_ORIGIN
+        assert fetcher._session.close_idle(60) == _MAX_IDLE
         fetcher.close()
         assert fetcher._session.close_idle(60) == 0
 
