@@ -189,7 +189,7 @@ class StoreMovedError(StoreFault):
 
     def __init__(self) -> None:
         super().__init__(
-            "the index was moved to another model and this one takes no more changes:"
+            "the index was embedded again with another model and this one takes no more changes:"
             " start the service with the new model"
         )
 

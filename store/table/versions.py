@@ -70,14 +70,15 @@ def pick_version(
         VersionError: there is none, or both or neither were given.
     """
     if (version is None) == (before is None):
-        raise VersionError("give either a version or a time to go back to")
+        raise VersionError("give either a version or a time to go back to, not both")
     for each in versions:
         if each.version == version or (before is not None and each.created_at <= before):
             return each
-    kept = f"versions are kept from {versions[-1].version}" if versions else "none are kept"
-    since = f", of {format_timestamp(versions[-1].created_at)}," if versions else ""
-    wanted = f"version {version}" if before is None else "version that old"
-    raise VersionError(f"there is no {wanted}; {kept}{since} on")
+    missing = f"version {version}" if before is None else "version that old"
+    if not versions:
+        raise VersionError(f"there is no {missing}, nor any other to restore")
+    oldest = f"{versions[-1].version}, of {format_timestamp(versions[-1].created_at)}"
+    raise VersionError(f"there is no {missing}; the oldest to restore is {oldest}")
 
 
 def _restore(uri: str, options: dict[str, str] | None, version: int) -> None:
@@ -86,7 +87,7 @@ def _restore(uri: str, options: dict[str, str] | None, version: int) -> None:
     except ValueError as error:
         raise VersionError(f"there is no version {version} (any more)", repr(error)) from error
     if is_building(past.schema) or is_superseded(past.schema):
-        raise VersionError(f"version {version} is of a table that was not in use")
+        raise VersionError(f"version {version} cannot be restored: the table was not in use then")
     past.restore()
 
 

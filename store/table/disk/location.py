@@ -11,7 +11,8 @@ import fcntl
 import logging
 import os
 import tempfile
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 
 from store.errors import StoreOpenError
@@ -26,6 +27,12 @@ LEAST_FREE_SHARE = 0.02
 """Of the file system; the smaller of the two is reserved."""
 
 _PROBE_BYTES = 1 << 20
+_NO_LOCKS = (
+    "the folder's file system has no locks (flock), without which writers would damage the table"
+)
+_NO_SYNC = (
+    "the folder's file system cannot be synced (syncfs); IMAGE_SEARCH_STORE_SYNC=false does without"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -91,9 +98,11 @@ class Location:
             with tempfile.TemporaryFile(dir=folder) as probe:
                 probe.write(bytes(_PROBE_BYTES))
                 probe.flush()
-                _try_lock(probe.fileno())
+                with _refusal(_NO_LOCKS):
+                    fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if sync:
-                _try_sync(folder)
+                with _refusal(_NO_SYNC):
+                    sync_to_disk(folder)
         except OSError as error:
             full = error.errno in FULL
             said = "'s disk is full" if full else f" cannot be written: {error.strerror}"
@@ -138,23 +147,9 @@ def has_space(folder: Path | None) -> bool:
     return disk.f_bavail * disk.f_frsize >= least
 
 
-def _try_lock(descriptor: int) -> None:
+@contextmanager
+def _refusal(message: str) -> Iterator[None]:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     except OSError as error:
-        raise StoreOpenError(
-            "IMAGE_SEARCH_STORE_URI: the folder's file system has no locks (flock), without which"
-            " writers would damage the table",
-            repr(error),
-        ) from error
-
-
-def _try_sync(folder: Path) -> None:
-    try:
-        sync_to_disk(folder)
-    except OSError as error:
-        raise StoreOpenError(
-            "IMAGE_SEARCH_STORE_URI: the folder's file system cannot be synced (syncfs);"
-            " IMAGE_SEARCH_STORE_SYNC=false does without",
-            repr(error),
-        ) from error
+        raise StoreOpenError(f"IMAGE_SEARCH_STORE_URI: {message}", repr(error)) from error

@@ -71,7 +71,7 @@ def test_back_to_a_moment(tmp_path: Path) -> None:
             await index.restore(before=moment)
             assert await index.get(image_id(url_of(2))) is None
             assert await index.count() == 1
-            with pytest.raises(VersionError, match="versions are kept from 1, of 20"):
+            with pytest.raises(VersionError, match="the oldest to restore is 1, of 20"):
                 await index.restore(before=moment - timedelta(days=1))
 
     run(check())
@@ -141,7 +141,9 @@ def test_what_was_cleaned_up_is_said_to_be_gone(tmp_path: Path) -> None:
             dataset.cleanup_old_versions(timedelta(0))
             kept = (await index.versions())[-1].version
             assert kept > 1
-            with pytest.raises(VersionError, match=f"no version 1; versions are kept from {kept}"):
+            with pytest.raises(
+                VersionError, match=f"no version 1; the oldest to restore is {kept}"
+            ):
                 await index.restore(version=1)
 
     run(check())
@@ -165,7 +167,7 @@ def test_which_version_is_meant(asked: dict[str, Any], version: int) -> None:
     [
         (
             {"version": 6},
-            "no version 6; versions are kept from 7, of 2026-05-01T19:00:00Z",
+            "no version 6; the oldest to restore is 7, of 2026-05-01T19:00:00Z",
         ),
         ({"version": 10}, "there is no version 10"),
         ({"before": NOON}, "there is no version that old"),
