@@ -1,7 +1,7 @@
-"""Every error in one place: what the client reads, and what only the log does.
+"""Errors: those of HTTP itself, and the one table from any exception to status, code and message.
 
-The rooms' errors carry a line that is safe to show and a code; this module adds those of HTTP
-itself and decides the status. Whatever nobody foresaw says only "internal error".
+The errors of `images` and `store` carry a line that is safe to show and a code; the log alone has
+their detail. Whatever nobody foresaw says only "internal error".
 
     RequestError            the request itself, before any work
     |-- MissingUrlError     the contract fixes these answers to the byte
@@ -11,7 +11,7 @@ itself and decides the status. Whatever nobody foresaw says only "internal error
     |-- MediaTypeError      415
     |-- ForeignFormError    415
     `-- EncodedBodyError    415
-    OverloadedError         429: no room for it now
+    OverloadedError         429: the service is full
     HostBusyError           more downloads wait for a host than it serves
     ModelUnavailableError   a model service is gone or answers with a fault
     DeadlineError           the request took longer than it may
@@ -27,10 +27,18 @@ from store.errors import StoreError, StoreFault
 
 
 class ApiError(Exception):
-    """Base of what the HTTP side itself raises; `str(error)` is the client's message."""
+    """Base of what the HTTP side itself raises; `str(error)` is the client's message.
+
+    Args:
+        message: in one line; of the class, where it is always the same.
+    """
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 400
+    message: ClassVar[str] = ""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or self.message)
 
 
 class RequestError(ApiError):
@@ -48,18 +56,14 @@ class MissingUrlError(RequestError):
 class NotFoundError(RequestError):
     """No image has the id that the path names."""
 
-    code = "not_found"
-    status = 404
-
-    def __init__(self) -> None:
-        super().__init__("no image has this id")
+    code, status = "not_found", 404
+    message = "no image has this id"
 
 
 class NoFileError(RequestError):
     """An image has no such file."""
 
-    code = "no_file"
-    status = 404
+    code, status = "no_file", 404
 
 
 class UnknownIdError(RequestError):
@@ -71,15 +75,13 @@ class UnknownIdError(RequestError):
 class BodyTooLargeError(RequestError):
     """The body is over the limit."""
 
-    code = "body_too_large"
-    status = 413
+    code, status = "body_too_large", 413
 
 
 class MediaTypeError(RequestError):
     """The body has another content type than these."""
 
-    code = "not_json"
-    status = 415
+    code, status = "not_json", 415
 
     def __init__(self, types: Sequence[str]) -> None:
         super().__init__(f"the Content-Type must be {' or '.join(types)}")
@@ -88,45 +90,29 @@ class MediaTypeError(RequestError):
 class ForeignFormError(RequestError):
     """A browser sends a form for the page of another site."""
 
-    code = "foreign_form"
-    status = 415
-
-    def __init__(self) -> None:
-        super().__init__(
-            "a form of another site's page is not taken: IMAGE_SEARCH_CORS_ORIGINS names the"
-            " origins whose are"
-        )
-
-
-class OverloadedError(ApiError):
-    """There is no room for this request now; it is answered 429, with the time to come back."""
-
-    code = "overloaded"
-    status = 429
-
-    def __init__(self) -> None:
-        super().__init__("too many requests at once; try again")
+    code, status = "foreign_form", 415
+    message = "cross-origin form refused; allow its origin in IMAGE_SEARCH_CORS_ORIGINS"
 
 
 class EncodedBodyError(RequestError):
     """The body is compressed: a small one could become any size."""
 
-    code = "encoded_body"
-    status = 415
+    code, status = "encoded_body", 415
+    message = "the body must not be compressed: leave Content-Encoding out"
 
-    def __init__(self) -> None:
-        super().__init__("the body must not be compressed: leave Content-Encoding out")
+
+class OverloadedError(ApiError):
+    """The service is full; answered 429, with the time to come back."""
+
+    code, status = "overloaded", 429
+    message = "too many requests at once; try again"
 
 
 class HostBusyError(ApiError):
     """More downloads wait for a host already than it serves in a reasonable time."""
 
     code = "host_busy"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "too many images of this host are waiting for it to answer; try again later"
-        )
+    message = "too many downloads are waiting for this host to answer; try again later"
 
 
 class ModelUnavailableError(ApiError):

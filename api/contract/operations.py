@@ -5,30 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.contract.requests import (
-    AddManyRequest,
-    AddRequest,
-    DeleteManyRequest,
-    DetectRequest,
-    ImageRequest,
-    ListRequest,
-    NoRequest,
-    PatchRequest,
-    RestoreRequest,
-    SearchRequest,
-)
-from api.contract.responses import (
-    AddAnswer,
-    AddManyAnswer,
-    ColumnsAnswer,
-    DeleteAnswer,
-    IndexAnswer,
-    ListAnswer,
-    RestoreAnswer,
-    SearchAnswer,
-    StoredAnswer,
-    VersionsAnswer,
-)
+from api.contract import requests, responses
 from api.requests.base import JsonInput
 from images.decode.structure import MEDIA_TYPES
 
@@ -47,12 +24,12 @@ class Operation:
     Attributes:
         request: what it takes.
         answer: its success as JSON; None where that is a picture.
-        types: of such a picture.
         success: its success in words.
         example: an answer.
         error: the message of a typical error.
         examples: requests by name.
         description: in words, where BentoML does not take them from the method.
+        types: of the picture that it answers.
     """
 
     method: str
@@ -60,8 +37,8 @@ class Operation:
     request: type[JsonInput]
     answer: type[BaseModel] | None
     success: str
-    example: dict[str, Any]
-    error: str
+    example: dict[str, Any] = field(default_factory=dict)
+    error: str = "unknown field 'x'; known fields: none"
     examples: dict[str, Any] = field(default_factory=dict)
     description: str = ""
     types: tuple[str, ...] = ()
@@ -72,8 +49,8 @@ def _search(path: str) -> Operation:
     return Operation(
         "post",
         path,
-        SearchRequest,
-        SearchAnswer,
+        requests.SearchRequest,
+        responses.SearchAnswer,
         "What was found, best first",
         {"results": [{"id": _ID, "url": _URL, "score": 0.93, "metadata": _METADATA}]},
         "unknown metadata key 'shpo'; known keys are 'price', 'shop'",
@@ -88,12 +65,46 @@ def _search(path: str) -> Operation:
     )
 
 
+def _get(
+    path: str,
+    request: type[JsonInput],
+    answer: type[BaseModel] | None,
+    success: str,
+    description: str,
+    **more: Any,
+) -> Operation:
+    return Operation("get", path, request, answer, success, description=description, **more)
+
+
+_ADDED = {"url": _URL, "id": _ID, "created": True}
+_NOT_ADDED = {"url": "x", "message": "the URL has no host", "code": "invalid_url"}
+_UPKEEP = {"finished_at": _WHEN, "seconds": 2.5, "result": "ok", "did": []}
+_INDEX = {
+    "rows": 120_000,
+    "dim": 512,
+    "model": {"name": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"},
+    "columns": {"shop": "string", "price": "float"},
+    "fragments": 7,
+    "vector_index": "IVF_RQ",
+    "indexed_rows": 119_000,
+    "unindexed_rows": 1000,
+    "size_bytes": 412_345_678,
+    "version": 41,
+    "estimated_recall": 0.998,
+    "upkeep": _UPKEEP,
+}
+_VALUES = [{"value": "A", "count": 400}, {"value": "B", "count": 412}]
+_COLUMNS = [
+    {"key": "shop", "type": "string", "count": 812, "values": _VALUES, "more": False},
+    {"key": "price", "type": "float", "count": 700, "min": 1.5, "max": 99.0},
+]
+
 OPERATIONS = (
     Operation(
         "post",
         "/post_image_to_index",
-        AddRequest,
-        AddAnswer,
+        requests.AddRequest,
+        responses.AddAnswer,
         "The image is in the index, durably",
         {"message": "success", "id": _ID, "created": True},
         "No url provided",
@@ -105,15 +116,10 @@ OPERATIONS = (
     Operation(
         "post",
         "/post_images_to_index",
-        AddManyRequest,
-        AddManyAnswer,
+        requests.AddManyRequest,
+        responses.AddManyAnswer,
         "A result for each image, in their order",
-        {
-            "results": [
-                {"url": _URL, "id": _ID, "created": True},
-                {"url": "x", "message": "the URL has no host", "code": "invalid_url"},
-            ]
-        },
+        {"results": [_ADDED, _NOT_ADDED]},
         "images must have at most 256 items, not 300",
         {"two": {"images": [{"url": _URL, "metadata": _METADATA}, {"url": "x"}]}},
     ),
@@ -122,39 +128,35 @@ OPERATIONS = (
     Operation(
         "post",
         "/run_object_detection",
-        DetectRequest,
+        requests.DetectRequest,
         None,
         'The picture with the objects drawn in; the objects as JSON with "json"',
-        {},
-        "url not provided error",
-        {"picture": {"url": _URL}},
+        error="url not provided error",
+        examples={"picture": {"url": _URL}},
         types=("image/jpg",),
     ),
-    Operation(
-        "get",
+    _get(
         "/images",
-        ListRequest,
-        ListAnswer,
+        requests.ListRequest,
+        responses.ListAnswer,
         "Some images, and how many there are in all",
-        {"images": [_STORED], "total": 1200},
-        "limit must be an integer",
-        description="The images of the index, newest first.",
+        "The images of the index, newest first.",
+        example={"images": [_STORED], "total": 1200},
+        error="limit must be an integer",
     ),
-    Operation(
-        "get",
+    _get(
         "/images/{id}",
-        ImageRequest,
-        StoredAnswer,
+        requests.ImageRequest,
+        responses.StoredAnswer,
         "The image",
-        _STORED,
-        "unknown field 'x'; known fields: none",
-        description="One image of the index.",
+        "One image of the index.",
+        example=_STORED,
     ),
     Operation(
         "patch",
         "/images/{id}",
-        PatchRequest,
-        StoredAnswer,
+        requests.PatchRequest,
+        responses.StoredAnswer,
         "The image as it now is",
         _STORED,
         "metadata key 'price' holds a float, not a string",
@@ -162,111 +164,74 @@ OPERATIONS = (
             "change one key, remove another": {"metadata": {"price": 7.5, "shop": None}},
             "remove all": {"metadata": None},
         },
-        description="Change the metadata of an image by JSON Merge Patch (RFC 7396). Its picture "
-        "and its date stay.",
+        "Change the metadata of an image by JSON Merge Patch (RFC 7396). Its picture and its date"
+        " stay.",
     ),
     Operation(
         "delete",
         "/images/{id}",
-        ImageRequest,
-        DeleteAnswer,
+        requests.ImageRequest,
+        responses.DeleteAnswer,
         "It is deleted",
         {"message": "success", "deleted": 1},
-        "unknown field 'x'; known fields: none",
         description="Delete an image from the index.",
     ),
-    Operation(
-        "get",
+    _get(
         "/images/{id}/thumbnail",
-        ImageRequest,
+        requests.ImageRequest,
         None,
         "A small copy of the picture",
-        {},
-        "unknown field 'x'; known fields: none",
-        description="A small copy of an image's picture, upright, to show in a grid.",
+        "A small copy of an image's picture, upright, to show in a grid.",
         types=("image/jpeg",),
     ),
-    Operation(
-        "get",
+    _get(
         "/images/{id}/image",
-        ImageRequest,
+        requests.ImageRequest,
         None,
         "The picture's file",
-        {},
-        "unknown field 'x'; known fields: none",
-        description="An image's own file as it was uploaded, where it is kept.",
+        "An image's own file as it was uploaded, where it is kept.",
         types=MEDIA_TYPES,
     ),
     Operation(
         "post",
         "/delete_images",
-        DeleteManyRequest,
-        DeleteAnswer,
+        requests.DeleteManyRequest,
+        responses.DeleteAnswer,
         "How many were deleted; ids that there are not do no harm",
         {"message": "success", "deleted": 3},
         "give either ids or metadata, a filter",
         {"by id": {"ids": [_ID]}, "by filter": {"metadata": {"price": {"$gt": 100}}}},
     ),
-    Operation(
-        "get",
+    _get(
         "/index",
-        NoRequest,
-        IndexAnswer,
+        requests.NoRequest,
+        responses.IndexAnswer,
         "The table as it is now",
-        {
-            "rows": 120_000,
-            "dim": 512,
-            "model": {"name": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"},
-            "columns": {"shop": "string", "price": "float"},
-            "fragments": 7,
-            "vector_index": "IVF_RQ",
-            "indexed_rows": 119_000,
-            "unindexed_rows": 1000,
-            "size_bytes": 412_345_678,
-            "version": 41,
-            "estimated_recall": 0.998,
-            "upkeep": {"finished_at": _WHEN, "seconds": 2.5, "result": "ok", "did": []},
-        },
-        "unknown field 'x'; known fields: none",
-        description="The state of the index: size, columns, model, upkeep.",
+        "The state of the index: size, columns, model, upkeep.",
+        example=_INDEX,
     ),
-    Operation(
-        "get",
+    _get(
         "/index/columns",
-        NoRequest,
-        ColumnsAnswer,
+        requests.NoRequest,
+        responses.ColumnsAnswer,
         "What the images' metadata holds, by key",
-        {
-            "columns": [
-                {
-                    "key": "shop",
-                    "type": "string",
-                    "count": 812,
-                    "values": [{"value": "A", "count": 400}, {"value": "B", "count": 412}],
-                    "more": False,
-                },
-                {"key": "price", "type": "float", "count": 700, "min": 1.5, "max": 99.0},
-            ]
-        },
-        "unknown field 'x'; known fields: none",
-        description="The metadata keys with the values to choose from, to make filters of. It may "
-        "be some seconds old.",
+        "The metadata keys with the values to choose from, to make filters of. It may be some"
+        " seconds old.",
+        example={"columns": _COLUMNS},
     ),
-    Operation(
-        "get",
+    _get(
         "/index/versions",
-        NoRequest,
-        VersionsAnswer,
+        requests.NoRequest,
+        responses.VersionsAnswer,
         "The versions, newest first",
-        {"versions": [_VERSION]},
-        "unknown field 'x'; known fields: none",
-        description="The versions of the table that can be restored.",
+        "The versions of the table that can be restored.",
+        example={"versions": [_VERSION]},
     ),
     Operation(
         "post",
         "/index/restore",
-        RestoreRequest,
-        RestoreAnswer,
+        requests.RestoreRequest,
+        responses.RestoreAnswer,
         "The table is as it was, as a new version",
         {"message": "success", "restored": _VERSION},
         "there is no version 99",

@@ -32,7 +32,9 @@ async def post_image_to_index(backend: "Backend", request: AddRequest) -> AddAns
         StoreError: it cannot be stored.
     """
     if request.on_duplicate == "skip_near" and not backend.settings.api.near_duplicate_similarity:
-        raise RequestError("on_duplicate must be 'add' or 'skip': near ones are not looked for")
+        raise RequestError(
+            "on_duplicate must be 'add' or 'skip': this server does not search for near-duplicates"
+        )
     metadata = await backend.index.check_metadata(request.metadata)
     source, models = request.source(request.url), backend.models
     store = backend.index.keep_original
@@ -75,7 +77,7 @@ async def post_images_to_index(backend: "Backend", request: AddManyRequest) -> A
     finally:
         for chain in chains:
             chain.cancel()
-    late = DeadlineError("not done within the request's time; add it again")
+    late = DeadlineError("not finished within the time limit of the request; add it again")
     return AddManyAnswer(
         results=[
             results[position] if position in results else _failed(element, late)
@@ -112,7 +114,7 @@ async def _add(backend: "Backend", image: NewImage) -> AddAnswer:
     try:
         near = await _near(backend, image)
     except StoreFault as error:  # the image is in the index, and that is what counts
-        logger.warning("near-duplicates were not looked for: %s (%s)", error, error.detail)
+        logger.warning("the search for near-duplicates failed: %s (%s)", error, error.detail)
         near = []
     return _answer(added, near)
 
@@ -136,7 +138,7 @@ def _answer(added: Upserted, near: list[Near]) -> AddAnswer:
 
 def _checked(element: Any, on_duplicate: str) -> AddRequest:
     if not isinstance(element, dict):
-        raise RequestError('an image must be an object such as {"url": "https://..."}')
+        raise RequestError('each image must be an object such as {"url": "https://..."}')
     own = element.get("on_duplicate")
     return AddRequest.checked({**element, "on_duplicate": on_duplicate if own is None else own})
 

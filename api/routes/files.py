@@ -23,7 +23,7 @@ _ANYTHING = "application/octet-stream"
 
 async def thumbnail(backend: "Backend", request: ImageRequest) -> Response:
     """A small copy of an image's picture."""
-    file = await _stored(backend, request.id, "thumbnails", "no thumbnail is kept of this image")
+    file = await _stored(backend, request.id, "thumbnails", "no thumbnail of this image is stored")
     # Not its key, which is that of the pixels: with another size set it is another file.
     tag = hashlib.sha256(file.data).hexdigest()
     return _file(file.data, tag, "image/jpeg", _CACHING)
@@ -33,7 +33,7 @@ async def original(backend: "Backend", request: ImageRequest) -> Response:
     """An image's own file."""
 
     async def read() -> Response:
-        without = "the file of this image is not kept: its url has it"
+        without = "the original file of this image is not stored: fetch it from its url"
         file = await _stored(backend, request.id, "originals", without)
         return _file(file.data, file.key, media_type(file.data) or _ANYTHING, "private, no-cache")
 

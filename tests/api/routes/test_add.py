@@ -170,7 +170,7 @@ def test_near_ones_are_named() -> None:
 
 
 def test_skipping_near_ones_needs_the_search_for_them() -> None:
-    with pytest.raises(RequestError, match="not looked for"):
+    with pytest.raises(RequestError, match="does not search"):
         one(FakeBackend(), 0, on_duplicate="skip_near")
 
 

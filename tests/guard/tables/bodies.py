@@ -217,7 +217,7 @@ FORMS = [
         ("nearly boundaries", form('name="image"; filename="x"\r\n\r\n' + "\r\n--" * 200_000), refusal("not_an_image")),
     )
 ] + [
-    sent(ADD, form(PICTURE), refusal("foreign_form", status=415), "a form of another site", Content_Type=FORM, Origin="https://evil.example"),
+    sent(ADD, form(PICTURE), refusal("foreign_form", status=415), "cross-origin form refused", Content_Type=FORM, Origin="https://evil.example"),
     sent(ADD, form(PICTURE), BAD_REQUEST, "a form without a boundary", Content_Type="multipart/form-data"),
     sent(ADD, b"", BAD_REQUEST, "an empty picture", Content_Type="image/png"),
     sent(ADD, b"GIF89a", refusal("image_broken", "not_an_image"), "half a picture", Content_Type="image/png"),

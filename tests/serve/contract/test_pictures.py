@@ -119,7 +119,10 @@ def test_what_is_not_kept_is_told(
     answer = get(service, f"images/{id_}/image")
     assert (answer.status_code, answer.json()) == (
         404,
-        {"message": "the file of this image is not kept: its url has it", "code": "no_file"},
+        {
+            "message": "the original file of this image is not stored: fetch it from its url",
+            "code": "no_file",
+        },
     )
     for name in ("image", "thumbnail"):
         gone = get(service, f"images/{'0' * 32}/{name}")

@@ -101,7 +101,7 @@ def test_every_route(client: Any, pictures: PictureServer) -> None:
     assert found.detections[0].class_name
     assert client.annotate(urls[0]).startswith(b"\xff\xd8")
     assert client.get(first.id).metadata == {"shop": "A"}
-    with pytest.raises(NotFoundError, match="is not kept"):
+    with pytest.raises(NotFoundError, match="is not stored"):
         client.original(first.id)
     assert client.list(limit=2).total == 3
     assert client.update(first.id, {"shop": None, "price": 2.5}).metadata == {"price": 2.5}
