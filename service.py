@@ -15,23 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from api.contract import requests, responses
 from api.contract.openapi import document
-from api.contract.requests import (
-    AddManyRequest,
-    AddRequest,
-    DeleteManyRequest,
-    DetectRequest,
-    RestoreRequest,
-    SearchRequest,
-)
-from api.contract.responses import (
-    AddAnswer,
-    AddManyAnswer,
-    AnnotatedPicture,
-    DeleteAnswer,
-    RestoreAnswer,
-    SearchAnswer,
-)
 from api.middleware.stack import front
 from api.routes import add, detect, files, images, index, page, search
 from api.routes.handler import Handler
@@ -119,8 +104,8 @@ class ImageSearch:
     async def __is_ready__(self) -> bool:
         return await run.is_ready()
 
-    @bentoml.api(input_spec=AddRequest, output_spec=AddAnswer)
-    async def post_image_to_index(self, request: AddRequest) -> Response:
+    @bentoml.api(input_spec=requests.AddRequest, output_spec=responses.AddAnswer)
+    async def post_image_to_index(self, request: requests.AddRequest) -> Response:
         """Add the image at a URL to the index, with metadata if given.
 
         Adding a URL again replaces its row. Once answered, the image is found by every search and
@@ -128,33 +113,37 @@ class ImageSearch:
         """
         return await run(add.post_image_to_index, request)
 
-    @bentoml.api(input_spec=AddManyRequest, output_spec=AddManyAnswer)
-    async def post_images_to_index(self, request: AddManyRequest) -> Response:
+    @bentoml.api(input_spec=requests.AddManyRequest, output_spec=responses.AddManyAnswer)
+    async def post_images_to_index(self, request: requests.AddManyRequest) -> Response:
         """Add up to 256 images; one that cannot be added fails alone."""
         return await run(add.post_images_to_index, request)
 
-    @bentoml.api(input_spec=SearchRequest, output_spec=SearchAnswer)
-    async def search_simmilar_images(self, request: SearchRequest) -> Response:
+    @bentoml.api(input_spec=requests.SearchRequest, output_spec=responses.SearchAnswer)
+    async def search_simmilar_images(self, request: requests.SearchRequest) -> Response:
         """Find the images that are most like a picture, match a filter or fit a text."""
         return await run(search.search_simmilar_images, request)
 
-    @bentoml.api(input_spec=SearchRequest, output_spec=SearchAnswer)
-    async def search_similar_images(self, request: SearchRequest) -> Response:
+    @bentoml.api(input_spec=requests.SearchRequest, output_spec=responses.SearchAnswer)
+    async def search_similar_images(self, request: requests.SearchRequest) -> Response:
         """The same as `/search_simmilar_images`, with the usual spelling."""
         return await run(search.search_similar_images, request)
 
-    @bentoml.api(input_spec=DetectRequest, output_spec=AnnotatedPicture)
-    async def run_object_detection(self, request: DetectRequest) -> Response:
+    @bentoml.api(input_spec=requests.DetectRequest, output_spec=responses.AnnotatedPicture)
+    async def run_object_detection(self, request: requests.DetectRequest) -> Response:
         """Find the objects in the picture at a URL and draw them in."""
         return await run(detect.run_object_detection, request)
 
-    @bentoml.api(input_spec=DeleteManyRequest, output_spec=DeleteAnswer)
-    async def delete_images(self, request: DeleteManyRequest) -> Response:
+    @bentoml.api(input_spec=requests.DeleteManyRequest, output_spec=responses.DeleteAnswer)
+    async def delete_images(self, request: requests.DeleteManyRequest) -> Response:
         """Delete images by their ids, or all that match a filter."""
         return await run(images.delete_images, request)
 
-    @bentoml.api(route="/index/restore", input_spec=RestoreRequest, output_spec=RestoreAnswer)
-    async def restore_index(self, request: RestoreRequest) -> Response:
+    @bentoml.api(
+        route="/index/restore",
+        input_spec=requests.RestoreRequest,
+        output_spec=responses.RestoreAnswer,
+    )
+    async def restore_index(self, request: requests.RestoreRequest) -> Response:
         """Make the table as it was at a version or before a time, as a new version."""
         return await run(index.restore_index, request)
 
