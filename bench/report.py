@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,17 @@ import numpy as np
 
 Cell = str | int | float | None
 PROJECT = Path(__file__).resolve().parents[1]
-LIBRARIES = ("lancedb", "pylance", "numpy", "torch", "bentoml", "faiss-cpu")
+LIBRARIES = {
+    **{name: name for name in ("lancedb", "numpy", "torch", "bentoml")},
+    "pylance": "lance",
+    "faiss-cpu": "faiss",
+}
+"""Distributions that a report names, and their modules."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A figure and its limit.
-
-    Attributes:
-        figure: in words.
-        value: as measured; nan (nothing could be measured) misses every limit.
-        least: lower bound.
-        most: upper bound.
-    """
+    """A figure and its bounds; nan (nothing could be measured) misses every limit."""
 
     figure: str
     value: float
@@ -37,45 +36,32 @@ class Limit:
 
     @property
     def kept(self) -> bool:
-        """Whether the value is within its bounds."""
         above = self.least is None or self.value >= self.least
         below = self.most is None or self.value <= self.most
         return above and below and not np.isnan(self.value)
 
     def row(self) -> tuple[Cell, ...]:
-        """As a row of the table of limits."""
         words = [] if self.least is None else [f"at least {self.least:g}"]
         words += [] if self.most is None else [f"at most {self.most:g}"]
         return self.figure, self.value, ", ".join(words), "kept" if self.kept else "MISSED"
 
 
 class Report:
-    """Prints tables as they come and writes them all as JSON at the end.
+    """Prints tables as they come and writes them all as JSON at the end."""
 
-    Args:
-        title: first line.
-        command: command line that was given.
-    """
-
-    def __init__(self, title: str, command: str = "") -> None:
+    def __init__(self, title: str, command: str) -> None:
         self._head = {
             "title": title,
             "machine": machine(),
             "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-            "command": command or " ".join(sys.argv),
+            "command": command,
             "commit": commit(PROJECT),
         }
         self._tables: list[dict[str, Any]] = []
         self.say("\n".join(f"{name + ':':9}{value}" for name, value in self._head.items()) + "\n")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], name: str = "") -> None:
-        """Print a table: text to the left, numbers to the right, None as a dash.
-
-        Args:
-            columns: header, with units.
-            rows: one cell a column; floats are shown with three or four digits.
-            name: line above the table.
-        """
+        """Print a table under a line with its name: None is a dash, floats have 3 or 4 digits."""
         as_objects = [dict(zip(columns, row, strict=True)) for row in rows]
         self._tables.append({"name": name, "rows": as_objects})
         self.say((f"{name}\n" if name else "") + as_text(columns, rows) + "\n")
@@ -87,7 +73,6 @@ class Report:
         return all(limit.kept for limit in limits)
 
     def json(self, path: Path) -> None:
-        """Write the head and all tables, rows as objects by column."""
         text = json.dumps({**self._head, "tables": self._tables}, indent=1)
         path.write_text(text + "\n", encoding="utf-8")
 
@@ -148,10 +133,12 @@ def cores() -> int:
 def machine() -> str:
     """One line: cores, memory, Python and the libraries' versions."""
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    bf16 = ", bf16" if _has_bf16() else ""
+    cpu = Path("/proc/cpuinfo")
+    bf16 = ", bf16" if cpu.exists() and "bf16" in cpu.read_text(errors="replace") else ""
+    found = [f"{name} {version(name)}" for name in LIBRARIES if find_spec(LIBRARIES[name])]
     return (
         f"{platform.system()} {platform.machine()}, {cores()} cores{bf16}, {gib:.0f} GiB,"
-        f" Python {platform.python_version()}, {', '.join(_versions())}"
+        f" Python {platform.python_version()}, {', '.join(found)}"
     )
 
 
@@ -164,20 +151,3 @@ def commit(project: Path) -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{name}{'+' if changed else ''}"
-
-
-def _has_bf16() -> bool:
-    try:
-        return "bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-
-
-def _versions() -> list[str]:
-    found = []
-    for name in LIBRARIES:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue  # its dependency group is not installed
-    return found

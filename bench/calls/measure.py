@@ -33,28 +33,23 @@ _WARM_UP, _COUNTED = 12, 20
 
 @dataclass(frozen=True)
 class Way:
-    """The calls of one kind of request: (file, function) to calls per request."""
+    """A process's calls for one request, by file and function."""
 
     name: str
     calls: dict[tuple[str, str], float]
 
     @property
     def total(self) -> int:
-        """Calls of one request."""
         return round(sum(self.calls.values()))
 
     @property
     def files(self) -> int:
-        """Files that one request enters."""
         return len({file for file, _ in self.calls})
 
 
 class Recorder:
-    """Turns the counting of every process of a service on and off.
-
-    Args:
-        folder: takes the flag and the counts.
-        project: root of the code that is counted.
+    """Turns the counting of every process of a service on and off, by a flag in a folder that
+    takes the counts as well.
     """
 
     def __init__(self, folder: Path, project: Path) -> None:
@@ -169,12 +164,10 @@ def _tell_functions(report: Report, kind: str, ways: list[Way]) -> None:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Checkout, and how much is printed."""
     parser.add_argument("--project", type=Path, default=PROJECT, help="checkout to be counted")
     parser.add_argument("--rows", action="store_true", help="each function with its calls")
 
 
 def run(given: Namespace, report: Report) -> list[Limit]:
-    """Count and print; no limits."""
     measure(report, given.project.resolve(), rows=given.rows)
     return []

@@ -32,7 +32,6 @@ def python_files(project: Path) -> dict[PurePath, int]:
 
 
 def by_room(files: dict[PurePath, int]) -> Counter[str]:
-    """Lines by room, and of the product."""
     lines: Counter[str] = Counter()
     for path, count in files.items():
         lines[path.parts[0]] += count
@@ -41,19 +40,16 @@ def by_room(files: dict[PurePath, int]) -> Counter[str]:
 
 
 def by_folder(files: dict[PurePath, int]) -> Counter[str]:
-    """Modules by folder, without `__init__`."""
     return Counter(str(path.parent) for path in files if path.name != "__init__.py")
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Other checkouts."""
     parser.add_argument(
         "--project", type=Path, action="append", default=[], help="to be counted too"
     )
 
 
 def run(given: Namespace, report: Report) -> Sequence[Limit]:
-    """Count and print; no limits."""
     projects = [PROJECT, *(path.resolve() for path in given.project)]
     names = [f"{path.name} {commit(path)}" for path in projects]
     found = [python_files(path) for path in projects]

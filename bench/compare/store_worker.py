@@ -12,7 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from itertools import count
+from itertools import count, cycle
 from typing import Any
 
 sys.path.insert(0, sys.argv[1])
@@ -23,11 +23,10 @@ from store.schemas import FloatVector, ModelIdentity, NewImage, SearchQuery
 from store.settings import StoreSettings
 
 DIM = 512
-_AT_ONCE = 1000
-_QUERIES = 100
-_SEARCHERS = 8
-Figures = dict[str, tuple[float, float]]
-"""By question: the value, and CPU milliseconds of one call."""
+_BATCH, _QUERIES, _SEARCHERS, _FRESH = 10_000, 100, 8, 20_000
+_FILTER = {"shop": "shop 3", "price": {"$lt": 600}}
+Figures = dict[str, tuple[str, float, float]]
+"""By question: the unit, the value, and CPU milliseconds of one call."""
 
 
 def drawn(seed: int, rows: int) -> FloatVector:
@@ -43,51 +42,46 @@ class Worker:
     """One index in a folder, and what is asked of it."""
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._numbers = count()
+        self._folder, self._numbers = folder, count()
         self._queries = drawn(1, _QUERIES)
 
     async def fill(self, rows: int) -> Figures:
         """Add rows without waiting for the disk, build the indexes, open with default settings."""
         began = time.perf_counter()
         index = await self._opened(store_sync=False, store_max_commit_rows=1000)
-        for first in range(0, rows, 10 * _AT_ONCE):
-            vectors = drawn(2 + first, min(10 * _AT_ONCE, rows - first))
-            images = [self._image(vector) for vector in vectors]
-            await asyncio.gather(*(index.upsert(image) for image in images))
+        for first in range(0, rows, _BATCH):
+            images = map(self._image, drawn(2 + first, min(_BATCH, rows - first)))
+            await asyncio.gather(*map(index.upsert, images))
         await index.run_upkeep()
         await index.close()
         self._index = await self._opened()
-        return {"fill": (time.perf_counter() - began, 0.0)}
+        return {"fill": ("s", time.perf_counter() - began, 0.0)}
 
     async def measure(self, clients: int, seconds: float) -> Figures:
-        """Adds of many clients, lone searches, searches at once; upkeep after the adds."""
-        index = self._index
-        fresh = iter([self._image(vector) for vector in drawn(next(self._numbers), 20_000)])
+        """Adds of many clients, then upkeep, then lone searches and searches at once."""
+        fresh = map(self._image, cycle(drawn(next(self._numbers), _FRESH)))
+        queries = (self._queries[n % _QUERIES] for n in count())
 
         async def add() -> None:
-            await index.upsert(next(fresh))
-
-        adds = await _rate(add, clients, seconds)
-        await index.run_upkeep()
-        lone = await self._lone({})
-        filtered = await self._lone({"filter": {"shop": "shop 3", "price": {"$lt": 600}}})
-        turn = count()
+            await self._index.upsert(next(fresh))
 
         async def search() -> None:
-            query = self._queries[next(turn) % _QUERIES]
-            await index.search(SearchQuery(vector=query))
+            await self._index.search(SearchQuery(vector=next(queries)))
 
-        searches = await _rate(search, _SEARCHERS, seconds / 2)
+        adds = await _rate(add, clients, seconds)
+        await self._index.run_upkeep()
         return {
-            "store: adds of clients": adds,
-            "store: lone search": lone,
-            "store: lone search, filtered": filtered,
-            "store: searches at once": searches,
+            f"store: adds of {clients} clients": ("adds/s", *adds),
+            "store: lone search": ("ms", *await self._lone(None)),
+            "store: lone search, filtered": ("ms", *await self._lone(_FILTER)),
+            "store: searches at once": (
+                "searches/s",
+                *await _rate(search, _SEARCHERS, seconds / 2),
+            ),
         }
 
-    async def _lone(self, more: dict[str, Any]) -> tuple[float, float]:
-        asked = [SearchQuery(vector=query, **more) for query in self._queries]
+    async def _lone(self, filter: dict[str, Any] | None) -> tuple[float, float]:
+        asked = [SearchQuery(vector=query, filter=filter) for query in self._queries]
         for query in asked[:10]:
             await self._index.search(query)
         took, cpu = [], _cpu_s()
@@ -129,7 +123,6 @@ def _cpu_s() -> float:
 
 
 async def main() -> None:
-    """Answer questions until there are none."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not come between the answers
     worker = Worker(sys.argv[2])

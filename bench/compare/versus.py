@@ -16,7 +16,6 @@ import json
 import subprocess
 import tempfile
 from argparse import ArgumentParser, Namespace
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,20 +25,13 @@ from typing import Any
 from bench.load.fileserver import FileServer
 from bench.load.generator import Load
 from bench.load.photos import photographs, sides_of
-from bench.load.traffic import Fresh
-from bench.report import PROJECT, Limit, Report, commit, median, ratio
+from bench.report import PROJECT, Cell, Limit, Report, commit, median, ratio
 from bench.service.models import SIZES, service_settings
 from bench.service.running import Service, interpreter, started
 
 LEAST = 0.97
 LOADED = ("add", "search filtered", "text", "detect")
 LONE = ("add", "search", "search filtered", "text", "filter", "detect")
-STORE = {
-    "store: adds of clients": "adds/s",
-    "store: lone search": "ms",
-    "store: lone search, filtered": "ms",
-    "store: searches at once": "searches/s",
-}
 _WORKER = Path(__file__).with_name("store_worker.py")
 _FIRST_ADDS = 300
 _WARM_UP_S = 2.0
@@ -47,41 +39,43 @@ _WARM_UP_S = 2.0
 
 @dataclass
 class Question:
-    """Figures of both checkouts, one pair a round.
+    """Figures of this checkout and of the other, one pair a round, and CPU time of a request.
 
-    Attributes:
-        unit: "ms" where less is better.
-        this: figures of this checkout.
-        other: of the other one.
-        cpu_ms: CPU time of one request, by checkout.
-        failed: requests of either.
+    A unit of "ms" means that less is better.
     """
 
     unit: str
-    this: list[float] = field(default_factory=list)
-    other: list[float] = field(default_factory=list)
-    cpu_ms: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
     failed: int = 0
+    figures: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
+    cpu_ms: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
+
+    def note(self, which: int, figure: float, cpu_ms: float) -> None:
+        self.figures[which].append(figure)
+        self.cpu_ms[which].append(cpu_ms)
 
     @property
     def ratios(self) -> list[float]:
         """This to the other, above 1 where this is better, one a round."""
-        pairs = zip(self.this, self.other, strict=True)
+        pairs = zip(*self.figures, strict=True)
         is_time = self.unit == "ms"
         return [ratio(other, this) if is_time else ratio(this, other) for this, other in pairs]
 
     @property
-    def cpu_ratio(self) -> float | None:
+    def cpu_ratio(self) -> float:
         """CPU time of the other to this, medians."""
-        this, other = self.cpu_ms
-        return ratio(median(other), median(this)) if this else None
+        return ratio(median(self.cpu_ms[1]), median(self.cpu_ms[0]))
+
+    def __str__(self) -> str:
+        least, most = min(self.ratios), max(self.ratios)
+        words = f"{median(self.ratios):.3f} ({least:.3f} to {most:.3f})"
+        return f"{words}, by CPU time {self.cpu_ratio:.3f}"
 
 
 Questions = dict[str, Question]
 
 
 class StoreWorker:
-    """Process that measures one checkout's store; keeps its index open between the questions."""
+    """Process that measures one checkout's store; keeps its table open between the questions."""
 
     def __init__(self, project: Path, folder: Path) -> None:
         self._process = subprocess.Popen(
@@ -92,8 +86,8 @@ class StoreWorker:
             text=True,
         )
 
-    def ask(self, **question: Any) -> dict[str, list[float]]:
-        """Put a question and wait for its figures: value, then CPU milliseconds."""
+    def ask(self, **question: Any) -> dict[str, tuple[str, float, float]]:
+        """Put a question; figures by name: unit, value, CPU milliseconds."""
         told, said = self._process.stdin, self._process.stdout
         assert told is not None and said is not None  # noqa: S101, PT018 - for mypy
         told.write(json.dumps(question) + "\n")
@@ -101,11 +95,10 @@ class StoreWorker:
         line = said.readline()
         if not line:
             raise RuntimeError("the store's worker ended")
-        found: dict[str, list[float]] = json.loads(line)
+        found: dict[str, tuple[str, float, float]] = json.loads(line)
         return found
 
     def close(self) -> None:
-        """End the process."""
         self._process.kill()
         self._process.wait()
 
@@ -116,94 +109,51 @@ def in_turn(round: int) -> tuple[int, int]:
 
 
 def over_http(pair: Sequence[Service], given: Namespace, report: Report) -> Questions:
-    """Loads and lone requests of both services, in turn."""
+    """Loads and lone requests of both services, in turn, each pair for the same new pictures."""
     found: Questions = {}
     for service in pair:
         service.load("add", given.clients, 0, _FIRST_ADDS)
         for route in LONE:
             service.load(route, 4, _WARM_UP_S)
-    for route in LOADED:
-        name = f"{route}, {given.clients} in flight"
-        found[name] = question = Question("/s")
+    loaded = {"clients": given.clients, "seconds": given.seconds}
+    lone = {"clients": 1, "requests": given.requests}
+    asked = [(f"{route}, {given.clients} in flight", "/s", route, loaded) for route in LOADED]
+    asked += [(f"lone {route}", "ms", route, lone) for route in LONE]
+    for name, unit, route, amount in asked:
+        found[name] = question = Question(unit)
         for turn in range(given.rounds):
-            amount = {"clients": given.clients, "seconds": given.seconds}
-            _measure(pair, turn, question, pair[0].fresh(route), **amount)
-        report.say(f"{name}: {_words(question)}")
-    for route in LONE:
-        found[f"lone {route}"] = question = Question("ms")
-        for turn in range(given.rounds):
-            amount = {"clients": 1, "requests": given.requests}
-            _measure(pair, turn, question, pair[0].fresh(route), **amount)
-        report.say(f"lone {route}: {_words(question)}")
+            first = next(pair[0].numbers)
+            for which in in_turn(turn):
+                source = replace(pair[which].fresh(route), first=first)
+                load = Load(pair[which].process.port, source, **amount)
+                measured = pair[which].measure(load)
+                sent = measured.sent
+                question.failed += sent.failed
+                question.note(which, sent.ms(50) if unit == "ms" else sent.rate, measured.cpu_ms)
+        report.say(f"{name}: {question}")
     return found
-
-
-def _measure(
-    pair: Sequence[Service], turn: int, question: Question, source: Fresh, **amount: Any
-) -> None:
-    """Ask both services for the same new pictures, and note their figures."""
-    source = replace(source, first=next(pair[0].numbers))
-    for which in in_turn(turn):
-        service = pair[which]
-        measured = service.measure(Load(service.process.port, source, **amount))
-        sent = measured.sent
-        value = sent.ms(50) if question.unit == "ms" else sent.rate
-        (question.this, question.other)[which].append(value)
-        question.cpu_ms[which].append(measured.cpu_ms)
-        question.failed += sent.failed
 
 
 def of_the_store(projects: Sequence[Path], given: Namespace, report: Report) -> Questions:
     """Adds and searches of both stores without a service, in turn."""
-    found: Questions = {name: Question(unit) for name, unit in STORE.items()}
+    found: Questions = {}
     with ExitStack() as stack:
         workers = []
         for project in projects:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             workers.append(StoreWorker(project, folder))
             stack.callback(workers[-1].close)
-        for worker in workers:
-            filled = worker.ask(do="fill", rows=given.rows)["fill"]
-            report.say(f"store: {given.rows:,} rows, filled and indexed in {filled[0]:.0f} s")
+            _, filled_s, _ = workers[-1].ask(do="fill", rows=given.rows)["fill"]
+            report.say(f"store: {given.rows:,} rows, filled and indexed in {filled_s:.0f} s")
         for turn in range(given.rounds):
             for which in in_turn(turn):
-                asked = {"clients": given.store_clients, "seconds": given.seconds}
-                for name, (value, cpu_ms) in workers[which].ask(do="measure", **asked).items():
-                    question = found[name]
-                    (question.this, question.other)[which].append(value)
-                    question.cpu_ms[which].append(cpu_ms)
+                amount = {"clients": given.store_clients, "seconds": given.seconds}
+                answers = workers[which].ask(do="measure", **amount)
+                for name, (unit, value, cpu_ms) in answers.items():
+                    found.setdefault(name, Question(unit)).note(which, value, cpu_ms)
     for name, question in found.items():
-        report.say(f"{name}: {_words(question)}")
+        report.say(f"{name}: {question}")
     return found
-
-
-def tell(report: Report, found: Questions) -> None:
-    """Print every question with the figures of both checkouts."""
-    report.table(
-        ["question", "unit", "this", "other", "ratio", "least", "most", "CPU ms: this", "other ",
-         "CPU ratio"],
-        [
-            (name, each.unit, median(each.this), median(each.other), median(each.ratios),
-             min(each.ratios), max(each.ratios), median(each.cpu_ms[0]), median(each.cpu_ms[1]),
-             each.cpu_ratio)
-            for name, each in found.items()
-        ],
-        "medians of the rounds; a ratio above 1: this checkout is better",
-    )  # fmt: skip
-
-
-def limits(found: Questions) -> list[Limit]:
-    """No question may be answered worse."""
-    failed = sum(each.failed for each in found.values())
-    ratios = [Limit(name, median(each.ratios), least=LEAST) for name, each in found.items()]
-    return [*ratios, Limit("failed requests", failed, most=0)]
-
-
-def _words(question: Question) -> str:
-    ratios = question.ratios
-    cpu = question.cpu_ratio
-    beside = "" if cpu is None else f", by CPU time {cpu:.3f}"
-    return f"{median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}){beside}"
 
 
 @contextmanager
@@ -222,7 +172,6 @@ def services(projects: Sequence[Path], given: Namespace) -> Iterator[list[Servic
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """What is compared, and for how long."""
     parser.add_argument("--project", type=Path, required=True, help="the other checkout")
     parser.add_argument("--quick", action="store_true", help="3 rounds of 5 seconds")
     parser.add_argument("--rounds", type=int, default=6)
@@ -237,20 +186,25 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(given: Namespace, report: Report) -> list[Limit]:
-    """Compare both checkouts."""
     if given.quick:
         given.rounds, given.seconds, given.requests = 3, 5.0, 40
     projects = [PROJECT, given.project.resolve()]
-    report.table(
-        ["checkout", "commit"],
-        [(name, commit(path)) for name, path in zip(("this", "other"), projects, strict=True)],
-    )
-    found: Questions = defaultdict(lambda: Question("/s"))
+    report.say(f"this: {commit(projects[0])}, other: {commit(projects[1])}\n")
+    found: Questions = {}
     if given.only != "store":
         with services(projects, given) as pair:
             found |= over_http(pair, given, report)
     if given.only != "http":
         found |= of_the_store(projects, given, report)
+    rows: list[tuple[Cell, ...]] = []
+    for name, each in found.items():
+        figures, cpu_ms = list(map(median, each.figures)), list(map(median, each.cpu_ms))
+        ratios = (median(each.ratios), min(each.ratios), max(each.ratios))
+        rows.append((name, each.unit, *figures, *ratios, *cpu_ms, each.cpu_ratio))
+    columns = ["question", "unit", "this", "other", "ratio", "least", "most"]
+    columns += ["CPU ms: this", "other ", "CPU ratio"]
     report.say("")
-    tell(report, found)
-    return limits(found)
+    report.table(columns, rows, "medians of the rounds; ratio above 1: this checkout is better")
+    failed = sum(each.failed for each in found.values())
+    limits = [Limit(name, median(each.ratios), least=LEAST) for name, each in found.items()]
+    return [*limits, Limit("failed requests", failed, most=0)]

@@ -44,53 +44,41 @@ FAILURES = ("lost", "doubled", "failed opens", "wrong answers", "ended by themse
 
 
 class Victim:
-    """A process that writes, and what is known of its images.
-
-    Args:
-        folder: of the table.
-        owner: its name.
-        counts: what is counted over all processes.
-    """
+    """A process that writes, and what is known of its images; counts are of all processes."""
 
     def __init__(self, folder: Path, owner: str, counts: Counter[str]) -> None:
         self.owner = owner
         self.known: dict[int, State] = {}
         self.doubtful: dict[int, State] = {}
-        self.filled = False
-        self._folder = folder
-        self._counts = counts
-        self._life = 0
+        self._filled = False
+        self._folder, self._counts, self._life = folder, counts, 0
 
     def start(self) -> None:
-        """Starts the process."""
         self._life += 1
         self.working = threading.Event()
-        self.is_open = self.keeps = False
+        self._is_open = self._in_upkeep = False
         command = [sys.executable, "-m", "bench.faults.kill_worker", str(self._folder), self.owner]
         self._process = subprocess.Popen(
             [*command, str(self._life)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         said, told = self._process.stdout, self._process.stdin
-        if said is None or told is None:
-            raise RuntimeError("the process has no pipes")
+        assert said is not None and told is not None  # noqa: S101, PT018 - for mypy
         self._reading = threading.Thread(target=self._read, args=(said,), daemon=True)
         self._reading.start()
-        told.write(json.dumps({"known": self.known, "filled": self.filled}) + "\n")
+        told.write(json.dumps({"known": self.known, "filled": self._filled}) + "\n")
         told.flush()
 
     def kill(self) -> None:
-        """Kills it with SIGKILL."""
-        if self._process.poll() is not None:
-            self._counts["ended by themselves"] += 1
+        self._counts["ended by themselves"] += self._process.poll() is not None
         self._process.kill()
 
     def bury(self) -> None:
-        """Waits until it is gone and all that it said was read."""
+        """Wait until it is gone and all that it said was read."""
         self._process.wait()
         self._reading.join()
         self._counts["kills"] += 1
-        self._counts["kills while opening"] += not self.is_open
-        self._counts["kills during upkeep"] += self.keeps
+        self._counts["kills while opening"] += not self._is_open
+        self._counts["kills during upkeep"] += self._in_upkeep
 
     def _read(self, said: IO[str]) -> None:
         for line in said:
@@ -105,13 +93,13 @@ class Victim:
                 self._counts["acknowledged"] += 1
                 self.working.set()
             case {"open": _}:
-                self.is_open = True
+                self._is_open = True
             case {"filled": _}:
-                self.filled = True
+                self._filled = True
             case {"upkeep": "begins"}:
-                self.keeps = True
+                self._in_upkeep = True
             case {"upkeep": "ended", "did": did}:
-                self.keeps = False
+                self._in_upkeep = False
                 self._counts["rounds of upkeep"] += 1
                 self._counts["index builds"] += sum("built" in each for each in did)
             case {"wrong": why}:
@@ -120,7 +108,7 @@ class Victim:
 
 
 async def check(folder: Path, dead: list[Victim], counts: Counter[str]) -> None:
-    """Opens the table and compares the images of the dead processes with what is known of them."""
+    """Open the table and compare the images of the dead processes with what is known of them."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             index = await ImageIndex.open(settings(folder), identity())
@@ -140,46 +128,34 @@ async def check(folder: Path, dead: list[Victim], counts: Counter[str]) -> None:
 
 async def _check_images(index: ImageIndex, victim: Victim, counts: Counter[str]) -> None:
     hits = await _found(index, victim.owner, counts)
-    rows: dict[int, Hit] = {}
-    for hit in hits:
-        slot = int(hit.url.rpartition("/")[2])
-        counts["doubled"] += slot in rows
-        rows[slot] = hit
+    rows = {int(hit.url.rpartition("/")[2]): hit for hit in hits}
+    counts["doubled"] += len(hits) - len(rows)
     vectors = await index.vectors([hit.id for hit in hits])
     for slot in range(CLIENTS * SLOTS_EACH):
-        state = _state(rows.get(slot))
-        _judge(victim, slot, state, counts)
-        if state is not None:
+        found: State = dict(rows[slot].metadata) if slot in rows else None  # type: ignore[arg-type]
+        acknowledged = victim.known.get(slot)
+        if slot in victim.doubtful and found == victim.doubtful[slot]:
+            counts["in doubt, had come through"] += 1
+        elif found == acknowledged:
+            counts["in doubt, had not"] += slot in victim.doubtful
+        else:
+            counts["lost"] += 1
+            expected = f"{acknowledged}, in doubt {victim.doubtful.get(slot)}"
+            complain(f"{victim.owner}/{slot} is {found}; acknowledged was {expected}")
+        victim.known[slot] = found
+        if found is not None:
             stored = vectors[image_id(url_of(victim.owner, slot))]
-            counts["lost"] += not np.array_equal(stored, vector_of(state["sequence"]))
+            counts["lost"] += not np.array_equal(stored, vector_of(found["sequence"]))
     victim.doubtful.clear()
-
-
-def _state(hit: Hit | None) -> State:
-    return dict(hit.metadata) if hit is not None and isinstance(hit.metadata, dict) else None
 
 
 async def _found(index: ImageIndex, owner: str, counts: Counter[str]) -> list[Hit]:
     known = (await index.state()).columns
-    if "filler" in known and (there := await index.count({"filler": owner})) > FILLERS:
-        counts["doubled"] += there - FILLERS
+    if "filler" in known:
+        counts["doubled"] += max(0, await index.count({"filler": owner}) - FILLERS)
     if "owner" not in known:
         return []
     return await index.search(SearchQuery(filter={"owner": owner}, limit=1000))
-
-
-def _judge(victim: Victim, slot: int, found: State, counts: Counter[str]) -> None:
-    """What is there must be what was acknowledged, or what the last operation would make of it."""
-    acknowledged = victim.known.get(slot)
-    if slot in victim.doubtful and found == victim.doubtful[slot]:
-        counts["in doubt, had come through"] += 1
-    elif found == acknowledged:
-        counts["in doubt, had not"] += slot in victim.doubtful
-    else:
-        counts["lost"] += 1
-        expected = f"{acknowledged}, in doubt {victim.doubtful.get(slot)}"
-        complain(f"{victim.owner}/{slot} is {found}; acknowledged was {expected}")
-    victim.known[slot] = found
 
 
 async def _check_count(index: ImageIndex, counts: Counter[str]) -> None:
@@ -196,15 +172,14 @@ async def _check_count(index: ImageIndex, counts: Counter[str]) -> None:
 def one_table(kills: int, rng: np.random.Generator, counts: Counter[str]) -> None:
     """Kill so many processes over one table."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        victims = [Victim(folder, owner, counts) for owner in OWNERS]
+        victims = [Victim(Path(name), owner, counts) for owner in OWNERS]
         target = counts["kills"] + kills
         try:
             for victim in victims:
                 victim.start()
             while counts["kills"] < target and not failed(counts):
                 dead = _kill_some(victims, rng)
-                asyncio.run(check(folder, dead, counts))
+                asyncio.run(check(Path(name), dead, counts))
                 for victim in dead:
                     victim.start()
         finally:
@@ -213,7 +188,7 @@ def one_table(kills: int, rng: np.random.Generator, counts: Counter[str]) -> Non
 
 
 def _kill_some(victims: list[Victim], rng: np.random.Generator) -> list[Victim]:
-    """Waits for a random moment and kills one or both, some while they open the table."""
+    """Wait for a random moment and kill one or both, some while they open the table."""
     chosen = [[victims[0]], [victims[1]], victims][rng.integers(3)]
     if rng.random() < 0.8:
         for victim in chosen:
@@ -227,23 +202,19 @@ def _kill_some(victims: list[Victim], rng: np.random.Generator) -> list[Victim]:
 
 
 def failed(counts: Counter[str]) -> bool:
-    """Whether anything was counted that must not be."""
     return any(counts[name] for name in FAILURES)
 
 
 def complain(line: str) -> None:
-    """Says at once what is wrong."""
     print(f"! {line}", file=sys.stderr, flush=True)
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Kills and seed."""
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=int(time.time()))
 
 
 def run(given: Namespace, report: Report) -> list[Limit]:
-    """Kill, print the counts."""
     report.say(f"seed {given.seed}")
     counts: Counter[str] = Counter(dict.fromkeys(FAILURES, 0))
     rng, began = np.random.default_rng(given.seed), time.monotonic()

@@ -24,25 +24,21 @@ CLIENTS = 6
 SLOTS_EACH = 8
 FILLERS = 600
 """Images that each process adds first, so that the table is large enough for a vector index."""
-
 State = dict[str, Any] | None
 """An image's metadata; None where there is no such image."""
 
 
 def settings(folder: Path) -> StoreSettings:
     """Upkeep comes often, and so does all that it does."""
-    return StoreSettings(
-        store_uri=str(folder), store_upkeep_every=4, store_vector_index_rows=2 * FILLERS - 200
-    )
+    rows = 2 * FILLERS - 200
+    return StoreSettings(store_uri=str(folder), store_upkeep_every=4, store_vector_index_rows=rows)
 
 
 def identity() -> ModelIdentity:
-    """Of no real model."""
     return ModelIdentity("killed", "seeded", DIM)
 
 
 def url_of(owner: str, slot: int) -> str:
-    """The url of an image of a process."""
     return f"https://example.org/{owner}/{slot}"
 
 
@@ -53,38 +49,24 @@ def vector_of(sequence: int) -> FloatVector:
 
 
 class Worker:
-    """The clients of one process.
-
-    Args:
-        index: open.
-        owner: name of the process in its urls and metadata.
-        life: how often the process was started; sequence numbers begin anew above all earlier ones.
-        known: what its images are now, by slot; those left out are not there.
-    """
+    """The clients of one process; sequence numbers of each life are above all earlier ones."""
 
     def __init__(self, index: ImageIndex, owner: str, life: int, known: dict[int, State]) -> None:
-        self._index = index
-        self._owner = owner
-        self._known = known
+        self._index, self._owner, self._known = index, owner, known
         self._numbers = count(life * 1_000_000)
         self._rng = np.random.default_rng(life)
 
     async def fill(self) -> None:
-        """Adds images that stay as they are."""
-        await asyncio.gather(
-            *(
-                self._index.upsert(
-                    NewImage(
-                        url_of(self._owner, -n), vector_of(-n % 2**32), {"filler": self._owner}
-                    )
-                )
-                for n in range(1, FILLERS + 1)
-            )
-        )
+        """Add images that stay as they are."""
+        fillers = [
+            NewImage(url_of(self._owner, -n), vector_of(-n % 2**32), {"filler": self._owner})
+            for n in range(1, FILLERS + 1)
+        ]
+        await asyncio.gather(*map(self._index.upsert, fillers))
         say({"filled": True})
 
-    async def keep(self) -> None:
-        """Does upkeep nearly all the time."""
+    async def upkeep(self) -> None:
+        """Do upkeep nearly all the time."""
         while True:
             say({"upkeep": "begins"})
             report = await self._index.run_upkeep()
@@ -94,38 +76,33 @@ class Worker:
             await asyncio.sleep(float(self._rng.uniform(0, 0.05)))
 
     async def client(self, number: int) -> None:
-        """Adds, patches and deletes its images, one operation after the other."""
+        """Add, patch and delete its images, one operation after the other."""
         while True:
             slot = number * SLOTS_EACH + int(self._rng.integers(SLOTS_EACH))
             kind = str(self._rng.choice(["upsert", "upsert", "patch", "delete"]))
             before, sequence = self._known.get(slot), next(self._numbers)
-            after = self._after(kind, slot, before, sequence)
+            after: State = None
+            if kind == "upsert":
+                after = {"owner": self._owner, "slot": slot, "sequence": sequence}
+            elif kind == "patch" and before is not None:
+                after = {**before, "patched": sequence}
             say({"do": slot, "state": after})
-            right = await self._operate(kind, slot, before, sequence)
+            right = await self._operate(kind, url_of(self._owner, slot), after, sequence, before)
             say({"done": slot})
             if not right:
                 say({"wrong": f"{kind} of an image that was {before}"})
             self._known[slot] = after
 
-    def _after(self, kind: str, slot: int, before: State, sequence: int) -> State:
+    async def _operate(
+        self, kind: str, url: str, after: State, sequence: int, before: State
+    ) -> bool:
+        """Do the operation; whether the answer fits what was there before."""
         if kind == "upsert":
-            return {"owner": self._owner, "slot": slot, "sequence": sequence}
-        if kind == "patch" and before is not None:
-            return {**before, "patched": sequence}
-        return None
-
-    async def _operate(self, kind: str, slot: int, before: State, sequence: int) -> bool:
-        """Does the operation; tells whether the answer fits what was there before."""
-        url = url_of(self._owner, slot)
-        if kind == "upsert":
-            metadata = self._after(kind, slot, before, sequence)
-            image = NewImage(url, vector_of(sequence), metadata)
+            image = NewImage(url, vector_of(sequence), after)
             return (await self._index.upsert(image)).created is (before is None)
         if kind == "patch":
             patched = await self._index.patch(image_id(url), {"patched": sequence})
-            return (None if patched is None else patched.metadata) == self._after(
-                kind, slot, before, sequence
-            )
+            return (None if patched is None else patched.metadata) == after
         return await self._index.delete([image_id(url)]) == (before is not None)
 
 
@@ -136,17 +113,15 @@ def say(line: dict[str, Any]) -> None:
 
 
 async def main(folder: Path, owner: str, life: int) -> None:
-    """Works until it is killed."""
     given = json.loads(sys.stdin.readline())
     known = {int(slot): state for slot, state in given["known"].items()}
-    say({"opening": True})
     index = await ImageIndex.open(settings(folder), identity())
     say({"open": True})
     worker = Worker(index, owner, life, known)
     async with asyncio.TaskGroup() as tasks:
         if not given["filled"]:
             tasks.create_task(worker.fill())
-        tasks.create_task(worker.keep())
+        tasks.create_task(worker.upkeep())
         for number in range(CLIENTS):
             tasks.create_task(worker.client(number))
 

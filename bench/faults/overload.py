@@ -17,19 +17,21 @@ import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, repeat
 from pathlib import Path
 
 import requests
 
 from bench.load.fileserver import FileServer
-from bench.load.generator import NO_ANSWER, OK, REFUSED, Answer, Load, Sent, send
+from bench.load.generator import OK, REFUSED, Answer, Load, Sent, send
+from bench.load.http import NO_ANSWER, request_bytes
 from bench.load.traffic import Mixed, documented_codes, first_adds, good
 from bench.report import Cell, Limit, Report, median, percentile, ratio
 from bench.service.models import SIZES, model_environment
-from bench.service.processes import Watch, watched
+from bench.service.processes import processes_of
 from bench.service.running import Service, started
 from demo.process import free_port
 
@@ -38,21 +40,20 @@ LEAST_WORK, MOST_429_MS, MOST_HEARTBEAT_MS = 0.9, 100.0, 1000.0
 MOST_GROWTH, MOST_LONE = 1.1, 1.25
 CLIENTS = (4, 16, 48)
 _LONE, _WARM_UP = 30, 5
-Lone = dict[str, list[float]]
-"""Milliseconds of lone requests by kind."""
+_HEARTBEATS_A_SECOND = 10
+Lone = dict[str, float]
+"""Median milliseconds of lone requests by kind."""
 
 
 @dataclass(frozen=True)
-class OneKind:
-    """The good requests of one kind, in turn."""
+class Repeated:
+    """The same requests again and again."""
 
-    files: str
     kind: str
+    data: tuple[bytes, ...]
 
-    def requests(self) -> "cycle[tuple[str, bytes]]":
-        """Without end."""
-        [kind] = [each for each in good(self.files) if each.name == self.kind]
-        return cycle([(kind.name, request) for request in kind.requests])
+    def requests(self) -> Iterator[tuple[str, bytes]]:
+        return zip(repeat(self.kind), cycle(self.data), strict=False)
 
 
 @dataclass(frozen=True)
@@ -62,21 +63,18 @@ class Outcome:
     source: Mixed
     sent: Sent
 
-    def work(self, first_s: float = 0.0) -> Counter[str]:
-        """Good requests answered 200 while the load lasted, by kind, after some first seconds."""
-        start, end = self.sent.began + first_s, self.sent.began + self.sent.seconds
+    def work(self) -> Counter[str]:
+        """Good requests answered 200 while the load lasted, by kind."""
+        end = self.sent.began + self.sent.seconds
         is_good = {kind.name for kind in self.source.kinds() if not kind.codes}
-        inside = (each for each in self.sent.good if start <= each.done < end)
-        return Counter(each.kind for each in inside if each.kind in is_good)
+        return Counter(a.kind for a in self.sent.good if a.done < end and a.kind in is_good)
 
-    def rate(self, first_s: float = 0.0) -> float:
-        """Good requests answered per second."""
-        return self.work(first_s).total() / (self.sent.seconds - first_s)
+    def rate(self) -> float:
+        return self.work().total() / self.sent.seconds
 
     def weighed(self, lone: Lone) -> float:
         """Seconds of work done per second, each request counted as it takes alone."""
-        work = self.work().items()
-        return sum(n * median(lone[kind]) for kind, n in work) / 1e3 / self.sent.seconds
+        return sum(n * lone[kind] for kind, n in self.work().items()) / 1e3 / self.sent.seconds
 
     def flaws(self) -> Counter[str]:
         """What is wrong with answers, apart from how long they took, and how often."""
@@ -85,48 +83,32 @@ class Outcome:
         found = (flaw_of(each, codes[each.kind], documented) for each in self.sent.answers)
         return Counter(flaw for flaw in found if flaw)
 
-    def late_ms(self, status: int) -> list[float]:
-        """How long each answer of a status took, from when its request was due."""
-        answers = self.sent.answers
-        return [(each.done - each.due) * 1e3 for each in answers if each.status == status]
+    def refused_ms(self) -> list[float]:
+        """How long each 429 took, from when its request was due."""
+        return [(a.done - a.due) * 1e3 for a in self.sent.answers if a.status == REFUSED]
 
 
 def flaw_of(answer: Answer, codes: frozenset[str], documented: frozenset[str]) -> str | None:
-    """What is wrong with an answer; None where it is right.
-
-    Args:
-        answer: to a request.
-        codes: how its kind may be refused; empty for a good one.
-        documented: codes that any request may be refused with under load.
-    """
+    """What is wrong with an answer; `codes` are how its kind may be refused, none of a good one."""
     if answer.status == NO_ANSWER:
-        return "no answer"
+        return f"no answer ({answer.code})"
     if answer.status == OK:
         return "a bad request was answered 200" if codes else None
-    if answer.status == REFUSED:
-        return None
-    if answer.status == 400 and answer.code in (documented | codes):
-        return None
-    return f"answered {answer.status} {answer.code}"
+    refused_well = answer.status == 400 and answer.code in (documented | codes)
+    return None if refused_well or answer.status == REFUSED else f"{answer.status} {answer.code}"
 
 
 @dataclass(frozen=True)
 class Found:
-    """What was measured.
-
-    Attributes:
-        lone: before and after.
-        peak: before and after.
-        overload: in between.
-        heartbeats: milliseconds during the overload, and whether they were answered.
-        memory: MiB of all processes: idle before, thirds of the overload, idle after.
+    """Lone requests and the peak before and after; the overload between them, its heartbeats, and
+    MiB of all processes (idle before, early and late in it, idle after).
     """
 
     lone: tuple[Lone, Lone]
     peak: tuple[Outcome, Outcome]
     overload: Outcome
-    heartbeats: Sequence[tuple[float, bool]]
-    memory: tuple[float, ...]
+    heartbeats: Sent
+    memory: tuple[float, float, float, float]
 
 
 class Overload:
@@ -134,80 +116,66 @@ class Overload:
 
     def __init__(self, service: Service, given: Namespace, report: Report) -> None:
         self._service, self._given, self._report = service, given, report
+        self._port, self._files = service.process.port, service.files.url
         self._closed_port = free_port()
 
-    def measure(self, watch: Watch) -> Found:
-        """All of it."""
+    def measure(self) -> Found:
         seconds = self._given.seconds
         self._fill()
         lone = self._lone()
-        clients = self._best_clients(max(8.0, seconds / 3))
-        peak = self._mixed(max(5.0, seconds / 3), clients=clients)
+        peaks = {clients: self._mixed(seconds / 2, clients) for clients in CLIENTS}
+        rows = [(n, o.rate(), o.sent.ms(50), o.sent.failed) for n, o in peaks.items()]
+        self._report.table(["clients", "good requests/s", "p50 ms", "not 200"], rows)
+        clients, peak = max(peaks.items(), key=lambda each: each[1].rate())
         rate = TIMES * peak.rate()
         self._report.say(f"open loop: {rate:.0f} requests/s for {seconds:g} s, half of them bad\n")
-        idle = _idle_mib(watch, 2)
-        overload = self._mixed(seconds, rate=rate)
-        tell_answers(self._report, overload)  # at once: the service may not survive it
-        idle_after = _idle_mib(watch, min(10.0, seconds / 3))
-        lone_after = self._lone()
-        peak_after = self._mixed(max(5.0, seconds / 3), clients=clients)
-        began, third = overload.sent.began, seconds / 3
-        thirds = (
-            median(watch.memory_between(began + n * third, began + (n + 1) * third))
-            for n in range(3)
-        )
-        return Found(
-            (lone, lone_after),
-            (peak, peak_after),
-            overload,
-            watch.heartbeats_between(began, began + seconds),
-            (idle, *thirds, idle_after),
-        )
+        idle = self._mib()
+        with ThreadPoolExecutor() as pool:
+            overload = pool.submit(self._mixed, seconds, 0, rate)
+            source = Repeated("heartbeat", (request_bytes("GET", "heartbeat"),))
+            beats = Load(self._port, source, seconds, rate=_HEARTBEATS_A_SECOND)
+            heartbeats = pool.submit(send, beats)
+            time.sleep(seconds / 3)
+            early = self._mib()
+            time.sleep(seconds / 2)
+            late = self._mib()
+        tell_answers(self._report, overload.result())  # at once: it may not survive it
+        time.sleep(min(10.0, seconds / 3))
+        memory = (idle, early, late, self._mib())
+        after = self._lone()
+        peak_after = self._mixed(seconds / 2, clients)
+        both = (lone, after), (peak, peak_after)
+        return Found(*both, overload.result(), heartbeats.result(), memory)
 
-    def _mixed(self, seconds: float, *, clients: int = 0, rate: float = 0.0) -> Outcome:
+    def _mixed(self, seconds: float, clients: int, rate: float = 0.0) -> Outcome:
         """Good requests of so many clients, or half bad ones at such a rate."""
-        source = Mixed(self._service.files.url, self._closed_port, 0.5 if rate else 0.0)
-        port, nice = self._service.process.port, self._given.nice
-        return Outcome(source, send(Load(port, source, seconds, clients, 0, rate, nice)))
+        source = Mixed(self._files, self._closed_port, 0.5 if rate else 0.0)
+        load = Load(self._port, source, seconds, clients, 0, rate, self._given.nice)
+        return Outcome(source, send(load))
 
     def _lone(self) -> Lone:
-        found, files = {}, self._service.files.url
-        for kind in good(files):
-            source = OneKind(files, kind.name)
-            sent = send(Load(self._service.process.port, source, 0, 1, _WARM_UP + _LONE))
-            found[kind.name] = [(a.done - a.sent) * 1e3 for a in sent.answers[_WARM_UP:]]
+        found = {}
+        for kind in good(self._files):
+            source = Repeated(kind.name, kind.requests)
+            sent = send(Load(self._port, source, 0, 1, _WARM_UP + _LONE))
+            found[kind.name] = median(sent.latencies[_WARM_UP:])
         return found
 
     def _fill(self) -> None:
         """Add every URL once, so that nothing is new when it is measured."""
-        for body in first_adds(self._service.files.url):
+        for body in first_adds(self._files):
             url = f"{self._service.process.url}/post_images_to_index"
             results = requests.post(url, json=body, timeout=120).json()["results"]
             failed = [each for each in results if "id" not in each]
             if failed:
                 raise RuntimeError(f"the table could not be filled: {failed[0]}")
 
-    def _best_clients(self, seconds: float) -> int:
-        """How many clients, one good request at a time each, keep the service busiest."""
-        rows = []
-        for clients in CLIENTS:
-            outcome = self._mixed(seconds, clients=clients)
-            sent = outcome.sent
-            rows.append((clients, outcome.rate(seconds / 3), sent.ms(50), sent.ms(99), sent.failed))
-        columns = ["clients", "requests/s", "p50 ms", "p99 ms", "not 200"]
-        self._report.table(columns, rows, "good requests alone")
-        return max(rows, key=lambda row: row[1])[0]
-
-
-def _idle_mib(watch: Watch, seconds: float) -> float:
-    """Memory of all processes at the end of some idle seconds."""
-    time.sleep(seconds)
-    now = time.monotonic()
-    return median(watch.memory_between(now - min(seconds, 3), now))
+    def _mib(self) -> float:
+        processes = processes_of(self._service.root).values()
+        return sum(process.memory_info().rss for process in processes) / 2**20
 
 
 def tell_answers(report: Report, outcome: Outcome) -> None:
-    """Print every answer by whether its request was good, its status and its code."""
     is_bad = {kind.name for kind in outcome.source.kinds() if kind.codes}
     groups: dict[tuple[str, int, str], list[float]] = {}
     for each in outcome.sent.answers:
@@ -216,110 +184,75 @@ def tell_answers(report: Report, outcome: Outcome) -> None:
     report.table(
         ["request", "status", "code", "answers", "p50 ms", "p99 ms", "most ms"],
         [
-            (sort, str(status or "none"), code, len(ms), *_spread(ms), max(ms))
+            (sort, str(status), code, len(ms), median(ms), percentile(ms, 99), max(ms))
             for (sort, status, code), ms in sorted(groups.items())
         ],
         "answers; times from when the request was due",
     )
-
-
-def tell(report: Report, found: Found, watch: Watch) -> None:
-    """Print what was measured, besides the answers."""
-    outcomes = {"peak": found.peak[0], "overload": found.overload, "peak after": found.peak[1]}
-    lone, lone_after = found.lone
-    rows: list[tuple[Cell, ...]] = [
-        (kind, *(each.work()[kind] / each.sent.seconds for each in outcomes.values()))
-        for kind in lone
-    ]
-    rows.append(("all", *(each.rate() for each in outcomes.values())))
-    weighed = (each.weighed(lone) for each in outcomes.values())
-    rows.append(("all, in seconds of lone requests", *weighed))
-    report.table(["good requests answered per s", *outcomes], rows)
-    _tell_cores(report, outcomes, watch)
-    report.table(
-        ["lone request", "p50 ms before", "after", "p90 ms before", "after "],
-        [
-            (
-                kind,
-                median(ms),
-                median(lone_after[kind]),
-                *(percentile(each, 90) for each in (ms, lone_after[kind])),
-            )
-            for kind, ms in lone.items()
-        ],
-    )
-    columns = ["MiB of all processes", "idle before", "first third", "second", "last", "idle after"]
-    report.table(columns, [("resident, median", *found.memory)])
-    late = [(each.sent - each.due) * 1e3 for each in found.overload.sent.answers]
-    times = {
-        "heartbeat": [ms for ms, _ in found.heartbeats],
-        "429, from when it was due": found.overload.late_ms(REFUSED),
-        "sent after it was due": late,
-    }
-    report.table(
-        ["ms", "n", "p50", "p99", "most"],
-        [(name, len(ms), *_spread(ms), max(ms, default=None)) for name, ms in times.items()],
-    )
-    for flaw, count in found.overload.flaws().most_common():
+    for flaw, count in outcome.flaws().most_common():
         report.say(f"WRONG: {count} times: {flaw}")
 
 
-def _tell_cores(report: Report, outcomes: Mapping[str, Outcome], watch: Watch) -> None:
-    columns = {}
-    for name, outcome in outcomes.items():
-        sent = outcome.sent
-        took = watch.cores_between(sent.began, sent.began + sent.seconds)
-        columns[name] = {**took, "load generator": sent.cpu_s / sent.seconds}
-    processes = list(dict.fromkeys(process for took in columns.values() for process in took))
-    rows = [(each, *(took.get(each) for took in columns.values())) for each in processes]
-    report.table(["cores", *columns], rows)
+def tell(report: Report, found: Found) -> None:
+    outcomes = {"peak": found.peak[0], "overload": found.overload, "peak after": found.peak[1]}
+    lone, after = found.lone
+    rows: list[tuple[Cell, ...]] = [
+        (
+            kind,
+            lone[kind],
+            after[kind],
+            *(o.work()[kind] / o.sent.seconds for o in outcomes.values()),
+        )
+        for kind in lone
+    ]
+    columns = [
+        "good request",
+        "lone p50 ms",
+        "lone after",
+        *(f"{name}, per s" for name in outcomes),
+    ]
+    report.table(columns, rows)
+    report.table(["MiB of all: idle before", "early", "late", "idle after"], [found.memory])
+    sent = found.overload.sent
+    late = [(each.sent - each.due) * 1e3 for each in sent.answers]
+    words = f"{sent.cpu_s / sent.seconds:.2f} cores, {percentile(late, 99):.0f} ms late (p99)"
+    report.say(f"load generator: {words}, {sent.most_connections} connections\n")
 
 
 def limits(found: Found) -> list[Limit]:
-    """What the service had to keep."""
-    lone, lone_after = found.lone
-    overload = found.overload
+    (lone, after), overload = found.lone, found.overload
     rate = ratio(overload.rate(), max(each.rate() for each in found.peak))
     work = ratio(overload.weighed(lone), max(each.weighed(lone) for each in found.peak))
-    unanswered = sum(not is_well for _, is_well in found.heartbeats)
-    heartbeat_ms = percentile([ms for ms, _ in found.heartbeats], 99)
-    _, first, _, last, _ = found.memory
-    refused_ms = percentile(overload.late_ms(REFUSED), 99)
+    refused_ms = percentile(overload.refused_ms(), 99)
+    _, early, late, _ = found.memory
+    afterwards = {kind: ratio(after[kind], ms) for kind, ms in lone.items()}
     return [
         Limit("good requests/s to the peak", rate, least=LEAST_WORK),
         Limit("work/s to the peak", work, least=LEAST_WORK),
         Limit("429s, p99 ms", refused_ms, most=MOST_429_MS),
         Limit("wrong answers", overload.flaws().total(), most=0),
-        Limit("heartbeats not answered", unanswered, most=0),
-        Limit("heartbeat, p99 ms", heartbeat_ms, most=MOST_HEARTBEAT_MS),
-        Limit("memory, last third to first", ratio(last, first), most=MOST_GROWTH),
-        *(Limit(f"lone {kind}, p50 after to before", ratio(median(lone_after[kind]), median(ms)),
-                most=MOST_LONE)
-          for kind, ms in lone.items()),
-    ]  # fmt: skip
-
-
-def _spread(values: Sequence[float]) -> tuple[float, float]:
-    return percentile(values, 50), percentile(values, 99)
+        Limit("heartbeats not answered", found.heartbeats.failed, most=0),
+        Limit("heartbeat, p99 ms", found.heartbeats.ms(99), most=MOST_HEARTBEAT_MS),
+        Limit("memory, late to early", ratio(late, early), most=MOST_GROWTH),
+        *(
+            Limit(f"lone {k}, p50 after to before", r, most=MOST_LONE)
+            for k, r in afterwards.items()
+        ),
+    ]
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Seconds, models, and the generator."""
     parser.add_argument("--seconds", type=float, default=60, help="of overload")
     parser.add_argument("--models", choices=SIZES, default="full")
     parser.add_argument("--nice", type=int, default=5, help="niceness of the load generator")
-    parser.add_argument("--log", type=Path, help="file for what the service prints")
 
 
 def run(given: Namespace, report: Report) -> list[Limit]:
-    """Measure and print."""
     with (
         tempfile.TemporaryDirectory() as folder,
         FileServer() as files,
-        started(model_environment(given.models), Path(folder), log=given.log) as process,
+        started(model_environment(given.models), Path(folder)) as process,
     ):
-        service = Service(process, files, ())
-        with watched(service.root, process.url) as watch:
-            found = Overload(service, given, report).measure(watch)
-    tell(report, found, watch)
+        found = Overload(Service(process, files, ()), given, report).measure()
+    tell(report, found)
     return limits(found)

@@ -8,9 +8,9 @@ are right, until the next acknowledged change.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.load.generator import OK, REFUSED
 from bench.load.http import NO_ANSWER, Client, request_bytes
@@ -22,25 +22,22 @@ SLOTS = 10
 BATCH = 8
 State = dict[str, Any] | None
 """An image's metadata; None where there is no such image."""
-MAY_BE_MISSING = 404
+MISSING = 404
 UNTOUCHED = frozenset(
     {"host_unreachable", "bad_answer", "fetch_timeout", "model_unavailable", "overloaded"}
 )
 """Codes of refusals that come before anything is written."""
+_KINDS = {
+    "add": 4, "add_many": 1, "picture": 4, "text": 2, "filter": 3, "detect": 3, "list": 1,
+    "get": 3, "patch": 2, "delete": 1, "bad": 3,
+}  # fmt: skip
+"""Requests by their weights; each is a method of `SoakClient`."""
 _BAD_FILES = ("missing.jpg", "text", "bomb.png", "cut.jpg", "gzip.jpg", "loop")
+_SEARCH = "search_simmilar_images"
 
 
-@dataclass(frozen=True)
-class Heard:
-    """An answer to one request.
-
-    Attributes:
-        phase: the fault that was there when the request was sent, or came before its answer.
-        route: what was asked, in words.
-        status: HTTP status or `NO_ANSWER`.
-        code: of the answer's JSON; "-" without one.
-        seconds: how long it took.
-    """
+class Heard(NamedTuple):
+    """An answer to one request; its phase is the fault that there was before the answer."""
 
     phase: str
     route: str
@@ -51,15 +48,8 @@ class Heard:
 
 @dataclass
 class Ledger:
-    """What was heard, and what must be in the index.
-
-    Attributes:
-        phase: the fault that is there now, or "calm".
-        faults: how many there were until now; `last_fault` is the last one's phase.
-        heard: every answer.
-        possible: of each url, the states that it may be in.
-        wrong: answers that contradict what was acknowledged, in words.
-        acknowledged: changes, by what they were asked with.
+    """Answers, and what the table must have: of each url the states that it may be in; answers
+    that contradict what was acknowledged; acknowledged changes. The phase is the current fault.
     """
 
     phase: str = CALM
@@ -71,12 +61,10 @@ class Ledger:
     acknowledged: Counter[str] = field(default_factory=Counter)
 
     def begin(self, fault: str) -> None:
-        """A fault is there from now on."""
         self.phase = self.last_fault = fault
         self.faults += 1
 
     def states(self, url: str) -> list[State]:
-        """What may be true of an image; nobody has heard of it at first."""
         return self.possible.get(url, [None])
 
     def changed(self, what: str, url: str, after: State) -> None:
@@ -85,7 +73,7 @@ class Ledger:
         self.acknowledged[what] += 1
 
     def doubted(self, url: str, after: Sequence[State]) -> None:
-        """A change was refused or not answered, in a way that leaves open whether it was made."""
+        """A change may or may not have been made."""
         states = self.states(url)
         self.possible[url] = states + [state for state in after if state not in states]
 
@@ -97,127 +85,95 @@ class Ledger:
 
 
 class SoakClient:
-    """One client and its images.
-
-    Args:
-        http: sends its requests.
-        files: URL of the file server.
-        number: of this client.
-        ledger: of all clients.
-    """
+    """One client and its images, on the file server at the URL `files`."""
 
     def __init__(self, http: Client, files: str, number: int, ledger: Ledger) -> None:
         self._http, self._files = http, files
         self._number, self._ledger = number, ledger
         self._drawn = random.Random(number)  # noqa: S311
         self._sequence = 0
-        self._turns: dict[Callable[[], Awaitable[None]], float] = {
-            self.add: 4,
-            self.add_many: 1,
-            self.search_by_picture: 4,
-            self.search_by_text: 2,
-            self.search_by_filter: 3,
-            self.detect: 3,
-            self.list: 1,
-            self.get: 3,
-            self.patch: 2,
-            self.delete: 1,
-            self.bad: 3,
-        }
 
     async def run(self, pause_s: float, ended: asyncio.Event) -> None:
         """Ask one thing after another, with pauses of this mean, until it is enough."""
         while not ended.is_set():
-            turn = self._drawn.choices(list(self._turns), list(self._turns.values()))[0]
-            await turn()
+            [kind] = self._drawn.choices(list(_KINDS), list(_KINDS.values()))
+            await getattr(self, kind)()
             await asyncio.sleep(self._drawn.expovariate(1 / pause_s))
 
     async def add(self) -> None:
-        """Add an image, or add it again."""
         url = self._own()
         body = {"url": url, "metadata": (metadata := self._new(url))}
         status, code, _ = await self.ask("add", "POST", "post_image_to_index", body)
         self._settle("add", url, metadata, status, code)
 
     async def add_many(self) -> None:
-        """Add several; each has a result of its own."""
         images = {url: self._new(url) for url in (self._own() for _ in range(BATCH))}
         body = {"images": [{"url": url, "metadata": each} for url, each in images.items()]}
         status, code, said = await self.ask("add many", "POST", "post_images_to_index", body)
-        results = said.get("results", [{}] * BATCH) if status == 200 else [{}] * BATCH
+        results = said.get("results", [{}] * BATCH) if status == OK else [{}] * BATCH
         for (url, metadata), result in zip(images.items(), results, strict=False):
-            if "id" in result:
-                self._ledger.changed("add many", url, metadata)
-            else:
-                self._settle("add many", url, metadata, 400, result.get("code", code))
+            done = OK if "id" in result else 400
+            self._settle("add many", url, metadata, done, result.get("code", code))
 
     async def patch(self) -> None:
-        """Change a key of an image's metadata."""
         url, number = self._own(), self._next()
-        after = [state and {**state, "patched": number} for state in self._ledger.states(url)]
+        states = self._ledger.states(url)
         body = {"metadata": {"patched": number}}
         status, code, said = await self.ask("patch", "PATCH", f"images/{image_id(url)}", body)
-        if status == 200:
-            before = {k: v for k, v in said["metadata"].items() if k != "patched"}
-            if not any(_without_patch(state) == before for state in self._ledger.states(url)):
+        if status == OK:
+            before = _without_patch(said["metadata"])
+            if before not in map(_without_patch, states):
                 self._ledger.wrong["patch answered another image than was acknowledged"] += 1
             self._ledger.changed("patch", url, said["metadata"])
-        elif status == MAY_BE_MISSING:
+        elif status == MISSING:
             self._ledger.saw("patch", url, None)
         elif code not in UNTOUCHED:
+            after = [state and {**state, "patched": number} for state in states]
             self._ledger.doubted(url, after)
 
     async def delete(self) -> None:
-        """Delete an image, whether or not it is there."""
         url = self._own()
         status, code, _ = await self.ask("delete", "DELETE", f"images/{image_id(url)}")
-        if status == MAY_BE_MISSING:
+        if status == MISSING:
             self._ledger.saw("delete", url, None)
         else:
             self._settle("delete", url, None, status, code)
 
     async def get(self) -> None:
-        """Read an image."""
         url = self._own()
         status, _, said = await self.ask("get", "GET", f"images/{image_id(url)}")
-        if status in (200, MAY_BE_MISSING):
-            self._ledger.saw("get", url, said["metadata"] if status == 200 else None)
+        if status in (OK, MISSING):
+            self._ledger.saw("get", url, said["metadata"] if status == OK else None)
 
     async def list(self) -> None:
-        """List the newest."""
         await self.ask("list", "GET", "images?limit=20")
 
-    async def search_by_picture(self) -> None:
-        """Search by a photograph."""
-        await self._search("search by picture", {"url": self._photo(), "limit": 5})
+    async def picture(self) -> None:
+        await self.ask("search by picture", "POST", _SEARCH, {"url": self._photo(), "limit": 5})
 
-    async def search_by_text(self) -> None:
-        """Search by a text."""
-        await self._search("search by text", {"metadata": "a red bus"})
+    async def text(self) -> None:
+        await self.ask("search by text", "POST", _SEARCH, {"metadata": "a red bus"})
 
-    async def search_by_filter(self) -> None:
-        """Find an image of this client by its metadata."""
+    async def filter(self) -> None:
         url = self._own()
-        named = {"client": self._number, "slot": _slot(url)}
-        status, said = await self._search("filter alone", {"metadata": named})
-        if status == 200:
+        body = {"metadata": {"client": self._number, "slot": _slot(url)}}
+        status, _, said = await self.ask("filter alone", "POST", _SEARCH, body)
+        if status == OK:
             hits = said["results"]
             if len(hits) > 1:
                 self._ledger.wrong["an image is there twice"] += 1
             self._ledger.saw("filter", url, hits[0]["metadata"] if hits else None)
 
     async def detect(self) -> None:
-        """Find objects."""
         await self.ask("detect", "POST", "run_object_detection", {"url": self._photo()})
 
     async def bad(self) -> None:
-        """Ask what is to be refused."""
         urls = [f"{self._files}/{name}" for name in _BAD_FILES]
         urls += [f"http://{host}:{port_of(self._files)}/slow" for host in SLOW_HOSTS[:2]]
         urls += ["http://169.254.169.254/latest", "http://nowhere.invalid/a.jpg"]
-        url = self._drawn.choice(urls)
-        status, _, _ = await self.ask("bad", "POST", "run_object_detection", {"url": url})
-        if status == 200:
+        body = {"url": self._drawn.choice(urls)}
+        status, _, _ = await self.ask("bad", "POST", "run_object_detection", body)
+        if status == OK:
             self._ledger.wrong["a bad request was answered 200"] += 1
 
     async def ask(
@@ -232,12 +188,8 @@ class SoakClient:
         self._ledger.heard.append(Heard(phase, route, reply.status, reply.code, took))
         return reply.status, reply.code, reply.json()
 
-    async def _search(self, what: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        status, _, said = await self.ask(what, "POST", "search_simmilar_images", body)
-        return status, said
-
     def _settle(self, what: str, url: str, after: State, status: int, code: str) -> None:
-        if status == 200:
+        if status == OK:
             self._ledger.changed(what, url, after)
         elif code not in UNTOUCHED:
             self._ledger.doubted(url, [after])
@@ -258,16 +210,11 @@ class SoakClient:
 
 
 def failure_of(heard: Heard, killed: str) -> str | None:
-    """Why an answer is a failure of the service; None where it is none.
-
-    Args:
-        heard: an answer.
-        killed: the phase in which the process that answers was killed.
-    """
+    """Why an answer is a failure of the service; in the phase `killed` its process was killed."""
     if heard.status == NO_ANSWER:
         is_of_kill = heard.phase == killed and heard.code != "TimeoutError"
         return None if is_of_kill else f"no answer ({heard.code})"
-    fine = heard.status in (OK, REFUSED) or (heard.status == 404 and heard.code == "not_found")
+    fine = heard.status in (OK, REFUSED) or (heard.status, heard.code) == (MISSING, "not_found")
     fine = fine or (heard.status == 400 and heard.code in documented_codes())
     return None if fine else f"{heard.status} {heard.code}"
 

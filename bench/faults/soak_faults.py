@@ -3,12 +3,11 @@
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -20,21 +19,13 @@ _FILLER = "filler"
 _MIB = 1 << 20
 
 
-@dataclass(frozen=True)
-class Fault:
-    """A fault that begins and ends.
-
-    Attributes:
-        phase: its name in the tables.
-        begin: makes it; returns False where there is nothing to break.
-        end: mends what would not mend itself.
-        lasts_s: between the two.
-    """
+class Fault(NamedTuple):
+    """A fault by name: `begin` tells whether there was anything to break, `end` mends it."""
 
     phase: str
     begin: Callable[[], bool]
-    end: Callable[[], None]
-    lasts_s: float
+    end: Callable[[], None] = lambda: None
+    lasts_s: float = 0.5
 
 
 def kills(root: int, role: str, phase: str) -> Fault:
@@ -44,13 +35,13 @@ def kills(root: int, role: str, phase: str) -> Fault:
         found = [process for name, process in processes_of(root).items() if name.startswith(role)]
         for process in found[:1]:
             with contextlib.suppress(psutil.Error):
-                process.send_signal(signal.SIGKILL)
+                process.kill()
         return bool(found)
 
-    return Fault(phase, begin, lambda: None, 0)
+    return Fault(phase, begin)
 
 
-def file_server_stops(files: FileServer, lasts_s: float) -> Fault:
+def server_stops(files: FileServer, lasts_s: float) -> Fault:
     """Nobody serves pictures for a while."""
 
     def begin() -> bool:
@@ -61,29 +52,24 @@ def file_server_stops(files: FileServer, lasts_s: float) -> Fault:
 
 
 def disk_full(disk: Path, lasts_s: float) -> Fault:
-    """The disk of the table has no byte left for a while."""
+    """The table's disk has no byte left for a while."""
 
     def begin() -> bool:
-        fill(disk)
+        with (disk / _FILLER).open("wb") as filler:
+            size = 0
+            for step in (64 * _MIB, _MIB, 4096):
+                with contextlib.suppress(OSError):  # no space left, as it should be
+                    while True:
+                        os.posix_fallocate(filler.fileno(), size, step)
+                        size += step
         return True
 
     return Fault("disk full", begin, (disk / _FILLER).unlink, lasts_s)
 
 
-def fill(disk: Path) -> None:
-    """Take all that is free."""
-    with (disk / _FILLER).open("wb") as filler:
-        size = 0
-        for step in (64 * _MIB, _MIB, 4096):
-            with contextlib.suppress(OSError):  # no space left: as it should be
-                while True:
-                    os.posix_fallocate(filler.fileno(), size, step)
-                    size += step
-
-
 @contextmanager
 def small_disk(folder: Path, mib: int) -> Iterator[Path | None]:
-    """A disk of its own (tmpfs) for the table, unmounted at the end; None where that may not be."""
+    """A tmpfs of its own for the table, unmounted at the end; None where that may not be."""
     mount, umount = shutil.which("mount"), shutil.which("umount")
     is_mounted = False
     if mount and umount:

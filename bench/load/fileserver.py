@@ -33,12 +33,7 @@ _PIXELS = b"pixels="
 
 
 class FileServer:
-    """The server as a child process; `with` starts and stops it, and it can be started again.
-
-    Args:
-        files: more files to serve, by name.
-        host: address to listen on; the default takes every address of loopback.
-    """
+    """The server as a child process, with more files by name; it listens on all of loopback."""
 
     def __init__(self, files: Mapping[str, Path] | None = None, host: str = "0.0.0.0") -> None:  # noqa: S104
         with socket.socket() as probe:
@@ -50,13 +45,11 @@ class FileServer:
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Start and wait until it listens."""
         self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
         if self.process.stdout is None or self.process.stdout.readline() != "ready\n":
             raise RuntimeError("the file server did not start")
 
     def stop(self) -> None:
-        """End it; its connections are cut."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait()

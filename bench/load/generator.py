@@ -11,11 +11,11 @@ import os
 import random
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.load.http import NO_ANSWER, Client, Reply
+from bench.load.http import Client
 from bench.load.traffic import Source
 from bench.report import percentile
 
@@ -28,17 +28,8 @@ _LEAST_PAUSE_S = 0.0005
 
 @dataclass(frozen=True)
 class Load:
-    """What to send.
-
-    Attributes:
-        port: of the service.
-        source: of the requests.
-        seconds: for which new requests are sent.
-        clients: of a closed loop; 0 for an open one.
-        requests: so many are sent at least, even if it takes longer.
-        rate: requests per second of an open loop.
-        niceness: of the generator's process.
-        timeout_s: of a request.
+    """What to send: a closed loop of clients for some seconds, with so many requests at least, or
+    an open one at a rate (requests per second).
     """
 
     port: int
@@ -52,15 +43,8 @@ class Load:
 
 
 class Answer(NamedTuple):
-    """One request's answer; times are the event loop's, in seconds.
-
-    Attributes:
-        kind: name of the request's kind.
-        due: when it should have been sent.
-        sent: when it was sent.
-        done: when the whole answer was there.
-        status: HTTP status or `NO_ANSWER`.
-        code: error code in the answer's JSON; "-" without one.
+    """One request's answer: its kind, when it was due, sent and done (the event loop's seconds),
+    HTTP status or `NO_ANSWER`, and error code.
     """
 
     kind: str
@@ -73,15 +57,8 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Sent:
-    """What a load came to.
-
-    Attributes:
-        began: time of the first request.
-        seconds: for which requests were sent.
-        answers: in the order of their ends.
-        cpu_s: CPU time of the generator.
-        most_connections: open at once.
-        repeated: requests sent again after a kept connection had been closed.
+    """What a load came to: first request's time, seconds of sending, answers by their ends,
+    CPU time of the generator, most connections at once.
     """
 
     began: float
@@ -89,22 +66,15 @@ class Sent:
     answers: list[Answer]
     cpu_s: float = 0.0
     most_connections: int = 0
-    repeated: int = 0
 
     @property
     def good(self) -> list[Answer]:
-        """Answers of status 200."""
         return [answer for answer in self.answers if answer.status == OK]
 
     @property
     def failed(self) -> int:
         """Answers of another status, or none."""
         return len(self.answers) - len(self.good)
-
-    @property
-    def refused(self) -> int:
-        """Answers of status 429."""
-        return sum(answer.status == REFUSED for answer in self.answers)
 
     @property
     def rate(self) -> float:
@@ -118,9 +88,14 @@ class Sent:
         ended = max((each.done for each in self.good), default=self.began)
         return len(self.good) / (ended - self.began) if ended > self.began else float("nan")
 
+    @property
+    def latencies(self) -> list[float]:
+        """Milliseconds of the good answers, from when they were sent."""
+        return [(each.done - each.sent) * 1e3 for each in self.good]
+
     def ms(self, percent: float) -> float:
-        """A percentile of the good answers' latencies, from when they were sent."""
-        return percentile([(each.done - each.sent) * 1e3 for each in self.good], percent)
+        """A percentile of the latencies."""
+        return percentile(self.latencies, percent)
 
 
 class Span(NamedTuple):
@@ -149,15 +124,8 @@ def rate(spans: Iterable[Span], start: float, end: float) -> float:
 
 def send(load: Load) -> Sent:
     """Send a load from a new process and wait for its last answer."""
-    return start(load).result()
-
-
-def start(load: Load) -> "Future[Sent]":
-    """Send a load from a new process."""
-    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-    future = pool.submit(_run, load)
-    pool.shutdown(wait=False)  # the process ends with its only task
-    return future
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_run, load).result()
 
 
 def _run(load: Load) -> Sent:
@@ -167,19 +135,11 @@ def _run(load: Load) -> Sent:
 
 
 async def _sent(load: Load) -> Sent:
-    generator = _Generator(load)
-    cpu, began = time.process_time(), generator.began
+    generator, cpu = _Generator(load), time.process_time()
     await (generator.open_loop() if load.rate else generator.closed_loop())
-    client = generator.client
+    cpu_s, client = time.process_time() - cpu, generator.client
     client.close()
-    return Sent(
-        began,
-        load.seconds,
-        generator.answers,
-        time.process_time() - cpu,
-        client.most_open,
-        client.repeated,
-    )
+    return Sent(generator.began, load.seconds, generator.answers, cpu_s, client.most_open)
 
 
 class _Generator:
@@ -220,9 +180,6 @@ class _Generator:
 
     async def _one(self, due: float) -> None:
         kind, request = next(self._requests)
-        reply: Reply = await self.client.ask(request)
+        reply = await self.client.ask(request)
         answer = Answer(kind, due, reply.sent, self._loop.time(), reply.status, reply.code)
         self.answers.append(answer)
-
-
-__all__ = ["NO_ANSWER", "Answer", "Load", "Sent", "Span", "rate", "send", "start"]

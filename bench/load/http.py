@@ -19,14 +19,7 @@ _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Reply(NamedTuple):
-    """An answer.
-
-    Attributes:
-        status: HTTP status or `NO_ANSWER`.
-        body: of the answer.
-        sent: when its request was written, by the event loop's clock.
-        error: name of the exception where there is no answer.
-    """
+    """Status (or `NO_ANSWER`), body, when the request was sent, and why there is no answer."""
 
     status: int
     body: bytes
@@ -47,19 +40,15 @@ class Reply(NamedTuple):
 
 
 class Client:
-    """Client with a bounded number of kept connections; requests wait where none is free.
-
-    Args:
-        port: of a server on loopback.
-        connections: at once.
-        timeout_s: a request without an answer by then ends as `NO_ANSWER`.
+    """Client with so many kept connections to loopback; requests wait where none is free, and end
+    as `NO_ANSWER` after the timeout.
     """
 
     def __init__(self, port: int, connections: int = 1, timeout_s: float = 75.0) -> None:
         self._port, self._timeout_s = port, timeout_s
         self._free = asyncio.Semaphore(connections)
         self._idle: list[_Streams] = []
-        self.open = self.most_open = self.repeated = 0
+        self.open = self.most_open = 0
 
     async def ask(self, request: bytes) -> Reply:
         """Send a whole request and read its answer."""
@@ -86,7 +75,6 @@ class Client:
                 # request is on its way: sent once more, as every HTTP client does.
                 if isinstance(error, asyncio.IncompleteReadError) and error.partial:
                     raise
-                self.repeated += 1
                 self.close()
         return await self._exchanged(await self._connect(), request, sent)
 

@@ -42,13 +42,8 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Fresh:
-    """Requests of one route, each for a picture never sent before.
-
-    Attributes:
-        route: of `ROUTES`.
-        files: URL of the file server.
-        photos: names of its JPEG files, used in turn.
-        first: number of the first picture.
+    """Requests of one route, each for a picture never sent before, numbered from `first`; they are
+    made of these JPEG files of the file server at the URL `files`, in turn.
     """
 
     route: str
@@ -57,7 +52,6 @@ class Fresh:
     first: int = 0
 
     def requests(self) -> Iterator[tuple[str, bytes]]:
-        """Numbers decide URL, pixels and metadata."""
         path, fields = ROUTES[self.route]
         for number in count(self.first):
             body: dict[str, Any] = dict(fields)
@@ -73,12 +67,8 @@ class Fresh:
 
 @dataclass(frozen=True)
 class Mixed:
-    """Good requests of all kinds by their weights, and a share of bad ones.
-
-    Attributes:
-        files: URL of the file server.
-        closed_port: of loopback, where nobody listens.
-        bad_share: how many of the requests are bad.
+    """Good requests of all kinds by their weights, and a share of bad ones; nobody listens on
+    `closed_port`.
     """
 
     files: str
@@ -86,11 +76,9 @@ class Mixed:
     bad_share: float = 0.0
 
     def kinds(self) -> list["Kind"]:
-        """All kinds; the good ones have no codes."""
         return [*good(self.files), *bad(self.files, self.closed_port)]
 
     def requests(self) -> Iterator[tuple[str, bytes]]:
-        """The same order in every run."""
         kinds = self.kinds()
         bad_weight = sum(kind.weight for kind in kinds if kind.codes)
         good_weight = sum(kind.weight for kind in kinds) - bad_weight
@@ -105,14 +93,7 @@ class Mixed:
 
 @dataclass(frozen=True)
 class Kind:
-    """Requests of one kind.
-
-    Attributes:
-        name: in tables.
-        weight: how often it comes, relative to other kinds.
-        requests: whole HTTP requests, sent in turn.
-        codes: how it may be refused; empty where it must be answered 200.
-    """
+    """Requests of one kind, sent in turn, and how they may be refused; good ones have no codes."""
 
     name: str
     weight: float

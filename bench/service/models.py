@@ -39,31 +39,15 @@ def model_environment(size: ModelSize) -> dict[str, str]:
     }
 
 
-def service_settings(size: ModelSize, precision: str | None = None, **more: str) -> dict[str, str]:
-    """Environment of a service: models' settings, the caller's own `IMAGE_SEARCH_*`, and more.
-
-    Args:
-        size: of the models.
-        precision: of both models; None leaves the default.
-        more: by field, such as `device`.
-    """
+def service_settings(size: ModelSize, precision: str | None = None) -> dict[str, str]:
+    """Environment of a service: models' settings, then the caller's own `IMAGE_SEARCH_*`."""
     own = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
-    given = {**more, **({} if precision is None else {"precision": precision})}
-    return {
-        **model_environment(size),
-        **own,
-        **{PREFIX + name.upper(): value for name, value in given.items()},
-    }
+    given = {} if precision is None else {f"{PREFIX}PRECISION": precision}
+    return {**model_environment(size), **own, **given}
 
 
-def add_options(parser: ArgumentParser, rows: int, sides: str) -> None:
-    """Options of a command that runs the service: models, precision, rows, sides.
-
-    Args:
-        parser: of the command.
-        rows: default of the rows in the table from the start.
-        sides: default of the photographs' long sides.
-    """
+def add_service_options(parser: ArgumentParser, rows: int, sides: str) -> None:
+    """Options of a command that runs the service, with these defaults of rows and sides."""
     parser.add_argument("--models", choices=SIZES, default="full")
     parser.add_argument("--precision", help="of both models")
     parser.add_argument("--rows", type=int, default=rows, help="in the table from the start")

@@ -7,9 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
-
-import psutil
 
 from bench.load.fileserver import FileServer
 from bench.load.generator import OK, Load, Sent, send
@@ -20,46 +17,20 @@ from bench.service.models import PREFIX
 from bench.service.processes import cpu_seconds
 from demo.process import ServiceProcess
 
-GENERATOR, FILES = "generator", "file server"
 _WARM_UP = 5
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a load came to.
-
-    Attributes:
-        sent: answers.
-        cpu_s: CPU time of each process, generator and file server included.
-        seconds: from the first request to the last answer.
-    """
+    """What a load came to: answers, and milliseconds of the service's CPU time for a good one."""
 
     sent: Sent
-    cpu_s: dict[str, float]
-    seconds: float
-
-    @property
-    def cpu_ms(self) -> float:
-        """CPU time of the service's own processes for one good answer, in milliseconds."""
-        own = sum(cpu for name, cpu in self.cpu_s.items() if name not in {GENERATOR, FILES})
-        return own / max(1, len(self.sent.good)) * 1e3
-
-    @property
-    def cores(self) -> dict[str, float]:
-        """Cores that each process took on average."""
-        return {name: cpu / self.seconds for name, cpu in self.cpu_s.items()}
+    cpu_ms: float
 
 
 @dataclass
 class Service:
-    """A running service.
-
-    Attributes:
-        process: of the service.
-        files: server of its pictures.
-        photos: names of the JPEG files there.
-        numbers: of pictures that no request was made for yet.
-    """
+    """A running service, its file server with photographs, and numbers of unsent pictures."""
 
     process: ServiceProcess
     files: FileServer
@@ -78,25 +49,16 @@ class Service:
         return Fresh(route, self.files.url, photos, next(self.numbers))
 
     def load(self, route: str, clients: int, seconds: float = 0.0, requests: int = 0) -> Measured:
-        """Load the service with so many clients until the last answer.
-
-        Args:
-            route: of `bench.load.traffic.ROUTES`.
-            clients: in flight.
-            seconds: for which new requests are sent.
-            requests: so many at least.
-        """
+        """Load a route for some seconds, with so many requests at least."""
         source = self.fresh(route)
         return self.measure(Load(self.process.port, source, seconds, clients, requests))
 
     def measure(self, load: Load) -> Measured:
         """Send a load and wait for its last answer."""
-        before, files = cpu_seconds(self.root), self._files_cpu_s()
+        before = cpu_seconds(self.root)
         sent = send(load)
-        took = max((each.done for each in sent.answers), default=sent.began) - sent.began
-        cpu = {name: s - before.get(name, 0.0) for name, s in cpu_seconds(self.root).items()}
-        others = {GENERATOR: sent.cpu_s, FILES: self._files_cpu_s() - files}
-        return Measured(sent, {**cpu, **others}, took)
+        took = cpu_seconds(self.root) - before
+        return Measured(sent, took / max(1, len(sent.good)) * 1e3)
 
     def lone_ms(self, route: str, requests: int, side: str = "") -> list[float]:
         """Latencies of lone requests in milliseconds, after a few to warm up.
@@ -112,12 +74,6 @@ class Service:
             )
         return [(each.done - each.sent) * 1e3 for each in answers[_WARM_UP:]]
 
-    def _files_cpu_s(self) -> float:
-        if self.files.process is None:
-            return 0.0
-        times = psutil.Process(self.files.process.pid).cpu_times()
-        return float(times.user + times.system)
-
 
 @contextmanager
 def started(
@@ -128,14 +84,9 @@ def started(
     project: Path = PROJECT,
     log: Path | None = None,
 ) -> Iterator[ServiceProcess]:
-    """A service until the block ends.
+    """A service of a checkout, run by that checkout's interpreter, until the block ends.
 
-    Args:
-        settings: without the table and the networks.
-        folder: of its table and log.
-        store: of another table.
-        project: checkout whose code is served, by its own interpreter.
-        log: file for what the service prints.
+    Table and log lie in `folder`, unless `store` or `log` name others.
     """
     environment = {
         **settings,
@@ -157,18 +108,11 @@ def served(
     settings: Mapping[str, str],
     sides: Sequence[str],
     rows: int = 0,
-    *,
     store: Path | None = None,
-    log: Path | None = None,
 ) -> Iterator[Service]:
     """This checkout's service and a file server with photographs, until the block ends.
 
-    Args:
-        settings: without the table and the networks.
-        sides: of the photographs.
-        rows: in the table from the start.
-        store: folder with a table, in place of a new one.
-        log: file for what the service prints.
+    Its table is that of the folder `store`, or a new one of so many rows.
     """
     with (
         tempfile.TemporaryDirectory() as name,
@@ -180,16 +124,10 @@ def served(
             from bench.service.table import fill  # noqa: PLC0415 - LanceDB
 
             fill({**settings, f"{PREFIX}STORE_URI": str(folder / "index")}, rows)
-        with started(settings, folder, store=store, log=log) as process:
+        with started(settings, folder, store=store) as process:
             yield Service(process, files, tuple(photos))
 
 
 def interpreter(project: Path) -> Path:
     """Python of a checkout's own environment."""
     return Path(sys.executable) if project == PROJECT else project / ".venv" / "bin" / "python"
-
-
-def mean_cores(loads: Sequence[Measured]) -> dict[str, float]:
-    """Cores by process, means of several loads."""
-    names = dict.fromkeys(name for load in loads for name in load.cpu_s)
-    return {name: fmean(load.cores.get(name, 0.0) for load in loads) for name in names}

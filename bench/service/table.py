@@ -41,13 +41,8 @@ class Clusters:
     """Points around random centres on the unit sphere; the same seed gives the same points.
 
     The noise is as long as the centre: rows of a cluster have a similarity of about 0.5 to each
-    other and of 0 to the rest, as pictures of one kind have in a real index. Points of an even
-    number lie around other centres than those of an odd one.
-
-    Args:
-        rows: that are drawn in all; a centre for each `of` of them.
-        of: rows of a cluster.
-        dim: length of the vectors.
+    other and of 0 to the rest, as pictures of one kind have in a real index. There is a centre for
+    each `of` rows; points of an even number lie around other centres than those of an odd one.
     """
 
     def __init__(self, rows: int, of: int = CLUSTER_ROWS, dim: int = DIM) -> None:
@@ -75,12 +70,10 @@ def _unit(vectors: NDArray[np.float64] | Matrix) -> Matrix:
 
 
 def url_of(number: int) -> str:
-    """URL of a row by its number."""
     return f"https://example.org/{number}.jpg"
 
 
 def number_of(url: str) -> int:
-    """Number of a row by its URL."""
     return int(url.removeprefix("https://example.org/").removesuffix(".jpg"))
 
 
@@ -134,11 +127,7 @@ def _row(number: int, vector: Any, registry: Registry) -> Row:
 
 
 def fill(settings: Mapping[str, str], rows: int) -> None:
-    """Lay down the table that a service with these settings will open.
-
-    Raises:
-        subprocess.CalledProcessError: it failed; what it said is on standard error.
-    """
+    """Lay down the table that a service with these settings will open."""
     command = [sys.executable, "-m", __name__, str(rows)]
     subprocess.run(command, env={**os.environ, **settings}, check=True)
 
@@ -152,7 +141,6 @@ def service_identity() -> ModelIdentity:
 
 
 def mib_in(folder: Path) -> float:
-    """Size of all files of a table."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20
 
 

@@ -14,8 +14,8 @@ import io
 import os
 import random
 from argparse import ArgumentParser, Namespace
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from statistics import geometric_mean
 from time import perf_counter
 
@@ -56,39 +56,24 @@ class Guarded:
         self._downloads = Downloads(Fetcher(settings.fetch), settings.api.download_threads)
 
     async def picture(self, url: str) -> NDArray[np.uint8]:
-        """The whole way: uint8 [224, 224, 3]."""
         return await self._pictures.for_clip(Source(url), _CLIP)
 
     async def fetch(self, url: str) -> bytes:
-        """From the URL to the file alone."""
         async with self._downloads.fetched(url) as data:
             return data
 
     def close(self) -> None:
-        """End its threads and processes."""
         self._pictures.close()
         self._downloads.close()
 
 
-@asynccontextmanager
-async def guarded() -> AsyncIterator[Guarded]:
-    """Our way, until the block ends."""
-    ours = Guarded()
-    try:
-        yield ours
-    finally:
-        ours.close()
-
-
 def plain_fetch(url: str) -> bytes:
-    """Download with requests alone."""
     response = requests.get(url, timeout=10)
     response.raise_for_status()
     return response.content
 
 
 def plain_decode(data: bytes) -> Image.Image:
-    """Decode with Pillow alone."""
     with Image.open(io.BytesIO(data)) as picture:
         return picture.convert("RGB")
 
@@ -103,7 +88,6 @@ def plain_prepare(picture: Image.Image) -> NDArray[np.uint8]:
 
 
 def our_prepare(picture: Image.Image) -> NDArray[np.uint8]:
-    """The same as the service does it."""
     return clip_pixels(picture, _SIDE, _CLIP.interpolation, _CLIP.resize_mode, _CLIP.fill_color)
 
 
@@ -111,7 +95,7 @@ async def measure(files: FileServer, rounds: int) -> dict[tuple[str, str], Times
     """Time every way on every photograph, in turn."""
     found: dict[tuple[str, str], Times] = {(name, size): {} for size in SIZES for name in NAMES}
     order = random.Random(1)  # noqa: S311
-    async with guarded() as ours:
+    with closing(Guarded()) as ours:
         for turn in range(_WARM_UP + rounds):
             for (name, size), times in found.items():
                 if turn == _WARM_UP:
@@ -143,40 +127,25 @@ def price(times: Times, of: str = "plain", percent: float = 50) -> float:
 
 
 def price_of_size(found: dict[tuple[str, str], Times], size: str) -> float:
-    """Geometric mean of the prices for the photographs of a size."""
     return geometric_mean([price(found[name, size]) for name in NAMES])
 
 
-def interval(times: Times, draws: int = 500) -> tuple[float, float]:
-    """5th and 95th percentile of the price, by bootstrap."""
-    rng = np.random.default_rng(1)
-    ours, plain = np.array(times["ours"]), np.array(times["plain"])
-    prices = [
-        np.median(rng.choice(ours, len(ours))) / np.median(rng.choice(plain, len(plain)))
-        for _ in range(draws)
-    ]
-    return percentile(prices, 5), percentile(prices, 95)
-
-
 def tell(report: Report, found: dict[tuple[str, str], Times]) -> None:
-    """Print both ways, and the price."""
-    columns = ["photograph", "plain ms", "ours ms", "our fetch", "price", "5 %", "95 %"]
+    columns = ["photograph", "plain ms", "ours ms", "our fetch", "price"]
     rows: list[tuple[Cell, ...]] = []
     for (name, size), times in found.items():
         ms = [median(times[step]) for step in ("plain", "ours", "fetch")]
-        prices = [price(times), *interval(times), price(times, percent=10), price(times, "alike")]
+        prices = [price(times), price(times, percent=10), price(times, "alike")]
         rows.append((f"{name} {size}", *ms, *prices))
     title = "from URL to pixels, medians, in turn; p10 is the quietest tenth of either way"
     report.table([*columns, "at p10", "alike"], rows, title)
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Rounds."""
     parser.add_argument("--rounds", type=int, default=60)
 
 
 def run(given: Namespace, report: Report) -> list[Limit]:
-    """Measure and print."""
     with photographs(SIZES) as photos, FileServer(photos, "127.0.0.1") as files:
         found = asyncio.run(measure(files, given.rounds))
     tell(report, found)

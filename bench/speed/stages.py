@@ -75,7 +75,9 @@ def stages(total: float, grown: Mapping[str, float]) -> Stages:
         "store": ms[SEARCH],
         "draw, encode": ms[DRAW],
     }
-    parts |= {_words(name): value for name, value in grown.items() if _is_unnamed_stage(name)}
+    for name in grown.keys() - _NAMED:  # a stage of its own that has no name here yet
+        if name.startswith("image_search_") and not name.startswith(_PARTS_OF_OTHERS):
+            parts[name.removeprefix("image_search_").removesuffix("_seconds")] = grown[name]
     return Stages(total, {**parts, "rest": total - sum(parts.values())})
 
 
@@ -103,12 +105,3 @@ async def _watched(port: int, requests: Iterable[bytes]) -> list[Stages]:
         before = after
     client.close()
     return found
-
-
-def _is_unnamed_stage(name: str) -> bool:
-    ours = name.startswith("image_search_") and not name.startswith(_PARTS_OF_OTHERS)
-    return ours and name not in _NAMED
-
-
-def _words(name: str) -> str:
-    return name.removeprefix("image_search_").removesuffix("_seconds").replace("_", " ")

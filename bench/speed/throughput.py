@@ -15,15 +15,13 @@ With full-size models adds, detections and boxes at 32 or more in flight must re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean
 
 from bench.load.photos import photographs
 from bench.load.traffic import ROUTES
 from bench.report import Cell, Limit, Report, median, percentile, ratio
-from bench.service.models import add_options as add_service_options
-from bench.service.models import numbers, settings_of
-from bench.service.running import Measured, Service, mean_cores, served
+from bench.service.models import add_service_options, numbers, settings_of
+from bench.service.running import Measured, Service, served
 from bench.speed.limit import DRAWN, Limits, Model
 
 LEAST = 0.90
@@ -42,7 +40,6 @@ class Turn:
     limits: dict[Model, float]
 
     def share(self, model: Model) -> float:
-        """Of a limit."""
         return ratio(self.load.sent.rate, self.limits[model])
 
 
@@ -51,7 +48,6 @@ Turns = dict[tuple[str, int], list[Turn]]
 
 
 def models_of(route: str) -> tuple[Model, ...]:
-    """The limit that a route is compared with, and those beside it."""
     return _MODELS.get(route, ("clip",))
 
 
@@ -70,70 +66,43 @@ def turns_of(service: Service, limits: Limits, given: Namespace) -> Turns:
     return turns
 
 
-def tell_limits(report: Report, limits: Limits) -> None:
-    """Print how the limits were found, and what they are."""
-    for model, found in limits.found.items():
-        if found.tried:
-            rows = sorted(found.tried.items(), key=lambda each: -each[1])[:6]
-            report.table(["way", "pictures/s"], rows, f"{model}: the fastest of the ways tried")
+def tell(report: Report, turns: Turns, limits: Limits) -> None:
     report.table(
         ["limit", "times", "least", "median", "most", "libraries' own fp32 way", "how"],
         [
             (
-                model,
-                len(rates),
-                min(rates),
-                median(rates),
-                max(rates),
-                found.plain_rate,
-                found.words,
+                *(model, len(rates), min(rates), median(rates), max(rates)),
+                *(limits.found[model].plain_rate, limits.found[model].words),
             )
-            for model, found in limits.found.items()
-            if (rates := limits.rates[model])
+            for model, rates in limits.rates.items()
         ],
         "pictures/s of one process, beside the loads",
     )
-
-
-def tell_loads(report: Report, turns: Turns, limits: Limits) -> None:
-    """Print throughput and latency beside the limits, and the cores by process."""
     rows: list[tuple[Cell, ...]] = []
     for (route, clients), each in turns.items():
         model, *drawn = models_of(route)
         rate, shares = median([turn.load.sent.rate for turn in each]), _shares(each, model)
-        ms = [(a.done - a.sent) * 1e3 for turn in each for a in turn.load.sent.good]
-        rows.append(
-            (
-                *(route, clients, rate, median(shares), min(shares), max(shares)),
-                median(_shares(each, drawn[0])) if drawn else None,
-                ratio(rate, limits.found[model].plain_rate or 0),
-                *(percentile(ms, 50), percentile(ms, 99)),
-                sum(turn.load.sent.failed for turn in each),
-                mean(turn.load.cpu_ms for turn in each),
-            )
-        )
+        ms = [ms for turn in each for ms in turn.load.sent.latencies]
+        cells: list[Cell] = [route, clients, rate, median(shares), min(shares), max(shares)]
+        cells.append(median(_shares(each, drawn[0])) if drawn else None)
+        cells.append(ratio(rate, limits.found[model].plain_rate or 0))
+        cells += [percentile(ms, 50), percentile(ms, 99)]
+        cells.append(sum(turn.load.sent.failed for turn in each))
+        rows.append((*cells, mean(turn.load.cpu_ms for turn in each)))
     columns = ["route", "in flight", "requests/s", "of the limit", "least", "most"]
     columns += ["with drawing", "to the plain way", "p50 ms", "p99 ms", "failed", "CPU ms each"]
     report.table(columns, rows, "rates and shares are medians of the rounds")
-    cores = {key: mean_cores([turn.load for turn in each]) for key, each in turns.items()}
-    names = list(dict.fromkeys(name for each in cores.values() for name in each))
-    report.table(
-        ["route", "in flight", *names],
-        [(*key, *(each.get(name, 0.0) for name in names)) for key, each in cores.items()],
-        "cores by process, means of the rounds",
-    )
 
 
 def verdicts(turns: Turns, *, full: bool) -> list[Limit]:
     """Shares of the limits; with demo models only failures count."""
-    shares = [
-        Limit(f"{route}, {clients} in flight, to the limit",
-              median(_shares(each, models_of(route)[0])), least=LEAST)
-        for (route, clients), each in turns.items()
-        if full and route in JUDGED and clients >= JUDGED_CLIENTS
-    ]  # fmt: skip
+    found = []
+    for (route, clients), each in turns.items():
+        if full and route in JUDGED and clients >= JUDGED_CLIENTS:
+            share = median(_shares(each, models_of(route)[0]))
+            found.append(Limit(f"{route}, {clients} in flight, to the limit", share, least=LEAST))
     failed = sum(turn.load.sent.failed for each in turns.values() for turn in each)
-    return [*shares, Limit("failed requests", failed, most=0)]
+    return [*found, Limit("failed requests", failed, most=0)]
 
 
 def _shares(turns: Sequence[Turn], model: Model) -> list[float]:
@@ -141,35 +110,25 @@ def _shares(turns: Sequence[Turn], model: Model) -> list[float]:
 
 
 def _routes(text: str) -> tuple[str, ...]:
-    routes = tuple(text.split(","))
-    for route in routes:
+    for route in text.split(","):
         if route not in ROUTES:
             raise ValueError(f"{route!r} is none of {', '.join(ROUTES)}")
-    return routes
+    return tuple(text.split(","))
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Routes, clients, seconds, rounds, and the service."""
     add_service_options(parser, rows=10_000, sides="native,640,1280,4000")
     parser.add_argument("--routes", type=_routes, default=("add", "detect", "boxes", "search"))
     parser.add_argument("--clients", type=numbers, default=(1, 8, 32, 64))
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=20,
-        help="of each load; shorter than a request's time, the rate comes out too high",
-    )
+    parser.add_argument("--seconds", type=float, default=20, help="longer than a request takes")
     parser.add_argument("--rounds", type=int, default=3, help="of all loads of a route")
-    parser.add_argument("--log", type=Path, help="file for what the service prints")
 
 
 def run(given: Namespace, report: Report) -> list[Limit]:
-    """Measure and print."""
     settings = settings_of(given, report)
     with photographs(given.sides) as files, Limits(files, settings) as limits:
         limits.find([model for route in given.routes for model in models_of(route)])
-        with served(settings, given.sides, given.rows, log=given.log) as service:
+        with served(settings, given.sides, given.rows) as service:
             turns = turns_of(service, limits, given)
-    tell_limits(report, limits)
-    tell_loads(report, turns, limits)
+    tell(report, turns, limits)
     return verdicts(turns, full=given.models == "full")

@@ -1,13 +1,12 @@
 """The parts of the benchmarks that turn what they measure into figures."""
 
 import io
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from bench.__main__ import COMMANDS, question_of
@@ -15,9 +14,7 @@ from bench.compare.lines import by_folder, by_room
 from bench.compare.versus import Question, in_turn
 from bench.load.photos import photograph, repixelled, scaled
 from bench.report import Limit, Report, percentile, ratio
-from bench.service.processes import mapped_libraries
 from bench.service.table import Clusters
-from bench.speed.models import flops_of, seconds_each
 from bench.speed.stages import FETCH, FORWARD, between, stages, sums
 from bench.speed.works import Pipeline, Way, ways
 from bench.table.searches import CASES, exact_answers, queries_of, recall
@@ -48,10 +45,9 @@ def test_a_report_tells_machine_date_command_and_commit(
 
 
 def test_a_ratio_above_one_means_that_this_checkout_is_better() -> None:
-    rates = Question("/s", this=[20.0, 30.0], other=[10.0, 10.0])
-    times = Question("ms", this=[10.0], other=[20.0], cpu_ms=([4.0], [2.0]))
+    rates = Question("/s", figures=([20.0, 30.0], [10.0, 10.0]))
+    times = Question("ms", figures=([10.0], [20.0]), cpu_ms=([4.0], [2.0]))
     assert rates.ratios == [2, 3]
-    assert rates.cpu_ratio is None
     assert times.ratios == [2]
     assert times.cpu_ratio == 0.5
     assert [in_turn(n) for n in range(3)] == [(0, 1), (1, 0), (0, 1)]
@@ -78,43 +74,28 @@ def test_every_number_makes_other_pixels_of_the_same_size() -> None:
         assert np.abs(difference).mean() < 8
 
 
-class _Counted:
-    """Work that notes what it was given."""
+@pytest.mark.parametrize("way", ways(2), ids=str)
+def test_a_batch_is_full_of_one_group_and_every_lane_has_a_model(way: Way) -> None:
+    made: list[list[list[bytes]]] = []
 
-    precision = "fp32"
-
-    def __init__(self) -> None:
-        self.batches: list[list[bytes]] = []
-        self.finished = 0
-
-    def prepare(self, data: bytes) -> bytes:
-        return data
-
-    def compute(self, prepared: Sequence[bytes]) -> Sequence[int]:
-        self.batches.append(list(prepared))
-        return [len(each) for each in prepared]
-
-    def finish(self, prepared: Any, computed: Any, /) -> None:
-        assert len(prepared) == computed
-        self.finished += 1
-
-
-@pytest.mark.parametrize("way", ways(2, 4), ids=str)
-def test_a_batch_is_full_of_one_group_and_every_picture_is_finished(way: Way) -> None:
-    made: list[_Counted] = []
-
-    def make(threads: int) -> _Counted:
+    def make(threads: int) -> Callable[[Sequence[bytes]], Sequence[int]]:
         assert threads == way.threads
-        made.append(_Counted())
-        return made[-1]
+        batches: list[list[bytes]] = []
+        made.append(batches)
 
-    assert Pipeline(make, [[b"a", b"aa"], [b"b" * 3]]).rate(way, 0.05) > 0
+        def work(files: Sequence[bytes]) -> Sequence[int]:
+            batches.append(list(files))
+            time.sleep(0.001)
+            return [len(each) for each in files]
+
+        return work
+
+    assert Pipeline(make, [[b"a", b"aa"], [b"b" * 3]]).rate(way, 0.1) > 0
     assert len(made) == way.lanes
-    for work in made:
-        assert all(len(batch) == 4 for batch in work.batches)
-        assert work.batches[0] == [b"a", b"aa", b"a", b"aa"]
-        assert work.batches[1] == [b"bbb"] * 4
-        assert work.finished == 4 * len(work.batches)
+    for batches in made:
+        assert all(len(batch) == way.batch for batch in batches)
+        assert batches[0][:4] == [b"a", b"aa", b"a", b"aa"]
+        assert batches[1] == [b"bbb"] * way.batch
 
 
 METRICS = """
@@ -151,22 +132,6 @@ def test_the_parts_of_a_request_add_up_to_it() -> None:
     assert found.over == pytest.approx(45)
 
 
-SMAPS = """\
-7f0000000000-7f0000001000 r-xp 00000000 fe:00 1    /x/site-packages/torch/lib/libtorch_cpu.so
-Rss:                2048 kB
-7f0000002000-7f0000003000 r-xp 00000000 fe:00 2    /x/site-packages/torch/lib/libtorch_cuda.so
-Rss:                1024 kB
-7f0000004000-7f0000005000 rw-p 00000000 00:00 0
-Rss:                9999 kB
-7f0000006000-7f0000007000 r--p 00000000 fe:00 3    /x/site-packages/lancedb/_lancedb.abi3.so
-Rss:                   0 kB
-"""
-
-
-def test_libraries_are_told_by_what_is_resident_of_their_files() -> None:
-    assert mapped_libraries(SMAPS) == {"torch": 2.0, "CUDA": 1.0, "LanceDB": 0.0}
-
-
 def test_recall_is_against_the_nearest_rows_of_each_case() -> None:
     clusters, rows = Clusters(1000, dim=32), 1000
     vectors, queries = clusters.rows(rows), clusters.rows(6, stream=1)
@@ -178,14 +143,3 @@ def test_recall_is_against_the_nearest_rows_of_each_case() -> None:
     assert len(far) == len(queries_of("filter keeps 50 %, none near", queries)) == 3
     assert all(number % 2 == 0 for numbers in far for number in numbers)
     assert set(exact) == set(CASES)
-
-
-def test_the_operations_of_a_layer_are_counted() -> None:
-    layer, row = torch.nn.Linear(30, 20), torch.zeros(4, 30)
-    assert flops_of(lambda: layer(row)) == 2 * 4 * 30 * 20
-
-
-def test_a_call_is_repeated_and_its_mean_time_told() -> None:
-    calls: list[int] = []
-    assert 0 < seconds_each(lambda: calls.append(1), "cpu", 0.01) < 0.01
-    assert len(calls) > 3

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-# (FastAPI and the rest are installed in an environment of its own, see `bench.peers.environments`.)
+# (FastAPI and the rest are installed in an environment of its own, see `bench.peers.services`.)
 """The same service as a competent user would write it in an evening: one file, one process.
 
 FastAPI with `def` routes in its thread pool, a pooled `requests` session, Pillow, open_clip and its
@@ -51,7 +51,7 @@ session.mount("http://", HTTPAdapter(pool_maxsize=64))
 schema = pa.schema(
     [("url", pa.string()), ("metadata", pa.string()), ("vector", pa.list_(pa.float32(), 512))]
 )
-table = lancedb.connect(os.environ["PLAIN_TABLE"]).create_table("images", schema=schema)
+table = lancedb.connect("table").create_table("images", schema=schema)
 writing = threading.Lock()  # without it merges conflict, and are tried again
 
 app = FastAPI()
@@ -73,27 +73,23 @@ class Search(BaseModel):
 
 
 def fetch(url):
-    """From the URL to pixels."""
     response = session.get(url, timeout=10)
     response.raise_for_status()
     return Image.open(io.BytesIO(response.content)).convert("RGB")
 
 
 def embed(batch, encode):
-    """One row of a model's output, of unit length."""
     with clip_places, torch.inference_mode():
         features = encode(batch)
         return torch.nn.functional.normalize(features, dim=-1)[0].numpy()
 
 
 def embed_picture(url):
-    """A picture's vector."""
     return embed(preprocess(fetch(url)).unsqueeze(0), model.encode_image)
 
 
 @app.post("/post_image_to_index")
 def add(given: Add):
-    """Add or replace a picture."""
     metadata = json.dumps(given.metadata)
     row = {"url": given.url, "metadata": metadata, "vector": embed_picture(given.url)}
     with writing:
@@ -104,7 +100,6 @@ def add(given: Add):
 
 @app.post("/search_simmilar_images")
 def search(given: Search):
-    """The nearest pictures."""
     if given.url:
         vector = embed_picture(given.url)
     else:
@@ -124,7 +119,6 @@ def search(given: Search):
 
 @app.post("/run_object_detection")
 def detect(given: Add):
-    """The picture with its objects drawn into it."""
     picture = fetch(given.url)
     detector = detectors.get()
     try:
@@ -136,7 +130,6 @@ def detect(given: Add):
 
 @app.get("/heartbeat")
 def heartbeat():
-    """It runs."""
     return {"message": "Api is running"}
 
 
