@@ -11,6 +11,7 @@ copies of one picture than that the index names some, the same ones each time. A
 """
 
 import math
+from collections.abc import Sized
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -108,8 +109,7 @@ def batch_candidates(snapshot: Snapshot, vectors: FloatVector, count: int) -> li
     found = scanner.to_table()
     numbers, row_ids = found["query_index"].to_numpy(), found[ROW_ID].to_numpy()
     parts = [row_ids[numbers == number] for number in range(len(vectors))]
-    least = min(count, snapshot.rows - len(snapshot.cache.tail))
-    return [part if len(part) >= least else None for part in parts]
+    return [part if len(part) >= count or _is_all(snapshot, part) else None for part in parts]
 
 
 def _candidates(
@@ -120,10 +120,15 @@ def _candidates(
     count = _CANDIDATES * depth.rows if snapshot.indexed else depth.rows
     probes = ALL_PARTITIONS if everywhere else _probes(snapshot, vector, depth, where)
     found = _scanner(snapshot, vector, Depth(count, probes), where).to_table()
-    if len(found) < min(rows, snapshot.rows - len(snapshot.cache.tail)) and probes < ALL_PARTITIONS:
+    if len(found) < rows and probes < ALL_PARTITIONS and not _is_all(snapshot, found):
         # The partitions that were looked into hold too few, as after deletes.
         found = _scanner(snapshot, vector, Depth(count, ALL_PARTITIONS), where).to_table()
     return np.sort(found[ROW_ID].to_numpy())  # as their vectors are read quickest
+
+
+def _is_all(snapshot: Snapshot, found: Sized) -> bool:
+    """Whether so many rows are all that the index knows."""
+    return len(found) >= snapshot.rows - len(snapshot.cache.tail)
 
 
 def _probes(snapshot: Snapshot, vector: FloatVector, depth: Depth, where: str) -> int:
