@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from store.errors import StoreFault, StoreOpenError
+from store.errors import StoreOpenError
 from store.settings import StoreSettings
 from store.table.disk.location import Location
 from store.table.disk.sync import set_aside_torn_manifests
-from store.table.faults import fault_of, translated
+from store.table.faults import translated
 from store.table.names import FIRST_TABLE, table_names
 
 if TYPE_CHECKING:
@@ -91,12 +91,8 @@ async def in_dataset(table: "AsyncTable", work: Callable[["LanceDataset"], _T], 
 
 def opening(settings: StoreSettings) -> AbstractContextManager[None]:
     """Turns what keeps a table from being opened into an error of the store."""
-
-    def fault(error: BaseException) -> StoreFault:
-        otherwise = StoreOpenError("the index could not be opened", detail=repr(error))
-        return fault_of(error, otherwise, uri=settings.store_uri, table=FIRST_TABLE)
-
-    return translated(fault)
+    message = "the index could not be opened"
+    return translated(StoreOpenError, message, settings.store_uri, FIRST_TABLE)
 
 
 async def _mend(connection: "AsyncConnection") -> None:

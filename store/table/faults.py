@@ -86,8 +86,7 @@ async def until_committed(write: Callable[[], Awaitable[None]]) -> None:
 
 def as_store_errors() -> AbstractContextManager[None]:
     """Turns whatever LanceDB raises into an error of the store."""
-    message = "the index could not be read or written"
-    return translated(lambda error: StoreWriteError(message, detail=repr(error)))
+    return translated(StoreWriteError, "the index could not be read or written")
 
 
 def is_failure(error: BaseException) -> bool:
@@ -99,11 +98,16 @@ def is_failure(error: BaseException) -> bool:
 
 
 @contextmanager
-def translated(fault: Callable[[BaseException], StoreError]) -> Iterator[None]:
+def translated(
+    otherwise: type[StoreFault], message: str, uri: str | None = None, table: str = ""
+) -> Iterator[None]:
     """Turns what LanceDB or the system raises into an error of the store, where it is none yet.
 
     Args:
-        fault: makes the store's error of it.
+        otherwise: the error where nothing more is known.
+        message: of that error.
+        uri: of the store, if more is to be found out.
+        table: name of the table that is read or written.
     """
     try:
         yield
@@ -112,7 +116,8 @@ def translated(fault: Callable[[BaseException], StoreError]) -> Iterator[None]:
     except BaseException as error:
         if not is_failure(error):
             raise
-        raise fault(error) from error
+        fault = otherwise(message, detail=repr(error))
+        raise (fault if uri is None else fault_of(error, fault, uri=uri, table=table)) from error
 
 
 def fault_of(error: BaseException, otherwise: StoreFault, *, uri: str, table: str) -> StoreFault:

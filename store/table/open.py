@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from store.errors import (
     StoreClosedError,
-    StoreFault,
     StoreMovedError,
     StoreReadError,
     StoreWriteError,
@@ -15,7 +14,7 @@ from store.schemas import ModelIdentity
 from store.settings import StoreSettings
 from store.table.connection import connect, opening
 from store.table.disk.location import Location
-from store.table.faults import fault_of, translated
+from store.table.faults import translated
 from store.table.integrity import (
     drop_broken_indexes,
     refuse_if_damaged,
@@ -60,27 +59,21 @@ class OpenTable:
         """
         if self._is_closed:
             raise StoreClosedError("the index is closed")
-        return translated(self._read_fault)
+        return translated(
+            StoreReadError, "the index could not be read", self.location.uri, self.table.name
+        )
 
     def writing(self) -> AbstractContextManager[None]:
         """The same for a block that writes files."""
-        return translated(self._write_fault)
+        return translated(
+            StoreWriteError, "the index could not be written", self.location.uri, self.table.name
+        )
 
     def close(self) -> None:
         """Closes the handle and the connection."""
         self._is_closed = True
         self.table.close()
         self.connection.close()
-
-    def _read_fault(self, error: BaseException) -> StoreFault:
-        return self._fault(error, StoreReadError("the index could not be read", detail=repr(error)))
-
-    def _write_fault(self, error: BaseException) -> StoreFault:
-        otherwise = StoreWriteError("the index could not be written", detail=repr(error))
-        return self._fault(error, otherwise)
-
-    def _fault(self, error: BaseException, otherwise: StoreFault) -> StoreFault:
-        return fault_of(error, otherwise, uri=self.location.uri, table=self.table.name)
 
 
 async def open_table(connection: "AsyncConnection", identity: ModelIdentity) -> "AsyncTable":
