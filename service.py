@@ -1,4 +1,4 @@
-"""The BentoML API service: the routes, and the wiring of the rooms.
+"""The BentoML API service: its routes, and what its workers start with.
 
 Imported by the supervisor and by every worker, so nothing heavy is imported here: torch belongs to
 the model workers alone, and LanceDB comes in when the API worker opens its table.

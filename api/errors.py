@@ -48,7 +48,7 @@ class RequestError(ApiError):
 
 
 class MissingUrlError(RequestError):
-    """No url where one is needed. Its answers are fixed whole, so that no code stands in them."""
+    """No url where one is needed. The contract fixes these answers whole: they have no code."""
 
     code = "no_url"
 

@@ -1,4 +1,4 @@
-"""Settings of the HTTP side: who may ask, how much, how long; and all rooms' settings together."""
+"""Settings from the environment: those of the HTTP side, and the check of all of them at start."""
 
 import difflib
 import os
@@ -152,7 +152,7 @@ CLASSES = (ApiSettings, FetchSettings, DecodeSettings, ModelSettings, StoreSetti
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of every room, as a worker reads them once at its start."""
+    """All settings, as a worker reads them once at its start."""
 
     api: ApiSettings
     fetch: FetchSettings
@@ -205,7 +205,7 @@ def _refuse_unknown(names: Collection[str]) -> None:
         if own in clients:
             continue
         if name.upper().startswith(ENV_PREFIX) and own not in known:
-            # Compared without the prefix, which makes any two names look alike.
+            # Compared without the prefix, which makes any two names similar.
             near = difflib.get_close_matches(own, known, n=1, cutoff=0.8)
             hint = f"; did you mean {ENV_PREFIX}{near[0]}?" if near else ""
             raise SettingsError(f"{name} is no setting{hint}")

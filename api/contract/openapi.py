@@ -1,7 +1,7 @@
 """The OpenAPI document: BentoML's own, with this API's requests, answers, errors and examples.
 
 BentoML knows neither mounted routes nor the shape of our errors, and of a schema it keeps only
-parts; the page at `/docs` reads `/docs.json`, where this document stands in for its own.
+parts; the page at `/docs` reads `/docs.json`, where this document replaces its own.
 """
 
 from typing import Any

@@ -60,7 +60,7 @@ _NearDuplicates = Annotated[
 class AddAnswer(Answer):
     """The image is in the index, durably. What does not apply is left out."""
 
-    # BentoML's clients keep only the fields that stand here.
+    # BentoML's clients read only the fields that are declared here.
     message: str = Field(examples=["success"])
     id: str = Field(description="Made from the url", examples=["0a137b375cc3881a70e186ce2172c8d1"])
     created: bool = Field(description="false when the url was known and its row was replaced")

@@ -31,17 +31,17 @@ async def json_response(answer: BaseModel) -> Response:
     Python's encoder holds the interpreter until it is done, in a thread too, and a thousand results
     are up to 64 MB: many rows are encoded a few at a time, and other requests run in between.
     """
-    fields = _set_fields(answer)
-    (rows_of, rows), *rest = fields.items()  # where there are rows, they come first
+    rows = next(iter(answer.__dict__.values()))  # where there are rows, they come first
     if not isinstance(rows, list) or len(rows) <= SMALL_ROWS:
-        return _response(_encode(fields).encode())
+        return _response(_encode(answer.model_dump(exclude_unset=True)))
+    (rows_of, _), *rest = _set_fields(answer).items()
     parts = [f'{{"{rows_of}":[']
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         parts += [_encode(rows[start : start + _ROWS_AT_ONCE])[1:-1], ","]
         await asyncio.sleep(0)
     parts[-1] = "]," + _encode(dict(rest))[1:] if rest else "]}"
     # Joined at once: each step on the way would copy it all.
-    return _response("".join(parts).encode())
+    return _response("".join(parts))
 
 
 def _set_fields(model: BaseModel) -> dict[str, Any]:
@@ -57,8 +57,8 @@ _encode = json.JSONEncoder(
 ).encode
 
 
-def _response(body: bytes) -> Response:
-    return Response(body, media_type="application/json")
+def _response(text: str) -> Response:
+    return Response(text.encode(), media_type="application/json")
 
 
 class LargeAnswers:

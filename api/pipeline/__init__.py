@@ -1,1 +1,1 @@
-"""From a request to the rooms: fetch, decode, embed, detect; calls of the model services."""
+"""From a request to pixels, vectors and boxes: downloads, decoding, calls of the model services."""

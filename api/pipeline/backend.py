@@ -29,10 +29,10 @@ class Backend:
         models: the calls of the model services.
         index: the open index.
         pictures: brings pictures in, and draws.
-        large_answers: makes these few at a time.
-        batch_slots: for the images of requests with many, all such requests together: half of the
-            downloads are left to the others.
-        near_duplicates_lock: held from the search for near-duplicates until the commit.
+        large_answers: makes large answers, few at a time.
+        batch_slots: a semaphore for the images of all batch requests, which leaves half of the
+            downloads to the others.
+        near_duplicates_lock: makes the search for near-duplicates and the commit one step.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""One method of a model service as the API calls it: together what waits at the same time.
+"""Calls of a model service's method: items that wait at the same time share one batched call.
 
 A call costs both sides some 4 ms of Python (HTTP, pickle, BentoML's middlewares), as much as a
 small model needs for a picture. So there are as many calls at a time as the model computes

@@ -98,7 +98,7 @@ class Pictures:
     ) -> AsyncIterator[tuple[SharedPicture, Letterboxed]]:
         """Fetch and prepare a picture for the detector; the picture itself is for drawing.
 
-        Its pixels stay until the block ends, if they are to be kept at all.
+        Its pixels stay in memory until the block ends, if there will be anything to draw into.
 
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
