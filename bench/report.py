@@ -8,8 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,7 @@ import numpy as np
 
 Cell = str | int | float | None
 PROJECT = Path(__file__).resolve().parents[1]
-LIBRARIES = {
-    **{name: name for name in ("lancedb", "numpy", "torch", "bentoml")},
-    "pylance": "lance",
-    "faiss-cpu": "faiss",
-}
-"""Distributions that a report names, and their modules."""
+LIBRARIES = ("lancedb", "pylance", "numpy", "torch", "bentoml", "faiss-cpu")
 
 
 @dataclass(frozen=True)
@@ -84,20 +78,14 @@ class Report:
 
 
 def as_text(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """A table as aligned lines under its header."""
-    shown = [list(columns), *([_shown(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[n]) for row in shown) for n in range(len(columns))]
-    is_text = [
-        all(isinstance(row[n], str) for row in rows if row[n] is not None)
-        for n in range(len(columns))
-    ]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if left else cell.rjust(width)
-            for cell, width, left in zip(row, widths, is_text, strict=True)
-        ).rstrip()
-        for row in shown
-    ]
+    """A table as aligned lines under its header; a column of texts alone stands to the left."""
+    lines = [""] * (len(rows) + 1)
+    for name, *cells in zip(columns, *rows, strict=True):
+        shown = [name, *map(_shown, cells)]
+        width, left = max(map(len, shown)), all(isinstance(each, str | None) for each in cells)
+        for n, cell in enumerate(shown):
+            lines[n] += (cell.ljust(width) if left else cell.rjust(width)) + "  "
+    lines = [line.rstrip() for line in lines]
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
@@ -135,7 +123,7 @@ def machine() -> str:
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cpu = Path("/proc/cpuinfo")
     bf16 = ", bf16" if cpu.exists() and "bf16" in cpu.read_text(errors="replace") else ""
-    found = [f"{name} {version(name)}" for name in LIBRARIES if find_spec(LIBRARIES[name])]
+    found = sorted({f"{d.name} {d.version}" for d in distributions() if d.name in LIBRARIES})
     return (
         f"{platform.system()} {platform.machine()}, {cores()} cores{bf16}, {gib:.0f} GiB,"
         f" Python {platform.python_version()}, {', '.join(found)}"

@@ -4,6 +4,5 @@ import sys
 
 from bench.__main__ import main
 
-if __name__ == "__main__":
-    sys.argv[1:1] = ["calls"]
-    main()
+sys.argv[1:1] = ["calls"]
+main()

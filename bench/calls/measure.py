@@ -14,8 +14,7 @@ import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,61 +28,41 @@ from demo.server import PictureServer
 
 _HERE = Path(__file__).resolve().parent
 _WARM_UP, _COUNTED = 12, 20
+_METADATA = {"shop": "A", "price": 12.5, "tags": ["new"]}
+_FILTER = {"shop": "A", "price": {"$lt": 20}}
+_KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "add": ("post_image_to_index", {"metadata": _METADATA}),
+    "search": ("search_simmilar_images", {"metadata": _FILTER}),
+    "detect": ("run_object_detection", {}),
+}
+Calls = dict[str, Counter[tuple[str, str]]]
+"""By process: calls of each function by file and name."""
 
 
-@dataclass(frozen=True)
-class Way:
-    """A process's calls for one request, by file and function."""
-
-    name: str
-    calls: dict[tuple[str, str], float]
-
-    @property
-    def total(self) -> int:
-        return round(sum(self.calls.values()))
-
-    @property
-    def files(self) -> int:
-        return len({file for file, _ in self.calls})
-
-
-class Recorder:
-    """Turns the counting of every process of a service on and off, by a flag in a folder that
-    takes the counts as well.
-    """
-
-    def __init__(self, folder: Path, project: Path) -> None:
-        self._folder = folder
-        self._flag = folder / "flag"
-        self._flag.write_bytes(b"\0")
-        self.environment = {
-            "CALLS_FLAG": str(self._flag),
-            "CALLS_ROOT": str(project),
-            "PYTHONPATH": str(_HERE),
-        }
-
-    def _set(self, value: bytes) -> None:
-        with self._flag.open("r+b") as file:
-            file.write(value)
-
-    def record(self, send: Iterator[Any]) -> dict[str, Counter[tuple[str, str]]]:
-        """Count while `_COUNTED` requests are sent; by process."""
-        for old in self._folder.glob("*.json"):
-            old.unlink()
-        self._set(b"\1")
-        time.sleep(0.3)
-        for _ in range(_COUNTED):
-            next(send)
-            time.sleep(0.05)  # what is left to do after the answer belongs to it
-        self._set(b"\0")
-        time.sleep(1)
-        found: dict[str, Counter[tuple[str, str]]] = {}
-        for path in self._folder.glob("*.json"):
-            told = json.loads(path.read_text())
-            counts = found.setdefault(_process(told["command"]), Counter())
-            for file, function, count in told["calls"]:
-                counts[file, function] += count
-        return found
+def counted(folder: Path, send: Callable[[], None]) -> Calls:
+    """Count while requests are sent; the flag's file turns the recorders of all processes on."""
+    for old in folder.glob("*.json"):
+        old.unlink()
+    flag = (folder / "flag").open("r+b", buffering=0)
+    flag.write(b"\1")
+    time.sleep(0.3)
+    for _ in range(_COUNTED):
+        send()
+        time.sleep(0.05)  # what is left to do after the answer belongs to it
+    flag.seek(0)
+    flag.write(b"\0")
+    flag.close()
+    time.sleep(1)
+    found: Calls = {}
+    for path in folder.glob("*.json"):
+        told = json.loads(path.read_text())
+        counts = found.setdefault(_process(told["command"]), Counter())
+        for file, function, count in told["calls"]:
+            counts[file, function] += count
+    for counts in found.values():
+        for key in [key for key, count in counts.items() if count < _COUNTED / 2]:
+            del counts[key]
+    return {name: found[name] for name in sorted(found) if found[name]}
 
 
 def _process(command: list[str]) -> str:
@@ -94,73 +73,12 @@ def _process(command: list[str]) -> str:
     return "API" if "serve" in text or "worker" in text else command[0] if command else "?"
 
 
-def _ways(found: dict[str, Counter[tuple[str, str]]]) -> list[Way]:
-    ways = []
-    for name, counts in sorted(found.items()):
-        each = {key: count / _COUNTED for key, count in counts.items() if count >= _COUNTED / 2}
-        if each:
-            ways.append(Way(name, each))
-    return ways
-
-
-def _sent(url: str, route: str, bodies: Iterator[dict[str, Any]]) -> Iterator[None]:
-    for body in bodies:
-        answer = requests.post(f"{url}/{route}", json=body, timeout=60)
-        answer.raise_for_status()
-        yield
-
-
-def measure(report: Report, project: Path, *, rows: bool) -> None:
-    """Count an add, a search with a filter and a detection of this checkout's service."""
-    with tempfile.TemporaryDirectory() as name, PictureServer() as pictures:
-        folder = Path(name)
-        recorder = Recorder(folder, project)
-        settings = {**model_environment("demo"), **recorder.environment}
-        with started(settings, folder, project=project) as service:
-            table: list[tuple[Cell, ...]] = []
-            for kind, (route, bodies) in _kinds(pictures).items():
-                send = _sent(service.url, route, bodies)
-                for _ in range(_WARM_UP):
-                    next(send)
-                ways = _ways(recorder.record(send))
-                table += _rows(kind, ways)
-                if rows:
-                    _tell_functions(report, kind, ways)
-    report.table(["request", "process", "calls", "files"], table, f"calls and files of {project}")
-
-
-def _kinds(pictures: PictureServer) -> dict[str, tuple[str, Iterator[dict[str, Any]]]]:
-    def urls() -> Iterator[str]:
-        for n in itertools.count():
-            picture = Image.effect_noise((320, 240), 60 + n).convert("RGB")
-            yield pictures.add(f"{n}.jpg", picture)
-
-    new = urls()
-    metadata = {"shop": "A", "price": 12.5, "tags": ["new"]}
-    filter = {"shop": "A", "price": {"$lt": 20}}
-    return {
-        "add": ("post_image_to_index", ({"url": url, "metadata": metadata} for url in new)),
-        "search": ("search_simmilar_images", ({"url": url, "metadata": filter} for url in new)),
-        "detect": ("run_object_detection", ({"url": url} for url in new)),
-    }
-
-
-def _rows(kind: str, ways: list[Way]) -> list[tuple[Cell, ...]]:
-    rows: list[tuple[Cell, ...]] = [(kind, way.name, way.total, way.files) for way in ways]
-    everywhere = {file for way in ways for file, _ in way.calls}
-    return [*rows, (kind, "all", sum(way.total for way in ways), len(everywhere))]
-
-
-def _tell_functions(report: Report, kind: str, ways: list[Way]) -> None:
-    report.table(
-        ["process", "calls", "file", "function"],
-        [
-            (way.name, count, file, function)
-            for way in ways
-            for (file, function), count in sorted(way.calls.items())
-        ],
-        kind,
-    )
+def _rows(kind: str, found: Calls) -> Iterator[tuple[Cell, ...]]:
+    for name, counts in found.items():
+        files = {file for file, _ in counts}
+        yield kind, name, round(counts.total() / _COUNTED), len(files)
+    files = {file for counts in found.values() for file, _ in counts}
+    yield kind, "all", sum(round(each.total() / _COUNTED) for each in found.values()), len(files)
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -169,5 +87,32 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(given: Namespace, report: Report) -> list[Limit]:
-    measure(report, given.project.resolve(), rows=given.rows)
+    project = given.project.resolve()
+    rows: list[tuple[Cell, ...]] = []
+    with tempfile.TemporaryDirectory() as name, PictureServer() as pictures:
+        folder, numbers = Path(name), itertools.count()
+        (folder / "flag").write_bytes(b"\0")
+        settings = model_environment("demo") | {
+            "CALLS_FLAG": str(folder / "flag"),
+            "CALLS_ROOT": str(project),
+            "PYTHONPATH": str(_HERE),
+        }
+        with started(settings, folder, project=project) as service:
+            for kind, (route, fields) in _KINDS.items():
+
+                def send(route: str = route, fields: dict[str, Any] = fields) -> None:
+                    n = next(numbers)
+                    picture = Image.effect_noise((320, 240), 60 + n).convert("RGB")
+                    body = {"url": pictures.add(f"{n}.jpg", picture), **fields}
+                    requests.post(f"{service.url}/{route}", json=body).raise_for_status()  # noqa: S113
+
+                for _ in range(_WARM_UP):
+                    send()
+                found = counted(folder, send)
+                rows += _rows(kind, found)
+                if given.rows:
+                    for process, counts in found.items():
+                        calls = [(n / _COUNTED, *key) for key, n in sorted(counts.items())]
+                        report.table(["calls", "file", "function"], calls, f"{kind}, {process}")
+    report.table(["request", "process", "calls", "files"], rows, f"calls and files of {project}")
     return []

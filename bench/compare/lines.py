@@ -1,6 +1,6 @@
 """How many lines and files has each room, in this checkout and in others?
 
-Counts the lines of Python by room, the largest folders and the longest files; with `--project` of
+Counts the lines of Python by room, and the modules of the largest folders; with `--project` of
 other checkouts beside each other::
 
     uv run python -m bench lines --project ../other
@@ -61,8 +61,4 @@ def run(given: Namespace, report: Report) -> Sequence[Limit]:
     for name, files in zip(names, found, strict=True):
         folders = by_folder(files).most_common(_FOLDERS)
         report.table(["folder", "modules"], folders, f"largest folders of {name}")
-        longest = sorted(files.items(), key=lambda item: -item[1])[:_FOLDERS]
-        report.table(
-            ["file", "lines"], [(str(p), n) for p, n in longest], f"longest files of {name}"
-        )
     return []

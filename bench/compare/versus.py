@@ -12,20 +12,18 @@ The median of the rounds must be at least 0.97. CPU time for each request stands
 depends less on what else the machine does.
 """
 
-import json
-import subprocess
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from bench.load.fileserver import FileServer
 from bench.load.generator import Load
 from bench.load.photos import photographs, sides_of
 from bench.report import PROJECT, Cell, Limit, Report, commit, median, ratio
+from bench.service.child import Child
 from bench.service.models import SIZES, service_settings
 from bench.service.running import Service, interpreter, started
 
@@ -74,35 +72,6 @@ class Question:
 Questions = dict[str, Question]
 
 
-class StoreWorker:
-    """Process that measures one checkout's store; keeps its table open between the questions."""
-
-    def __init__(self, project: Path, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            [str(interpreter(project)), "-P", str(_WORKER), str(project), str(folder)],
-            cwd=project,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ask(self, **question: Any) -> dict[str, tuple[str, float, float]]:
-        """Put a question; figures by name: unit, value, CPU milliseconds."""
-        told, said = self._process.stdin, self._process.stdout
-        assert told is not None and said is not None  # noqa: S101, PT018 - for mypy
-        told.write(json.dumps(question) + "\n")
-        told.flush()
-        line = said.readline()
-        if not line:
-            raise RuntimeError("the store's worker ended")
-        found: dict[str, tuple[str, float, float]] = json.loads(line)
-        return found
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
 def in_turn(round: int) -> tuple[int, int]:
     """Order of the two checkouts: A B, B A, A B, so that a drift hits both alike."""
     return (0, 1) if round % 2 == 0 else (1, 0)
@@ -141,7 +110,8 @@ def of_the_store(projects: Sequence[Path], given: Namespace, report: Report) -> 
         workers = []
         for project in projects:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            workers.append(StoreWorker(project, folder))
+            command = [str(interpreter(project)), "-P", str(_WORKER), str(project), str(folder)]
+            workers.append(Child(command, cwd=project))
             stack.callback(workers[-1].close)
             _, filled_s, _ = workers[-1].ask(do="fill", rows=given.rows)["fill"]
             report.say(f"store: {given.rows:,} rows, filled and indexed in {filled_s:.0f} s")

@@ -1,9 +1,8 @@
 """Is anything that was acknowledged lost or doubled when writers are killed with kill -9?
 
-Two processes write to one table at once (adds, patches, deletes, upkeep almost without a pause,
-indexes being built), and one or both are killed at random moments, also while they open it. After
-each kill the table is opened, and every image of the killed process must be what was acknowledged
-last, or what the one operation under way makes of it::
+Two processes write to one table at once (adds, patches, deletes, upkeep almost without a pause),
+and one or both are killed at random moments. After each kill the table is opened, and every image
+of the killed process must be what was acknowledged last, or what the operation under way makes it::
 
     uv run python -m bench kill --kills 100     # about five minutes
 """
@@ -22,16 +21,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from bench.faults.kill_worker import (
-    CLIENTS,
-    FILLERS,
-    SLOTS_EACH,
-    State,
-    identity,
-    settings,
-    url_of,
-    vector_of,
-)
+from bench.faults import kill_worker as worker
+from bench.faults.kill_worker import State
 from bench.report import Limit, Report
 from store.index import ImageIndex
 from store.schemas import Hit, SearchQuery, image_id
@@ -57,7 +48,7 @@ class Victim:
         self._life += 1
         self.working = threading.Event()
         self._is_open = self._in_upkeep = False
-        command = [sys.executable, "-m", "bench.faults.kill_worker", str(self._folder), self.owner]
+        command = [sys.executable, "-m", worker.__name__, str(self._folder), self.owner]
         self._process = subprocess.Popen(
             [*command, str(self._life)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -111,7 +102,7 @@ async def check(folder: Path, dead: list[Victim], counts: Counter[str]) -> None:
     """Open the table and compare the images of the dead processes with what is known of them."""
     try:
         async with asyncio.timeout(PATIENCE_S):
-            index = await ImageIndex.open(settings(folder), identity())
+            index = await ImageIndex.open(worker.settings(folder), worker.identity())
     except Exception as error:
         counts["failed opens"] += 1
         complain(f"the table did not open: {error!r} {getattr(error, 'detail', '')}")
@@ -131,7 +122,7 @@ async def _check_images(index: ImageIndex, victim: Victim, counts: Counter[str])
     rows = {int(hit.url.rpartition("/")[2]): hit for hit in hits}
     counts["doubled"] += len(hits) - len(rows)
     vectors = await index.vectors([hit.id for hit in hits])
-    for slot in range(CLIENTS * SLOTS_EACH):
+    for slot in range(worker.CLIENTS * worker.SLOTS_EACH):
         found: State = dict(rows[slot].metadata) if slot in rows else None  # type: ignore[arg-type]
         acknowledged = victim.known.get(slot)
         if slot in victim.doubtful and found == victim.doubtful[slot]:
@@ -144,15 +135,15 @@ async def _check_images(index: ImageIndex, victim: Victim, counts: Counter[str])
             complain(f"{victim.owner}/{slot} is {found}; acknowledged was {expected}")
         victim.known[slot] = found
         if found is not None:
-            stored = vectors[image_id(url_of(victim.owner, slot))]
-            counts["lost"] += not np.array_equal(stored, vector_of(found["sequence"]))
+            stored = vectors[image_id(worker.url_of(victim.owner, slot))]
+            counts["lost"] += not np.array_equal(stored, worker.vector_of(found["sequence"]))
     victim.doubtful.clear()
 
 
 async def _found(index: ImageIndex, owner: str, counts: Counter[str]) -> list[Hit]:
     known = (await index.state()).columns
     if "filler" in known:
-        counts["doubled"] += max(0, await index.count({"filler": owner}) - FILLERS)
+        counts["doubled"] += max(0, await index.count({"filler": owner}) - worker.FILLERS)
     if "owner" not in known:
         return []
     return await index.search(SearchQuery(filter={"owner": owner}, limit=1000))

@@ -2,9 +2,8 @@
 
 First the peak is found: clients that send one good request after another, ever more of them. Then
 requests come at ten times that rate, whether or not they are answered (open loop), half of them
-bad: unreachable, silent and slow hosts, broken files, bombs, malformed bodies. At last the peak and
-a lone request are measured again. Work is also weighed by what each kind takes alone, as a full
-service answers more of the cheap kinds::
+bad: unreachable and slow hosts, broken files, bombs, malformed bodies. At last the peak and a lone
+request are measured again. Work is also weighed by what each kind takes alone::
 
     uv run python -m bench overload             # about seven minutes
 
@@ -31,7 +30,7 @@ from bench.load.http import NO_ANSWER, request_bytes
 from bench.load.traffic import Mixed, documented_codes, first_adds, good
 from bench.report import Cell, Limit, Report, median, percentile, ratio
 from bench.service.models import SIZES, model_environment
-from bench.service.processes import processes_of
+from bench.service.processes import processes_of, resident_mib
 from bench.service.running import Service, started
 from demo.process import free_port
 
@@ -171,52 +170,35 @@ class Overload:
                 raise RuntimeError(f"the table could not be filled: {failed[0]}")
 
     def _mib(self) -> float:
-        processes = processes_of(self._service.root).values()
-        return sum(process.memory_info().rss for process in processes) / 2**20
+        return resident_mib(*processes_of(self._service.root).values())
 
 
 def tell_answers(report: Report, outcome: Outcome) -> None:
     is_bad = {kind.name for kind in outcome.source.kinds() if kind.codes}
-    groups: dict[tuple[str, int, str], list[float]] = {}
+    groups: dict[tuple[str, str, str], list[float]] = {}
     for each in outcome.sent.answers:
-        key = ("bad" if each.kind in is_bad else "good", each.status, each.code)
+        key = ("bad" if each.kind in is_bad else "good", str(each.status or "none"), each.code)
         groups.setdefault(key, []).append((each.done - each.due) * 1e3)
-    report.table(
-        ["request", "status", "code", "answers", "p50 ms", "p99 ms", "most ms"],
-        [
-            (sort, str(status), code, len(ms), median(ms), percentile(ms, 99), max(ms))
-            for (sort, status, code), ms in sorted(groups.items())
-        ],
-        "answers; times from when the request was due",
-    )
+    rows = [(*k, len(ms), median(ms), percentile(ms, 99)) for k, ms in sorted(groups.items())]
+    columns = ["request", "status", "code", "answers", "p50 ms", "p99 ms"]
+    report.table(columns, rows, "answers; times from when the request was due")
     for flaw, count in outcome.flaws().most_common():
         report.say(f"WRONG: {count} times: {flaw}")
 
 
 def tell(report: Report, found: Found) -> None:
     outcomes = {"peak": found.peak[0], "overload": found.overload, "peak after": found.peak[1]}
-    lone, after = found.lone
-    rows: list[tuple[Cell, ...]] = [
-        (
-            kind,
-            lone[kind],
-            after[kind],
-            *(o.work()[kind] / o.sent.seconds for o in outcomes.values()),
-        )
-        for kind in lone
-    ]
-    columns = [
-        "good request",
-        "lone p50 ms",
-        "lone after",
-        *(f"{name}, per s" for name in outcomes),
-    ]
+    (lone, after), sent = found.lone, found.overload.sent
+    rows: list[tuple[Cell, ...]] = []
+    for kind in lone:
+        rates = (each.work()[kind] / each.sent.seconds for each in outcomes.values())
+        rows.append((kind, lone[kind], after[kind], *rates))
+    columns = ["good request", "lone p50 ms", "lone after", *(f"{n}, per s" for n in outcomes)]
     report.table(columns, rows)
     report.table(["MiB of all: idle before", "early", "late", "idle after"], [found.memory])
-    sent = found.overload.sent
-    late = [(each.sent - each.due) * 1e3 for each in sent.answers]
-    words = f"{sent.cpu_s / sent.seconds:.2f} cores, {percentile(late, 99):.0f} ms late (p99)"
-    report.say(f"load generator: {words}, {sent.most_connections} connections\n")
+    late = percentile([(each.sent - each.due) * 1e3 for each in sent.answers], 99)
+    cores = sent.cpu_s / sent.seconds
+    report.say(f"load generator: {cores:.2f} cores, at most {late:.0f} ms late (p99)\n")
 
 
 def limits(found: Found) -> list[Limit]:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 
@@ -30,9 +30,16 @@ from bench.load.fileserver import FileServer
 from bench.load.generator import OK
 from bench.load.http import Client, post, request_bytes
 from bench.load.traffic import photo_url
-from bench.report import Limit, Report, median, percentile, ratio
+from bench.report import Limit, Report, median, ratio
 from bench.service.models import SIZES, model_environment
-from bench.service.processes import API_WORKER, DECODER, DETECTOR, EMBEDDER, processes_of
+from bench.service.processes import (
+    API_WORKER,
+    DECODER,
+    DETECTOR,
+    EMBEDDER,
+    processes_of,
+    resident_mib,
+)
 from bench.service.running import started
 from demo.process import ServiceProcess
 
@@ -44,12 +51,8 @@ _DISK_MIB = 1024
 _ROUTES = ("post_image_to_index", "search_simmilar_images", "run_object_detection")
 
 
-class Taken(NamedTuple):
-    """What a process takes of the machine."""
-
-    rss_mib: float
-    descriptors: int
-    threads: int
+Taken = dict[str, tuple[float, int]]
+"""MiB and descriptors of each process."""
 
 
 class Soak:
@@ -124,33 +127,17 @@ def compare(ledger: Ledger, stored: dict[str, list[dict[str, Any]]]) -> Counter[
     return found
 
 
-def tell(report: Report, soak: Soak, before: dict[str, Taken], after: dict[str, Taken]) -> None:
+def tell(report: Report, soak: Soak) -> None:
     ledger = soak.ledger
-    counts = Counter(
-        (
-            each.phase,
-            "bad" if each.route == "bad" else "good",
-            str(each.status or "none"),
-            each.code,
-        )
-        for each in ledger.heard
-    )
-    rows = [(*key, count) for key, count in sorted(counts.items())]
-    report.table(["phase", "request", "status", "code", "answers"], rows)
-    calm = _grouped([(h.route, h.seconds * 1e3) for h in ledger.heard if h.phase == CALM])
+    answers: dict[tuple[str, str, str, str], list[float]] = {}
+    for each in ledger.heard:
+        key = (each.phase, each.route, str(each.status or "none"), each.code)
+        answers.setdefault(key, []).append(each.seconds * 1e3)
     report.table(
-        ["request, calm", "answers", "p50 ms", "p99 ms"],
-        [(route, len(ms), median(ms), percentile(ms, 99)) for route, ms in calm.items()],
+        ["phase", "request", "status", "code", "answers", "p50 ms", "most ms"],
+        [(*key, len(ms), median(ms), max(ms)) for key, ms in sorted(answers.items())],
     )
-    report.table(
-        ["fault", "times", "well again after s, median", "longest"],
-        [(f, len(s), median(s), max(s)) for f, s in _grouped(soak.recoveries).items()],
-    )
-    names, nothing = dict.fromkeys([*before, *after]), (None, None, None)
-    report.table(
-        ["process", "MiB start", "descriptors", "threads", "MiB end", "descriptors ", "threads "],
-        [(name, *before.get(name, nothing), *after.get(name, nothing)) for name in names],
-    )
+    report.table(["fault", "well again after s"], sorted(soak.recoveries))
     for what, count in (failures(ledger) + ledger.wrong).most_common():
         report.say(f"WRONG: {count} times: {what}")
     acknowledged = ", ".join(f"{count} {what}" for what, count in ledger.acknowledged.items())
@@ -159,16 +146,11 @@ def tell(report: Report, soak: Soak, before: dict[str, Taken], after: dict[str, 
     report.say(f"{len(ledger.heard)} requests; acknowledged: {acknowledged}; {looked_up}\n")
 
 
-def _grouped(pairs: Sequence[tuple[str, float]]) -> dict[str, list[float]]:
-    return {name: [v for n, v in pairs if n == name] for name in sorted({n for n, _ in pairs})}
-
-
-def taken_by_all(root: int) -> dict[str, Taken]:
+def taken_by_all(root: int) -> Taken:
     found = {}
     for name, process in processes_of(root).items():
         with suppress(psutil.Error):  # it ended meanwhile
-            rss = process.memory_info().rss / 2**20
-            found[name] = Taken(rss, process.num_fds(), process.num_threads())
+            found[name] = (resident_mib(process), process.num_fds())
     return found
 
 
@@ -177,16 +159,16 @@ def failures(ledger: Ledger) -> Counter[str]:
     return Counter(filter(None, (failure_of(heard, API_KILLED) for heard in ledger.heard)))
 
 
-def limits(soak: Soak, before: dict[str, Taken], after: dict[str, Taken]) -> list[Limit]:
+def limits(soak: Soak, before: Taken, after: Taken) -> list[Limit]:
     longest = max((took for _, took in soak.recoveries), default=0.0)
-    mib = [sum(each.rss_mib for each in moment.values()) for moment in (before, after)]
-    more = [after[name].descriptors - before[name].descriptors for name in before if name in after]
+    mib = [sum(rss for rss, _ in each.values()) for each in (before, after)]
+    more = max(after[name][1] - before[name][1] for name in before.keys() & after.keys())
     return [
         Limit("failures", failures(soak.ledger).total(), most=0),
         Limit("wrong answers", soak.ledger.wrong.total(), most=0),
         Limit("longest recovery, s", longest, most=LONGEST_RECOVERY_S),
         Limit("memory, end to start", ratio(mib[1], mib[0]), most=MOST_GROWTH),
-        Limit("descriptors more, worst process", max(more), most=MOST_MORE_DESCRIPTORS),
+        Limit("descriptors more, worst process", more, most=MOST_MORE_DESCRIPTORS),
     ]
 
 
@@ -211,7 +193,7 @@ async def measure(
     after = taken_by_all(root)
     found = compare(soak.ledger, await soak.stored())
     http.close()
-    tell(report, soak, before, after)
+    tell(report, soak)
     return [
         *(Limit(what, count, most=0) for what, count in found.items()),
         *limits(soak, before, after),

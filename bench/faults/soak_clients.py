@@ -28,9 +28,15 @@ UNTOUCHED = frozenset(
 )
 """Codes of refusals that come before anything is written."""
 _KINDS = {
-    "add": 4, "add_many": 1, "picture": 4, "text": 2, "filter": 3, "detect": 3, "list": 1,
-    "get": 3, "patch": 2, "delete": 1, "bad": 3,
-}  # fmt: skip
+    "add": 4,
+    "add_many": 1,
+    "read": 9,
+    "filter": 3,
+    "get": 3,
+    "patch": 2,
+    "delete": 1,
+    "bad": 3,
+}
 """Requests by their weights; each is a method of `SoakClient`."""
 _BAD_FILES = ("missing.jpg", "text", "bomb.png", "cut.jpg", "gzip.jpg", "loop")
 _SEARCH = "search_simmilar_images"
@@ -109,8 +115,8 @@ class SoakClient:
     async def add_many(self) -> None:
         images = {url: self._new(url) for url in (self._own() for _ in range(BATCH))}
         body = {"images": [{"url": url, "metadata": each} for url, each in images.items()]}
-        status, code, said = await self.ask("add many", "POST", "post_images_to_index", body)
-        results = said.get("results", [{}] * BATCH) if status == OK else [{}] * BATCH
+        _, code, said = await self.ask("add many", "POST", "post_images_to_index", body)
+        results = said.get("results", [{}] * BATCH)
         for (url, metadata), result in zip(images.items(), results, strict=False):
             done = OK if "id" in result else 400
             self._settle("add many", url, metadata, done, result.get("code", code))
@@ -145,15 +151,6 @@ class SoakClient:
         if status in (OK, MISSING):
             self._ledger.saw("get", url, said["metadata"] if status == OK else None)
 
-    async def list(self) -> None:
-        await self.ask("list", "GET", "images?limit=20")
-
-    async def picture(self) -> None:
-        await self.ask("search by picture", "POST", _SEARCH, {"url": self._photo(), "limit": 5})
-
-    async def text(self) -> None:
-        await self.ask("search by text", "POST", _SEARCH, {"metadata": "a red bus"})
-
     async def filter(self) -> None:
         url = self._own()
         body = {"metadata": {"client": self._number, "slot": _slot(url)}}
@@ -164,8 +161,13 @@ class SoakClient:
                 self._ledger.wrong["an image is there twice"] += 1
             self._ledger.saw("filter", url, hits[0]["metadata"] if hits else None)
 
-    async def detect(self) -> None:
-        await self.ask("detect", "POST", "run_object_detection", {"url": self._photo()})
+    async def read(self) -> None:
+        photo = {"url": photo_url(self._files, self._drawn.randrange(1000))}
+        words = {"metadata": "a red bus"}
+        picture, text = ("search by picture", _SEARCH, photo), ("search by text", _SEARCH, words)
+        kinds = [picture, picture, text, ("detect", "run_object_detection", photo)]
+        what, path, body = self._drawn.choice(kinds)
+        await self.ask(what, "POST", path, body)
 
     async def bad(self) -> None:
         urls = [f"{self._files}/{name}" for name in _BAD_FILES]
@@ -197,9 +199,6 @@ class SoakClient:
     def _own(self) -> str:
         slot = self._drawn.randrange(SLOTS)
         return f"{photo_url(self._files, slot)}-{self._number}-{slot}"
-
-    def _photo(self) -> str:
-        return photo_url(self._files, self._drawn.randrange(1000))
 
     def _next(self) -> int:
         self._sequence += 1

@@ -71,6 +71,7 @@ class _Connection(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - for mypy
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -84,23 +85,19 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, path: bytes, query: bytes, is_last: bool) -> None:
         if path == b"/slow":
-            self._write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
             self._drip()
             return
         answer = self._answers.get(path, self._answers[b"/missing.jpg"])
         number = query.removeprefix(_PIXELS)
-        self._write(repixelled(answer, int(number)) if number.isdigit() else answer)
+        self._transport.write(repixelled(answer, int(number)) if number.isdigit() else answer)
         if is_last:
             self._transport.close()
 
     def _drip(self) -> None:
         if not self._transport.is_closing():
-            self._write(b"\xff")
+            self._transport.write(b"\xff")
             asyncio.get_running_loop().call_later(_DRIP_S, self._drip)
-
-    def _write(self, data: bytes) -> None:
-        assert isinstance(self._transport, asyncio.WriteTransport)  # noqa: S101 - for mypy
-        self._transport.write(data)
 
 
 def _answers(files: Mapping[str, bytes]) -> dict[bytes, bytes]:

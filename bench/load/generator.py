@@ -58,14 +58,13 @@ class Answer(NamedTuple):
 @dataclass(frozen=True)
 class Sent:
     """What a load came to: first request's time, seconds of sending, answers by their ends,
-    CPU time of the generator, most connections at once.
+    CPU time of the generator.
     """
 
     began: float
     seconds: float
     answers: list[Answer]
     cpu_s: float = 0.0
-    most_connections: int = 0
 
     @property
     def good(self) -> list[Answer]:
@@ -81,12 +80,6 @@ class Sent:
         """Good answers per second, between the ramp and the end of the sending."""
         start, end = self.began + _RAMP * self.seconds, self.began + self.seconds
         return rate([Span(each.sent, each.done) for each in self.good], start, end)
-
-    @property
-    def whole_rate(self) -> float:
-        """The same from the first request to the last answer."""
-        ended = max((each.done for each in self.good), default=self.began)
-        return len(self.good) / (ended - self.began) if ended > self.began else float("nan")
 
     @property
     def latencies(self) -> list[float]:
@@ -137,9 +130,9 @@ def _run(load: Load) -> Sent:
 async def _sent(load: Load) -> Sent:
     generator, cpu = _Generator(load), time.process_time()
     await (generator.open_loop() if load.rate else generator.closed_loop())
-    cpu_s, client = time.process_time() - cpu, generator.client
-    client.close()
-    return Sent(generator.began, load.seconds, generator.answers, cpu_s, client.most_open)
+    cpu_s = time.process_time() - cpu
+    generator.client.close()
+    return Sent(generator.began, load.seconds, generator.answers, cpu_s)
 
 
 class _Generator:

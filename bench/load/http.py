@@ -1,8 +1,4 @@
-"""HTTP/1.1 client on asyncio streams that costs little beside the service it loads.
-
-Requests are bytes made beforehand, answers are split into status and body. aiohttp takes several
-times as long for a request.
-"""
+"""HTTP/1.1 client on asyncio streams: it costs little beside the service, aiohttp several times."""
 
 import asyncio
 import json
@@ -48,7 +44,6 @@ class Client:
         self._port, self._timeout_s = port, timeout_s
         self._free = asyncio.Semaphore(connections)
         self._idle: list[_Streams] = []
-        self.open = self.most_open = 0
 
     async def ask(self, request: bytes) -> Reply:
         """Send a whole request and read its answer."""
@@ -63,7 +58,7 @@ class Client:
     def close(self) -> None:
         """Close idle connections."""
         while self._idle:
-            self._ended(self._idle.pop()[1])
+            self._idle.pop()[1].transport.abort()
 
     async def _asked(self, request: bytes, sent: float) -> Reply:
         if self._idle:
@@ -76,13 +71,8 @@ class Client:
                 if isinstance(error, asyncio.IncompleteReadError) and error.partial:
                     raise
                 self.close()
-        return await self._exchanged(await self._connect(), request, sent)
-
-    async def _connect(self) -> _Streams:
-        streams = await asyncio.open_connection("127.0.0.1", self._port, limit=_MOST_HEAD_BYTES)
-        self.open += 1
-        self.most_open = max(self.most_open, self.open)
-        return streams
+        opening = asyncio.open_connection("127.0.0.1", self._port, limit=_MOST_HEAD_BYTES)
+        return await self._exchanged(await opening, request, sent)
 
     async def _exchanged(self, streams: _Streams, request: bytes, sent: float) -> Reply:
         reader, writer = streams
@@ -98,11 +88,7 @@ class Client:
             if is_kept:
                 self._idle.append(streams)
             else:
-                self._ended(writer)
-
-    def _ended(self, writer: asyncio.StreamWriter) -> None:
-        writer.transport.abort()
-        self.open -= 1
+                writer.transport.abort()
 
 
 def request_bytes(method: str, path: str, body: Any = None) -> bytes:

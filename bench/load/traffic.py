@@ -121,30 +121,39 @@ def good(files: str) -> list[Kind]:
 
 def bad(files: str, closed_port: int) -> list[Kind]:
     """Requests that must be refused, each for a reason of its own."""
-    blocked = (
+    blocked = [
         "http://10.0.0.7/a.jpg",
         "http://169.254.169.254/latest/",
         "http://[::ffff:10.0.0.7]/",
-    )
+    ]
     slow = [f"http://{host}:{port_of(files)}/slow" for host in SLOW_HOSTS]
-    conflict = {"url": files, "metadata": {"price": "cheap"}}
+    bombs = [f"{files}/bomb.png", f"{files}/strip.png"]
+    urls = [
+        ("nobody listens", 1, [f"http://127.0.0.1:{closed_port}/"], "host_unreachable"),
+        ("blocked address", 1, blocked, "host_unreachable"),
+        ("unknown name", 1, ["http://nowhere.invalid/a.jpg"], "host_unreachable"),
+        ("slow host", 0.5, slow, "fetch_timeout host_unreachable"),
+        ("404", 1, [f"{files}/missing.jpg"], "http_status"),
+        ("redirects without end", 0.5, [f"{files}/loop"], "too_many_redirects"),
+        ("compressed", 1, [f"{files}/gzip.jpg"], "bad_answer"),
+        ("not an image", 1, [f"{files}/text"], "not_an_image"),
+        ("cut off", 1, [f"{files}/cut.jpg"], "image_broken"),
+        ("bomb", 1, bombs, "image_dimensions"),
+        ("not http", 1, ["file:///etc/passwd", "http://a b/", "gopher://x/"], "url_invalid"),
+    ]
+    bodies: list[tuple[str, list[Any], str]] = [
+        ("broken JSON", [b'{"url": "http://', b"[1]", b'{"url": NaN}'], "bad_request"),
+        ("unknown field", [{"url": files, "ulr": 1}, {"url": files, "x": {}}], "bad_request"),
+        ("wrong type", [{"url": 5}, {"url": [files]}], "bad_request"),
+        ("no url", [{}, {"url": ""}, {"url": None}], "-"),
+        ("wrong type of a key", [{"url": files, "metadata": {"price": "a"}}], "metadata_conflict"),
+    ]
     return [
-        _bad_url("nobody listens", [f"http://127.0.0.1:{closed_port}/"], "host_unreachable"),
-        _bad_url("blocked address", blocked, "host_unreachable"),
-        _bad_url("unknown name", ["http://nowhere.invalid/a.jpg"], "host_unreachable"),
-        _bad_url("slow host", slow, "fetch_timeout", "host_unreachable", weight=0.5),
-        _bad_url("404", [f"{files}/missing.jpg"], "http_status"),
-        _bad_url("redirects without end", [f"{files}/loop"], "too_many_redirects", weight=0.5),
-        _bad_url("compressed", [f"{files}/gzip.jpg"], "bad_answer"),
-        _bad_url("not an image", [f"{files}/text"], "not_an_image"),
-        _bad_url("cut off", [f"{files}/cut.jpg"], "image_broken"),
-        _bad_url("bomb", [f"{files}/bomb.png", f"{files}/strip.png"], "image_dimensions"),
-        _bad_url("not http", ["file:///etc/passwd", "http://a b/", "gopher://x/"], "url_invalid"),
-        _bad("broken JSON", [b'{"url": "http://', b"[1]", b'{"url": NaN}'], "bad_request"),
-        _bad("unknown field", [{"url": files, "ulr": 1}, {"url": files, "x": {}}], "bad_request"),
-        _bad("wrong type", [{"url": 5}, {"url": [files]}], "bad_request"),
-        _bad("no url", [{}, {"url": ""}, {"url": None}], "-"),
-        _bad("wrong type of a key", [conflict], "metadata_conflict"),
+        *(
+            _kind(name, weight, _ADD, [{"url": u} for u in each], codes)
+            for name, weight, each, codes in urls
+        ),
+        *(_kind(name, 1, _ADD, each, codes) for name, each, codes in bodies),
     ]
 
 
@@ -183,16 +192,9 @@ def port_of(url: str) -> int:
     return int(url.rpartition(":")[2])
 
 
-def _bad_url(name: str, urls: Iterable[str], *codes: str, weight: float = 1) -> Kind:
-    return _bad(name, [{"url": url} for url in urls], *codes, weight=weight)
-
-
-def _bad(name: str, bodies: Iterable[Any], *codes: str, weight: float = 1) -> Kind:
-    return _kind(name, weight, _ADD, bodies, *codes)
-
-
-def _kind(name: str, weight: float, path: str, bodies: Iterable[Any], *codes: str) -> Kind:
-    return Kind(name, weight, tuple(post(path, body) for body in bodies), frozenset(codes))
+def _kind(name: str, weight: float, path: str, bodies: Iterable[Any], codes: str = "") -> Kind:
+    requests = tuple(post(path, body) for body in bodies)
+    return Kind(name, weight, requests, frozenset(codes.split()))
 
 
 def _subclasses(error: Any) -> Sequence[Any]:

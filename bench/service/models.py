@@ -1,9 +1,8 @@
 """Models and settings of the measured service: demo models, or full-size ones of random weights.
 
 How long a model takes does not depend on what it has learned, so that random weights of the default
-architectures (ViT-B-32, yolo11n) stand in for the published ones, without a download. They are made
-once and kept in a folder of the system's temporary files. A detector of random weights finds
-nothing, so that the little time that drawing boxes takes is left out.
+architectures (ViT-B-32, yolo11n) stand in for the published ones, without a download; they are made
+once, in the folder of temporary files. Such a detector finds nothing to be drawn.
 """
 
 import os

@@ -2,25 +2,10 @@
 
 import contextlib
 from collections import Counter
-from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 
 EMBEDDER, DETECTOR, API_WORKER, DECODER = "ClipEmbedder", "YoloDetector", "API worker", "decoder"
-LIBRARIES = ("torch", "lancedb")
-_MIB = 1 << 20
-
-
-class Memory(NamedTuple):
-    """MiB of a process (resident; shared pages divided by their users, so that processes add up;
-    freed if it ended), and which of `LIBRARIES` it has mapped.
-    """
-
-    rss: float
-    pss: float
-    uss: float
-    libraries: frozenset[str]
 
 
 def processes_of(root: int) -> dict[str, psutil.Process]:
@@ -56,11 +41,5 @@ def cpu_seconds(root: int) -> float:
     return total
 
 
-def memory_by_process(root: int) -> dict[str, Memory]:
-    found = {}
-    for name, process in processes_of(root).items():
-        with contextlib.suppress(psutil.Error, OSError):  # gone meanwhile
-            full, maps = process.memory_full_info(), Path(f"/proc/{process.pid}/maps").read_text()
-            libraries = frozenset(each for each in LIBRARIES if f"/site-packages/{each}/" in maps)
-            found[name] = Memory(full.rss / _MIB, full.pss / _MIB, full.uss / _MIB, libraries)
-    return found
+def resident_mib(*processes: psutil.Process) -> float:
+    return sum(process.memory_info().rss for process in processes) / 2**20

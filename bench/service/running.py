@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.load.fileserver import FileServer
-from bench.load.generator import OK, Load, Sent, send
+from bench.load.generator import Load, Sent, send
 from bench.load.photos import photographs
 from bench.load.traffic import ALLOWED, Fresh
 from bench.report import PROJECT
 from bench.service.models import PREFIX
 from bench.service.processes import cpu_seconds
 from demo.process import ServiceProcess
-
-_WARM_UP = 5
 
 
 @dataclass(frozen=True)
@@ -60,20 +58,6 @@ class Service:
         took = cpu_seconds(self.root) - before
         return Measured(sent, took / max(1, len(sent.good)) * 1e3)
 
-    def lone_ms(self, route: str, requests: int, side: str = "") -> list[float]:
-        """Latencies of lone requests in milliseconds, after a few to warm up.
-
-        Raises:
-            RuntimeError: an answer was not 200.
-        """
-        load = Load(self.process.port, self.fresh(route, side), 0, 1, _WARM_UP + requests)
-        answers = send(load).answers
-        if any(answer.status != OK for answer in answers):
-            raise RuntimeError(
-                f"lone requests were answered { ({each.status for each in answers}) }"
-            )
-        return [(each.done - each.sent) * 1e3 for each in answers[_WARM_UP:]]
-
 
 @contextmanager
 def started(
@@ -105,10 +89,7 @@ def started(
 
 @contextmanager
 def served(
-    settings: Mapping[str, str],
-    sides: Sequence[str],
-    rows: int = 0,
-    store: Path | None = None,
+    settings: Mapping[str, str], sides: Sequence[str], rows: int = 0, store: Path | None = None
 ) -> Iterator[Service]:
     """This checkout's service and a file server with photographs, until the block ends.
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -91,31 +92,23 @@ def row_metadata(number: int) -> dict[str, Any]:
     }
 
 
-async def load(settings: StoreSettings, identity: ModelIdentity, parts: Iterable[Matrix]) -> int:
-    """Add rows for all vectors, numbered on from those there are, in one commit; all rows now."""
+async def load(settings: StoreSettings, identity: ModelIdentity, parts: Iterable[Matrix]) -> None:
+    """Add rows for all vectors in one commit."""
     connection = await connect(settings)
     table = await open_table(connection, identity)
-    before = Registry.from_schema(await table.schema())
-    _, registry = before.place(row_metadata(0))
-    added = registry.columns[len(before.columns) :]
-    if added:
-        await table.add_columns([column.field() for column in added])
-    schema, first = await table.schema(), int(await table.count_rows())
-    batches = _batches(parts, first, registry, schema)
-    await table.add(pa.RecordBatchReader.from_batches(schema, batches))
-    rows = int(await table.count_rows())
+    _, registry = Registry.from_schema(await table.schema()).place(row_metadata(0))
+    await table.add_columns([column.field() for column in registry.columns])
+    schema = await table.schema()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        numbers = count()
+        for vectors in parts:
+            rows = [_row(n, vector, registry) for vector, n in zip(vectors, numbers)]  # noqa: B905
+            yield from to_arrow(rows, registry, schema).to_batches()
+
+    await table.add(pa.RecordBatchReader.from_batches(schema, batches()))
     table.close()
     connection.close()
-    return rows
-
-
-def _batches(
-    parts: Iterable[Matrix], first: int, registry: Registry, schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
-    for vectors in parts:
-        rows = [_row(first + n, vector, registry) for n, vector in enumerate(vectors)]
-        yield from to_arrow(rows, registry, schema).to_batches()
-        first += len(vectors)
 
 
 def _row(number: int, vector: Any, registry: Registry) -> Row:

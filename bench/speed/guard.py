@@ -24,15 +24,13 @@ import requests
 from numpy.typing import NDArray
 from PIL import Image
 
-from api.pipeline.downloads import Downloads
 from api.pipeline.pictures import Pictures
 from api.requests.source import Source
 from api.settings import Settings
 from bench.load.fileserver import FileServer
 from bench.load.photos import NAMES, NATIVE, photographs
-from bench.report import Cell, Limit, Report, median, percentile, ratio
+from bench.report import Cell, Limit, Report, median, ratio
 from images.decode.prepare import clip_pixels
-from images.fetch.fetcher import Fetcher
 from runners.schemas import ClipInfo
 
 MOST_PRICE = 1.15
@@ -46,35 +44,11 @@ Times = dict[str, list[float]]
 """Milliseconds by step, one a round."""
 
 
-class Guarded:
-    """The service's own way from a URL to pixels, as the API worker goes it."""
-
-    def __init__(self) -> None:
-        os.environ["IMAGE_SEARCH_ALLOW_NETWORKS"] = "127.0.0.1/32"
-        settings = Settings.from_environment()
-        self._pictures = Pictures(settings)
-        self._downloads = Downloads(Fetcher(settings.fetch), settings.api.download_threads)
-
-    async def picture(self, url: str) -> NDArray[np.uint8]:
-        return await self._pictures.for_clip(Source(url), _CLIP)
-
-    async def fetch(self, url: str) -> bytes:
-        async with self._downloads.fetched(url) as data:
-            return data
-
-    def close(self) -> None:
-        self._pictures.close()
-        self._downloads.close()
-
-
-def plain_fetch(url: str) -> bytes:
+def plain_picture(url: str) -> Image.Image:
+    """Download with requests alone, decode with Pillow alone."""
     response = requests.get(url, timeout=10)
     response.raise_for_status()
-    return response.content
-
-
-def plain_decode(data: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(data)) as picture:
+    with Image.open(io.BytesIO(response.content)) as picture:
         return picture.convert("RGB")
 
 
@@ -95,7 +69,8 @@ async def measure(files: FileServer, rounds: int) -> dict[tuple[str, str], Times
     """Time every way on every photograph, in turn."""
     found: dict[tuple[str, str], Times] = {(name, size): {} for size in SIZES for name in NAMES}
     order = random.Random(1)  # noqa: S311
-    with closing(Guarded()) as ours:
+    os.environ["IMAGE_SEARCH_ALLOW_NETWORKS"] = "127.0.0.1/32"
+    with closing(Pictures(Settings.from_environment())) as ours:
         for turn in range(_WARM_UP + rounds):
             for (name, size), times in found.items():
                 if turn == _WARM_UP:
@@ -104,15 +79,14 @@ async def measure(files: FileServer, rounds: int) -> dict[tuple[str, str], Times
     return found
 
 
-async def _once(url: str, ours: Guarded, times: Times, order: random.Random) -> None:
+async def _once(url: str, ours: Pictures, times: Times, order: random.Random) -> None:
     async def plain(prepare: Callable[[Image.Image], object]) -> None:
-        prepare(plain_decode(plain_fetch(url)))
+        prepare(plain_picture(url))
 
     steps: list[tuple[str, Callable[[], Awaitable[object]]]] = [
         ("plain", lambda: plain(plain_prepare)),
         ("alike", lambda: plain(our_prepare)),
-        ("ours", lambda: ours.picture(url)),
-        ("fetch", lambda: ours.fetch(url)),
+        ("ours", lambda: ours.for_clip(Source(url), _CLIP)),
     ]
     order.shuffle(steps)
     for step, call in steps:
@@ -121,9 +95,9 @@ async def _once(url: str, ours: Guarded, times: Times, order: random.Random) -> 
         times.setdefault(step, []).append((perf_counter() - began) * 1e3)
 
 
-def price(times: Times, of: str = "plain", percent: float = 50) -> float:
-    """Our way to another one, as the ratio of medians or of another percentile."""
-    return ratio(percentile(times["ours"], percent), percentile(times[of], percent))
+def price(times: Times, of: str = "plain") -> float:
+    """Our way to another one, as the ratio of medians."""
+    return ratio(median(times["ours"]), median(times[of]))
 
 
 def price_of_size(found: dict[tuple[str, str], Times], size: str) -> float:
@@ -131,14 +105,12 @@ def price_of_size(found: dict[tuple[str, str], Times], size: str) -> float:
 
 
 def tell(report: Report, found: dict[tuple[str, str], Times]) -> None:
-    columns = ["photograph", "plain ms", "ours ms", "our fetch", "price"]
     rows: list[tuple[Cell, ...]] = []
     for (name, size), times in found.items():
-        ms = [median(times[step]) for step in ("plain", "ours", "fetch")]
-        prices = [price(times), price(times, percent=10), price(times, "alike")]
-        rows.append((f"{name} {size}", *ms, *prices))
-    title = "from URL to pixels, medians, in turn; p10 is the quietest tenth of either way"
-    report.table([*columns, "at p10", "alike"], rows, title)
+        ms = [median(times[step]) for step in ("plain", "ours")]
+        rows.append((f"{name} {size}", *ms, price(times), price(times, "alike")))
+    columns = ["photograph", "plain ms", "ours ms", "price", "alike"]
+    report.table(columns, rows, "from URL to pixels, medians, in turn")
 
 
 def add_options(parser: ArgumentParser) -> None:

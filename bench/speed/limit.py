@@ -7,23 +7,19 @@ slower from minute to minute, so the limit is measured beside every load.
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from bench.load.photos import NAMES
 from bench.report import cores
+from bench.service.child import Child
 
-Model = Literal["clip", "yolo", "yolo, drawn"]
-DRAWN: Model = "yolo, drawn"
-_MOST_DRAWN = 8
-"""Whole pictures stay in memory until they are drawn into: large batches take gigabytes."""
+Model = Literal["clip", "yolo"]
 _TRIAL_S, _MEASURE_S = 2.0, 10.0
 _ENVIRONMENT = {
     # Two torch threads that spin beside two that decode take up to ten times as long.
@@ -44,63 +40,30 @@ class Found:
     rate: float
     way: Sequence[int]
     words: str
-    plain_rate: float | None = None
+    plain_rate: float = 0.0
 
 
 class Limits:
-    """Limits of one run: how they are reached, and what they are now.
-
-    Args:
-        files: photographs by name.
-        settings: of the service and of the limit.
-    """
+    """Limits of one run with a service's settings: how they are reached, and what they are now."""
 
     def __init__(self, files: Mapping[str, Path], settings: Mapping[str, str]) -> None:
         names = {n: [str(p) for f, p in files.items() if f.startswith(f"{n}-")] for n in NAMES}
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", __name__, json.dumps(list(names.values()))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **_ENVIRONMENT, **settings},
-        )
+        command = [sys.executable, "-m", __name__, json.dumps(list(names.values()))]
+        self._child = Child(command, {**os.environ, **_ENVIRONMENT, **settings})
         self.found: dict[Model, Found] = {}
         self.rates: dict[Model, list[float]] = {}
 
-    def __enter__(self) -> Self:
-        return self
+    def close(self) -> None:
+        self._child.close()
 
-    def __exit__(self, *_: object) -> None:
-        self._child.kill()
-        self._child.communicate()
+    def find(self, model: Model) -> None:
+        """Look for the fastest way of a model."""
+        self.rates[model], self.found[model] = [], Found(**self._child.ask(model=model, way=None))
 
-    def find(self, models: Sequence[Model]) -> None:
-        """Look for the fastest way of each of these models."""
-        for model in dict.fromkeys(models):
-            self.rates[model] = []
-            if model == DRAWN:  # told for information, so that the detector's way will do
-                lanes, threads, batch = self.found["yolo"].way
-                self.found[model] = Found(0.0, (lanes, threads, min(batch, _MOST_DRAWN)), "")
-            else:
-                self.found[model] = self._ask(model, None)
-
-    def measure(self, models: Sequence[Model]) -> dict[Model, float]:
-        """Pictures per second of these models now, each by itself."""
-        for model in models:
-            again = self._ask(model, self.found[model].way)
-            self.found[model].words = again.words
-            self.rates[model].append(again.rate)
-        return {model: self.rates[model][-1] for model in models}
-
-    def _ask(self, model: Model, way: Sequence[int] | None) -> Found:
-        told, said = self._child.stdin, self._child.stdout
-        assert told is not None and said is not None  # noqa: S101, PT018 - for mypy
-        told.write(json.dumps({"model": model, "way": way}) + "\n")
-        told.flush()
-        line = said.readline()
-        if not line:
-            raise RuntimeError(f"the limit of {model} could not be measured")
-        return Found(**json.loads(line))
+    def measure(self, model: Model) -> float:
+        """Pictures per second of a model now."""
+        self.rates[model].append(self._child.ask(model=model, way=self.found[model].way)["rate"])
+        return self.rates[model][-1]
 
 
 def plain_call(model: Model) -> Callable[[list[str]], Any]:
@@ -148,11 +111,7 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print must not come between the answers
     groups: list[list[str]] = json.loads(sys.argv[1])
     files = [[Path(path).read_bytes() for path in group] for group in groups]
-    makes: dict[Model, Callable[[int], Any]] = {
-        "clip": clip_work,
-        "yolo": yolo_work,
-        DRAWN: partial(yolo_work, draws=True),
-    }
+    makes: dict[Model, Callable[[int], Any]] = {"clip": clip_work, "yolo": yolo_work}
     pipelines: dict[Model, Pipeline] = {}
     for line in sys.stdin:
         asked = json.loads(line)

@@ -40,10 +40,8 @@ class Stages:
 
 
 def sums(text: str) -> dict[str, float]:
-    """Sums of all histograms in seconds, from the text of `/metrics`, labels together.
-
-    Of BentoML's own timer of requests it is the API's alone: calls to the models are requests to
-    it as well.
+    """Sums of all histograms in seconds, from the text of `/metrics`, labels together; of
+    BentoML's own timer the API's alone, as calls to the models are requests to it as well.
     """
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
@@ -82,11 +80,7 @@ def stages(total: float, grown: Mapping[str, float]) -> Stages:
 
 
 def watched(port: int, requests: Iterable[bytes]) -> list[Stages]:
-    """Send one request after the other, and read the metrics between them.
-
-    Raises:
-        RuntimeError: an answer was not 200.
-    """
+    """Send one request after the other, and read the metrics between them."""
     return asyncio.run(_watched(port, requests))
 
 

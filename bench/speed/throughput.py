@@ -1,11 +1,9 @@
 """How near do adds, searches and detections come to what the same models reach in one process?
 
 The limit is one process that decodes, prepares and computes the same JPEG files in full batches,
-and nothing else, spread over the cores in the fastest way that is found in this very run. It is
-measured again before and after each load, while nobody asks the service; a load is compared with
-the mean of the two beside it, and the median of the rounds counts. Every request is for a picture
-with a URL and pixels of its own. A limit ends with the boxes; `detect` also draws them, and its
-share of the limit with drawing stands beside it::
+spread over the cores in the fastest way that is found in this run; it is measured before and after
+each load, which is compared with the mean of the two. Every request is for a picture with a URL and
+pixels of its own. The limit ends with the boxes, which `detect` also draws::
 
     uv run python -m bench throughput             # about half an hour
 
@@ -13,42 +11,36 @@ With full-size models adds, detections and boxes at 32 or more in flight must re
 """
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
 from statistics import mean
+from typing import NamedTuple
 
 from bench.load.photos import photographs
 from bench.load.traffic import ROUTES
 from bench.report import Cell, Limit, Report, median, percentile, ratio
 from bench.service.models import add_service_options, numbers, settings_of
 from bench.service.running import Measured, Service, served
-from bench.speed.limit import DRAWN, Limits, Model
+from bench.speed.limit import Limits, Model
 
 LEAST = 0.90
 JUDGED = ("add", "detect", "boxes")
 JUDGED_CLIENTS = 32
 _WARM_UP_S = 3.0
-_MODELS: Mapping[str, tuple[Model, ...]] = {"detect": ("yolo", DRAWN), "boxes": ("yolo",)}
-"""By route, the limits; of all others it is CLIP's."""
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One load, and the limits: means of those before and after it."""
+class Turn(NamedTuple):
+    """One load, and its share of the limit: of the mean of those before and after it."""
 
     load: Measured
-    limits: dict[Model, float]
-
-    def share(self, model: Model) -> float:
-        return ratio(self.load.sent.rate, self.limits[model])
+    share: float
 
 
 Turns = dict[tuple[str, int], list[Turn]]
 """By route and clients."""
 
 
-def models_of(route: str) -> tuple[Model, ...]:
-    return _MODELS.get(route, ("clip",))
+def model_of(route: str) -> Model:
+    return "yolo" if route in {"detect", "boxes"} else "clip"
 
 
 def turns_of(service: Service, limits: Limits, given: Namespace) -> Turns:
@@ -56,12 +48,11 @@ def turns_of(service: Service, limits: Limits, given: Namespace) -> Turns:
     turns: Turns = {(route, n): [] for route in given.routes for n in given.clients}
     for route in given.routes:
         service.load(route, 4, _WARM_UP_S)
-        before = limits.measure(models_of(route))
+        before = limits.measure(model_of(route))
         for clients in given.clients * given.rounds:
             load = service.load(route, clients, given.seconds)
-            after = limits.measure(models_of(route))
-            beside = {model: mean((before[model], after[model])) for model in after}
-            turns[route, clients].append(Turn(load, beside))
+            after = limits.measure(model_of(route))
+            turns[route, clients].append(Turn(load, ratio(load.sent.rate, mean((before, after)))))
             before = after
     return turns
 
@@ -80,17 +71,17 @@ def tell(report: Report, turns: Turns, limits: Limits) -> None:
     )
     rows: list[tuple[Cell, ...]] = []
     for (route, clients), each in turns.items():
-        model, *drawn = models_of(route)
-        rate, shares = median([turn.load.sent.rate for turn in each]), _shares(each, model)
+        rate, shares = median([turn.load.sent.rate for turn in each]), [turn.share for turn in each]
         ms = [ms for turn in each for ms in turn.load.sent.latencies]
-        cells: list[Cell] = [route, clients, rate, median(shares), min(shares), max(shares)]
-        cells.append(median(_shares(each, drawn[0])) if drawn else None)
-        cells.append(ratio(rate, limits.found[model].plain_rate or 0))
-        cells += [percentile(ms, 50), percentile(ms, 99)]
-        cells.append(sum(turn.load.sent.failed for turn in each))
-        rows.append((*cells, mean(turn.load.cpu_ms for turn in each)))
+        plain = ratio(rate, limits.found[model_of(route)].plain_rate)
+        failed = sum(turn.load.sent.failed for turn in each)
+        cpu_ms = mean(turn.load.cpu_ms for turn in each)
+        cells = (rate, median(shares), min(shares), max(shares), plain)
+        rows.append(
+            (route, clients, *cells, percentile(ms, 50), percentile(ms, 99), failed, cpu_ms)
+        )
     columns = ["route", "in flight", "requests/s", "of the limit", "least", "most"]
-    columns += ["with drawing", "to the plain way", "p50 ms", "p99 ms", "failed", "CPU ms each"]
+    columns += ["to the plain way", "p50 ms", "p99 ms", "failed", "CPU ms each"]
     report.table(columns, rows, "rates and shares are medians of the rounds")
 
 
@@ -99,14 +90,10 @@ def verdicts(turns: Turns, *, full: bool) -> list[Limit]:
     found = []
     for (route, clients), each in turns.items():
         if full and route in JUDGED and clients >= JUDGED_CLIENTS:
-            share = median(_shares(each, models_of(route)[0]))
+            share = median([turn.share for turn in each])
             found.append(Limit(f"{route}, {clients} in flight, to the limit", share, least=LEAST))
     failed = sum(turn.load.sent.failed for each in turns.values() for turn in each)
     return [*found, Limit("failed requests", failed, most=0)]
-
-
-def _shares(turns: Sequence[Turn], model: Model) -> list[float]:
-    return [turn.share(model) for turn in turns]
 
 
 def _routes(text: str) -> tuple[str, ...]:
@@ -126,8 +113,9 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(given: Namespace, report: Report) -> list[Limit]:
     settings = settings_of(given, report)
-    with photographs(given.sides) as files, Limits(files, settings) as limits:
-        limits.find([model for route in given.routes for model in models_of(route)])
+    with photographs(given.sides) as files, closing(Limits(files, settings)) as limits:
+        for model in dict.fromkeys(map(model_of, given.routes)):
+            limits.find(model)
         with served(settings, given.sides, given.rows) as service:
             turns = turns_of(service, limits, given)
     tell(report, turns, limits)

@@ -15,16 +15,13 @@ import torch
 
 from bench.load.generator import Span, rate
 from images.decode.decode import decode_pixels, open_header
-from images.decode.draw import draw_boxes, encode_jpeg
 from images.decode.prepare import clip_pixels, letterbox
-from images.schemas import LabelledBox
 from images.settings import DecodeSettings
 from runners.clip.model import ClipModel
 from runners.settings import ModelSettings
 from runners.yolo.model import YoloModel
 
 _LIMITS = DecodeSettings().limits
-_QUALITY = 90
 _LEAST_BATCHES = 3
 Work = Callable[[Sequence[bytes]], Sequence[Any]]
 """Everything from a batch of JPEG files to answers."""
@@ -44,8 +41,8 @@ def clip_work(threads: int) -> Work:
     return work
 
 
-def yolo_work(threads: int, *, draws: bool = False) -> Work:
-    """What pictures need whose objects are found, and drawn into them if `draws`."""
+def yolo_work(threads: int) -> Work:
+    """What pictures need whose objects are found: boxes in the pictures' own pixels."""
     model = YoloModel.load(ModelSettings(threads=threads))
     model.warm_up()
     size, stride = model.info.image_size, model.info.stride
@@ -53,17 +50,11 @@ def yolo_work(threads: int, *, draws: bool = False) -> Work:
     def work(files: Sequence[bytes]) -> Sequence[Any]:
         pictures = [decode_pixels(open_header(data, _LIMITS)) for data in files]
         boxed = [letterbox(np.asarray(picture), size, stride) for picture in pictures]
-        answers: list[Any] = []
         found = model.detect([each.pixels for each in boxed])
-        for picture, box, detections in zip(pictures, boxed, found, strict=True):
-            labels = []
-            for one in detections:
-                xyxy = box.to_original(np.array([one.xyxy], np.float32))[0].tolist()
-                label = (one.confidence, one.class_id, one.class_name)
-                labels.append(LabelledBox(tuple(xyxy), *label))
-            drawn = encode_jpeg(draw_boxes(picture, labels), _QUALITY) if draws else labels
-            answers.append(drawn)
-        return answers
+        return [
+            [box.to_original(np.array([one.xyxy], np.float32)) for one in detections]
+            for box, detections in zip(boxed, found, strict=True)
+        ]
 
     return work
 
@@ -89,12 +80,8 @@ def ways(cores: int) -> list[Way]:
 
 
 class Pipeline:
-    """Runs work in any way and measures its rate.
-
-    Args:
-        make: loads a model of so many threads; called once for each lane.
-        groups: JPEG files, those of one shape together; a batch is of one group, as the detector
-            computes only pictures of one shape together.
+    """Runs work in any way and measures its rate; `make` loads a model of so many threads. Batches
+    are of JPEG files of one shape, as the detector computes only those together.
     """
 
     def __init__(self, make: Callable[[int], Work], groups: Sequence[Sequence[bytes]]) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 
 from bench.report import cores, median, percentile
+from bench.service.processes import resident_mib
 from bench.service.table import (
     Clusters,
     Matrix,
@@ -143,8 +144,11 @@ async def measure(index: ImageIndex, rows: int, runs: int, *, faiss: bool) -> Fo
         answers[case], ms = await _asked(index, case, queries)
         cases[case] = {"p50": median(ms), "p99": percentile(ms, 99)}
     text = [SearchQuery(text=f"word{n} picture", text_vector=q) for n, q in enumerate(queries[:20])]
-    found: Found = {"cases": cases, "text": median(await timed(index.search, text))}
-    found["rss"] = psutil.Process().memory_info().rss / 2**20
+    found: Found = {
+        "cases": cases,
+        "text and vector, p50 ms": median(await timed(index.search, text)),
+    }
+    found["RSS MiB"] = resident_mib(psutil.Process())
     exact = exact_answers(clusters, rows, queries)
     peer = Faiss(clusters.rows(rows)) if faiss else None
     for case, each in cases.items():
@@ -153,18 +157,19 @@ async def measure(index: ImageIndex, rows: int, runs: int, *, faiss: bool) -> Fo
             each.update(peer.ask(case, queries_of(case, queries), exact[case]))
     fresh = enumerate(clusters.rows(ADDS + SINGLES, stream=2))
     images = [NewImage(url_of(rows + n), vector, {"percent": n % 100}) for n, vector in fresh]
-    found["add p50"] = median(await timed(index.upsert, images[:SINGLES]))
+    found["add p50 ms"] = median(await timed(index.upsert, images[:SINGLES]))
     many = images[SINGLES:]
     adding = [timed(index.upsert, many[n::CLIENTS]) for n in range(CLIENTS)]
     searching = _asked(index, "no filter", queries[:_MEANWHILE])
     took, (_, meanwhile) = await asyncio.gather(asyncio.gather(*adding), searching)
-    found["adds/s"] = 1e3 * CLIENTS / median([ms for each in took for ms in each])
-    found["search while adding p50"] = median(meanwhile)
-    found["search with tail p50"] = median((await _asked(index, "no filter", queries))[1])
+    found["adds/s of 64 clients"] = 1e3 * CLIENTS / median([ms for each in took for ms in each])
+    found["search meanwhile p50 ms"] = median(meanwhile)
+    found["search with that tail p50 ms"] = median((await _asked(index, "no filter", queries))[1])
     gone = [[image_id(url_of(n * 89))] for n in range(SINGLES)]
-    found["delete p50"] = median(await timed(index.delete, gone))
+    found["delete p50 ms"] = median(await timed(index.delete, gone))
     [upkeep_ms] = await timed(lambda _: index.run_upkeep(), [None])
-    return {**found, "upkeep s": upkeep_ms / 1e3, "hnsw build s": peer and peer.build_s}
+    found["upkeep after that, s"] = upkeep_ms / 1e3
+    return found | ({"faiss HNSW built, s": peer.build_s} if peer else {})
 
 
 async def _asked(
@@ -187,7 +192,7 @@ async def main(rows: int, runs: int, faiss: int) -> None:
     index = await ImageIndex.open(settings, service_identity())
     found = await measure(index, rows, runs, faiss=bool(faiss))
     await index.close()
-    print(json.dumps({**found, "disk": mib_in(Path(settings.store_uri))}))
+    print(json.dumps({**found, "on disk MiB": mib_in(Path(settings.store_uri))}))
 
 
 if __name__ == "__main__":
