@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from runners.clip.model import ClipModel
 from runners.device import layout
 from runners.device.cores import Cores, available_cores, to_device
 from runners.schemas import DetectionRows
 from runners.serving.service import worker_settings
 from runners.settings import ModelSettings
-from runners.yolo.model import YoloModel
+from tests.runners.models import clip_of, yolo_of
 from tests.runners.pictures import drawn
 
 
@@ -110,9 +109,9 @@ def test_models_answer_alike_on_any_number_of_cores(
     settings: Callable[..., ModelSettings], rng: np.random.Generator, threads: int
 ) -> None:
     changes = {"models": "demo", "precision": "fp32"}
-    clip = ClipModel.load(settings(**changes, threads=threads))
-    yolo = YoloModel.load(settings(**changes, threads=threads))
-    alone = ClipModel.load(settings(**changes)), YoloModel.load(settings(**changes))
+    clip = clip_of(settings(**changes, threads=threads))
+    yolo = yolo_of(settings(**changes, threads=threads))
+    alone = clip_of(settings(**changes)), yolo_of(settings(**changes))
     size = clip.info.image_size
     pixels = rng.integers(0, 255, (7, size, size, 3), dtype=np.uint8)
     pictures = [np.asarray(drawn(160 + 32 * (i % 3), 192)) for i in range(7)]
@@ -129,8 +128,8 @@ def test_models_answer_alike_to_several_threads(
     settings: Callable[..., ModelSettings], rng: np.random.Generator
 ) -> None:
     changes = {"models": "demo", "precision": "fp32"}
-    clip = ClipModel.load(settings(**changes, threads=2))
-    yolo = YoloModel.load(settings(**changes, threads=2))
+    clip = clip_of(settings(**changes, threads=2))
+    yolo = yolo_of(settings(**changes, threads=2))
     size = clip.info.image_size
     pixels = [rng.integers(0, 255, (5, size, size, 3), dtype=np.uint8) for _ in range(6)]
     texts = [["red"], ["a red disc " * 9], ["", "two blue discs"]] * 2

@@ -18,6 +18,7 @@ from runners.device.precision import near, resolve_precision
 from runners.settings import ModelSettings
 from runners.yolo.model import YoloModel
 from tests.runners.clip.test_clip_model import prepare
+from tests.runners.models import clip_of, yolo_of
 from tests.runners.pictures import SIZES, drawn
 from tests.runners.yolo.test_yolo_model import letterbox
 
@@ -28,8 +29,8 @@ TEXTS = ["a red disc", "", "two blue squares and one green star on a light groun
 @pytest.mark.parametrize("models", ["pretrained", "demo"])
 @pytest.mark.parametrize("shorter", ["bf16", "fp16"])
 def test_embeddings_stay_near(settings: Settings, models: str, shorter: str) -> None:
-    exact = ClipModel.load(settings(models=models, precision="fp32"))
-    clip = ClipModel.load(settings(models=models, precision=shorter))
+    exact = clip_of(settings(models=models, precision="fp32"))
+    clip = clip_of(settings(models=models, precision=shorter))
     # The demo model's pictures go through convolutions alone: there, texts are what changes.
     assert (exact.precision, clip.precision) == ("fp32", "fp32" if models == "demo" else shorter)
     assert clip.info == exact.info
@@ -47,7 +48,7 @@ def test_embeddings_stay_near(settings: Settings, models: str, shorter: str) -> 
 
 
 def test_the_same_picture_scores_one_in_any_batch(settings: Settings) -> None:
-    clip = ClipModel.load(settings(precision="bf16", threads=2))
+    clip = clip_of(settings(precision="bf16", threads=2))
     pixels = np.stack([prepare(drawn(*size), clip.info) for size in SIZES * 3])
     together = clip.encode_images(pixels)
     alone = np.concatenate([clip.encode_images(pixels[i : i + 1]) for i in range(len(pixels))])
@@ -56,8 +57,8 @@ def test_the_same_picture_scores_one_in_any_batch(settings: Settings) -> None:
 
 @pytest.mark.parametrize("shorter", ["bf16", "fp16"])
 def test_detections_stay_within_a_pixel(settings: Settings, shorter: str) -> None:
-    exact = YoloModel.load(settings(models="demo", precision="fp32"))
-    yolo = YoloModel.load(settings(models="demo", precision=shorter))
+    exact = yolo_of(settings(models="demo", precision="fp32"))
+    yolo = yolo_of(settings(models="demo", precision=shorter))
     assert (exact.precision, yolo.precision) == ("fp32", shorter)
     pictures = [letterbox(draw_scene(s).picture, yolo.info)[0] for s in list(HELD_OUT_SEEDS)[:30]]
     for ours, theirs in zip(yolo.detect(pictures), exact.detect(pictures), strict=True):
@@ -70,7 +71,7 @@ def test_detections_stay_within_a_pixel(settings: Settings, shorter: str) -> Non
 def test_a_model_that_differs_too_much_is_computed_in_fp32(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    exact = ClipModel.load(settings(precision="fp32"))
+    exact = clip_of(settings(precision="fp32"))
     monkeypatch.setattr(precision, "MIN_COSINE", 1.1)
     with caplog.at_level(logging.WARNING):
         clip = ClipModel.load(settings(precision="bf16"))

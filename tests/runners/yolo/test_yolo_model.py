@@ -13,6 +13,7 @@ from runners.schemas import Detection, YoloInfo, unpack_detections
 from runners.settings import ModelSettings
 from runners.weights.source import sha256_of
 from runners.yolo.model import YoloModel
+from tests.runners.models import yolo_of
 from tests.runners.pictures import SIZES, drawn
 
 Settings = Callable[..., ModelSettings]
@@ -53,7 +54,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 def test_demo_detections_equal_ultralytics_on_the_original(
     settings: Settings, size: tuple[int, int]
 ) -> None:
-    yolo = YoloModel.load(settings(models="demo", precision="fp32"))
+    yolo = yolo_of(settings(models="demo", precision="fp32"))
     picture = drawn(*size)
     padded, scale, left, top = letterbox(picture, yolo.info)
 
@@ -117,7 +118,7 @@ def test_rtdetr_gives_what_ultralytics_gives(
 
 
 def test_pictures_of_many_shapes_come_back_in_order(settings: Settings) -> None:
-    yolo = YoloModel.load(settings(models="demo"))
+    yolo = yolo_of(settings(models="demo"))
     sizes = [(160, 96), (96, 160), (128, 128), (192, 128)]
     pictures = [letterbox(drawn(*sizes[i % 4]), yolo.info)[0] for i in range(31)]
     pictures = [np.roll(picture, 3 * i, axis=1) for i, picture in enumerate(pictures)]
@@ -133,7 +134,7 @@ def test_pictures_of_many_shapes_come_back_in_order(settings: Settings) -> None:
 
 def test_nothing_below_the_confidence_asked_for(settings: Settings) -> None:
     def confidences(minimum: float) -> list[float]:
-        yolo = YoloModel.load(settings(models="demo", yolo_min_confidence=minimum))
+        yolo = yolo_of(settings(models="demo", yolo_min_confidence=minimum))
         picture = letterbox(drawn(320, 200), yolo.info)[0]
         confidences: list[float] = yolo.detect([picture])[0][:, 4].tolist()
         return confidences
@@ -155,11 +156,11 @@ def test_pictures_that_are_not_letterboxed_are_refused(
     settings: Settings, shape: tuple[int, ...]
 ) -> None:
     with pytest.raises(ValueError, match="multiples of 32"):
-        YoloModel.load(settings()).detect([np.zeros(shape, np.uint8)])
+        yolo_of(settings()).detect([np.zeros(shape, np.uint8)])
 
 
 def test_info_says_what_was_loaded(settings: Settings, make_yolo: Callable[[str], Path]) -> None:
-    info = YoloModel.load(settings()).info
+    info = yolo_of(settings()).info
     assert (info.image_size, info.stride, len(info.class_names)) == (640, 32, 80)
     assert info.weights == f"sha256:{sha256_of(make_yolo('yolo11n'))}"
     assert YoloInfo.from_dict(info.to_dict()) == info
