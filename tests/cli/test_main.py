@@ -46,7 +46,7 @@ def test_the_demo_shows_everything(tmp_path: Path) -> None:
         [*command, "--output", str(tmp_path / "out")],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr + done.stdout
