@@ -202,7 +202,7 @@ def test_a_model_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatc
 def test_a_batch_that_fails_and_then_hangs_holds_its_place_for_one_time_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("api.pipeline.model_call.ANSWER_S", 0.2)
+    monkeypatch.setattr("api.pipeline.model_call.ANSWER_S", 1.0)
 
     async def failing_then_silent(method: str, batch: Any) -> Any:
         if len(batch) > 1:
@@ -224,7 +224,7 @@ def test_a_batch_that_fails_and_then_hangs_holds_its_place_for_one_time_limit(
     (first, good, *late), took = asyncio.run(ask())
     assert (first, good) == ("first", "good")
     assert all("does not answer" in str(one) for one in late)
-    assert took < 0.4
+    assert took < 3  # not a second for each of the five
 
 
 def test_no_call_begins_when_the_event_loop_ends() -> None:

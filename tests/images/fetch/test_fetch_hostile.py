@@ -62,11 +62,11 @@ def test_a_slow_answer_ends_at_the_deadline(
 
 def test_the_deadline_covers_all_redirects_together(make_fetcher: MakeFetcher) -> None:
     def redirect(_path: str) -> tuple[int, dict[str, str], bytes]:
-        time.sleep(0.15)
+        time.sleep(0.3)
         return 302, {"Location": "/again"}, b""
 
     with http_server(redirect) as server, pytest.raises(FetchTimeoutError):
-        make_fetcher(fetch_timeout_s=0.5, max_redirects=20).fetch(server.url)
+        make_fetcher(fetch_timeout_s=2, max_redirects=20).fetch(server.url)
     assert 1 < len(server.requests) < 20
 
 
@@ -75,7 +75,7 @@ def test_a_redirect_when_the_time_is_over_is_a_timeout(make_fetcher: MakeFetcher
         return 302, {"Location": other.url}, b""
 
     with http_server(lambda _: (200, {}, b"body")) as other, http_server(redirect) as server:
-        download = make_fetcher(fetch_timeout_s=0.3).begin(server.url)
+        download = make_fetcher(fetch_timeout_s=30).begin(server.url)
         assert download.hop() is None
         download._budget.left_s = 0.0
         with pytest.raises(FetchTimeoutError):

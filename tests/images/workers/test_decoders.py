@@ -106,13 +106,13 @@ def test_a_crash_costs_one_picture(fault: signal.Signals) -> None:
 def test_a_hang_costs_one_picture_and_its_time() -> None:
     async def test(decoders: Decoders) -> None:
         async with stopped_with_a_picture(decoders) as (pid, hanging):
-            with pytest.raises(DecoderError, match="within 1 seconds"):
+            with pytest.raises(DecoderError, match="within 3 seconds"):
                 await hanging
         assert not psutil.pid_exists(pid)
         assert decoders.restarts == {"timeout": 1}
         assert await clip(decoders)
 
-    run(test, timeout_s=1)
+    run(test, timeout_s=3)
 
 
 def test_others_go_on_beside_a_hang() -> None:
@@ -132,7 +132,7 @@ def test_a_process_that_died_idle_costs_nothing() -> None:
         for _ in range(2):
             (pid,) = pids(decoders)
             psutil.Process(pid).kill()
-            psutil.wait_procs([psutil.Process(pid)], timeout=5)
+            psutil.wait_procs([psutil.Process(pid)], timeout=60)
             assert await clip(decoders)
         assert decoders.restarts == {"crash": 2}
 
