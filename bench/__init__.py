@@ -1,1 +1,1 @@
-"""What it costs, against a limit or a peer, in one run; docs/benchmarks.md has the figures."""
+"""Benchmarks: one command per question, each with limits; docs/benchmarks.md has the figures."""
