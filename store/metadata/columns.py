@@ -121,12 +121,31 @@ class CheckedMetadata:
 
     @classmethod
     def of(cls, metadata: Any) -> "CheckedMetadata":
-        """Checks the outer shape of metadata, unless that was done before.
+        """Checks the outer shape of metadata, unless that was done before; leaves its nulls out.
 
         Raises:
-            MetadataError: as for `split_metadata`.
+            MetadataTypeError: neither an object, nor a text, nor nothing; or a key is unusable.
+            MetadataLimitError: a key is too long, or there are too many characters.
         """
-        return metadata if isinstance(metadata, cls) else cls(*split_metadata(metadata))
+        if isinstance(metadata, cls):
+            return metadata
+        if isinstance(metadata, str):
+            if not is_unicode(metadata):
+                raise MetadataTypeError("the metadata text is not valid Unicode")
+            characters = len(metadata)
+        elif isinstance(metadata, Mapping) or metadata is None:
+            characters = _checked_characters(metadata or {})
+        else:
+            raise MetadataTypeError("metadata must be an object or a string")
+        if characters > MAX_METADATA_CHARS:
+            raise MetadataLimitError(
+                f"the metadata has {characters} characters;"
+                f" at most {MAX_METADATA_CHARS} are allowed"
+            )
+        if isinstance(metadata, str):
+            return cls(metadata, {})
+        given = (metadata or {}).items()
+        return cls(None, {key: value for key, value in given if value is not None})
 
     def place(self, registry: Registry) -> tuple[dict[str, ColumnValue], Registry]:
         """The values by column name, and the registry with the columns that are new.
@@ -137,32 +156,6 @@ class CheckedMetadata:
         if self._placed is None or self._placed[0].columns != registry.columns:
             self._placed = registry, *registry.place(self.given)
         return self._placed[1:]
-
-
-def split_metadata(metadata: Any) -> tuple[str | None, dict[str, Any]]:
-    """Checks the outer shape of metadata and tells text from object, without its nulls.
-
-    Raises:
-        MetadataTypeError: neither an object, nor a text, nor nothing; or a key is unusable.
-        MetadataLimitError: a key is too long, or there are too many characters.
-    """
-    if metadata is None:
-        return None, {}
-    if isinstance(metadata, str):
-        if not is_unicode(metadata):
-            raise MetadataTypeError("the metadata text is not valid Unicode")
-        characters = len(metadata)
-    elif isinstance(metadata, Mapping):
-        characters = _checked_characters(metadata)
-    else:
-        raise MetadataTypeError("metadata must be an object or a string")
-    if characters > MAX_METADATA_CHARS:
-        raise MetadataLimitError(
-            f"the metadata has {characters} characters; at most {MAX_METADATA_CHARS} are allowed"
-        )
-    if isinstance(metadata, str):
-        return metadata, {}
-    return None, {key: value for key, value in metadata.items() if value is not None}
 
 
 def _checked_characters(metadata: Mapping[Any, Any]) -> int:

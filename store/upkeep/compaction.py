@@ -51,12 +51,7 @@ def target_rows(fragments: Sequence[Fragment]) -> int | None:
 
 
 def rows_to_join(dataset: "LanceDataset", *, everything: bool) -> int | None:
-    """The tier of a table that is to be joined now, by its rows; None where all is well.
-
-    Args:
-        dataset: the table at its latest version.
-        everything: also where there is little to win.
-    """
+    """The tier of a table that is to be joined now, or everything; None where all is well."""
     if everything:
         return TIERS[-1]
     return target_rows(
@@ -65,14 +60,7 @@ def rows_to_join(dataset: "LanceDataset", *, everything: bool) -> int | None:
 
 
 def compact(dataset: "LanceDataset", rows: int) -> list[str]:
-    """Joins fragments to some of so many rows. Blocks; takes one thread.
-
-    Returns:
-        What was done.
-
-    Raises:
-        Exception: whatever Lance raised, such as a conflict with another commit.
-    """
+    """Joins fragments to some of so many rows; says what was done. Blocks; takes one thread."""
     metrics = dataset.optimize.compact_files(
         target_rows_per_fragment=rows,
         materialize_deletions_threshold=DELETED_SHARE,

@@ -27,19 +27,7 @@ _BASE = ("id", "created_at", "pixels")
 
 
 async def ensure_scalar_indexes(table: "AsyncTable", registry: Registry, rows: int) -> list[str]:
-    """Makes the scalar indexes that a table of so many rows should have and lacks.
-
-    Args:
-        table: at its latest version.
-        registry: its metadata columns.
-        rows: that it has.
-
-    Returns:
-        What was done.
-
-    Raises:
-        Exception: whatever Lance raised, such as a conflict with another commit.
-    """
+    """Makes the scalar indexes that a table of so many rows should have and lacks; says which."""
     if rows < MIN_ROWS:
         return []
     indexed = {name for index in await table.list_indices() for name in index.columns}
@@ -54,12 +42,7 @@ async def ensure_scalar_indexes(table: "AsyncTable", registry: Registry, rows: i
 
 
 async def stale_indexes(table: "AsyncTable", *, everything: bool) -> list[str]:
-    """The names of the indexes that lack more rows than they should.
-
-    Args:
-        table: at its latest version.
-        everything: name each that lacks any.
-    """
+    """The names of the indexes that lack more rows than they should, or any at all."""
     stale = []
     for index in await table.list_indices():
         least = max(LEAST_STALE_ROWS, STALE_SHARE * (index.num_indexed_rows or 0))
@@ -69,14 +52,7 @@ async def stale_indexes(table: "AsyncTable", *, everything: bool) -> list[str]:
 
 
 def update_indexes(dataset: "LanceDataset", names: Iterable[str]) -> str:
-    """Takes the missing rows into these indexes. Blocks.
-
-    Returns:
-        What was done.
-
-    Raises:
-        Exception: whatever Lance raised, such as a conflict with another commit.
-    """
+    """Takes the missing rows into these indexes, and says so. Blocks."""
     named = list(names)
     optimizer: Any = dataset.optimize
     optimizer.optimize_indices(index_names=named)

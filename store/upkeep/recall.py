@@ -4,15 +4,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from store.metadata.filters import ALWAYS
 from store.metadata.rows import as_matrix
-from store.schemas import FloatVector
 from store.search.nearest import nearest
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot, sampled
-from store.upkeep.vector_index import vector_index_of
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -24,7 +21,7 @@ _BATCH_ROWS = 8192
 _TOLERANCE = 1e-5
 
 
-async def estimate_recall(table: "AsyncTable", sample: int = SAMPLE) -> float | None:
+async def estimate_recall(table: "AsyncTable") -> float | None:
     """Recall@10 of searches by index, against exact search.
 
     The queries are stored vectors, the same ones for the same table. Each of them finds itself,
@@ -35,43 +32,26 @@ async def estimate_recall(table: "AsyncTable", sample: int = SAMPLE) -> float | 
     Returns:
         The mean share, 0 to 1; 1.0 without an index, None where the table is too small to tell.
     """
-    if await vector_index_of(table) is None:
+    return await asyncio.to_thread(_recall, await Snapshots(table).latest())
+
+
+def _recall(snapshot: Snapshot) -> float | None:
+    if not snapshot.indexed:
         return 1.0
-    rows = int(await table.count_rows())
-    if rows <= TOP + 1:
+    if snapshot.rows <= TOP + 1:
         return None
-    places = sampled(rows, sample).tolist()
-    queries = await table.take_offsets(places).select(["id", "vector"]).to_arrow()
-    snapshot = await Snapshots(table).latest()
-    ids, vectors = queries["id"].to_pylist(), as_matrix(queries["vector"])
-    least = await _tenth_best(table, vectors)
-    shares = [
-        await asyncio.to_thread(_share_found, snapshot, *each)
-        for each in zip(ids, vectors, least.tolist(), strict=True)
-    ]
-    return float(np.mean(shares))
-
-
-def _share_found(snapshot: Snapshot, own_id: str, vector: FloatVector, least: float) -> float:
-    row_ids, far = nearest(snapshot, vector.copy(), slice(0, TOP + 1), ALWAYS)
-    ids = snapshot.take(row_ids, ["id"])["id"].to_pylist()
-    pairs = zip(ids, far.tolist(), strict=True)
-    others = [distance for each, distance in pairs if each != own_id][:TOP]
-    return sum(1.0 for distance in others if 1 - distance >= least - _TOLERANCE) / TOP
-
-
-async def _tenth_best(table: "AsyncTable", queries: FloatVector) -> FloatVector:
-    """The similarity of each query's tenth nearest row, itself not counted; float32 [queries]."""
+    places = sampled(snapshot.rows, SAMPLE).tolist()
+    rows = snapshot.dataset.take(places, columns=["id", "vector"])
+    queries = as_matrix(rows["vector"])
     best = np.full((len(queries), TOP + 1), -np.inf, np.float32)
-    batches = await table.query().select(["vector"]).to_batches(max_batch_length=_BATCH_ROWS)
-    async for batch in batches:
-        # In a thread: the event loop has requests to serve.
-        best = await asyncio.to_thread(_better, best, queries, batch["vector"])
-    # The nearest is the query itself, so this is the tenth of the others.
-    return np.asarray(best.min(axis=1))
-
-
-def _better(best: FloatVector, queries: FloatVector, column: pa.Array) -> FloatVector:
-    """The highest similarities, those of some more rows taken in."""
-    scores = np.concatenate([best, queries @ as_matrix(column).T], axis=1)
-    return np.partition(scores, -(TOP + 1), axis=1)[:, -(TOP + 1) :]
+    scanner = snapshot.dataset.scanner(columns=["vector"], batch_size=_BATCH_ROWS)
+    for batch in scanner.to_batches():
+        scores = np.concatenate([best, queries @ as_matrix(batch["vector"]).T], axis=1)
+        best = np.partition(scores, -(TOP + 1), axis=1)[:, -(TOP + 1) :]
+    # The nearest is the query itself, so the least of these is the tenth of the others.
+    least, found = best.min(axis=1) - _TOLERANCE, 0
+    for own, query, score in zip(rows["id"].to_pylist(), queries, least, strict=True):
+        row_ids, far = nearest(snapshot, query.copy(), slice(0, TOP + 1), ALWAYS)
+        ids = snapshot.take(row_ids, ["id"])["id"].to_numpy()
+        found += int((1 - far[ids != own][:TOP] >= score).sum())
+    return found / (TOP * len(queries))

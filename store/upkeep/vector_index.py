@@ -35,17 +35,13 @@ class VectorIndex:
     """The vector index of a table.
 
     Attributes:
-        name: of the index in the table.
         kind: such as ``IVF_RQ``.
         indexed_rows: rows that it holds.
-        unindexed_rows: rows that are searched beside it, exactly.
         partitions: into which it was trained.
     """
 
-    name: str
     kind: str
     indexed_rows: int
-    unindexed_rows: int
     partitions: int
 
 
@@ -60,13 +56,8 @@ async def vector_index_of(table: "AsyncTable") -> VectorIndex | None:
         if index.columns == ["vector"]:
             stats = await table.index_stats(index.name)
             if stats is not None:
-                return VectorIndex(
-                    index.name,
-                    stats.index_type,
-                    int(stats.num_indexed_rows),
-                    int(stats.num_unindexed_rows),
-                    await _partitions(table, index.name),
-                )
+                partitions = await _partitions(table, index.name)
+                return VectorIndex(stats.index_type, int(stats.num_indexed_rows), partitions)
     return None
 
 
@@ -83,9 +74,6 @@ async def ensure_vector_index(table: "AsyncTable", rows: int, min_rows: int) -> 
 
     Returns:
         What was done, None if nothing.
-
-    Raises:
-        Exception: whatever Lance raised, such as a conflict with another commit.
     """
     if rows < min_rows:
         return None

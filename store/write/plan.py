@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from store.errors import MetadataError
-from store.metadata.columns import CheckedMetadata, Registry, split_metadata
+from store.metadata.columns import CheckedMetadata, Registry
 from store.metadata.rows import Row, image_of
 from store.schemas import FloatVector, NewImage, StoredImage, Upserted
 
@@ -226,7 +226,7 @@ def _merged(metadata: Any, patch: Any) -> Any:
     Raises:
         MetadataError: the patch is neither object, nor text, nor null, or names an unusable key.
     """
-    split_metadata(patch)
+    CheckedMetadata.of(patch)
     if not isinstance(patch, Mapping):
         return patch
     stored = metadata if isinstance(metadata, Mapping) else {}

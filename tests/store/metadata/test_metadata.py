@@ -15,7 +15,7 @@ from store.errors import (
     MetadataLimitError,
     MetadataTypeError,
 )
-from store.metadata.columns import MAX_KEY_CHARS, MAX_KEYS, Registry, split_metadata
+from store.metadata.columns import MAX_KEY_CHARS, MAX_KEYS, CheckedMetadata, Registry
 from store.schemas import SearchQuery, image_id
 from tests.store.support import image, opened, run, url_of
 
@@ -156,7 +156,7 @@ def test_a_hundred_keys_and_no_more(tmp_path: Path) -> None:
 )
 def test_metadata_of_a_wrong_shape_is_refused(metadata: Any, error: type[MetadataError]) -> None:
     with pytest.raises(error) as caught:
-        split_metadata(metadata)
+        CheckedMetadata.of(metadata)
     assert "\n" not in str(caught.value)
     str(caught.value).encode()  # a lone surrogate in a message would break its JSON
 
