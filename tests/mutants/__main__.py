@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.mutants.table import MUTANTS, Mutant
+from tests.mutants.table import MUTANTS, Mutant, Tree
 
 PROJECT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 600
@@ -30,11 +30,11 @@ KILLED, LIVES, FAILS, MISSING = "killed", "LIVES", "FAILS WITHOUT IT", "NOT FOUN
 _moments = itertools.count(int(time.time()))
 
 
-class Copy:
+class Copy(Tree):
     """A copy of a project in a folder of its own, with that project's interpreter."""
 
     def __init__(self, project: Path, folder: Path) -> None:
-        self.root = folder
+        super().__init__(folder)
         self._passing: dict[tuple[str, ...], bool] = {}
         own = project / ".venv" / "bin" / "python"
         self._python = str(own) if own.exists() else sys.executable
@@ -49,34 +49,6 @@ class Copy:
             if (project / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(project / name, folder / name)
-
-    def place(self, mutant: Mutant) -> tuple[Path, str] | None:
-        """The file with a fault's text, and what is to stand in it."""
-        for before, after in mutant.variants:
-            found = [
-                (path, text)
-                for path in self._code(mutant.room)
-                if before in (text := path.read_text())
-            ]
-            if len(found) == 1 and found[0][1].count(before) == 1:
-                return found[0][0], found[0][1].replace(before, after)
-        return None
-
-    def _code(self, rooms: str) -> list[Path]:
-        own = [self.root / room for room in rooms.split("+")]
-        return [path for one in own for path in (sorted(one.rglob("*.py")) or [one])]
-
-    def tests(self, mutant: Mutant) -> list[str]:
-        """The tests of a fault that are there."""
-        chosen = []
-        for name in mutant.tests:
-            folder, _, rest = name.rpartition("/")
-            file, _, test = rest.partition("::")
-            room = self.root / "tests" / (folder or mutant.room.partition("+")[0])
-            for path in sorted(room.rglob(file)):
-                is_there = test and f"def {test}(" in path.read_text()
-                chosen.append(f"{path.relative_to(self.root)}{f'::{test}' if is_there else ''}")
-        return chosen
 
     def passes(self, tests: Sequence[str]) -> bool:
         """Whether these tests pass here; not where they do not end."""

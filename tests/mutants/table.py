@@ -34,3 +34,42 @@ MUTANTS = [
     for table in sorted(Path(__file__).parent.glob("*.toml"))
     for fault in tomllib.loads(table.read_text())["fault"]
 ]
+
+
+class Tree:
+    """A project's files.
+
+    Args:
+        root: its folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def place(self, mutant: Mutant) -> tuple[Path, str] | None:
+        """The file with a fault's text, and what is to stand in it."""
+        for before, after in mutant.variants:
+            found = [
+                (path, text)
+                for path in self._code(mutant.room)
+                if before in (text := path.read_text())
+            ]
+            if len(found) == 1 and found[0][1].count(before) == 1:
+                return found[0][0], found[0][1].replace(before, after)
+        return None
+
+    def _code(self, rooms: str) -> list[Path]:
+        own = [self.root / room for room in rooms.split("+")]
+        return [path for one in own for path in (sorted(one.rglob("*.py")) or [one])]
+
+    def tests(self, mutant: Mutant) -> list[str]:
+        """The tests of a fault that are there."""
+        chosen = []
+        for name in mutant.tests:
+            folder, _, rest = name.rpartition("/")
+            file, _, test = rest.partition("::")
+            room = self.root / "tests" / (folder or mutant.room.partition("+")[0])
+            for path in sorted(room.rglob(file)):
+                is_there = test and f"def {test}(" in path.read_text()
+                chosen.append(f"{path.relative_to(self.root)}{f'::{test}' if is_there else ''}")
+        return chosen
