@@ -1,4 +1,4 @@
-"""What can go wrong between a URL and a picture.
+"""Exceptions of downloading and decoding.
 
 ImageError
 ├── FetchError
@@ -17,8 +17,8 @@ ImageError
 │   └── MoreMemoryError     more memory than it was given: give it more, or refuse it
 └── DecoderError            the process that decoded it crashed, or hung and was ended
 
-`str(error)` is one line for the client. It says nothing that came from the server and nothing
-about the network here; what the log should hold besides stands in `detail`.
+`str(error)` is one line for the client, without anything that came from the server or tells of the
+network here; `detail` is for the log.
 """
 
 from typing import ClassVar
@@ -27,12 +27,11 @@ _MAX_DETAIL_CHARS = 500
 
 
 class ImageError(Exception):
-    """Base of all errors of this room.
+    """Base of all errors of downloading and decoding.
 
     Attributes:
         code: Machine-readable name of the kind of error.
-        detail: What the log should hold besides the message; may name addresses. Of what a server
-            made up it is the beginning.
+        detail: For the log; may name addresses, and is cut off where a server made it up.
     """
 
     code: ClassVar[str] = "image_error"
@@ -43,7 +42,7 @@ class ImageError(Exception):
 
 
 class FetchError(ImageError):
-    """Base of what goes wrong before all bytes are there."""
+    """Base of the errors of downloads."""
 
     code = "fetch_failed"
 
@@ -146,7 +145,7 @@ class ImageLimitError(ImageError):
 
 
 class ImageMemoryError(ImageLimitError):
-    """Its reader asked for more memory than a picture of its size may take."""
+    """Decoding it took more memory than a picture of its size may take."""
 
     def __init__(self, message: str = "", detail: str = "") -> None:
         super().__init__(message or "the image needs more memory than it may take", detail)

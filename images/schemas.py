@@ -1,4 +1,4 @@
-"""Pictures and decoding tasks as they cross this room's border, without Pillow and OpenCV."""
+"""Pictures and decoding tasks as the API knows them: without Pillow and OpenCV."""
 
 import os
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class ClipTask:
     """How a picture is prepared for the embedder; as `images.decode.prepare.clip_pixels` takes it.
 
     Attributes:
-        digest: Whether the digest of the whole picture's pixels is wanted, too.
+        digest: Whether to make the digest of the whole picture's pixels, too.
         thumbnail_side: What the longer side of its thumbnail is at most, in pixels; 0 makes none.
     """
 
@@ -38,7 +38,7 @@ class ClipTask:
 
 @dataclass(frozen=True, eq=False)
 class ClipPicture:
-    """A picture as the embedder takes it, with what else was asked for.
+    """A picture as the embedder takes it, with its digest and thumbnail if these were to be made.
 
     Attributes:
         pixels: uint8 [size, size, 3], RGB.
@@ -70,7 +70,7 @@ class SharedPicture:
     crashes it is still there. Nothing of it is mapped into the API's own process.
 
     Args:
-        has_pixels: whether something will be drawn into it; else only its size is told.
+        has_pixels: whether something will be drawn into it; else it has a size only.
 
     Attributes:
         fd: descriptor of the memory (memfd_create(2)); None without pixels.

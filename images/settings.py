@@ -1,4 +1,4 @@
-"""What may be fetched and decoded, and how much of it."""
+"""Settings of downloads and decoding: what is allowed, and how much of it."""
 
 import re
 from contextlib import suppress
@@ -25,7 +25,7 @@ def _parse_entry(entry: str) -> AllowedEntry:
         with suppress(ValueError):
             return _as_dialled(ip_network(entry))
     # What ends in a number is meant as an address (127.1, 10.0.0.0/33): as a name it would never
-    # match anything, and whoever wrote it would not learn why.
+    # match anything, and nobody would learn why.
     if _HOST_NAME.fullmatch(name) and not _LAST_LABEL_IS_NUMERIC.fullmatch(name):
         return name
     raise ValueError(
@@ -37,7 +37,7 @@ def _parse_entry(entry: str) -> AllowedEntry:
 def _as_dialled(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
     """The network whose addresses a connection to one of these would go to.
 
-    ::ffff:10.0.0.0/104 is 10.0.0.0/8 to the kernel, and so it is to whoever judges an address.
+    ::ffff:10.0.0.0/104 is 10.0.0.0/8 to the kernel, and to the rules for addresses.
     """
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
         inner = int(network.network_address) & 0xFFFFFFFF

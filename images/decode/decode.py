@@ -1,4 +1,4 @@
-"""Bytes to an upright RGB picture; every limit is checked before the pixel work.
+"""Decoding: bytes to an upright RGB picture; every limit is checked before the pixels are decoded.
 
 Two of Pillow's process-wide switches are set here and nowhere else: its warning about
 decompression bombs is an error, and its `MAX_IMAGE_PIXELS` is our setting.
@@ -41,7 +41,7 @@ class _JpegFile(JpegImagePlugin.JpegImageFile):
     """
 
     def _read_dpi_from_exif(self) -> None:
-        """Nobody asks for the resolution."""
+        """The resolution is not used."""
 
 
 _READERS: dict[str, Callable[..., ImageFile.ImageFile]] = {
@@ -163,11 +163,11 @@ def _too_many_pixels(limits: DecodeLimits, detail: str) -> ImageLimitError:
 
 
 def _check_run_lengths(picture: ImageFile.ImageFile, data: bytes) -> None:
-    """Refuse a large BMP that is packed in runs: Pillow unpacks them in Python, byte by byte."""
+    """Refuse a large run-length encoded BMP: Pillow unpacks those in Python, byte by byte."""
     packed = any(tile[0] == "bmp_rle" for tile in picture.tile)
     if packed and max(picture.width * picture.height, len(data)) > _MAX_RUN_LENGTH_PIXELS:
         raise ImageLimitError(
-            f"a BMP that is packed in runs may have at most {_MAX_RUN_LENGTH_PIXELS:,} pixels"
+            f"a run-length encoded BMP may have at most {_MAX_RUN_LENGTH_PIXELS:,} pixels"
         )
 
 
@@ -189,7 +189,7 @@ def _orientation(picture: Image.Image) -> int:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn what Pillow raises for hostile or broken files into this room's errors.
+    """Turn what Pillow raises for hostile or broken files into `ImageError`.
 
     That can be anything: OSError and SyntaxError by design, and whatever its code runs into where
     a file is not what its header promises (struct.error, zlib.error, AssertionError, ...).

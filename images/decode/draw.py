@@ -1,4 +1,4 @@
-"""Detections drawn into a picture, from 32 to 8000 pixels wide, and the picture as a file."""
+"""Annotation: boxes and labels drawn into a picture of 32 to 8000 pixels, and JPEG encoding."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def draw_boxes(picture: Image.Image, boxes: Sequence[LabelledBox]) -> Image.Imag
     """Draw boxes with their labels into a copy of the picture.
 
     Lines and letters grow with the picture. Labels stay inside it, lie over all lines, and keep
-    off each other while there is room around their boxes; the most confident come first.
+    off each other where the space around their boxes allows; the most confident come first.
 
     Args:
         picture: In mode RGB; is left as it is.
@@ -73,7 +73,10 @@ def encode_jpeg(picture: Image.Image, quality: int = 90) -> bytes:
         ImageLimitError: a side is longer than a JPEG file can hold.
     """
     if max(picture.size) > _MAX_JPEG_SIDE:
-        raise ImageLimitError(f"a JPEG file has at most {_MAX_JPEG_SIDE} pixels a side")
+        raise ImageLimitError(
+            f"the image is too large to be drawn into: a JPEG file has at most {_MAX_JPEG_SIDE:,} "
+            "pixels a side"
+        )
     file = BytesIO()
     picture.save(file, "JPEG", quality=quality, subsampling=0)
     return file.getvalue()

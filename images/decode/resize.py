@@ -38,9 +38,9 @@ def scale(picture: Image.Image, size: Size, by: Filter, box: Box) -> Image.Image
 
 
 def _scale(picture: Image.Image, size: Size, by: Filter, box: Box) -> Image.Image:
-    wanted = fast.FilterType.catmull_rom if by == "bicubic" else fast.FilterType.bilinear
+    kernel = fast.FilterType.catmull_rom if by == "bicubic" else fast.FilterType.bilinear
     options = fast.ResizeOptions(
-        resize_alg=fast.ResizeAlg.convolution(wanted), crop_box=fast.CropBox(*box), use_alpha=False
+        resize_alg=fast.ResizeAlg.convolution(kernel), crop_box=fast.CropBox(*box), use_alpha=False
     )
     scaled = Image.new("RGB", size)
     fast.Resizer().resize_pil(picture, scaled, options)
@@ -48,10 +48,10 @@ def _scale(picture: Image.Image, size: Size, by: Filter, box: Box) -> Image.Imag
 
 
 def _scale_plainly(picture: Image.Image, size: Size, by: Filter, box: Box) -> Image.Image:
-    wanted = Image.Resampling.BICUBIC if by == "bicubic" else Image.Resampling.BILINEAR
+    kernel = Image.Resampling.BICUBIC if by == "bicubic" else Image.Resampling.BILINEAR
     left, top, width, height = box
     edges = (left, top, min(left + width, picture.width), min(top + height, picture.height))
-    return picture.resize(size, wanted, edges)
+    return picture.resize(size, kernel, edges)
 
 
 def thumbnail(picture: Image.Image, side: int) -> bytes:

@@ -64,7 +64,7 @@ def check_size(width: int, height: int, limits: DecodeLimits) -> None:
 
 
 def webp_size(data: bytes, limits: DecodeLimits) -> tuple[int, int] | None:
-    """Width and height that a WebP file's first chunk tells of; None for any other file.
+    """Width and height by the first chunk of a WebP file; None for any other file.
 
     Pillow's reader takes the memory for its canvases when it opens the file: this comes before.
 
@@ -115,7 +115,7 @@ def check_parts(file_format: str, data: bytes, limits: DecodeLimits) -> None:
         elif file_format == "GIF":
             _check_gif(data, limits)
     except (IndexError, struct.error):
-        return  # cut off: the reader says so in its own way
+        return  # cut off: the reader refuses it
 
 
 def check_frames(frames: int, limits: DecodeLimits) -> None:
@@ -135,7 +135,9 @@ def _max_parts(data: bytes) -> int:
 
 
 def _too_many(name: str) -> ImageLimitError:
-    return ImageLimitError(f"the {name} is made of more parts than is accepted")
+    return ImageLimitError(
+        f"the {name} file has more parts (segments, chunks or blocks) than are accepted"
+    )
 
 
 def _check_jpeg(data: bytes) -> None:
@@ -145,23 +147,23 @@ def _check_jpeg(data: bytes) -> None:
     one of 75 bytes is enough for that. Ordinary encoders make about ten. What follows the first
     picture (a second one, the film of a moving photograph) is not looked at.
     """
-    place, scans, exif, most_scans = 2, 0, 0, _MAX_SCANS
+    offset, scans, exif, most_scans = 2, 0, 0, _MAX_SCANS
     for _ in range(_max_parts(data)):
-        marker = _JPEG_MARKER.search(data, place)
+        marker = _JPEG_MARKER.search(data, offset)
         if marker is None or marker[1][0] == _END_OF_IMAGE:
             return
-        place, kind = marker.end(), marker[1][0]
+        offset, kind = marker.end(), marker[1][0]
         if kind in _START_OF_FRAME:
-            most_scans = min(most_scans, _most_scans(*struct.unpack_from(">HH", data, place + 3)))
+            most_scans = min(most_scans, _most_scans(*struct.unpack_from(">HH", data, offset + 3)))
         scans += kind == _START_OF_SCAN
-        if scans == 1 and kind == _START_OF_SCAN and data.count(_SCAN, place) < most_scans:
+        if scans == 1 and kind == _START_OF_SCAN and data.count(_SCAN, offset) < most_scans:
             return  # so it is with nearly all, and libjpeg goes through the rest itself
-        exif += kind == _APP1 and data.startswith(b"Exif\0", place + 2)
+        exif += kind == _APP1 and data.startswith(b"Exif\0", offset + 2)
         if scans > most_scans:
             raise ImageLimitError(f"the JPEG has more than {most_scans} scans")
         if exif > _MAX_EXIF_SEGMENTS:  # Pillow joins them one by one
             raise _too_many("JPEG")
-        place += (data[place] << 8) + data[place + 1]
+        offset += (data[offset] << 8) + data[offset + 1]
     raise _too_many("JPEG")
 
 
@@ -172,39 +174,39 @@ def _most_scans(height: int, width: int) -> int:
 
 
 def _check_png(data: bytes, limits: DecodeLimits) -> None:
-    place, frames = 8, 0
+    offset, frames = 8, 0
     for _ in range(_max_parts(data)):
-        if place + 12 > len(data):
+        if offset + 12 > len(data):
             return
-        length, kind = struct.unpack_from(">I4s", data, place)
+        length, kind = struct.unpack_from(">I4s", data, offset)
         frames += kind == b"fcTL"
-        promised = struct.unpack_from(">I", data, place + 8)[0] if kind == b"acTL" else 0
+        promised = struct.unpack_from(">I", data, offset + 8)[0] if kind == b"acTL" else 0
         check_frames(max(frames, promised), limits)
-        place += 12 + length
+        offset += 12 + length
     raise _too_many("PNG")
 
 
 def _check_gif(data: bytes, limits: DecodeLimits) -> None:
     frames, parts = 0, _max_parts(data)
-    place = 13 + _colours_bytes(data[10])
+    offset = 13 + _colours_bytes(data[10])
     while parts > 0:
         parts -= 1
-        kind = data[place : place + 1]
-        place += 1
+        kind = data[offset : offset + 1]
+        offset += 1
         if kind in {b"", _GIF_END}:
             return
         if kind == _GIF_FRAME:
             frames += 1
             check_frames(frames, limits)
-            place += 10 + _colours_bytes(data[place + 8])
+            offset += 10 + _colours_bytes(data[offset + 8])
         elif kind == _GIF_EXTENSION:
-            place += 1
+            offset += 1
         else:
             continue  # a stray byte, which Pillow skips as well
-        while parts > 0 and data[place]:
-            place += data[place] + 1
+        while parts > 0 and data[offset]:
+            offset += data[offset] + 1
             parts -= 1
-        place += 1
+        offset += 1
     raise _too_many("GIF")
 
 

@@ -53,7 +53,7 @@ class Budget:
         head_end_bytes: of those, where the head of the current answer must have ended; None while
             its body is read.
         connect_end: moment of `time.monotonic` until which a host that cannot be reached must not
-            be told: told at once, it would say whether an address is forbidden, unknown or silent.
+            be answered: the time would tell whether an address is forbidden, unknown or silent.
         socket: that the hop reads from; None between hops. `lock` guards it.
     """
 
@@ -138,7 +138,7 @@ class BudgetedTlsSocket(BudgetedSocket, ssl.SSLSocket):
 
 
 class _AnswerReader(io.BufferedReader):
-    """Buffered reader of one answer that tells its socket of bytes beyond the answer's end.
+    """Buffered reader of one answer; notes on its socket if bytes came beyond the answer's end.
 
     http.client closes it at that end. Read-ahead bytes would be lost with it: who sends two
     answers to one request must not get the connection's next request.
@@ -221,9 +221,8 @@ class TlsConnection(Connection, HTTPSConnection):
             super().connect()
         except TimeoutError:
             raise FetchTimeoutError(self.budget.limit_s) from None
-        except (OSError, ValueError) as error:  # a ValueError: no name that can be asked for
+        except (OSError, ValueError) as error:  # a ValueError: no name for SNI
             raise TlsError(str(error)) from error
-        self.use(self.budget)
 
     @property
     def is_connected(self) -> bool:
@@ -255,8 +254,8 @@ class TlsContext(ssl.SSLContext):
         options["do_handshake_on_connect"] = False
         tls = cast(BudgetedTlsSocket, super().wrap_socket(sock, **options))
         try:
-            budget.socket = tls
-            tls.settimeout(budget.remaining_s())  # for all of the handshake together
+            tls.budget, budget.socket = budget, tls
+            tls.settimeout(budget.remaining_s())  # for the whole handshake
             tls.do_handshake()
         except BaseException:
             tls.close()

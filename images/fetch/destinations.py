@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Self
 
-from images.settings import AllowedEntry, parse_ports
+from images.settings import AllowedEntry
 
 Address = IPv4Address | IPv6Address
 
@@ -161,7 +161,7 @@ _SERVICE_PORTS = frozenset(
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports that may be connected to.
+    """The ports that may be connected to; `images.settings.parse_ports` reads them from a text.
 
     Args:
         web: 80, 443 and those above 1023 but for well-known services.
@@ -170,15 +170,6 @@ class Ports:
 
     web: bool
     ranges: tuple[range, ...] = ()
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read the setting `fetch_ports`.
-
-        Raises:
-            ValueError: it means nothing.
-        """
-        return cls(*parse_ports(text))
 
     def forbidden_reason(self, port: int) -> str | None:
         """Say why nothing may be fetched from this port, or None where it may."""

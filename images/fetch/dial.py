@@ -1,7 +1,7 @@
 """Dialer: makes TCP connections, and judges the address of each.
 
 A host name is resolved once, every answer is judged, and the socket is connected to a judged
-address itself. Whatever the URL looked like, whoever redirected to it and whatever the name
+address itself. Whatever the URL looked like, whatever redirected to it and whatever the name
 resolves to a moment later, there is no other way to an address than through here.
 """
 

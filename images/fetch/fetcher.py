@@ -18,7 +18,7 @@ from images.fetch.destinations import AllowList, Ports
 from images.fetch.dial import Dialer, Resolver, system_resolver
 from images.fetch.transport import GuardedSession
 from images.fetch.urls import WebUrl, check_url, redirect_url
-from images.settings import FetchSettings
+from images.settings import FetchSettings, parse_ports
 
 _OK = 200
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -38,7 +38,7 @@ class Fetcher:
     def __init__(self, settings: FetchSettings, resolve: Resolver = system_resolver) -> None:
         self._settings = settings
         allow = AllowList.from_entries(settings.allow_networks)
-        dialer = Dialer(allow, Ports.parse(settings.fetch_ports), resolve)
+        dialer = Dialer(allow, Ports(*parse_ports(settings.fetch_ports)), resolve)
         self._session = GuardedSession(dialer)
 
     def begin(self, url: str) -> "Download":
@@ -73,7 +73,7 @@ class Download:
 
     @property
     def unreachable_at(self) -> float:
-        """When an `UnreachableError` may be told, by `time.monotonic`; see `Budget.connect_end`."""
+        """When an `UnreachableError` may be answered; see `Budget.connect_end`."""
         return self._budget.connect_end
 
     def hop(self) -> bytes | None:
@@ -136,7 +136,7 @@ def _redirect_target(response: requests.Response) -> str | None:
     """Return where an answer points to, relative to its URL; None if it is no redirect.
 
     Raises:
-        BadAnswerError: it points to several places.
+        BadAnswerError: it points to several URLs.
     """
     if response.status_code not in _REDIRECTS:
         return None

@@ -44,7 +44,7 @@ class WebUrl:
         text: the URL.
         origin: whom the request goes to.
         authority: what its `Host` header says.
-        target: what it asks for: path and query.
+        target: path and query.
     """
 
     text: str

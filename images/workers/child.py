@@ -47,7 +47,7 @@ class Tasks:
         }
 
     def answer(self, request: Head, data: bytes, fd: int | None) -> Reply:
-        """Do what a request asks for; whatever goes wrong is told, and nothing is raised."""
+        """Do a task. Nothing is raised: whatever goes wrong becomes a reply."""
         try:
             with limited_memory(request["memory_bytes"]):
                 return self._tasks[request["task"]](request, data, fd)
@@ -57,7 +57,7 @@ class Tasks:
             return _failure(type(error).__name__, str(error), error.detail)
         except MemoryError:
             return _failure(ImageMemoryError.__name__)
-        except Exception as error:  # a fault of ours: told of, and logged, where there is a log
+        except Exception as error:  # a fault of ours: the API logs it
             return _failure("", detail=f"{type(error).__name__}: {error}")
 
     def _clip(self, request: Head, data: bytes, _: int | None) -> Reply:
@@ -140,7 +140,7 @@ def serve(channel: socket.socket, tasks: Tasks) -> None:
 
 
 def main(limits_json: str, parent: str) -> None:
-    """Give up what is not needed, say that this process is ready, and serve."""
+    """Give up what is not needed, report that this process is ready, and serve."""
     limits = DecodeLimits(**json.loads(limits_json))
     confine(int(parent), max_file_bytes=3 * limits.max_image_pixels)
     channel = socket.socket(fileno=sys.stdin.fileno())
@@ -151,7 +151,7 @@ def main(limits_json: str, parent: str) -> None:
 
 
 def _close_errors() -> None:
-    """From here on only decoders would write there; what kept this process from starting has."""
+    """Silence C libraries, which write there what files made up."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stderr.fileno())
     os.close(nowhere)

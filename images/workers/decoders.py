@@ -100,7 +100,7 @@ class Pool:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def ready(self) -> None:
-        """Wait until all processes work; whoever comes before waits for the first of them."""
+        """Wait until all processes work. Jobs may come before: they wait for the first."""
         if self._starting is None:
             self._starting = [self._spawn(self._start(decoder)) for decoder in self._all]
         await asyncio.gather(*self._starting)
@@ -200,7 +200,7 @@ class Pool:
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # the caller has been told, or is gone
+            task.exception()  # retrieved, so that asyncio does not log it
 
 
 class Decoders(Pool):

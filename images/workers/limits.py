@@ -16,7 +16,7 @@ ORDINARY_BYTES = 64 << 20
 """Memory that a picture is given without asking its file: enough for up to 5 megapixels."""
 
 _DRAWN_BYTES = 14
-"""Per pixel: 3 for the pixels that are kept for it, 8 for two copies of 4, 3 for the JPEG file."""
+"""Per pixel: 3 for the shared pixels, 8 for two copies of 4, 3 for the JPEG file."""
 
 _DECODED_BYTES = {
     # A progressive one: 2 for each coefficient of 4 channels, beside the picture.
@@ -75,10 +75,10 @@ def limited_memory(memory_bytes: int) -> Iterator[None]:
     The limit is on addresses (RLIMIT_AS), the only one that Linux keeps for malloc and mmap alike.
     """
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    wanted = pages * resource.getpagesize() + memory_bytes + _SLACK_BYTES
+    limit = pages * resource.getpagesize() + memory_bytes + _SLACK_BYTES
     before, most = resource.getrlimit(resource.RLIMIT_AS)
     unlimited = most == resource.RLIM_INFINITY
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if unlimited else min(wanted, most), most))
+    resource.setrlimit(resource.RLIMIT_AS, (limit if unlimited else min(limit, most), most))
     try:
         yield
     finally:

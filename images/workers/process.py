@@ -26,7 +26,7 @@ from images.workers.wire import LENGTHS, MAX_HEAD_BYTES, Body, Head, packed
 
 _START_TIMEOUT_S = 60.0
 _PROJECT = Path(__file__).resolve().parents[2]
-_KEPT_VARIABLES = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH")
+_PASSED_VARIABLES = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH")
 _OWN_VARIABLES = {
     # One thread each: pictures are decoded beside each other.
     "OMP_NUM_THREADS": "1",
@@ -47,7 +47,7 @@ class DecoderGoneError(Exception):
 
 
 class NotTakenError(DecoderGoneError):
-    """The process had ended before it was asked: the request had no part in it."""
+    """The process had ended before it got the request, which therefore can be sent to another."""
 
 
 class Decoder:
@@ -107,7 +107,7 @@ class Decoder:
         return await self._received(most_bytes)
 
     async def end(self) -> str:
-        """End the process, whatever it does, and say how it ended."""
+        """End the process, whatever it does, and return how it ended."""
         self._process.kill()
         self._socket.close()
         status = await asyncio.to_thread(self._process.wait)
@@ -158,6 +158,6 @@ class Decoder:
 
 def _environment() -> dict[str, str]:
     """Environment with what Python needs to find its modules; no settings, and so no keys."""
-    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    paths = [str(_PROJECT), *filter(None, [kept.get("PYTHONPATH")])]
-    return {**kept, **_OWN_VARIABLES, "PYTHONPATH": os.pathsep.join(paths)}
+    own = {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ}
+    paths = [str(_PROJECT), *filter(None, [own.get("PYTHONPATH")])]
+    return {**own, **_OWN_VARIABLES, "PYTHONPATH": os.pathsep.join(paths)}

@@ -43,7 +43,7 @@ def receive(channel: socket.socket) -> tuple[Head, bytes, list[int]] | None:
 def send(channel: socket.socket, head: Head, body: Body) -> None:
     """Send a reply through a blocking socket."""
     start = packed(head, body)
-    sent = channel.sendmsg([start, body])  # in one call: whoever waits is woken once
+    sent = channel.sendmsg([start, body])  # in one call: the reader is woken once
     if sent < len(start):
         channel.sendall(start[sent:])
     channel.sendall(memoryview(body)[max(0, sent - len(start)) :])

@@ -3,7 +3,7 @@ from pydantic import ValidationError
 
 from images.errors import UnreachableError
 from images.fetch.destinations import Ports
-from images.settings import FetchSettings
+from images.settings import FetchSettings, parse_ports
 from tests.images.conftest import MakeFetcher
 from tests.images.fetch.servers import http_server
 
@@ -14,12 +14,12 @@ SERVICES += [6443, 6667, 8086, 8500, 9042, 9092, 9100, 9200, 9300, 10250, 11211,
 
 @pytest.mark.parametrize("port", OTHERS + SERVICES)
 def test_a_port_of_another_service_is_forbidden(port: int) -> None:
-    assert Ports.parse("web").forbidden_reason(port)
+    assert Ports(*parse_ports("web")).forbidden_reason(port)
 
 
 @pytest.mark.parametrize("port", [80, 443, 1024, 3000, 5000, 8000, 8080, 8443, 8888, 9000, 65535])
 def test_a_port_where_pictures_may_be_is_not(port: int) -> None:
-    assert Ports.parse("web").forbidden_reason(port) is None
+    assert Ports(*parse_ports("web")).forbidden_reason(port) is None
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_port_where_pictures_may_be_is_not(port: int) -> None:
     ],
 )
 def test_the_ports_can_be_named(text: str, allowed: list[int], forbidden: list[int]) -> None:
-    ports = Ports.parse(text)
+    ports = Ports(*parse_ports(text))
     assert [port for port in allowed if ports.forbidden_reason(port)] == []
     assert [port for port in forbidden if not ports.forbidden_reason(port)] == []
 
