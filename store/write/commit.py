@@ -76,12 +76,8 @@ class Committer:
             An answer per put, in order.
 
         Raises:
-            CommitConflictError: another process added columns in between; none of the rows was
-                written.
-            StoreFullError: what is free is reserved for deletes.
-            StoreMovedError: the table belongs to the past.
-            StoreDamagedError: the table has lost its newest version.
-            Exception: whatever LanceDB raised; none of the rows was written.
+            CommitConflictError: another process added columns in between.
+            Exception: whatever else; in either case none of the rows was written.
         """
         snapshot = await self._latest()
         plan = await self._plan(snapshot, puts)

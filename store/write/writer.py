@@ -98,13 +98,8 @@ class Writer:
         A caller that is cancelled leaves it either written or not, never in part.
 
         Raises:
-            MetadataError: metadata does not fit the columns.
-            FilterError: a filter does not fit the columns.
-            VersionError: there is no such version.
-            StoreMovedError: the table takes no more changes.
-            StoreDamagedError: a file of the table is damaged or missing.
-            StoreWriteError: the commit failed; `StoreFullError`, `StoreReadOnlyError` say why.
-            StoreClosedError: the writer was closed before.
+            StoreError: the operation cannot be done, or its commit failed; `StoreClosedError` where
+                the writer was closed before.
         """
         if self._closing or self._task.done():
             raise StoreClosedError("the index is closed")

