@@ -43,6 +43,11 @@ def optional(kind: str, **more: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": [kind, "null"], **more})
 
 
+_OptionalId = Annotated[
+    str | None,
+    Field(min_length=1, max_length=MAX_ID_CHARS),
+    optional("string", maxLength=MAX_ID_CHARS),
+]
 OnDuplicate = Literal["add", "skip", "skip_near"]
 _ON_DUPLICATE = (
     "What to do with a new url whose picture is indexed under another: `add` it all the same, "
@@ -71,18 +76,11 @@ class AddRequest(JsonInput):
 class AddManyRequest(JsonInput):
     """Images to index, each as for `/post_image_to_index`; a bad one fails alone."""
 
-    images: Annotated[
-        list[Any],
-        Field(min_length=1, max_length=MAX_BATCH_IMAGES),
-        WithJsonSchema(
-            {
-                "type": "array",
-                "items": AddRequest.model_json_schema(),
-                "minItems": 1,
-                "maxItems": MAX_BATCH_IMAGES,
-            }
-        ),
-    ] = Field(description="The images; of a url that stands here twice, the last one stays")
+    images: list[Annotated[Any, WithJsonSchema(AddRequest.model_json_schema())]] = Field(
+        min_length=1,
+        max_length=MAX_BATCH_IMAGES,
+        description="The images; of a url that stands here twice, the last one stays",
+    )
     on_duplicate: OnDuplicate = Field(
         default="add", description="For the images that do not say it themselves"
     )
@@ -99,9 +97,7 @@ class Term(BaseModel):
     text: Annotated[str | None, optional("string", maxLength=MAX_TEXT_CHARS)] = Field(
         default=None, min_length=1, max_length=MAX_TEXT_CHARS, description="A description"
     )
-    id: Annotated[str | None, optional("string", maxLength=MAX_ID_CHARS)] = Field(
-        default=None, min_length=1, max_length=MAX_ID_CHARS, description="An indexed image"
-    )
+    id: _OptionalId = Field(default=None, description="An indexed image")
     weight: float = Field(
         default=1,
         ge=-MAX_WEIGHT,
@@ -138,20 +134,12 @@ class SearchRequest(JsonInput):
         description="An object filters; a string is a text to search by",
         examples=[{"shop": "A", "price": {"$lt": 10}}],
     )
-    id: Annotated[str | None, optional("string", maxLength=MAX_ID_CHARS)] = Field(
-        default=None,
-        min_length=1,
-        max_length=MAX_ID_CHARS,
-        description="Indexed image to search by; it comes first itself",
+    id: _OptionalId = Field(
+        default=None, description="Indexed image to search by; it comes first itself"
     )
     query: Annotated[
         list[Term] | None,
-        optional(
-            "array",
-            items=Term.model_json_schema(),
-            minItems=1,
-            maxItems=MAX_TERMS,
-        ),
+        optional("array", items=Term.model_json_schema(), minItems=1, maxItems=MAX_TERMS),
     ] = Field(
         default=None,
         min_length=1,
