@@ -1,12 +1,21 @@
-"""Memory budgets: how much work may take at once, and the line of what waits for its turn."""
+"""Memory budgets: what pictures and large answers may take at once, and who waits for it."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from prometheus_client import Gauge
+from starlette.responses import Response
 
-from api.telemetry.metrics import Queue
+from api.telemetry.metrics import ANSWER_MEMORY, ANSWER_QUEUE, Queue
+
+SMALL_ROWS = 32
+"""An answer of so many rows waits for no memory: clients that do not read large ones hold up only
+each other."""
+
+_BYTES_PER_ROW = 1 << 18
+_ANSWERS_BYTES = 1 << 29
 
 
 class Line:
@@ -94,3 +103,36 @@ class MemoryBudget:
         self._reserved.dec(spare_bytes)
         self.free_bytes += spare_bytes
         self._returned.set()
+
+
+class LargeAnswers:
+    """Makes answers of many rows, or of large files, few at a time.
+
+    A thousand results with the largest metadata take some 200 MB on their way from the table to the
+    client, and are 60 MB on the wire: a few dozen of them at once would end the worker.
+    """
+
+    def __init__(self) -> None:
+        self._memory = MemoryBudget(_ANSWERS_BYTES, ANSWER_MEMORY, ANSWER_QUEUE)
+
+    async def of_rows(self, rows: int, make: Callable[[], Awaitable[Response]]) -> Response:
+        """Make an answer of at most so many rows, once there is memory for it."""
+        if rows <= SMALL_ROWS:
+            return await make()
+        return await self.of_bytes(rows * _BYTES_PER_ROW, make)
+
+    async def of_bytes(self, most_bytes: int, make: Callable[[], Awaitable[Response]]) -> Response:
+        """Make an answer that takes at most so many bytes, once there is memory for it.
+
+        Returns:
+            The answer. It holds the memory of its body for as long as it is in use itself.
+        """
+        reservation = await self._memory.reserve(most_bytes)
+        try:
+            response = await make()
+        except BaseException:
+            reservation.shrink(0)
+            raise
+        reservation.shrink(len(response.body))
+        weakref.finalize(response, reservation.shrink, 0)
+        return response

@@ -5,7 +5,7 @@ import logging
 import os
 from typing import Any, Self
 
-from api.limits.responses import LargeAnswers
+from api.limits.memory import LargeAnswers
 from api.pipeline.models import Models
 from api.pipeline.pictures import Pictures
 from api.settings import Settings

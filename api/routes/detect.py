@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api.contract.requests import DetectRequest
 from api.contract.responses import Answer, Detection, DetectionsAnswer
 from api.errors import RequestError
-from api.limits.responses import json_response
+from api.routes.handler import json_response
 from images.schemas import LabelledBox, Letterboxed
 from runners.schemas import DetectionRows, unpack_detections
 

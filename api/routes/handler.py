@@ -5,6 +5,7 @@ or a ready response, and may raise any error of `api.errors`.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from starlette.routing import Route
 
 from api.contract.responses import Answer
 from api.errors import Problem, RequestError, problem_of
-from api.limits.responses import json_response
 from api.pipeline.models import answering
 from api.requests.base import JsonInput
 from api.requests.conditional import unless_known
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bentoml.image_search")
 """Below BentoML's logger, so that its handlers, levels and trace ids apply."""
+
+_MANY_ROWS, _ROWS_AT_ONCE = 32, 16
 
 RouteFunction = Callable[["Backend", Any], Awaitable[Answer | Response]]
 Methods = Mapping[str, tuple[type[JsonInput], RouteFunction]]
@@ -132,3 +134,39 @@ def reported(route: str, error: Exception) -> Problem:
         reason = problem.message if isinstance(error, ImageError) else problem.code
         logger.info("%s refused: %s (%s)", route, reason, detail, extra=fields)
     return problem
+
+
+async def json_response(answer: Answer) -> Response:
+    """An answer as JSON: the bytes that Starlette's JSONResponse makes, of the fields that are set.
+
+    Python's encoder holds the interpreter until it is done, in a thread too, and a thousand results
+    are up to 64 MB: many rows are encoded a few at a time, and other requests run in between.
+    """
+    rows = next(iter(answer.__dict__.values()))  # where there are rows, they come first
+    if not isinstance(rows, list) or len(rows) <= _MANY_ROWS:
+        return _response(_encode(answer.model_dump(exclude_unset=True)))
+    (rows_of, _), *rest = _set_fields(answer).items()
+    parts = [f'{{"{rows_of}":[']
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        parts += [_encode(rows[start : start + _ROWS_AT_ONCE])[1:-1], ","]
+        await asyncio.sleep(0)
+    parts[-1] = "]," + _encode(dict(rest))[1:] if rest else "]}"
+    # Joined at once: each step on the way would copy it all.
+    return _response("".join(parts))
+
+
+def _set_fields(model: Answer) -> dict[str, Any]:
+    values, given = model.__dict__, model.model_fields_set
+    if len(given) == len(values):
+        return values
+    return {name: value for name, value in values.items() if name in given}
+
+
+# Not pydantic's own: it writes floats such as 1e-05 in another way.
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_set_fields
+).encode
+
+
+def _response(text: str) -> Response:
+    return Response(text.encode(), media_type="application/json")

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from api.contract.requests import DeleteManyRequest, ImageRequest, ListRequest, PatchRequest
 from api.contract.responses import DeleteAnswer, ListAnswer, StoredAnswer
 from api.errors import NotFoundError
-from api.routes.handler import Methods
+from api.routes.handler import Methods, json_response
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 async def list_images(backend: "Backend", request: ListRequest) -> Response:
     """The images, newest first."""
 
-    async def page() -> ListAnswer:
-        return ListAnswer.model_validate(await backend.index.images(request.limit, request.offset))
+    async def page() -> Response:
+        images = await backend.index.images(request.limit, request.offset)
+        return await json_response(ListAnswer.model_validate(images))
 
     return await backend.large_answers.of_rows(request.limit, page)
 

@@ -13,6 +13,7 @@ from api.contract.requests import SearchRequest, Term
 from api.contract.responses import SearchAnswer
 from api.errors import RequestError, UnknownIdError
 from api.requests.source import Source
+from api.routes.handler import json_response
 from api.telemetry.metrics import SEARCH
 from store.errors import shown
 from store.schemas import SearchQuery
@@ -40,10 +41,10 @@ async def search_simmilar_images(backend: "Backend", request: SearchRequest) -> 
     """
     query, matches = await _query(backend, request)
 
-    async def found() -> SearchAnswer:
+    async def found() -> Response:
         with SEARCH():
             hits = await backend.index.search(query, matches)
-        return SearchAnswer.model_validate({"results": hits})
+        return await json_response(SearchAnswer.model_validate({"results": hits}))
 
     return await backend.large_answers.of_rows(request.limit, found)
 

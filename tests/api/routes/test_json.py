@@ -1,4 +1,4 @@
-"""Answers as JSON, byte by byte; large ones few at a time, until they are gone."""
+"""Answers as JSON, byte by byte as Starlette would write them."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -7,79 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 
-from api.contract.responses import (
-    AddAnswer,
-    Answer,
-    DeleteAnswer,
-    ListAnswer,
-    SearchAnswer,
-)
-from api.limits.responses import SMALL_ROWS, LargeAnswers, json_response
+from api.contract.responses import AddAnswer, Answer, ListAnswer, SearchAnswer
+from api.limits.memory import SMALL_ROWS
+from api.routes.handler import json_response
 from store.schemas import Hit, Page, StoredImage
-
-MANY = 1000
-AT_ONCE = 2
-HEAVY_BYTES = 256 << 20
-
-
-def test_large_answers_take_turns_and_small_ones_wait_for_nobody() -> None:
-    made: list[int] = []
-
-    async def run() -> None:
-        answers = LargeAnswers()
-        release = asyncio.Event()
-
-        async def slow() -> Answer:
-            made.append(MANY)
-            await release.wait()
-            return DeleteAnswer(message="success", deleted=1)
-
-        async def quick() -> Answer:
-            made.append(SMALL_ROWS)
-            return DeleteAnswer(message="success", deleted=1)
-
-        large = [asyncio.create_task(answers.of_rows(MANY, slow)) for _ in range(8)]
-        await asyncio.sleep(0.01)
-        await answers.of_rows(SMALL_ROWS, quick)
-        assert made == [MANY] * AT_ONCE + [SMALL_ROWS]
-        release.set()
-        await asyncio.gather(*large)
-
-    asyncio.run(run())
-    assert made.count(MANY) == 8
-
-
-def test_an_answer_holds_its_body_until_it_is_gone() -> None:
-    async def run() -> None:
-        answers = LargeAnswers()
-
-        async def heavy() -> Response:
-            return Response(bytes(200 << 20))
-
-        kept = [await answers.of_bytes(HEAVY_BYTES, heavy) for _ in range(2)]
-        third = asyncio.create_task(answers.of_bytes(HEAVY_BYTES, heavy))
-        await asyncio.sleep(0.01)
-        assert not third.done()
-        kept.clear()
-        assert len((await third).body) == 200 << 20
-
-    asyncio.run(run())
-
-
-def test_what_fails_gives_its_room_back() -> None:
-    async def run() -> None:
-        answers = LargeAnswers()
-
-        async def failing() -> Answer:
-            raise LookupError
-
-        for _ in range(8):
-            with pytest.raises(LookupError):
-                await answers.of_rows(MANY, failing)
-
-    asyncio.run(run())
 
 
 def body(answer: Answer) -> bytes:
