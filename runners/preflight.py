@@ -1,4 +1,4 @@
-"""Make sure that the models' weights are on this machine, before any worker starts.
+"""Check before any worker starts that the models' weights are on this machine.
 
 This belongs in a child process: published weights need open_clip's and ultralytics' lists of what
 is published, which bring torch. Files, and the demo models, are only looked at.
@@ -11,7 +11,7 @@ from runners.weights.source import check_sha256, clip_source, yolo_source
 
 
 def ensure_weights(settings: ModelSettings) -> None:
-    """Look for both models' weights, and download what is published and not yet here.
+    """Check both models' weights, and download what is published and missing.
 
     Raises:
         RunnerError: If one of them is missing and cannot be downloaded; within a minute of the last

@@ -1,4 +1,4 @@
-"""Which models run, from which weights, on what device."""
+"""Settings of the models: which ones, from which weights, on what device."""
 
 import re
 from pathlib import Path

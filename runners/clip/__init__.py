@@ -1,1 +1,1 @@
-"""The CLIP embedder: the plain model, and its BentoML service."""
+"""The CLIP embedder: the model without a server, its weights, and its BentoML service."""

@@ -1,4 +1,4 @@
-"""An open_clip model as it is built and described: architecture, checkpoint, tokenizer."""
+"""Building and describing an open_clip model: architecture, checkpoint, tokenizer."""
 
 import pickle
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Tokenizer = Callable[[list[str]], torch.Tensor]
 
 
 def create(source: WeightsSource, checkpoint: Path) -> torch.nn.Module:
-    """Build the architecture and fill in a checkpoint, of which only tensors are unpickled.
+    """A model of the source's architecture with a checkpoint, of which only tensors are unpickled.
 
     Raises:
         WeightsInvalidError: If the file is damaged, or holds other weights.
@@ -65,7 +65,7 @@ def tokenizer_of(source: WeightsSource) -> Tokenizer:
 
 
 def _check_packages(source: WeightsSource, error: Exception) -> None:
-    """Say so if the failure is that a package is missing, which open_clip says in two ways."""
+    """Raise UnsupportedModelError if a package is missing, which open_clip says in two ways."""
     if isinstance(error, ImportError) or "pip install" in str(error):
         raise UnsupportedModelError(
             f"{source.label}: the architecture {source.architecture} needs the package "
@@ -75,7 +75,7 @@ def _check_packages(source: WeightsSource, error: Exception) -> None:
 
 
 def describe(model: Any, tokenizer: Tokenizer, source: WeightsSource) -> ClipInfo:
-    """What the model is, and how pictures must be prepared for it.
+    """Description of a model: what it is, and how pictures must be prepared for it.
 
     Raises:
         UnsupportedModelError: If it takes pictures that are not square.

@@ -19,10 +19,10 @@ from runners.settings import ModelSettings
 from runners.weights.source import WeightsSource, check_sha256, clip_source
 
 _FORWARD_SIZE = 64
-"""Items per forward pass at most."""
+"""Most items of a forward pass."""
 _UNIT_TOLERANCE = 1e-3
 _CHARACTERS_PER_TOKEN = 20
-"""No text of words has more, so that what is cut off would not count."""
+"""Most characters of a token in texts of words, so that what is cut off would not count."""
 _LONG_WORD = re.compile(r"(\S{64})\S+")
 """The tokenizer's time grows with the square of a word's length: one of 1,500 letters takes 0.15 s,
 in which its whole batch waits."""
@@ -88,7 +88,7 @@ class ClipModel:
         return cls(model, tokenizer, describe(model, tokenizer, source), device, cores)
 
     def _computes_in(self, precision: Precision) -> bool:
-        """Change to a precision; only if this returns True is the model of use in it."""
+        """Change to a precision; the model is unusable unless this returns True."""
         if precision == "fp32":
             return True
         expected = self._trial()

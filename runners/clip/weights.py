@@ -1,4 +1,4 @@
-"""open_clip's published weights: which there are, and how they get here."""
+"""open_clip's published weights: their names, and their download."""
 
 import difflib
 import logging
@@ -55,7 +55,7 @@ def check_published(source: WeightsSource) -> None:
 
 
 def warn_of_wrong_activation(source: WeightsSource) -> None:
-    """Say when a tag was trained with another activation than its architecture's plain form has.
+    """Log a warning if a tag was trained with another activation than its architecture has.
 
     open_clip 3.3 loads such weights without complaint but for a Python warning
     (`factory.create_model`), and the embeddings are then worse than published.
@@ -74,7 +74,7 @@ def warn_of_wrong_activation(source: WeightsSource) -> None:
 
 
 def preprocessing(source: WeightsSource) -> dict[str, Any] | None:
-    """What a published tag changes of its architecture's preprocessing; None for a file."""
+    """Preprocessing that a published tag changes of its architecture's; None for a file."""
     if source.name is None:
         return None
     published: dict[str, Any] = open_clip.get_pretrained_cfg(source.architecture, source.name)
@@ -111,7 +111,7 @@ def fetch(source: WeightsSource, patience_s: float = PATIENCE_S) -> Path:
 
 @dataclass(frozen=True)
 class _Files:
-    """What is looked for on the Hub: the first of these names, at a revision if that is known."""
+    """Files on the Hub that would do: the first of these names, at a revision if it is known."""
 
     repo: str
     names: list[str]
@@ -150,7 +150,7 @@ class _Received:
 
 
 def _download(files: _Files, received: _Received) -> Path:
-    """Ask once with a short timeout first: hf_hub_download would retry for minutes."""
+    """Download the first file that exists; hf_hub_download alone would retry for minutes."""
 
     class Bar(tqdm):
         """Counts what comes in; drawn only on a terminal, as huggingface_hub's own."""

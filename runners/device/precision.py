@@ -1,4 +1,4 @@
-"""The number format that a model computes in: fp32, or half of it where the hardware is faster so.
+"""The number format that a model computes in: fp32, or bf16 or fp16 where that is faster.
 
 Only the layers that multiply matrices, which take nearly all of the time, get the shorter format.
 What they add to (the residual stream), normalisation and the last steps stay fp32: the embeddings
@@ -15,7 +15,7 @@ import torch
 
 Precision = Literal["fp32", "bf16", "fp16"]
 MIN_COSINE = 0.999
-"""To fp32; a model that comes out below it on its own test inputs is computed in fp32."""
+"""Least cosine to fp32; a model below it on its own test inputs is computed in fp32."""
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _TENSOR_CORES = (7, 0)
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 def resolve_precision(precision: Precision | Literal["auto"], device: str) -> Precision:
-    """Turn a setting into a number format.
+    """The number format that a setting means on a device.
 
     Args:
         precision: `auto`, `fp32`, `bf16` or `fp16`.
@@ -47,7 +47,7 @@ def _multiplies_bf16() -> bool:
 
 
 def compute_in(layer: Any, precision: Precision) -> None:
-    """Let a layer compute in a shorter format: its weights, what it is given, not what it returns.
+    """Let a layer compute in a shorter format: its weights and inputs, but not its output.
 
     Args:
         layer: a module that returns a tensor, or a tuple that begins with one.
@@ -60,7 +60,7 @@ def compute_in(layer: Any, precision: Precision) -> None:
 
 
 def shorter(value: Any, dtype: torch.dtype) -> Any:
-    """A tensor of floats in another format, all else as it is."""
+    """A tensor of floats in another format; other values as they are."""
     return value.to(dtype) if torch.is_tensor(value) and value.is_floating_point() else value
 
 
@@ -93,7 +93,7 @@ def near(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def warn_of_fallback(label: str, precision: Precision) -> None:
-    """Say that a model is computed in fp32 although the settings or the hardware asked for less."""
+    """Log that a model is computed in fp32 although a shorter format was chosen."""
     _log.warning(
         "%s: computed in fp32; in %s it does not run, or its results differ too much",
         label,

@@ -1,4 +1,4 @@
-"""What a process that computes models does before anything in it imports torch."""
+"""Preparing a process for torch: threads that wait without spinning, no compiler in memory."""
 
 import ctypes
 import gc
@@ -14,13 +14,13 @@ _COMPILER = "torch._dynamo"
 
 
 def prepare_torch(*packages: str) -> None:
-    """Have torch's threads wait without spinning, and torch's compiler stay out of the memory.
+    """Import torch with threads that wait without spinning, and without torch's compiler.
 
-    For the worker, and for whatever else measures or runs a model in a process of its own. A model
-    computes the same without it.
+    For a worker, and for whatever else runs a model in a process of its own. A model computes the
+    same without it.
 
     Args:
-        packages: what of `torchvision` and `open_clip` the model needs. They are imported here, as
+        packages: of `torchvision` and `open_clip`, what the model needs. They are imported here, as
             either brings the compiler in for nothing.
     """
     wait_passively()
@@ -44,7 +44,7 @@ def wait_passively() -> None:
 
 
 def trim_memory() -> None:
-    """Give what loading a model has freed back to the system."""
+    """Return memory that loading a model has freed to the operating system."""
     gc.collect()
     with suppress(OSError, AttributeError):  # another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)
@@ -66,7 +66,7 @@ def _import_without_compiler(package: str) -> None:
 
 @contextmanager
 def _stand_in() -> Iterator[None]:
-    """A compiler that says of itself that it is none."""
+    """Context manager: a module in the compiler's place that says that it cannot compile."""
     package, utils = ModuleType(_COMPILER), ModuleType(f"{_COMPILER}.utils")
     package.__path__ = []
     setattr(package, "disable", _as_it_is)  # noqa: B010 - a module has no such attribute to mypy
@@ -81,5 +81,5 @@ def _stand_in() -> Iterator[None]:
 
 
 def _as_it_is(function: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Any:
-    """`torch._dynamo.disable`, as a decorator with or without arguments."""
+    """`torch._dynamo.disable`, a decorator with or without arguments."""
     return function or (lambda decorated: decorated)

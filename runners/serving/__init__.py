@@ -1,1 +1,1 @@
-"""What both model services share: batching, shutdown, watchdog, metrics."""
+"""What both model services share: options, batches, shutdown, and changes to BentoML's batching."""

@@ -1,4 +1,4 @@
-"""Downloads with bounded waiting.
+"""Downloads of weights that are given up when nothing comes in any more.
 
 huggingface_hub retries an unreachable server for minutes and ultralytics waits 300 s for a
 silent one (huggingface_hub 2.4 `file_download._ETAG_RETRY_TIMEOUT`, ultralytics 8.4
@@ -21,13 +21,13 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True)
 class Download:
-    """One download and what to say if it fails.
+    """A download and the message if it fails.
 
     Attributes:
         run: Does it, returning the local file.
         received: Grows while bytes come in.
         failure: What could not be downloaded, from where.
-        way_out: What to set instead.
+        way_out: Which setting avoids the download.
     """
 
     run: Callable[[], Path]

@@ -1,4 +1,4 @@
-"""The official weights whose hashes are known, as the whole of each file's SHA-256.
+"""SHA-256 of official weights.
 
 Each value is recorded for that very file by several public projects that do not look related
 (pins in their code, reports of what they ran, a comparison with the Hub's own LFS metadata); none

@@ -1,6 +1,6 @@
-"""Where a model's weights come from, which bytes they are, and what they are called.
+"""Where a model's weights come from: a file, a published name or the demo; their SHA-256.
 
-Nothing here imports torch or touches the network, so the API worker and a start-up check can ask.
+Nothing here imports torch or uses the network, so that the API worker can call it.
 """
 
 import hashlib
@@ -27,8 +27,8 @@ class WeightsSource:
         name: Published tag (CLIP) or ultralytics name (YOLO); None for a file.
         path: The file; None for something published.
         config: JSON of an architecture that open_clip does not know, or None.
-        sha256: What the settings say that the file must hash to; empty if they say nothing.
-        official: What the published file hashes to; empty for a file, and where that is not known.
+        sha256: SHA-256 that the settings require; empty if they require none.
+        official: SHA-256 of the published file; empty for a file, and where it is not known.
     """
 
     label: str
@@ -75,7 +75,7 @@ def yolo_source(settings: ModelSettings) -> WeightsSource:
 
 
 def identity_of(source: WeightsSource) -> str:
-    """Published name, or `sha256:<hex>` of the file."""
+    """Name of weights in a table's record: the published one, or `sha256:<hex>` of the file."""
     if source.path is None:
         return source.name or ""
     return f"sha256:{sha256_of(source.path)}"
@@ -88,7 +88,7 @@ def sha256_of(path: Path) -> str:
 
 
 def check_sha256(path: Path, source: WeightsSource) -> None:
-    """Refuse a file that is not the promised one; what the settings ask for goes first.
+    """Refuse a file that has another SHA-256 than the settings require, or the official file.
 
     Raises:
         WeightsHashError: If the file has another hash.

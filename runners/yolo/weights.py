@@ -1,4 +1,4 @@
-"""ultralytics' published weights, and the conditions under which ultralytics may be imported."""
+"""ultralytics' published weights and their download; the environment to import ultralytics in."""
 
 import difflib
 import logging
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def tame_ultralytics(cache_dir: Path) -> None:
-    """Set what ultralytics reads once, at its import; call this before importing it.
+    """Set the environment that ultralytics reads at its import; call this before importing it.
 
     `ULTRALYTICS_SAFE_LOAD` loads checkpoints with torch's restricted unpickler.
     `YOLO_AUTOINSTALL` off keeps it from running pip for modules that a checkpoint names.
@@ -32,7 +32,7 @@ def tame_ultralytics(cache_dir: Path) -> None:
 
 
 def join_log() -> None:
-    """Let ultralytics log like everything else here; call this after importing it.
+    """Let ultralytics log as the service does; call this after importing it.
 
     It has a handler of its own, which writes plain text (8.4 `utils.set_logging`).
     """
