@@ -312,5 +312,5 @@ class Observer:
     def committed(self, operations: int, seconds: float) -> None:
         """A group of operations is on the disk; the time includes waiting for other processes."""
 
-    def kept_up(self, seconds: float) -> None:
+    def upkeep_done(self, seconds: float) -> None:
         """A round of upkeep is over."""

@@ -194,6 +194,6 @@ class IndexObserver(Observer):
         _INDEX_COMMIT_OPERATIONS.observe(operations)
         _INDEX_COMMIT_SECONDS.observe(seconds)
 
-    def kept_up(self, seconds: float) -> None:
+    def upkeep_done(self, seconds: float) -> None:
         """A round of upkeep."""
         _INDEX_UPKEEP_SECONDS.observe(seconds)

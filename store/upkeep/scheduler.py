@@ -143,7 +143,7 @@ class Upkeep:
         seconds = time.monotonic() - began
         self.runs += not failed
         self.failures += bool(failed)
-        self._observer.kept_up(seconds)
+        self._observer.upkeep_done(seconds)
         before = await self.latest()
         recall = self._tasks.recall
         if recall is None and before is not None:
