@@ -25,7 +25,7 @@ from images.decode.structure import webp_size
 from images.errors import ImageError, ImageMemoryError, MoreMemoryError
 from images.schemas import ClipTask, DecodeLimits, LabelledBox, LetterboxTask
 from images.workers.limits import confine, limited_memory, needed_bytes
-from images.workers.wire import Body, Head, receive, send
+from images.workers.wire import LENGTHS, Body, Head
 
 Reply = tuple[Head, Body]
 _MAX_DETAIL_CHARS = 1000
@@ -125,9 +125,36 @@ def _failure(error: str, message: str = "", detail: str = "") -> Reply:
     return {"error": error, "message": message, "detail": detail[:_MAX_DETAIL_CHARS]}, b""
 
 
+def _receive(channel: socket.socket) -> tuple[Head, bytes, list[int]] | None:
+    """Wait for the next request on a blocking socket; None when the other side is gone.
+
+    The descriptors that came with it are the caller's to close.
+    """
+    whole = socket.MSG_WAITALL
+    lengths, fds, _, _ = socket.recv_fds(channel, LENGTHS.size, 1, whole | socket.MSG_CMSG_CLOEXEC)
+    if len(lengths) < LENGTHS.size:
+        return None
+    head_bytes, body_bytes = LENGTHS.unpack(lengths)
+    head = channel.recv(head_bytes, whole)
+    body = channel.recv(body_bytes, whole) if body_bytes else b""
+    if len(head) < head_bytes or len(body) < body_bytes:
+        return None
+    return json.loads(head), body, fds
+
+
+def _send(channel: socket.socket, head: Head, body: Body) -> None:
+    """Send a reply through a blocking socket."""
+    text = json.dumps(head, separators=(",", ":")).encode()
+    start = LENGTHS.pack(len(text), len(body)) + text
+    sent = channel.sendmsg([start, body])  # in one call: the reader is woken once
+    if sent < len(start):
+        channel.sendall(start[sent:])
+    channel.sendall(memoryview(body)[max(0, sent - len(start)) :])
+
+
 def serve(channel: socket.socket, tasks: Tasks) -> None:
     """Answer requests until the other side is gone."""
-    while (request := receive(channel)) is not None:
+    while (request := _receive(channel)) is not None:
         head, body, fds = request
         try:
             reply = tasks.answer(head, body, fds[0] if fds else None)
@@ -135,7 +162,7 @@ def serve(channel: socket.socket, tasks: Tasks) -> None:
             for fd in fds:
                 os.close(fd)
         del body, request
-        send(channel, *reply)
+        _send(channel, *reply)
         del reply
 
 
@@ -146,7 +173,7 @@ def main(limits_json: str, parent: str) -> None:
     channel = socket.socket(fileno=sys.stdin.fileno())
     _close_errors()
     gc.freeze()
-    send(channel, {"ready": True}, b"")
+    _send(channel, {"ready": True}, b"")
     serve(channel, Tasks(limits))
 
 

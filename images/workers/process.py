@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from images.schemas import DecodeLimits
-from images.workers.wire import LENGTHS, MAX_HEAD_BYTES, Body, Head, packed
+from images.workers.wire import LENGTHS, MAX_HEAD_BYTES, Body, Head
 
 _START_TIMEOUT_S = 60.0
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -100,8 +100,15 @@ class Decoder:
             NotTakenError: the process is gone already.
             DecoderGoneError: there is no reply, or it makes no sense.
         """
+        text = json.dumps(head, separators=(",", ":")).encode()
+        start = LENGTHS.pack(len(text), len(body)) + text
+        loop = asyncio.get_running_loop()
         try:
-            await self._send(head, body, fd)
+            # It waits for this and has read all that came before: some of it is taken at once.
+            sent = socket.send_fds(self._socket, [start, body], [] if fd is None else [fd])
+            for part, skipped in ((start, sent), (body, max(0, sent - len(start)))):
+                if skipped < len(part):
+                    await loop.sock_sendall(self._socket, memoryview(part)[skipped:])
         except OSError as error:
             raise NotTakenError(f"it took no request: {error}") from error
         return await self._received(most_bytes)
@@ -118,15 +125,6 @@ class Decoder:
         self._process.kill()
         self._socket.close()
         self._process.wait()
-
-    async def _send(self, head: Head, body: Body, fd: int | None) -> None:
-        start = packed(head, body)
-        # It waits for this and has read all that came before: some of it is taken at once.
-        sent = socket.send_fds(self._socket, [start, body], [] if fd is None else [fd])
-        for part, skipped in ((start, sent), (body, max(0, sent - len(start)))):
-            if skipped < len(part):
-                rest = memoryview(part)[skipped:]
-                await asyncio.get_running_loop().sock_sendall(self._socket, rest)
 
     async def _received(self, most_bytes: int) -> tuple[Head, Bytes]:
         head_bytes, body_bytes = LENGTHS.unpack((await self._exactly(LENGTHS.size)).data)

@@ -11,7 +11,7 @@ from images.schemas import SharedPicture
 from images.workers.decoders import Decoders
 from images.workers.limits import ORDINARY_BYTES
 from images.workers.process import Decoder
-from images.workers.wire import LENGTHS, packed
+from images.workers.wire import LENGTHS
 from tests.images.workers.decoder_processes import DATA, LETTERBOX, clip, pids, run
 
 RIGHT = {
@@ -90,7 +90,7 @@ def test_a_body_of_another_length_is_no_picture(monkeypatch: pytest.MonkeyPatch)
         LENGTHS.pack(1 << 30, 0),
         LENGTHS.pack(2, 1 << 40) + b"{}",
         LENGTHS.pack(2, 100) + b"{}cut off",
-        packed({"digest": None}, b"short") + b"short",
+        LENGTHS.pack(15, 5) + b'{"digest":null}short',
     ],
 )
 def test_a_process_that_writes_garbage_is_replaced(
