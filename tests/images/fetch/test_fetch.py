@@ -182,6 +182,7 @@ def test_the_size_limit_is_exact(make_fetcher: MakeFetcher) -> None:
         "http://127%2e0.0.1/",
         "http://[::1/",
         "http://[::g]/",
+        "http://[::ffff:256.0.0.1]/",
         "http://[fe80::1%25eth0]/",
         "http://.example.com/",
         "http://*.example.com/",
@@ -245,6 +246,17 @@ def test_a_redirect_to_several_urls_is_refused(
     with (
         raw_server(lambda connection: connection.sendall(answer)) as host,
         pytest.raises(BadAnswerError, match="several"),
+    ):
+        make_fetcher().fetch(f"http://{host}/")
+
+
+def test_a_location_of_two_lines_is_refused(make_fetcher: MakeFetcher) -> None:
+    answer = (
+        b"HTTP/1.1 302 Found\r\nLocation: /a\r\n http://127.0.0.2/\r\nContent-Length: 0\r\n\r\n"
+    )
+    with (
+        raw_server(lambda connection: connection.sendall(answer)) as host,
+        pytest.raises(UrlError, match="the server redirects"),
     ):
         make_fetcher().fetch(f"http://{host}/")
 

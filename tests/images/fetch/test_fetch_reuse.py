@@ -283,3 +283,16 @@ def test_a_cancelled_download_ends_at_once(
         download.cancel()
         thread.join(10)
         assert ended
+
+
+def test_a_download_that_is_cancelled_between_hops_ends_no_other(make_fetcher: MakeFetcher) -> None:
+    fetcher = make_fetcher()
+    moved = b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n"
+    with talker(moved, HELLO, HELLO) as server:
+        download = fetcher.begin(f"http://{server.host}/a")
+        assert download.hop() is None
+        download.cancel()  # its connection is idle now, and serves the next download
+        assert fetcher.fetch(f"http://{server.host}/") == b"hello"
+        assert server.connections == 1
+        with pytest.raises(FetchError):
+            download.hop()
