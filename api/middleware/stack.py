@@ -114,8 +114,7 @@ class Answers:
                 raise  # the server stops
         finally:
             REQUEST_ID.reset(token)
-            if exchange.watcher is not None:
-                exchange.watcher.cancel()
+            exchange.end()
 
 
 class Exchange:
@@ -126,29 +125,45 @@ class Exchange:
         is_sane = len(given) == 1 and _ACCEPTED_ID.fullmatch(given[0])
         self.request_id = given[0].decode("ascii") if is_sane else uuid.uuid4().hex
         self.is_over = False
-        """Whether the client is gone, so that the request was cancelled."""
-        self.watcher: asyncio.Task[None] | None = None
+        """Whether the client is gone or does not read, so that the request was cancelled."""
         self._scope = scope
         self._send = send
         self._send_timeout_s = send_timeout_s
-        self._send_until: float | None = None
+        self._task = asyncio.current_task()
+        self._watcher: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._error: bytes | None = None
 
     def cancel_on_disconnect(self, receive: Receive) -> None:
-        """Cancel the current task, which works on this request, when the client disconnects.
+        """Cancel the request when its client disconnects.
 
         What it had handed to somebody else by then, such as an add to the store's writer, is
         theirs to finish.
         """
-        self.watcher = asyncio.create_task(self._watch(receive, asyncio.current_task()))
+        self._watcher = asyncio.create_task(self._watch(receive))
 
-    async def _watch(self, receive: Receive, task: asyncio.Task[None] | None) -> None:
+    async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
         ABANDONED.inc()
+        self._cancel()
+
+    def _cancel(self) -> None:
         self.is_over = True
-        if task is not None:
-            task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _give_up(self) -> None:
+        """End an answer that is not read; the server then closes the connection."""
+        logger.info("gave up an answer that was not read in %g s", self._send_timeout_s)
+        self._cancel()
+
+    def end(self) -> None:
+        """Watch and wait for the client no more."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def send(self, message: Message) -> None:
         """Send a message of the application, in pieces that wait until the client has read.
@@ -159,27 +174,23 @@ class Exchange:
         """
         if message["type"] == "http.response.start":
             message = self._with_headers(message)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._send_timeout_s, self._give_up)
         else:
             if self._error is not None:
                 error = b"" if self._scope["method"] == "HEAD" else self._error
                 message = {**message, "body": error}
-            if self.watcher is not None and not message.get("more_body", False):
+            if self._watcher is not None and not message.get("more_body", False):
                 # A server reports a client as disconnected once it has its whole answer, too.
-                self.watcher.cancel()
+                self._watcher.cancel()
         body = message.get("body", b"")
-        loop = asyncio.get_running_loop()
-        self._send_until = self._send_until or loop.time() + self._send_timeout_s
-        try:
-            async with asyncio.timeout_at(self._send_until):
-                last = max(len(body) - 1, 0) // PIECE_BYTES * PIECE_BYTES
-                for start in range(0, last, PIECE_BYTES):
-                    piece = body[start : start + PIECE_BYTES]
-                    await self._send({**message, "body": piece, "more_body": True})
-                await self._send({**message, "body": body[last:]} if last else message)
-        except TimeoutError:  # the server closes the connection of an unfinished answer
-            logger.info("gave up an answer that was not read in %g s", self._send_timeout_s)
-            self.is_over = True
-            raise asyncio.CancelledError from None
+        if len(body) > PIECE_BYTES:
+            last = (len(body) - 1) // PIECE_BYTES * PIECE_BYTES
+            for start in range(0, last, PIECE_BYTES):
+                piece = body[start : start + PIECE_BYTES]
+                await self._send({**message, "body": piece, "more_body": True})
+            message = {**message, "body": body[last:]}
+        await self._send(message)
 
     def _with_headers(self, message: Message) -> Message:
         path, status = self._scope["path"], message["status"]
