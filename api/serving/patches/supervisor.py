@@ -1,8 +1,8 @@
 """BentoML's supervisor, a circus arbiter: how it stops, who commands it, where metrics go."""
 
 import functools
+import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 from bentoml._internal.utils.circus import Arbiter
 from circus.arbiter import Arbiter as CircusArbiter
 
-MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - `mkdtemp` makes a private folder in it
+MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - the folder in it is private, or not taken
 LEAST_FREE_BYTES = 16 << 20
 """The metric files of a service take 1 to 4 MiB: 64 KiB for each process and kind of metric, and
 twice as much when they are full."""
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+API_SERVER_NAME = "_bento_api_server"
+"""What BentoML calls the API's socket (1.4.39, `_bentoml_impl.server.serving`)."""
 
 _start = Arbiter.start
 
@@ -42,16 +44,20 @@ def _start_patched(arbiter: Any, cb: Callable[[Any], Any] | None = None) -> None
 
 
 def move_metrics_to_memory(arbiter: Any, disk: Path = MEMORY_DISK) -> Path | None:
-    """Have the workers write their metrics to a folder on a tmpfs; None where there is no room.
+    """Have the workers write their metrics to a folder on a tmpfs; None where that cannot be.
 
     Prometheus maps files whose space is not allocated. On a full disk the first number that falls
     on a new page ends its process with SIGBUS: all workers of a service whose table filled its own
-    disk. BentoML's folder is also one for all services of a user, and each start empties it.
+    disk. BentoML's folder is also one for all services of a user, and each start empties it; this
+    one is named by the port.
     """
+    ports = [one.port for name, one in arbiter.sockets.items() if name == API_SERVER_NAME]
+    folder = disk / f"image-search-metrics-{os.getuid()}-{ports[0] if ports else 0}"
     try:
         if shutil.disk_usage(disk).free < LEAST_FREE_BYTES:
             return None
-        folder = Path(tempfile.mkdtemp(prefix="image-search-metrics-", dir=disk))
+        shutil.rmtree(folder, ignore_errors=True)  # of a supervisor that was killed
+        folder.mkdir(mode=0o700)
     except OSError:
         return None
     for watcher in arbiter.watchers:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import uvicorn.config
-from _bentoml_impl.server.serving import serve_http
+from _bentoml_impl.server import serving
 from _bentoml_sdk import Service
 from _bentoml_sdk.io_models import IOMixin
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
@@ -26,6 +26,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from api.serving.patches.application import NOWHERE, ClientsPath, KnownPaths
 from api.serving.patches.supervisor import (
+    API_SERVER_NAME,
     METRICS_FOLDER,
     close_control_sockets,
     move_metrics_to_memory,
@@ -61,8 +62,9 @@ def test_what_patches_read_is_still_there() -> None:
         assert name in source
     for name in ("response_complete", "response_started", "more_body", "keep_alive"):
         assert f"self.{name} =" in source
+    assert serving.API_SERVER_NAME == API_SERVER_NAME
     assert "auto" in uvicorn.config.HTTP_PROTOCOLS
-    assert METRICS_FOLDER in inspect.getsource(serve_http)
+    assert METRICS_FOLDER in inspect.getsource(serving.serve_http)
 
 
 # In a process of its own: a second application of a service in one is refused.
@@ -186,10 +188,14 @@ def test_the_reloaders_supervisor_stays_where_it_was() -> None:
 
 def test_metrics_go_to_memory_where_there_is_some(tmp_path: Path) -> None:
     workers = [SimpleNamespace(env={METRICS_FOLDER: "/home/x"}), SimpleNamespace(env=None)]
-    arbiter = SimpleNamespace(watchers=workers)
+    sockets = {API_SERVER_NAME: SimpleNamespace(port=3000)}
+    arbiter = SimpleNamespace(watchers=workers, sockets=sockets)
     assert move_metrics_to_memory(arbiter, tmp_path / "none") is None
     assert workers[0].env == {METRICS_FOLDER: "/home/x"}
     folder = move_metrics_to_memory(arbiter, tmp_path)
     assert folder is not None
     assert folder.parent == tmp_path
+    (folder / "left by a supervisor that was killed").touch()
+    assert move_metrics_to_memory(arbiter, tmp_path) == folder
+    assert not list(folder.iterdir())
     assert [one.env for one in workers] == [{METRICS_FOLDER: str(folder)}, None]
