@@ -1,1 +1,1 @@
-"""ASGI middleware, in the order of `stack`: what happens before a route and after it."""
+"""ASGI middlewares around BentoML's application; `stack` has their order."""

@@ -1,4 +1,4 @@
-"""Request bodies are read before the routes, so that a slow body takes no place from others.
+"""Reader of request bodies, before the request is in flight: a slow body delays no others.
 
 A body is bounded in bytes and in time. The bodies that are being read are bounded in total, in
 number and in bytes: beyond that the one that has been read for longest gives way, by having its
@@ -36,7 +36,7 @@ class BodyReader:
         max_bytes: of one body.
         timeout_s: for one body.
         max_readers: bodies that are read at once.
-        max_reading_bytes: of those bodies together.
+        max_reading_bytes: of those bodies in total.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class BodyReader:
         """Counted while it comes in: a header may lie."""
         body = bytearray()
         self._readings[deadline] = 0
-        # Not now: a body that is there already takes nobody's place.
+        # Not now: a body that is there already makes nobody give way.
         check = asyncio.get_running_loop().call_soon(self._make_way)
         try:
             while True:

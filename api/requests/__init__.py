@@ -1,1 +1,1 @@
-"""A body read and checked: JSON, forms, pictures."""
+"""Request parsing: content types, JSON, forms and pictures to checked request models."""

@@ -1,9 +1,9 @@
-"""Answers that a client has already, by their entity tags."""
+"""Conditional requests: 304 for an answer that the client has already, by its entity tag."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-_KEPT = ("cache-control", "etag", "vary")
+_IN_304 = ("cache-control", "etag", "vary")
 
 
 def unless_known(request: Request, response: Response) -> Response:
@@ -12,8 +12,8 @@ def unless_known(request: Request, response: Response) -> Response:
     known = {_weak(each) for each in request.headers.get("if-none-match", "").split(",")}
     if tag is None or not known & {_weak(tag), "*"}:
         return response
-    kept = {name: response.headers[name] for name in _KEPT if name in response.headers}
-    return Response(status_code=304, headers=kept)
+    headers = {name: response.headers[name] for name in _IN_304 if name in response.headers}
+    return Response(status_code=304, headers=headers)
 
 
 def _weak(tag: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a request's picture comes from: an address, or the request itself."""
+"""Source of a request's picture: a url to fetch, or the file that came with the request."""
 
 import hashlib
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from typing import Any
 import jiter
 
 from api.errors import RequestError
-from api.requests.validation import short, short_place
+from api.requests.validation import short, shortened
 
 MAX_DEPTH = 32
 MAX_VALUES = 100_000
@@ -83,4 +83,4 @@ def _check_shape(body: bytes) -> None:
 
 def _check_number(text: str) -> None:
     if not math.isfinite(float(text)):
-        raise RequestError(f"the number {short_place(text)} is too large")
+        raise RequestError(f"the number {shortened(text)} is too large")

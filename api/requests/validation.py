@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a request, in one line: where, what, and what would be right."""
+"""One-line messages for pydantic's errors: where, what is wrong, and what would be right."""
 
 from collections.abc import Collection, Sequence
 
@@ -31,7 +31,7 @@ def in_words(details: ErrorDetails, known: Collection[str]) -> str:
         return f"unknown field {short(where)}"
     if details["loc"][:1] == ("metadata",) and len(details["loc"]) > 1:
         return "metadata must be an object or a string"
-    return f"{short_place(where)} {_reason(details)}".lstrip()
+    return f"{shortened(where)} {_reason(details)}".lstrip()
 
 
 def _reason(details: ErrorDetails) -> str:
@@ -54,9 +54,9 @@ def _place(loc: Sequence[str | int]) -> str:
 
 def short(name: str) -> str:
     """A client's text, quoted and shortened, fit for a message."""
-    return repr(short_place(name))
+    return repr(shortened(name))
 
 
-def short_place(place: str) -> str:
-    """A place in the request, shortened."""
-    return place if len(place) <= _MAX_SHOWN_CHARS else place[: _MAX_SHOWN_CHARS - 3] + "..."
+def shortened(text: str) -> str:
+    """A client's text, cut to a length fit for a message."""
+    return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 3] + "..."

@@ -1,1 +1,1 @@
-"""How the process runs: checks at start, gauges, and what mends BentoML and uvicorn."""
+"""How the processes run: checks at start, gauges, memory, and patches of BentoML and uvicorn."""

@@ -1,4 +1,4 @@
-"""What the service needs of the machine: a port, memory, file descriptors, libraries."""
+"""Checks of the machine: port, memory, file descriptors and libraries."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Before any worker starts: is everything there that serving needs?
+"""Preflight checks before any worker starts: machine, settings, weights and table.
 
 BentoML starts a crashed worker again and again, so what can be known beforehand is checked once,
 in a child process of the supervisor: it may need torch and LanceDB, which the supervisor must not

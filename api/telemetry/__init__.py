@@ -1,1 +1,1 @@
-"""What an operator sees: metrics, traces, logs without secrets."""
+"""Telemetry: metrics, traces, and logs without secrets."""
