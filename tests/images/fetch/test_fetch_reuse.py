@@ -170,12 +170,12 @@ def test_a_request_that_was_badly_answered_is_not_sent_again(make_fetcher: MakeF
 def test_a_connection_has_the_time_and_the_bytes_of_its_new_download(
     make_fetcher: MakeFetcher,
 ) -> None:
-    fetcher = make_fetcher(fetch_timeout_s=1, max_image_bytes=10)
+    fetcher = make_fetcher(fetch_timeout_s=2, max_image_bytes=10)
     big = OK + b"Content-Length: 10\r\n\r\n" + b"x" * 10
     with talker(*[big] * 8) as server:
         for _ in range(8):  # together longer, and more, than one may be
             assert fetcher.fetch(f"http://{server.host}/") == b"x" * 10
-            time.sleep(0.15)
+            time.sleep(0.3)
         assert server.connections == 1
 
 

@@ -59,9 +59,9 @@ def test_importing_the_services_brings_no_model_library() -> None:
 def test_a_worker_whose_model_hangs_ends_itself() -> None:
     code = (
         "import threading, time, runners.serving.batches as batches\n"
-        "batches.HUNG_S = 0.5\n"
+        "batches.HUNG_S = 2\n"
         "run = batches.Batches('test').run\n"
-        "for _ in range(3): run('one', time.sleep, 0.3)\n"
+        "for _ in range(3): run('one', time.sleep, 0.8)\n"
         "never = threading.Event().wait\n"
         "threading.Thread(target=run, args=('one', never, None), daemon=True).start()\n"
         "print('began', flush=True)\n"
