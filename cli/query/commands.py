@@ -39,7 +39,9 @@ class _UnavailableError(click.ClickException):
 @click.option("--image", type=_FILE, help="File of a picture to search by.")
 @click.option("--id", "id_", help="Indexed image to search by.")
 @_filter
-@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="Most results."
+)
 @click.option(
     "--grid",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
@@ -122,7 +124,7 @@ def get(id_: str, server: str, api_key: str | None) -> None:
 
 
 @click.command()
-@click.argument("ids", metavar="ID...", nargs=-1)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
 @to_service
 @_filter
 @click.option("--yes", is_flag=True, help="Delete all that match without asking first.")
