@@ -150,20 +150,26 @@ class ModelCall(Generic[T]):
 
         Where the model fails at several, it is called for each by itself.
         """
-        late = ModelUnavailableError("the model service does not answer; try again")
-        results: list[Any] = [late] * len(items)
-        with suppress(TimeoutError):
+        results: list[Any] = [None] * len(items)
+        try:
             async with asyncio.timeout(ANSWER_S):
-                try:
-                    results[:] = await self._call(items)
-                except _FailedError as error:
-                    results[0] = error
-                    if len(items) > 1:
-                        for place, item in enumerate(items):
-                            results[place] = await self._alone(item)
-                except Exception as error:
-                    results[:] = [error] * len(items)
+                await self._fill(results, items)
+        except TimeoutError:
+            late = ModelUnavailableError("the model service does not answer; try again")
+            results = [late if result is None else result for result in results]
+        except Exception as error:
+            results = [error] * len(items)
         return results
+
+    async def _fill(self, results: list[Any], items: list[Item]) -> None:
+        try:
+            results[:] = await self._call(items)
+        except _FailedError as error:
+            if len(items) == 1:
+                results[0] = error
+                return
+            for place, item in enumerate(items):
+                results[place] = await self._alone(item)
 
     async def _alone(self, item: Item) -> Any:
         try:
