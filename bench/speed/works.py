@@ -22,7 +22,7 @@ from runners.settings import ModelSettings
 from runners.yolo.model import YoloModel
 
 _LIMITS = DecodeSettings().limits
-_LEAST_BATCHES = 3
+_LEAST_BATCHES = 2
 Work = Callable[[Sequence[bytes]], Sequence[Any]]
 """Everything from a batch of JPEG files to answers."""
 
@@ -51,10 +51,8 @@ def yolo_work(threads: int) -> Work:
         pictures = [decode_pixels(open_header(data, _LIMITS)) for data in files]
         boxed = [letterbox(np.asarray(picture), size, stride) for picture in pictures]
         found = model.detect([each.pixels for each in boxed])
-        return [
-            [box.to_original(np.array([one.xyxy], np.float32)) for one in detections]
-            for box, detections in zip(boxed, found, strict=True)
-        ]
+        pairs = zip(boxed, found, strict=True)
+        return [box.to_original(rows[:, :4].astype(np.float32)) for box, rows in pairs]
 
     return work
 
@@ -75,7 +73,7 @@ class Way(NamedTuple):
 def ways(cores: int) -> list[Way]:
     """Ways to spread work over so many cores, one of which is the fastest."""
     spread = [(cores, 1), (cores + 1, 1), (1, cores), (2, cores)]
-    found = [Way(lanes, threads, batch) for lanes, threads in spread for batch in (8, 16, 32)]
+    found = [Way(lanes, threads, batch) for lanes, threads in spread for batch in (8, 32)]
     return list(dict.fromkeys(found))
 
 
