@@ -60,7 +60,7 @@ class FakeBackend:
 
     def __init__(self) -> None:
         self.index = FakeIndex()
-        self.now = self.most = 0
+        self.now = self.most = self.begun = 0  # what begins later takes less
         self.near_duplicates_lock = asyncio.Lock()
         self.pictures, self.models = self, SimpleNamespace(clip=None, encode_image=embed)
 
@@ -77,9 +77,10 @@ class FakeBackend:
         """As `Pictures` does."""
         url = source.url
         self.now += 1
+        self.begun += 1
         self.most = max(self.most, self.now)
         try:
-            await asyncio.sleep(SLOW_S if "slow" in url else 0.002)
+            await asyncio.sleep(SLOW_S if "slow" in url else 0.05 / self.begun)
         finally:
             self.now -= 1
         if "bad" in url:
