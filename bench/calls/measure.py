@@ -97,7 +97,7 @@ def run(given: Namespace, report: Report) -> list[Limit]:
             "CALLS_ROOT": str(project),
             "PYTHONPATH": str(_HERE),
             # Upkeep is no part of a request's way.
-            "IMAGE_SEARCH_STORE_UPKEEP_EVERY": "100000",
+            "IMAGE_SEARCH_STORE_UPKEEP_EVERY": "1000",
         }
         with started(settings, folder, project=project) as service:
             for kind, (route, fields) in _KINDS.items():
