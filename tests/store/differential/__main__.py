@@ -2,7 +2,7 @@
 
 Two handles work on one folder, each read goes through either. For a longer run than the tests'::
 
-    python -m tests.store.differential.__main__ --operations 20000
+    python -m tests.store.differential --operations 20000
 """
 
 import argparse
