@@ -24,7 +24,8 @@ from store.settings import StoreSettings
 from store.snapshot.latest import Snapshots
 from store.table.connection import connect, opening
 from store.table.disk.location import Location
-from store.table.open import OpenTable, open_table
+from store.table.faults import OpenTable
+from store.table.open import open_table
 from store.table.versions import pick_version, restorable
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe

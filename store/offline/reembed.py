@@ -36,8 +36,7 @@ from store.table.names import (
     table_number,
     unmark,
 )
-from store.table.open import ensure_ready
-from store.table.schema import made_by, table_schema
+from store.table.open import ensure_ready, made_by, table_schema
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import size_of
 

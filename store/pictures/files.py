@@ -22,7 +22,7 @@ from store.errors import StoreFullError
 from store.schemas import StoredFile
 from store.snapshot.latest import Coalescer, Snapshots
 from store.snapshot.snapshot import Snapshot
-from store.table.disk.location import has_space
+from store.table.disk.sync import has_space
 
 Kind = Literal["thumbnails", "originals"]
 COLUMNS: Mapping[Kind, str] = {"thumbnails": "pixels", "originals": "file"}

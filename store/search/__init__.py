@@ -1,1 +1,1 @@
-"""Reading: nearest images, full text, newest, ranking, facets."""
+"""Reading: nearest images, other rankings, near-duplicates, facets."""

@@ -18,9 +18,8 @@ from store.schemas import (
     SearchQuery,
 )
 from store.search.cutoff import KEEP_ALL, cutoff_score
-from store.search.full_text import matching
 from store.search.nearest import depth_of, nearest
-from store.search.newest import newest
+from store.search.ranking import fuse, matching, newest
 from store.snapshot.fragments import RowIds, distances
 from store.snapshot.snapshot import Snapshot
 
@@ -30,10 +29,6 @@ FUSION_DEPTH = 256
 It is the same for all pages of up to so many hits, so that paging through them neither repeats nor
 leaves out an image; deeper pages come from deeper lists, whose order may differ.
 """
-
-# Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank
-# Learning Methods", SIGIR 2009: k = 60 did best in their pilot study and is in general use since.
-RRF_K = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,18 +158,6 @@ def _fused(
     page = slice(query.offset, query.offset + query.limit)
     row_ids, _ = snapshot.ranked(row_ids, -totals, page)
     return row_ids, scores_of(distances(snapshot.vectors(row_ids), vectors[0]))
-
-
-def fuse(lists: list[RowIds]) -> tuple[RowIds, NDArray[np.float64]]:
-    """Reciprocal rank fusion of lists, each best first: a row counts 1 / (60 + rank) in each.
-
-    Returns:
-        All rows, each once and in no order, and what they count: float64 [rows].
-    """
-    counts = [1 / (RRF_K + np.arange(1, len(each) + 1)) for each in lists]
-    rows, places = np.unique(np.concatenate(lists), return_inverse=True)
-    totals = np.bincount(places, weights=np.concatenate(counts), minlength=len(rows))
-    return rows, np.asarray(totals, np.float64)
 
 
 def _relevant(

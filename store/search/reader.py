@@ -28,11 +28,11 @@ from store.schemas import (
 )
 from store.search.facets import Facets
 from store.search.near_duplicates import NearCall, near_each
-from store.search.newest import newest
 from store.search.query import Matches, check_query, check_text, matches_of, search
+from store.search.ranking import newest
 from store.snapshot.latest import Coalescer, Snapshots
 from store.snapshot.snapshot import Snapshot
-from store.table.open import OpenTable
+from store.table.faults import OpenTable
 
 
 class Reader:

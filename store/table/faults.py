@@ -1,4 +1,4 @@
-"""What LanceDB raises: conflicts are retried, the rest becomes an error of the store.
+"""The open table, and what LanceDB raises: conflicts are retried, the rest is the store's error.
 
 LanceDB has one class for nearly everything, so the operating system's number is read from its
 text (Rust's ``(os error 28)``), and for conflicts and damaged files its own phrases are.
@@ -9,9 +9,10 @@ import errno
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from store.errors import (
+    StoreClosedError,
     StoreDamagedError,
     StoreError,
     StoreFault,
@@ -21,8 +22,12 @@ from store.errors import (
     StoreReadOnlyError,
     StoreWriteError,
 )
+from store.schemas import ModelIdentity
 from store.table.disk.location import FULL, Location
 from store.table.names import table_number
+
+if TYPE_CHECKING:
+    from lancedb import AsyncConnection, AsyncTable
 
 ATTEMPTS = 6
 # Doubled each time: 20 ms to 0.3 s are waited.
@@ -95,6 +100,54 @@ def is_failure(error: BaseException) -> bool:
     Where Rust code has panicked, the class for that is none of `Exception`'s.
     """
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+class OpenTable:
+    """The index's table while it is open; what fails with it is an error of the store.
+
+    Attributes:
+        connection: to the database.
+        table: the handle that requests read and write with.
+        identity: the model that makes its vectors.
+        location: of the database.
+    """
+
+    def __init__(
+        self,
+        connection: "AsyncConnection",
+        table: "AsyncTable",
+        identity: ModelIdentity,
+        location: Location,
+    ) -> None:
+        self.connection = connection
+        self.table = table
+        self.identity = identity
+        self.location = location
+        self._is_closed = False
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Turns whatever the block raises into an error of the store.
+
+        Raises:
+            StoreClosedError: it is closed already.
+        """
+        if self._is_closed:
+            raise StoreClosedError("the index is closed")
+        return translated(
+            StoreReadError, "the index could not be read", self.location.uri, self.table.name
+        )
+
+    def writing(self) -> AbstractContextManager[None]:
+        """The same for a block that writes files."""
+        return translated(
+            StoreWriteError, "the index could not be written", self.location.uri, self.table.name
+        )
+
+    def close(self) -> None:
+        """Closes the handle and the connection."""
+        self._is_closed = True
+        self.table.close()
+        self.connection.close()
 
 
 @contextmanager

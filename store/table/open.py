@@ -1,20 +1,15 @@
-"""Opening the table that is the index, or making the first one."""
+"""Opening the table that is the index, or making the first one; its schema names its model."""
 
 import asyncio
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from store.errors import (
-    StoreClosedError,
-    StoreMovedError,
-    StoreReadError,
-    StoreWriteError,
-)
+import pyarrow as pa
+
+from store.errors import ModelMismatchError, StoreMovedError, StoreOpenError
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
 from store.table.connection import connect, opening
 from store.table.disk.location import Location
-from store.table.faults import translated
 from store.table.integrity import (
     drop_broken_indexes,
     refuse_if_damaged,
@@ -22,58 +17,18 @@ from store.table.integrity import (
     refuse_if_missing,
 )
 from store.table.names import FIRST_TABLE, current_table, is_superseded
-from store.table.schema import OPTIONAL, made_by, mismatch, table_schema
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable
 
 
-class OpenTable:
-    """The index's table while it is open; what fails with it is an error of the store.
+OPTIONAL = tuple(pa.field(name, pa.string()) for name in ("text", "pixels", "file"))
+"""Columns that a table of an earlier release may lack."""
 
-    Attributes:
-        connection: to the database.
-        table: the handle that requests read and write with.
-        identity: the model that makes its vectors.
-        location: of the database.
-    """
-
-    def __init__(
-        self,
-        connection: "AsyncConnection",
-        table: "AsyncTable",
-        identity: ModelIdentity,
-        location: Location,
-    ) -> None:
-        self.connection = connection
-        self.table = table
-        self.identity = identity
-        self.location = location
-        self._is_closed = False
-
-    def reading(self) -> AbstractContextManager[None]:
-        """Turns whatever the block raises into an error of the store.
-
-        Raises:
-            StoreClosedError: it is closed already.
-        """
-        if self._is_closed:
-            raise StoreClosedError("the index is closed")
-        return translated(
-            StoreReadError, "the index could not be read", self.location.uri, self.table.name
-        )
-
-    def writing(self) -> AbstractContextManager[None]:
-        """The same for a block that writes files."""
-        return translated(
-            StoreWriteError, "the index could not be written", self.location.uri, self.table.name
-        )
-
-    def close(self) -> None:
-        """Closes the handle and the connection."""
-        self._is_closed = True
-        self.table.close()
-        self.connection.close()
+_MODEL, _PRETRAINED, _DIM = b"image_search:model", b"image_search:pretrained", b"image_search:dim"
+# Declares the key that merge_insert matches on, by the same commit that makes the table: without
+# it, racing merges of one new id make two rows.
+_PRIMARY_KEY = {b"lance-schema:unenforced-primary-key:position": b"1"}
 
 
 async def open_table(connection: "AsyncConnection", identity: ModelIdentity) -> "AsyncTable":
@@ -143,6 +98,45 @@ async def check_model(settings: StoreSettings, model: str, pretrained: str) -> N
         await refuse_if_damaged(table)
     if (maker.model, maker.pretrained) != (model, pretrained):
         raise mismatch(maker, f"{model} ({pretrained})")
+
+
+def table_schema(identity: ModelIdentity) -> pa.Schema:
+    """The schema of a new table, without metadata columns."""
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False, metadata=_PRIMARY_KEY),
+            pa.field("url", pa.string(), nullable=False),
+            pa.field("vector", pa.list_(pa.float32(), identity.dim), nullable=False),
+            pa.field("created_at", pa.timestamp("us", "UTC"), nullable=False),
+            *OPTIONAL,
+        ],
+        metadata={
+            _MODEL: identity.model.encode(),
+            _PRETRAINED: identity.pretrained.encode(),
+            _DIM: str(identity.dim).encode(),
+        },
+    )
+
+
+def made_by(schema: pa.Schema) -> ModelIdentity:
+    """The model that a table's schema names.
+
+    Raises:
+        StoreOpenError: the table was made by another program.
+    """
+    said = schema.metadata or {}
+    if not {_MODEL, _PRETRAINED, _DIM} <= said.keys():
+        raise StoreOpenError("the index does not say which model made it: it is not this program's")
+    return ModelIdentity(said[_MODEL].decode(), said[_PRETRAINED].decode(), int(said[_DIM]))
+
+
+def mismatch(maker: ModelIdentity, model: str) -> ModelMismatchError:
+    """The error for a table whose vectors another model made; it names both."""
+    return ModelMismatchError(
+        f"the index was made with the model {maker} and cannot be used with {model}:"
+        " use that model, set IMAGE_SEARCH_STORE_URI to another place,"
+        " or make the index anew with `image-search reembed`"
+    )
 
 
 async def _ensure_text_index(table: "AsyncTable") -> None:

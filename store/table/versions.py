@@ -1,9 +1,10 @@
-"""The versions of a table: which there are, and going back to one."""
+"""The versions of a table: which there are, going back to one, and which upkeep removes."""
 
 import asyncio
 from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 from store.errors import VersionError
@@ -13,8 +14,17 @@ from store.table.connection import open_dataset
 from store.table.names import is_building, is_superseded
 
 if TYPE_CHECKING:
+    from lance import LanceDataset
     from lancedb import AsyncTable
 
+RECENT = timedelta(minutes=2)
+"""Age up to which every version stays: no request reads for that long."""
+
+STEP = timedelta(minutes=1)
+"""Two versions stay in each of these."""
+
+AT_ONCE = 200
+"""Versions that are removed with the writers waiting."""
 
 _LISTINGS = 5
 
@@ -79,6 +89,47 @@ def pick_version(
         raise VersionError(f"there is no {missing}, nor any other to restore")
     oldest = f"{versions[-1].version}, of {format_timestamp(versions[-1].created_at)}"
     raise VersionError(f"there is no {missing}; the oldest to restore is {oldest}")
+
+
+def superfluous(versions: Sequence[TableVersion], now: datetime, age: timedelta) -> list[int]:
+    """Chooses the versions to remove; the others can be read by who began before, and restored.
+
+    Under load there are some dozen commits a second. Each one's version for an hour would cost a
+    disk full of half-joined fragments, and seconds to look through them in each round of upkeep. So
+    the youngest all stay, and of the older ones two of each minute: the last, and the one before
+    most rows were deleted. A version's age counts from when it was replaced: until then it was the
+    table.
+
+    Args:
+        versions: all there are, newest first.
+        now: in UTC.
+        age: from which on nothing stays but the newest.
+
+    Returns:
+        Their numbers.
+    """
+    old = [  # each with when it was replaced, and how many rows it had more
+        (version.version, newer.created_at, (version.rows or 0) - (newer.rows or 0))
+        for newer, version in pairwise(versions)
+        if now - newer.created_at > RECENT
+    ]
+    staying = set()
+    for _, step in groupby(old, key=lambda each: each[1].timestamp() // STEP.total_seconds()):
+        young = [(number, lost) for number, replaced, lost in step if now - replaced <= age]
+        most = max((lost for _, lost in young), default=0)
+        staying |= {number for number, _ in young[:1]}
+        staying |= {number for number, lost in young if lost == most > 0}
+    return [number for number, _, _ in old if number not in staying]
+
+
+def remove_versions(dataset: "LanceDataset", numbers: Sequence[int]) -> int:
+    """Removes versions, and the files that no other version needs. Blocks.
+
+    Returns:
+        How many there were.
+    """
+    stats = dataset.cleanup_old_versions(versions=list(numbers), error_if_tagged_old_versions=False)
+    return int(stats.old_versions)
 
 
 def _restore(uri: str, options: dict[str, str] | None, version: int) -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from store.schemas import Observer, UpkeepReport
 from store.settings import StoreSettings
-from store.table.disk.location import Location, has_space
+from store.table.disk.location import Location
+from store.table.disk.sync import has_space
 from store.upkeep.status import read_report, write_report
 from store.upkeep.tasks import UpkeepTasks
 

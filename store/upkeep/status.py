@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from store.metadata.columns import Registry
 from store.schemas import IndexState, ModelIdentity, UpkeepReport
 from store.table.disk.location import Location
-from store.upkeep.vector_index import vector_index_of
+from store.upkeep.indexes import vector_index_of
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable

@@ -21,12 +21,17 @@ from store.table.disk.location import Location
 from store.table.faults import is_conflict
 from store.table.names import is_superseded
 from store.table.open import ensure_ready
-from store.table.versions import list_versions
+from store.table.versions import AT_ONCE, list_versions, remove_versions, superfluous
 from store.upkeep.compaction import TIERS, compact, rows_to_join
-from store.upkeep.indexes import ensure_scalar_indexes, stale_indexes, update_indexes
-from store.upkeep.recall import estimate_recall
-from store.upkeep.retention import AT_ONCE, remove_versions, superfluous
-from store.upkeep.vector_index import VectorIndex, ensure_vector_index, vector_index_of
+from store.upkeep.indexes import (
+    VectorIndex,
+    ensure_scalar_indexes,
+    ensure_vector_index,
+    estimate_recall,
+    stale_indexes,
+    update_indexes,
+    vector_index_of,
+)
 
 if TYPE_CHECKING:
     from lance import LanceDataset

@@ -14,8 +14,8 @@ from store.metadata.rows import Row, stored, to_arrow, to_dicts, to_rows
 from store.metadata.values import text_in
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
-from store.table.disk.location import Location, has_space
-from store.table.disk.sync import Acknowledged, sync_to_disk
+from store.table.disk.location import Location
+from store.table.disk.sync import Acknowledged, has_space, sync_to_disk
 from store.table.faults import CommitConflictError
 from store.table.names import is_superseded
 from store.table.open import ensure_ready
@@ -60,6 +60,7 @@ class Committer:
         # The newest that this process knows of.
         self._version = self._acknowledged.read() if self._acknowledged else 0
         self._clock = Clock()
+        self._checked: Registry | None = None
 
     @property
     def table(self) -> str:
@@ -129,8 +130,10 @@ class Committer:
 
     async def _latest(self) -> Snapshot:
         snapshot = await self._snapshots.latest()
-        if is_superseded(snapshot.dataset.schema):
-            raise StoreMovedError
+        if snapshot.registry is not self._checked:  # it is the same as long as the schema is
+            if is_superseded(snapshot.dataset.schema):
+                raise StoreMovedError
+            self._checked = snapshot.registry
         if self._acknowledged is not None and snapshot.version < self._version:
             # What is committed on top of an older version would settle the loss.
             raise self._acknowledged.lost(snapshot.version, self._version)

@@ -1,15 +1,8 @@
-"""Where the database lies: a folder of this machine or an object store, with what follows from it.
-
-Adds stop before the folder's disk is full: a commit that runs out of space half-way leaves the
-files of its attempt behind, which Lance removes only after days. The last of the space would be
-lost to them, and then not even a delete would fit. So a little is reserved for deletes and for
-removing old versions, which make room.
-"""
+"""Where the database lies: a folder of this machine or an object store; what follows from it."""
 
 import errno
 import fcntl
 import logging
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -17,14 +10,10 @@ from pathlib import Path
 
 from store.errors import StoreOpenError
 from store.table.disk.lock import FileLock, NoLock, TableLock
-from store.table.disk.sync import sync_to_disk
+from store.table.disk.sync import has_space, sync_to_disk
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """No space, a quota that is used up, and a limit on the size of a file."""
-
-LEAST_FREE_BYTES = 64 << 20
-LEAST_FREE_SHARE = 0.02
-"""Of the file system; the smaller of the two is reserved."""
 
 _PROBE_BYTES = 1 << 20
 _NO_LOCKS = (
@@ -133,18 +122,6 @@ class Location:
         return StoreOpenError(
             f"there is no index yet at {place}: the service makes one as it starts"
         )
-
-
-def has_space(folder: Path | None) -> bool:
-    """Whether more is free on a folder's disk than is reserved; True where nobody can tell."""
-    if folder is None:
-        return True
-    try:
-        disk = os.statvfs(folder)
-    except OSError:
-        return True
-    least = min(LEAST_FREE_BYTES, LEAST_FREE_SHARE * disk.f_blocks * disk.f_frsize)
-    return disk.f_bavail * disk.f_frsize >= least
 
 
 @contextmanager

@@ -23,6 +23,10 @@ from store.errors import StoreDamagedError
 
 logger = logging.getLogger(__name__)
 
+LEAST_FREE_BYTES = 64 << 20
+LEAST_FREE_SHARE = 0.02
+"""Of the file system; the smaller of the two is reserved."""
+
 _MAGIC = b"LANC"
 _FOOTER = struct.Struct("<QHH4s")
 """The end of a whole manifest: where its content begins, the format's version, the magic bytes
@@ -48,6 +52,24 @@ def sync_to_disk(folder: Path) -> None:
             raise OSError(ctypes.get_errno(), "the table could not be written to the disk")
     finally:
         os.close(descriptor)
+
+
+def has_space(folder: Path | None) -> bool:
+    """Whether more is free on a folder's disk than is reserved; True where nobody can tell.
+
+    Adds stop before the disk is full: a commit that runs out of space half-way leaves the files of
+    its attempt behind, which Lance removes only after days. The last of the space would be lost to
+    them, and then not even a delete would fit. So a little is reserved for deletes and for removing
+    old versions, which make room.
+    """
+    if folder is None:
+        return True
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return True
+    least = min(LEAST_FREE_BYTES, LEAST_FREE_SHARE * disk.f_blocks * disk.f_frsize)
+    return disk.f_bavail * disk.f_frsize >= least
 
 
 class Acknowledged:

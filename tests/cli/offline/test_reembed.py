@@ -38,7 +38,7 @@ from store.settings import StoreSettings
 from store.table.connection import connect
 from store.table.disk.location import Location
 from store.table.names import schema_of, table_names
-from store.table.schema import made_by
+from store.table.open import made_by
 from store.upkeep.status import write_report
 from tests.cli.servers import CountingServer
 from tests.images.decode.decoding import decode

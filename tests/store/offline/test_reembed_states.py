@@ -26,7 +26,7 @@ from store.table.names import (
     table_names,
     unmark,
 )
-from store.table.schema import made_by
+from store.table.open import made_by
 from tests.store.offline.moving import (
     NEW,
     THIRD,

@@ -12,7 +12,6 @@ import pytest
 from store.errors import InvalidRowError, QueryError
 from store.index import ImageIndex
 from store.schemas import MAX_OFFSET, FloatVector, Hit, NewImage, SearchQuery, image_id
-from store.search import newest
 from store.search.query import FUSION_DEPTH
 from store.snapshot import snapshot
 from store.snapshot.snapshot import Snapshot
@@ -168,7 +167,7 @@ def test_lists_of_large_tables_are_those_of_small_ones(
         for offset in (0, 15, 290, 595, 700)
     ]
     plain = [search(query) for query in queries]
-    monkeypatch.setattr(newest, "MIN_ROWS", 0)
+    monkeypatch.setattr("store.search.ranking.MIN_ROWS", 0)
     monkeypatch.setattr(snapshot, "SAMPLE_MOMENTS", 64)
     assert [search(query) for query in queries] == plain
 

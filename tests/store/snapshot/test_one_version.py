@@ -15,9 +15,8 @@ from store.index import ImageIndex
 from store.metadata.filters import ALWAYS
 from store.metadata.rows import as_matrix
 from store.schemas import FloatVector, ModelIdentity, NewImage, SearchQuery, image_id
-from store.search.full_text import matching
-from store.search.newest import newest
 from store.search.query import Matches, matches_of, search
+from store.search.ranking import matching, newest
 from store.settings import StoreSettings
 from store.snapshot import mapped_vectors
 from store.snapshot.fragments import RowIds
@@ -26,7 +25,7 @@ from store.snapshot.mapped_vectors import MappedVectors
 from store.snapshot.snapshot import Snapshot
 from store.table.connection import connect
 from store.table.open import open_table
-from store.upkeep.vector_index import ensure_vector_index
+from store.upkeep.indexes import ensure_vector_index
 from tests.store.support import IDENTITY, image, opened, run, url_of, vector
 
 ROWS = 300

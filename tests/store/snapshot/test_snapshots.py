@@ -20,7 +20,7 @@ from store.snapshot.fragments import CachedFragment
 from store.snapshot.latest import Snapshots
 from store.table.connection import connect
 from store.table.open import open_table
-from store.upkeep.vector_index import ensure_vector_index
+from store.upkeep.indexes import ensure_vector_index
 from tests.store.support import DIM, IDENTITY, image, opened, run, url_of, vector
 
 ROWS = 300

@@ -13,7 +13,7 @@ import pytest
 from store.errors import StoreFault, StoreFullError, StoreReadOnlyError
 from store.index import ImageIndex
 from store.schemas import SearchQuery, image_id
-from store.table.disk.location import has_space
+from store.table.disk.sync import has_space
 from store.table.faults import fault_of
 from tests.disks import Disk, small_disk
 from tests.store.support import image, opened, run, url_of, vector
@@ -39,7 +39,7 @@ def test_a_full_disk_refuses_adds_and_loses_nothing(
     disk: Disk, leave_bytes: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(
-        "store.table.disk.location.LEAST_FREE_BYTES", 0
+        "store.table.disk.sync.LEAST_FREE_BYTES", 0
     )  # to come as far as the disk itself
 
     async def check() -> None:

@@ -13,8 +13,8 @@ import store.upkeep.scheduler
 import store.upkeep.tasks
 from store.schemas import SearchQuery
 from store.table.disk.location import Location
+from store.table.versions import remove_versions
 from store.upkeep.compaction import FEW, TIERS, Fragment, compact, target_rows
-from store.upkeep.retention import remove_versions
 from tests.store.support import image, opened, run, vector
 
 

@@ -20,10 +20,10 @@ from store.settings import StoreSettings
 from store.table.connection import connect
 from store.table.faults import is_conflict
 from store.table.open import open_table
-from store.upkeep.indexes import ensure_scalar_indexes
-from store.upkeep.recall import estimate_recall
-from store.upkeep.vector_index import (
+from store.upkeep.indexes import (
+    ensure_scalar_indexes,
     ensure_vector_index,
+    estimate_recall,
     is_outgrown,
     vector_index_of,
 )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.schemas import TableVersion
-from store.upkeep.retention import RECENT, STEP, remove_versions, superfluous
+from store.table.versions import RECENT, STEP, remove_versions, superfluous
 from tests.store.support import image, opened, run
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
