@@ -1,4 +1,4 @@
-"""Building and describing an open_clip model: architecture, checkpoint, tokenizer."""
+"""An open_clip model: created, described, and its blocks in a shorter number format."""
 
 import pickle
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 
 from runners.clip import weights as clip_weights
+from runners.device.precision import Precision, compute_in
 from runners.errors import UnsupportedModelError, WeightsInvalidError
 from runners.schemas import ClipInfo
 from runners.weights.source import WeightsSource, identity_of
@@ -100,3 +101,33 @@ def describe(model: Any, tokenizer: Tokenizer, source: WeightsSource) -> ClipInf
         std=tuple(preprocess["std"]),
         context_length=getattr(tokenizer, "context_length", None) or model.context_length,
     )
+
+
+def compute_blocks_in(model: Any, precision: Precision) -> bool:
+    """Let the transformer blocks of both towers compute in a shorter number format.
+
+    Every block of open_clip and timm has its attention and its MLP under these names. Towers
+    without such blocks, as ResNets and ConvNeXts, stay as they are. `requires_grad` of the
+    parameters stays True: without it torch multiplies some by a path that takes thirty times as
+    long (2.15 `should_fold` in LinearAlgebra.cpp, for attention on a batch of two or more).
+
+    Returns:
+        Whether the tower of pictures has such blocks.
+    """
+    if isinstance(model.visual, open_clip.transformer.VisionTransformer):
+        compute_in(model.visual.conv1, precision)
+    pictures = {id(module) for module in model.visual.modules()}
+    blocks: list[Any] = list(model.modules())
+    changed = False
+    for block in blocks:
+        attention, mlp = getattr(block, "attn", None), getattr(block, "mlp", None)
+        if not (isinstance(attention, torch.nn.Module) and isinstance(mlp, torch.nn.Module)):
+            continue
+        changed = changed or id(block) in pictures
+        compute_in(attention, precision)
+        compute_in(mlp, precision)
+        if hasattr(mlp, "c_fc"):
+            # open_clip casts what it embeds to the format of this layer, but asks here first what
+            # the layer takes (3.3 `ResidualAttentionBlock.get_weight_dtype`).
+            block.mlp.c_fc.int8_original_dtype = torch.float32
+    return changed

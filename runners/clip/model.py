@@ -1,6 +1,7 @@
 """CLIP without a server: pixels and texts to unit-length embeddings."""
 
 import re
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -9,8 +10,7 @@ import numpy as np
 import torch
 
 from runners.clip import weights as clip_weights
-from runners.clip.build import Tokenizer, create, describe, tokenizer_of
-from runners.clip.forward import TextCut, compute_blocks_in
+from runners.clip.build import Tokenizer, compute_blocks_in, create, describe, tokenizer_of
 from runners.device.cores import Cores, resolve_device, to_device
 from runners.device.precision import Precision, near, resolve_precision, warn_of_fallback
 from runners.errors import ModelOutputError
@@ -180,3 +180,51 @@ class ClipModel:
     def _forward_texts(self, tokens: torch.Tensor) -> torch.Tensor:
         self._text_cut.fit(tokens)
         return self._model.encode_text(tokens.to(self._device), normalize=True)  # type: ignore[no-any-return]
+
+
+class TextCut:
+    """Cuts the padding off texts, which most of a context is, for the same embeddings.
+
+    A token of a causal tower sees only those before it, and the embedding is read off at the end of
+    the text: what comes after changes nothing. Other kinds of towers compute all. A text of nine
+    words takes 37 ms in place of 99 (ViT-B-32 on one core).
+
+    Args:
+        model: open_clip's model.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._tower = tower = getattr(model, "text", model)
+        self._pool = getattr(tower, "pool_type", getattr(tower, "text_pool_type", None))
+        self._of_thread = threading.local()
+        if self._can_cut():
+            tower.transformer.register_forward_pre_hook(self._shorten, with_kwargs=True)
+
+    def fit(self, tokens: torch.Tensor) -> None:
+        """Have this thread compute only as many positions as these texts need, until the next call.
+
+        Args:
+            tokens: int [n, context_length], n > 0.
+        """
+        if self._pool == "eos":  # as open_clip finds it (3.3 `transformer.text_global_pool`)
+            ends = (tokens == self._eos).int().argmax(dim=-1)
+        else:
+            ends = tokens.argmax(dim=-1)
+        self._of_thread.length = int(ends.max()) + 1
+
+    @property
+    def _eos(self) -> int:
+        return getattr(self._tower, "eos_id", None) or self._tower.text_eos_id  # type: ignore[no-any-return]
+
+    def _can_cut(self) -> bool:
+        mask = getattr(self._tower, "attn_mask", None)
+        if not torch.is_tensor(mask) or getattr(self._tower, "cls_emb", None) is not None:
+            return False
+        causal = torch.full_like(mask, float("-inf")).triu(1)
+        return torch.equal(mask, causal) and self._pool in {"argmax", "eos"}
+
+    def _shorten(self, _: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        mask, length = kwargs.get("attn_mask"), getattr(self._of_thread, "length", None)
+        if length is None or mask is None or mask.dim() != 2:
+            return args, kwargs
+        return (args[0][:, :length], *args[1:]), {**kwargs, "attn_mask": mask[:length, :length]}

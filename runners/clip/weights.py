@@ -22,9 +22,8 @@ from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
 from runners.errors import UnknownModelError
 from runners.settings import ENV_PREFIX
-from runners.weights import pins
 from runners.weights.download import PATIENCE_S, Download, watched
-from runners.weights.source import WeightsSource
+from runners.weights.source import CLIP_PINS, WeightsSource
 
 _PROBE_TIMEOUT_S = 10.0
 _CHUNK_BYTES = 256 * 1024
@@ -125,7 +124,7 @@ def _on_the_hub(source: WeightsSource) -> _Files:
     """
     published = open_clip.get_pretrained_cfg(source.architecture, str(source.name))["hf_hub"]
     repo, _, filename = published.rpartition("/")
-    if pin := pins.CLIP.get((source.architecture, str(source.name))):
+    if pin := CLIP_PINS.get((source.architecture, str(source.name))):
         return _Files(repo, [pin.file], pin.revision)
     if not filename:
         return _Files(repo, [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME])

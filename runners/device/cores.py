@@ -1,21 +1,32 @@
-"""CPU cores and device of a model's process: how a batch is split over cores, pixels to a GPU."""
+"""Cores and GPUs: the workers of a model service and their devices; a batch split over cores.
+
+Imports torch only where a model runs: the API worker needs the number of workers and batches too.
+"""
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pynvml
 
 from runners.errors import DeviceError
 from runners.schemas import Pixels
+from runners.settings import ModelSettings
 
 if TYPE_CHECKING:
     import torch
 
+MAX_CONCURRENT_BATCHES = 8
+"""On more cores each batch has several: so many requests at once that each core has a batch of its
+own are rare."""
+
+_ITEMS_ON_CPU = 8
+_ITEMS_ON_GPU = 16
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -89,7 +100,7 @@ class Cores:
 
 def _on_threads(function: Callable[[Any], None], part: Any, threads: int) -> None:
     """Compute a part on so many threads of torch's, this one included."""
-    import torch  # noqa: PLC0415 - heavy, and this module is imported where no model runs
+    import torch  # noqa: PLC0415 - see above
 
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)  # of this thread alone: OpenMP counts for each by itself
@@ -103,7 +114,7 @@ def to_device(pixels: Pixels, device: str) -> "torch.Tensor":
         pixels: of any shape; as another process sent them they may be read-only.
         device: `cpu` or `cuda:N`.
     """
-    import torch  # noqa: PLC0415 - see _on_threads
+    import torch  # noqa: PLC0415 - see above
 
     # `array` copies: torch warns about what it may not write.
     tensor = torch.from_numpy(np.array(pixels))
@@ -123,7 +134,7 @@ def resolve_device(device: str) -> str:
     Raises:
         DeviceError: If the setting names a GPU that does not exist.
     """
-    import torch  # noqa: PLC0415 - see _on_threads
+    import torch  # noqa: PLC0415 - see above
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     kind, _, number = device.partition(":")
@@ -137,3 +148,83 @@ def resolve_device(device: str) -> str:
             f"IMAGE_SEARCH_DEVICE={device}: torch sees {count} CUDA device(s) here; use cpu or auto"
         )
     return f"cuda:{index}"
+
+
+def workers_of(device: str) -> int:
+    """Number of workers of a model service: one for each GPU, and one without a GPU.
+
+    Args:
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+    """
+    return max(1, visible_gpus()) if device in {"auto", "cuda"} else 1
+
+
+def device_of(device: str, worker_index: int | None) -> str:
+    """Device of one worker of a model service.
+
+    Args:
+        device: as for `workers_of`.
+        worker_index: from 1, as BentoML counts; None outside a worker.
+
+    Returns:
+        Such as `cuda:1`; for `auto` it is `auto:1`, as torch may see fewer GPUs than there are, or
+        none, where its driver is too old or it was built without.
+    """
+    if worker_index is None or workers_of(device) == 1:
+        return device
+    return f"{device}:{(worker_index - 1) % workers_of(device)}"
+
+
+def concurrent_batches(settings: ModelSettings) -> int:
+    """Number of batches that each worker computes at the same time.
+
+    On a CPU one for each core. If one batch has all cores, each core that has done its part waits
+    for the slowest one, then all of them for the next batch: of 32 requests in flight, two cores
+    stood idle for a seventh of the time. A GPU computes one; no other number was measured there.
+    """
+    if _has_gpu(settings):
+        return 1
+    return min(settings.threads or available_cores(), MAX_CONCURRENT_BATCHES)
+
+
+def max_call_items(settings: ModelSettings) -> int:
+    """Maximum number of items in one call of a model service.
+
+    On a CPU larger batches are no faster, and every item of a batch waits for its end: what would
+    fill a batch of twice the size is done sooner as two.
+    """
+    return _ITEMS_ON_GPU if _has_gpu(settings) else _ITEMS_ON_CPU
+
+
+def visible_gpus(environment: Mapping[str, str] = os.environ) -> int:
+    """Number of GPUs that torch will see: the machine's, cut by `CUDA_VISIBLE_DEVICES`.
+
+    Its entries are numbers or unique names; what follows an invalid one does not count (CUDA's
+    programming guide, "CUDA Environment Variables").
+    """
+    installed = _installed_gpus()
+    chosen = environment.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None or not installed:
+        return installed
+    visible = 0
+    for entry in filter(None, (part.strip() for part in chosen.split(","))):
+        is_valid = int(entry) < installed if entry.isdecimal() else entry[:4] in {"GPU-", "MIG-"}
+        if not is_valid:
+            break
+        visible += 1
+    return visible
+
+
+def _has_gpu(settings: ModelSettings) -> bool:
+    return settings.device.startswith("cuda") or (settings.device == "auto" and visible_gpus() > 0)
+
+
+def _installed_gpus() -> int:
+    try:
+        pynvml.nvmlInit()
+    except (pynvml.NVMLError, OSError):  # no driver here
+        return 0
+    try:
+        return int(pynvml.nvmlDeviceGetCount())
+    finally:
+        pynvml.nvmlShutdown()

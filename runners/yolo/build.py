@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from runners.device.precision import DTYPES, Precision, near
 from runners.errors import UnsupportedModelError, WeightsInvalidError
 from runners.schemas import YoloInfo
 from runners.settings import ENV_PREFIX
@@ -100,54 +99,3 @@ def sharing(network: Any, copies: int) -> list[Any]:
     weights = [*network.parameters(), *network.buffers()]
     shared = {id(tensor): tensor for tensor in weights}
     return [network, *(copy.deepcopy(network, dict(shared)) for _ in range(copies - 1))]
-
-
-def computes_in(precision: Precision, network: Any, image_size: int) -> bool:
-    """Let all layers but the head compute in a shorter format; unusable unless it returns True.
-
-    The head turns features into pixels, for which bf16 is too coarse: with a head in bf16 the demo
-    model's boxes move by up to 1.2 pixels and its confidences by 0.0036, with one in fp32 by 0.23
-    pixels and 0.0017.
-
-    Args:
-        precision: bf16 or fp16.
-        network: a `prepared` one.
-        image_size: side of the pictures that it is tried with.
-
-    Returns:
-        Whether what the head is given stays near to fp32.
-    """
-    from ultralytics.nn.tasks import DetectionModel  # noqa: PLC0415 - see load_checkpoint
-
-    if type(network) is not DetectionModel:  # others take more than the picture, or order otherwise
-        return False
-    expected = _features(network, image_size)
-    *body, head = network.model
-    for layer in body:
-        layer.to(DTYPES[precision])
-    body[0].register_forward_pre_hook(lambda _, args: (args[0].to(DTYPES[precision]), *args[1:]))
-    head.register_forward_pre_hook(_in_fp32)
-    try:
-        found = _features(network, image_size)
-    except RuntimeError:  # no such operation in that format
-        return False
-    return all(near(*levels) for levels in zip(expected, found, strict=True))
-
-
-def _features(network: Any, image_size: int) -> list[torch.Tensor]:
-    """What the head is given for a few pictures, in fp32."""
-    seen: list[torch.Tensor] = []
-    hook = network.model[-1].register_forward_pre_hook(
-        lambda _, args: seen.extend(level.float().clone() for level in args[0])
-    )
-    noise = torch.rand(1, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))
-    slope = torch.linspace(0, 1, image_size).expand_as(noise)
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        network(torch.cat([noise, slope, slope.mT]).to(device))
-    hook.remove()
-    return seen
-
-
-def _in_fp32(_: Any, args: Any) -> Any:
-    return ([level.float() for level in args[0]], *args[1:])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from runners.device import layout
+from runners.device import cores
 from runners.device.cores import Cores, available_cores, to_device
 from runners.schemas import DetectionRows
 from runners.serving.service import worker_settings
@@ -175,13 +175,13 @@ def test_each_gpu_has_one_worker(
     visible: str | None,
     devices: list[str],
 ) -> None:
-    monkeypatch.setattr(layout, "_installed_gpus", lambda: installed)
+    monkeypatch.setattr(cores, "_installed_gpus", lambda: installed)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    workers = layout.workers_of(device)
-    assert [layout.device_of(device, index + 1) for index in range(workers)] == devices
-    assert layout.device_of(device, None) == device
+    workers = cores.workers_of(device)
+    assert [cores.device_of(device, index + 1) for index in range(workers)] == devices
+    assert cores.device_of(device, None) == device
 
 
 @pytest.mark.parametrize(
@@ -205,15 +205,15 @@ def test_each_core_has_a_batch_and_a_gpu_one(
     batches: int,
     items: int,
 ) -> None:
-    monkeypatch.setattr(layout, "_installed_gpus", lambda: installed)
+    monkeypatch.setattr(cores, "_installed_gpus", lambda: installed)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     settings = ModelSettings(device=device, threads=threads)
-    assert layout.concurrent_batches(settings) == batches
-    assert layout.max_call_items(settings) == items
+    assert cores.concurrent_batches(settings) == batches
+    assert cores.max_call_items(settings) == items
 
 
 def test_outside_a_worker_the_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "_installed_gpus", lambda: 2)
+    monkeypatch.setattr(cores, "_installed_gpus", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert worker_settings(ModelSettings(device="auto")).device == "auto"
     monkeypatch.setattr("runners.serving.service.server_context.worker_index", 2)

@@ -11,7 +11,8 @@ import torch
 
 from demo.scenes.scenes import draw_scene
 from demo.scenes.seeds import HELD_OUT_SEEDS
-from runners.clip import forward as clip_forward
+from runners.clip import build
+from runners.clip import model as clip_model
 from runners.clip.model import ClipModel
 from runners.device import precision
 from runners.device.precision import near, resolve_precision
@@ -116,7 +117,7 @@ def test_a_tower_without_blocks_is_told_of_as_fp32() -> None:
     resnet = open_clip.CLIPVisionCfg(layers=(1, 1, 1, 1), width=16, image_size=64)
     text = open_clip.CLIPTextCfg(width=32, heads=1, layers=1, context_length=8, vocab_size=99)
     model = open_clip.CLIP(embed_dim=32, vision_cfg=resnet, text_cfg=text)
-    assert not clip_forward.compute_blocks_in(model, "bf16")
+    assert not build.compute_blocks_in(model, "bf16")
     assert {weight.dtype for weight in model.visual.parameters()} == {torch.float32}
     assert model.transformer.resblocks[0].attn.in_proj_weight.dtype == torch.bfloat16
 
@@ -128,7 +129,7 @@ def test_the_padding_of_texts_is_not_computed(
     cut = ClipModel.load(settings(models="demo", precision=shorter))
     lengths: list[int] = []
     cut._model.transformer.register_forward_hook(lambda *call: lengths.append(call[2].shape[1]))
-    monkeypatch.setattr(clip_forward.TextCut, "_can_cut", lambda _: False)
+    monkeypatch.setattr(clip_model.TextCut, "_can_cut", lambda _: False)
     whole = ClipModel.load(settings(models="demo", precision=shorter))
 
     for texts in (["red"], ["red", "a large blue square"], ["word " * 100], [""]):

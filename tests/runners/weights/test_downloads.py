@@ -14,8 +14,13 @@ from huggingface_hub import close_session
 from runners.clip import weights as clip_weights
 from runners.errors import WeightsDownloadError, WeightsHashError
 from runners.settings import ModelSettings
-from runners.weights import pins
-from runners.weights.source import WeightsSource, check_sha256, clip_source, yolo_source
+from runners.weights.source import (
+    CLIP_PINS,
+    WeightsSource,
+    check_sha256,
+    clip_source,
+    yolo_source,
+)
 from runners.yolo import weights as yolo_weights
 
 TAG = "laion2b_s34b_b79k"
@@ -144,8 +149,8 @@ def test_pinned_weights_are_asked_for_by_their_commit(fetch: Callable[..., Path]
     with pytest.raises(WeightsHashError) as caught:
         check_sha256(fetch(Noting), clip())
     assert asked
-    assert all(pins.CLIP["ViT-B-32", TAG].revision in path for path in asked)
-    for word in (TAG, "official", "delete it", pins.CLIP["ViT-B-32", TAG].sha256):
+    assert all(CLIP_PINS["ViT-B-32", TAG].revision in path for path in asked)
+    for word in (TAG, "official", "delete it", CLIP_PINS["ViT-B-32", TAG].sha256):
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
 

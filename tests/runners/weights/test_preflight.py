@@ -13,7 +13,7 @@ import pytest
 from runners import preflight
 from runners.errors import WeightsHashError
 from runners.settings import ModelSettings
-from runners.weights import pins
+from runners.weights.source import CLIP_PINS, YOLO_PINS
 
 
 def run(**settings: str) -> subprocess.CompletedProcess[str]:
@@ -67,11 +67,11 @@ def test_every_pin_is_a_hash_of_something_published() -> None:
     import open_clip
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
 
-    for (architecture, tag), pin in pins.CLIP.items():
+    for (architecture, tag), pin in CLIP_PINS.items():
         assert open_clip.get_pretrained_cfg(architecture, tag)["hf_hub"]
         assert re.fullmatch("[0-9a-f]{40}", pin.revision)
-    assert pins.YOLO.keys() <= GITHUB_ASSETS_NAMES
-    hashes = [*pins.YOLO.values(), *{pin.sha256 for pin in pins.CLIP.values()}]
+    assert YOLO_PINS.keys() <= GITHUB_ASSETS_NAMES
+    hashes = [*YOLO_PINS.values(), *{pin.sha256 for pin in CLIP_PINS.values()}]
     assert len(set(hashes)) == len(hashes)
     assert all(re.fullmatch("[0-9a-f]{64}", each) for each in hashes)
 

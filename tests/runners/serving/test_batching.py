@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import pytest
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, NonBlockSema, Optimizer
 
-from runners.serving import patches
+from runners.serving import service
 
 
 @pytest.fixture
 def _patched(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setattr(CorkDispatcher, "__init__", CorkDispatcher.__init__)
-    patches.apply(5)
-    patches.apply(getattr(request, "param", 1))  # the last one counts
+    service.patch_batching(5)
+    service.patch_batching(getattr(request, "param", 1))  # the last one counts
 
 
 def _burst(compute: object, max_batch_size: int, warm_up: int = 0) -> list[int]:
@@ -41,8 +41,8 @@ def test_bentoml_still_needs_the_changes() -> None:
     optimizer.trigger_refresh()
     assert optimizer.wait > 0.02
 
-    begin, patches_begin = CorkDispatcher.__init__, patches._begin
-    CorkDispatcher.__init__ = patches_begin
+    begin, bentomls = CorkDispatcher.__init__, service._begin
+    CorkDispatcher.__init__ = bentomls
     try:
         batcher = CorkDispatcher(60_000, 2, fallback=lambda: None)
     finally:
