@@ -18,10 +18,10 @@ from starlette.routing import Route
 from api.contract import requests, responses
 from api.contract.openapi import document
 from api.middleware.stack import front
-from api.routes import add, detect, files, images, index, page, search
+from api.routes import add, detect, images, index, page, search
 from api.routes.handler import Handler
 from api.serving.gauges import WorkerGauges
-from api.serving.memory import freeze_startup_objects, return_freed_memory
+from api.serving.machine import freeze_startup_objects, return_freed_memory
 from api.serving.patches import apply
 from api.serving.preflight import prepare
 from api.settings import Settings, SettingsError
@@ -54,7 +54,7 @@ pages = Starlette(
         Route("/heartbeat", heartbeat),
         Route("/docs.json", docs),
         *page.ROUTES,
-        *run.mounted({**images.ROUTES, **index.ROUTES, **files.ROUTES}),
+        *run.mounted({**images.ROUTES, **index.ROUTES}),
     ]
 )
 

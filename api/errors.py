@@ -2,19 +2,6 @@
 
 The errors of `images` and `store` carry a line that is safe to show and a code; the log alone has
 their detail. Whatever nobody foresaw says only "internal error".
-
-    RequestError            the request itself, before any work
-    |-- MissingUrlError     the contract fixes these answers to the byte
-    |-- NotFoundError       404
-    |-- UnknownIdError      a search by an image that is not there
-    |-- BodyTooLargeError   413
-    |-- MediaTypeError      415
-    |-- ForeignFormError    415
-    `-- EncodedBodyError    415
-    OverloadedError         429: the service is full
-    HostBusyError           more downloads wait for a host than it serves
-    ModelUnavailableError   a model service is gone or answers with a fault
-    DeadlineError           the request took longer than it may
 """
 
 import asyncio
@@ -153,8 +140,6 @@ LARGE = "large"
 """The outcome of a decoding that is to be repeated with more memory."""
 
 _OURS = (ModelUnavailableError, DeadlineError)
-
-
 _FAULTS: tuple[type[ApiError | StoreError], ...] = (
     *_OURS,
     StoreFault,

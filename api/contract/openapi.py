@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.contract.operations import OPERATIONS, Operation
-from api.contract.responses import ANSWERS, Message
+from api.contract.responses import Message
 from api.requests.base import JsonInput
 from api.requests.content_types import FORM_TYPE, PICTURE_TYPES, accepted_types
 from api.requests.multipart import PICTURE_FIELD
@@ -202,7 +202,9 @@ def _schemas() -> dict[str, Any]:
     for operation in OPERATIONS:
         if operation.method in _WITH_BODY and not operation.request.path_fields:
             schemas[operation.request.__name__] = _with_nulls(operation.request.model_json_schema())
-    for model in ANSWERS:
+    models: list[type[BaseModel]] = [Message]
+    models += [operation.answer for operation in OPERATIONS if operation.answer is not None]
+    for model in models:
         schema = model.model_json_schema(ref_template=_REFERENCE, mode="serialization")
         for name, part in {model.__name__: schema, **schema.pop("$defs", {})}.items():
             schemas[name] = _without_defaults(part)

@@ -243,18 +243,3 @@ class DetectionsAnswer(Answer):
 
 class AnnotatedPicture(RootModel[bytes]):
     """A JPEG, as bytes."""
-
-
-ANSWERS: tuple[type[Answer], ...] = (
-    AddAnswer,
-    AddManyAnswer,
-    SearchAnswer,
-    StoredAnswer,
-    ListAnswer,
-    DeleteAnswer,
-    IndexAnswer,
-    ColumnsAnswer,
-    VersionsAnswer,
-    RestoreAnswer,
-    Message,
-)

@@ -5,13 +5,14 @@ and so do the files of the web pages; `/heartbeat`, `/metrics` and the pages the
 the service is full.
 """
 
+import asyncio
 import hashlib
 import hmac
 import logging
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import (
     EncodedBodyError,
@@ -21,9 +22,8 @@ from api.errors import (
     RequestError,
     problem_of,
 )
-from api.limits.in_flight import InFlight
+from api.limits import InFlight
 from api.middleware.request_body import BodyReader, answer_unread, replay
-from api.middleware.single_flight import SingleFlight
 from api.requests.content_types import (
     FORM_TYPE,
     MEDIA_TYPE,
@@ -50,7 +50,7 @@ RETRY_AFTER_S = 1
 
 _READ = ("GET", "HEAD")
 _GUESSABLE_CHARS = 16
-# A file is passed on as it is, JSON becomes objects (`api.limits.in_flight.MAX_BODY_BYTES`).
+# A file is passed on as it is, JSON becomes objects (`api.limits.MAX_BODY_BYTES`).
 _UPLOAD_WEIGHT = 0.25
 
 
@@ -201,3 +201,40 @@ def _digest(key: bytes) -> bytes:
 def _refusal_of(error: RequestError) -> Refusal:
     problem = problem_of(error)
     return Refusal(problem.code, JSONResponse(problem.document(), problem.status))
+
+
+class SingleFlight:
+    """Middleware: of equal GET requests at the same time, one goes on and all get its answer.
+
+    Args:
+        app: answers, the same to everybody; it needs no more of a request than its path.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._in_progress: dict[str, asyncio.Task[list[Message]]] = {}
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        """Answer with what is made for another request already, or begin."""
+        path = scope["path"]
+        if path not in self._in_progress:
+            task = asyncio.create_task(self._answer(scope))
+            task.add_done_callback(lambda _: self._in_progress.pop(path))
+            self._in_progress[path] = task
+        for message in await asyncio.shield(self._in_progress[path]):
+            # A copy: on its way out headers are added to it.
+            own = {"headers": list(message["headers"])} if "headers" in message else {}
+            await send({**message, **own})
+
+    async def _answer(self, scope: Scope) -> list[Message]:
+        messages: list[Message] = []
+
+        async def collect(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(scope, _no_body, collect)
+        return messages
+
+
+async def _no_body() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}

@@ -3,22 +3,77 @@
 import asyncio
 import logging
 import os
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
 
-from api.limits.memory import LargeAnswers
-from api.pipeline.models import Models
+import aiohttp
+import bentoml.exceptions
+import numpy as np
+from numpy.typing import NDArray
+
+from api.limits import LargeAnswers
+from api.pipeline.model_call import ModelCall
 from api.pipeline.pictures import Pictures
 from api.settings import Settings
 from api.telemetry.metrics import IndexObserver
+from runners.schemas import ClipInfo, DetectionRows, YoloInfo
+from runners.serving.service import CALL_ITEMS, LANES, WORKERS
 from runners.serving.shutdown import end_service
 from store.errors import ModelMismatchError, StoreError
 from store.index import ImageIndex
 from store.schemas import ModelIdentity
 
 logger = logging.getLogger("bentoml.image_search")
+T = TypeVar("T")
 RETRY_S = 5.0
 ANSWER_S = 5.0
 """Seconds for what is being answered, before a worker ends that cannot write any more."""
+
+_READY_S = 2.0
+_DESCRIBE_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True)
+class Models:
+    """The two model services as the API sees them: what they say of themselves, and their calls."""
+
+    clients: tuple[Any, Any]
+    clip: ClipInfo
+    yolo: YoloInfo
+    encode_image: ModelCall[NDArray[np.float32]]
+    encode_text: ModelCall[NDArray[np.float32]]
+    detect: ModelCall[DetectionRows]
+
+    @classmethod
+    async def connect(cls, embedder: Any, detector: Any) -> Self:
+        """Wait until both models are loaded, however long that takes.
+
+        Args:
+            embedder: BentoML's client of `ClipEmbedder`.
+            detector: BentoML's client of `YoloDetector`.
+        """
+        most = {"calls": WORKERS * LANES, "items": CALL_ITEMS}
+        return cls(
+            clients=(embedder, detector),
+            clip=await _described(embedder, ClipInfo.from_dict),
+            yolo=await _described(detector, YoloInfo.from_dict),
+            encode_image=ModelCall(embedder, "encode_images", np.stack, **most),
+            encode_text=ModelCall(embedder, "encode_texts", list, **most),
+            detect=ModelCall(detector, "detect", list, **most),
+        )
+
+    async def answer(self) -> bool:
+        """Whether both answer now; for the readiness of the API.
+
+        BentoML's own look at them (`ServiceAppFactory.readyz`, 1.4.39) waits for seconds where a
+        worker is gone, and then answers 500.
+        """
+        try:
+            async with asyncio.timeout(_READY_S):
+                return all(await asyncio.gather(*(one.is_ready() for one in self.clients)))
+        except (TimeoutError, aiohttp.ClientError, bentoml.exceptions.BentoMLException):
+            return False
 
 
 class Backend:
@@ -93,3 +148,12 @@ async def end_when_stuck(index: ImageIndex) -> None:
     logger.critical("the index takes no more writes through this worker: it ends, for a new one")
     await asyncio.sleep(ANSWER_S)
     os._exit(1)  # an orderly end would wait for the thread that is stuck
+
+
+async def _described(client: Any, from_dict: Callable[[Mapping[str, Any]], T]) -> T:
+    while True:
+        try:
+            return from_dict(await client.to_async.call("describe"))
+        except (aiohttp.ClientError, bentoml.exceptions.BentoMLException, TimeoutError) as error:
+            logger.info("waiting for a model service: %r", error)
+            await asyncio.sleep(_DESCRIBE_AGAIN_S)

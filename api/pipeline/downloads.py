@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from api.errors import HostBusyError
-from api.limits.in_flight import downloading
-from api.limits.memory import Line
+from api.limits import Line, downloading
 from api.telemetry.metrics import DOWNLOAD, DOWNLOAD_QUEUE, DOWNLOADED_BYTES
 from images.errors import UnreachableError
 from images.fetch.fetcher import Download, Fetcher

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from api.contract.requests import AddManyRequest, AddRequest
 from api.contract.responses import AddAnswer, AddManyAnswer, BatchResult, NearDuplicate
 from api.errors import DeadlineError, RequestError
-from api.requests.source import is_upload_url
 from api.routes.handler import reported
 from api.telemetry.tracing import span
 from store.errors import StoreFault
@@ -52,7 +51,7 @@ async def post_image_to_index(backend: "Backend", request: AddRequest) -> AddAns
         answer = await _add_unless_near(backend, image)
     else:
         answer = await _add(backend, image)
-    if is_upload_url(request.url) and "skipped" not in answer.model_fields_set:
+    if source.data is not None and "skipped" not in answer.model_fields_set:
         answer.url = request.url
     return answer
 

@@ -16,9 +16,7 @@ from starlette.routing import Route
 
 from api.contract.responses import Answer
 from api.errors import Problem, RequestError, problem_of
-from api.pipeline.models import answering
 from api.requests.base import JsonInput
-from api.requests.conditional import unless_known
 from api.requests.content_types import WITH_BODY
 from api.settings import Settings
 from api.telemetry.metrics import count_problem
@@ -31,6 +29,7 @@ logger = logging.getLogger("bentoml.image_search")
 """Below BentoML's logger, so that its handlers, levels and trace ids apply."""
 
 _MANY_ROWS, _ROWS_AT_ONCE = 32, 16
+_IN_304 = ("cache-control", "etag", "vary")
 
 RouteFunction = Callable[["Backend", Any], Awaitable[Answer | Response]]
 Methods = Mapping[str, tuple[type[JsonInput], RouteFunction]]
@@ -57,7 +56,6 @@ class Handler:
         """
         from api.pipeline.backend import Backend  # noqa: PLC0415 - Arrow, OpenCV: not for the supervisor
 
-        self._models = embedder, detector
         self._opening = asyncio.create_task(Backend.open(embedder, detector, self._settings))
 
     async def stop(self) -> None:
@@ -73,9 +71,10 @@ class Handler:
 
     async def is_ready(self) -> bool:
         """Whether the table is open and takes writes, and both models answer."""
-        if not (self._is_open() and self._opening.result().index.healthy):
+        if not self._is_open():
             return False
-        return await answering(*self._models)
+        backend = self._opening.result()
+        return backend.index.healthy and await backend.models.answer()
 
     async def __call__(self, route: RouteFunction, request: JsonInput | RequestError) -> Response:
         """Run a route; the one place where errors end.
@@ -170,3 +169,18 @@ _encode = json.JSONEncoder(
 
 def _response(text: str) -> Response:
     return Response(text.encode(), media_type="application/json")
+
+
+def unless_known(request: Request, response: Response) -> Response:
+    """An answer with a tag, or 304 in its place if the client has it (RFC 9110, 13.1.2, 15.4.5)."""
+    tag = response.headers.get("etag")
+    known = {_weak(each) for each in request.headers.get("if-none-match", "").split(",")}
+    if tag is None or not known & {_weak(tag), "*"}:
+        return response
+    headers = {name: response.headers[name] for name in _IN_304 if name in response.headers}
+    return Response(status_code=304, headers=headers)
+
+
+def _weak(tag: str) -> str:
+    """A tag as it is compared here: whether it is a strong one makes no difference."""
+    return tag.strip().removeprefix("W/")

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Scope
 
-from api.requests.conditional import unless_known
+from api.routes.handler import unless_known
 
 FOLDER = Path(__file__).resolve().parents[2] / "page"
 FILES_PATH = "/page/"
@@ -56,11 +56,6 @@ def page(path: str, status: int = 200, headers: dict[str, str] | None = None) ->
     """The page at a path of `PAGES`."""
     name = PAGES[path]
     return Response(_CONTENTS[name], status, headers, media_type=_TYPES[".html"])
-
-
-def is_open_file(scope: Scope) -> bool:
-    """Whether a request reads a file of the pages."""
-    return scope["method"] in _READ and scope["path"] in OPEN_FILES
 
 
 def is_asked_by_browser(scope: Scope) -> bool:

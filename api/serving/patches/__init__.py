@@ -1,8 +1,8 @@
 """Run-time patches of BentoML 1.4.39, uvicorn and circus: all there are, applied in one place.
 
     supervisor   how circus stops its workers, where it takes commands, where metrics are written
-    application  BentoML's ASGI applications: the front around the API, middlewares, media types
-    http1        bounds on uvicorn's HTTP parser
+    server       BentoML's ASGI applications: the front around the API, middlewares, media types;
+                 bounds on uvicorn's HTTP parser
 
 `service` calls `apply` when it is imported, in the supervisor and in every worker alike. (A
 supervisor of one model alone, `--service-name`, calls none of the API's hooks.)
@@ -13,8 +13,8 @@ models' batchers are patched by `runners.serving.batching`, which does not know 
 from collections.abc import Iterable
 from typing import Any
 
-from api.serving.patches import application, supervisor
-from api.serving.patches.application import Front
+from api.serving.patches import server, supervisor
+from api.serving.patches.server import Front
 
 __all__ = ["Front", "apply"]
 
@@ -28,4 +28,4 @@ def apply(service: Any, front: Front, paths: Iterable[str]) -> None:
         paths: of its routes; metrics and logs name no others.
     """
     supervisor.patch()
-    application.patch(service, front, paths)
+    server.patch(service, front, paths)

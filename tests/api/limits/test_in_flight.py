@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.limits.in_flight import (
+from api.limits import (
     ALWAYS,
     MAX_BODY_BYTES,
     SATURATED_S,
@@ -28,7 +28,7 @@ class FakeClock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock()
-    monkeypatch.setattr("api.limits.in_flight.monotonic", clock)
+    monkeypatch.setattr("api.limits.monotonic", clock)
     return clock
 
 

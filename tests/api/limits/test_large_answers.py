@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.responses import Response
 
-from api.limits.memory import SMALL_ROWS, LargeAnswers
+from api.limits import SMALL_ROWS, LargeAnswers
 
 MANY = 1000
 AT_ONCE = 2

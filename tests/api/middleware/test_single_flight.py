@@ -6,7 +6,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from api.middleware.single_flight import SingleFlight
+from api.middleware.gate import SingleFlight
 
 
 class FakeApp:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from api.contract.requests import ImageRequest, ListRequest, PatchRequest
 from api.contract.responses import Answer
 from api.middleware.stack import Answers
+from api.pipeline.backend import Models
 from api.requests.base import JsonInput
 from api.routes.handler import Handler
 from api.settings import Settings
@@ -127,11 +128,17 @@ async def silent() -> bool:
     return True
 
 
-def unopened(embedder: Callable[[], Awaitable[bool]] = yes) -> Handler:
-    """A handler whose backend is not open yet, with models that answer as a test wants."""
+def backend(index: object, embedder: Callable[[], Awaitable[bool]] = yes) -> SimpleNamespace:
+    """An open index, with models that answer as a test wants."""
+    none: Any = None
+    clients = SimpleNamespace(is_ready=embedder), SimpleNamespace(is_ready=yes)
+    return SimpleNamespace(index=index, models=Models(clients, none, none, none, none, none))
+
+
+def unopened() -> Handler:
+    """A handler whose backend is not open yet."""
     handler: Any = Handler(Settings.from_environment())
     handler._opening = asyncio.get_running_loop().create_future()
-    handler._models = SimpleNamespace(is_ready=embedder), SimpleNamespace(is_ready=yes)
     return cast(Handler, handler)
 
 
@@ -144,7 +151,7 @@ def test_it_is_ready_as_long_as_writes_go_through(tmp_path: Path) -> None:
         handler = unopened()
         seen = [await handler.is_ready()]
         async with open_index(tmp_path) as index:
-            opening(handler).set_result(SimpleNamespace(index=index))
+            opening(handler).set_result(backend(index))
             seen.append(await handler.is_ready())
         return [*seen, await handler.is_ready()]
 
@@ -164,11 +171,11 @@ def test_it_is_not_ready_where_the_table_could_not_be_opened() -> None:
 def test_it_is_not_ready_without_a_model(
     embedder: Callable[[], Awaitable[bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.pipeline.models._READY_S", 0.05)
+    monkeypatch.setattr("api.pipeline.backend._READY_S", 0.05)
 
     async def state() -> bool:
-        handler = unopened(embedder)
-        opening(handler).set_result(SimpleNamespace(index=SimpleNamespace(healthy=True)))
+        handler = unopened()
+        opening(handler).set_result(backend(SimpleNamespace(healthy=True), embedder))
         return bool(await handler.is_ready())
 
     assert asyncio.run(state()) is False

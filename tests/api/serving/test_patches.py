@@ -24,7 +24,7 @@ from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from api.serving.patches.application import NOWHERE, ClientsPath, KnownPaths
+from api.serving.patches.server import NOWHERE, ClientsPath, KnownPaths
 from api.serving.patches.supervisor import (
     API_SERVER_NAME,
     METRICS_FOLDER,

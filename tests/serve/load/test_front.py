@@ -4,7 +4,7 @@ import psutil
 import pytest
 import requests
 
-from api.serving.patches.http1 import MAX_PIPELINED
+from api.serving.patches.server import MAX_PIPELINED
 from demo.process import ServiceProcess
 from tests.serve.wire import HOST, POST, exchange
 

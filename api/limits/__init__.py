@@ -1,1 +1,0 @@
-"""What bounds a service under load: requests in flight, hosts, memory, long responses."""
