@@ -59,11 +59,7 @@ class Retries:
 
 
 class Attempts:
-    """The attempts of one call.
-
-    Args:
-        retries: how many there may be.
-    """
+    """The attempts of one call."""
 
     def __init__(self, retries: Retries) -> None:
         self._retries = retries

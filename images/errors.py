@@ -89,11 +89,7 @@ class FetchTimeoutError(FetchError):
 
 
 class HttpStatusError(FetchError):
-    """The server answered, but not with a picture.
-
-    Attributes:
-        status: The HTTP status of the answer.
-    """
+    """The server answered, but not with a picture."""
 
     code = "http_status"
 
@@ -152,11 +148,7 @@ class ImageMemoryError(ImageLimitError):
 
 
 class MoreMemoryError(ImageLimitError):
-    """A picture needs more memory than it was given; nothing else is wrong with it.
-
-    Attributes:
-        needed_bytes: how much it is.
-    """
+    """A picture needs more memory than it was given; nothing else is wrong with it."""
 
     def __init__(self, needed_bytes: int) -> None:
         super().__init__(

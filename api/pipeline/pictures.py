@@ -20,6 +20,7 @@ from api.telemetry.metrics import DECODE, DECODE_MEMORY, DRAW, MEMORY_QUEUE
 from images.errors import MoreMemoryError, TooLargeError
 from images.fetch.fetcher import Fetcher
 from images.schemas import (
+    ORDINARY_BYTES,
     ClipPicture,
     ClipTask,
     LabelledBox,
@@ -28,7 +29,6 @@ from images.schemas import (
     SharedPicture,
 )
 from images.workers.decoders import Decoders
-from images.workers.limits import ORDINARY_BYTES
 from runners.schemas import ClipInfo, YoloInfo
 
 StoreOriginal = Callable[[bytes], Awaitable[str | None]]

@@ -98,17 +98,7 @@ def same_server(server: str) -> str:
 
 
 class Indexing:
-    """Sends the rows of a source that are not done yet.
-
-    Args:
-        source: the rows.
-        journal: which of them are done.
-        failures: takes what fails.
-        bar: shows the progress.
-
-    Attributes:
-        outcome: what came of it so far.
-    """
+    """Sends the rows of a source that are not done yet."""
 
     def __init__(
         self, source: Source, journal: Journal, failures: FailureFile, bar: WorkBar

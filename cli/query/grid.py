@@ -21,13 +21,7 @@ _PAPER, _INK, _FAINT, _BLANK = (250, 250, 248), (32, 33, 36), (110, 113, 118), (
 
 
 def write_grid(client: Client, hits: Sequence[Hit], path: Path, kind: str) -> None:
-    """Write a picture of the results.
-
-    Args:
-        client: for the thumbnails.
-        hits: at least one.
-        path: of the file.
-        kind: the file's format, as Pillow calls it.
+    """Write a picture of the results; `kind` is its format, as Pillow calls it.
 
     Raises:
         ImageSearchError: the service does not give the thumbnails.
@@ -41,15 +35,7 @@ def write_grid(client: Client, hits: Sequence[Hit], path: Path, kind: str) -> No
 
 
 def grid(hits: Sequence[Hit], pictures: Sequence[Image.Image | None]) -> Image.Image:
-    """Lay the results out in rows, nearly as many as there are columns.
-
-    Args:
-        hits: the results.
-        pictures: theirs, in order; None where there is none.
-
-    Returns:
-        An RGB picture.
-    """
+    """Lay the results and their pictures out in rows, nearly as many as there are columns."""
     columns = min(len(hits), max(_LEAST_COLUMNS, math.isqrt(len(hits) - 1) + 1))
     rows = -(-len(hits) // columns)
     size = (_GAP + columns * (_TILE + _GAP), _GAP + rows * (_TILE + _LABEL + _GAP))

@@ -1,21 +1,32 @@
-"""Preparation: a decoded picture to the pixels that a model takes, in uint8, and to its digest.
+"""Preparation: a decoded picture to a model's pixels in uint8, a thumbnail and a digest.
 
 `clip_pixels` and `letterbox` do what the models' own libraries do before they turn pixels into
 floats, and what the models were therefore trained or validated with: `open_clip.transform` of
-open_clip 3.3, but for the rounding (`images.decode.resize`), and to the byte `LetterBox` with
+open_clip 3.3, but for the rounding (`scale`), and to the byte `LetterBox` with
 `scale_boxes` of ultralytics 8.4.
 """
 
 import hashlib
 import struct
+from io import BytesIO
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from images.decode.resize import Box, Filter, Size, scale
 from images.schemas import Letterboxed
+
+try:
+    import cykooz_resizer as fast
+except ImportError:  # no wheel for this processor (64-bit ARM under Linux)
+    fast = None
+
+Filter = Literal["bicubic", "bilinear"]
+Size = tuple[int, int]
+Box = tuple[float, float, float, float]
+"""Left, top, width and height in pixels of the picture; need not be whole."""
 
 _FILTERS: dict[str, Filter] = {
     "bicubic": "bicubic",
@@ -23,6 +34,7 @@ _FILTERS: dict[str, Filter] = {
     # open_clip's word for "varied in training"; it too falls back to bicubic outside of it.
     "random": "bicubic",
 }
+_THUMBNAIL_QUALITY = 80
 _PADDING = (114, 114, 114)
 
 # Pillow copies what it hands out: in strips, a picture of 50 megapixels costs a megabyte, not 150,
@@ -100,6 +112,42 @@ def _padded(picture: Image.Image, size: int, fill_color: int) -> Image.Image:
     return square
 
 
+def scale(picture: Image.Image, size: Size, by: Filter, box: Box) -> Image.Image:
+    """Scale what is in a box to a size; the filter sees what is around the box as well.
+
+    The filters and their supports are Pillow's, computed with the processor's vector instructions:
+    9 ms instead of 62 for a photograph of 12 megapixels. Both round to whole values between the two
+    passes, but go over rows and columns in another order, so that a value in seven is another by
+    one.
+
+    Args:
+        picture: In mode RGB; is left as it is.
+        size: Width and height of the result.
+        by: The filter.
+        box: What part of the picture it is.
+    """
+    return (
+        _scale_plainly(picture, size, by, box) if fast is None else _scale(picture, size, by, box)
+    )
+
+
+def _scale(picture: Image.Image, size: Size, by: Filter, box: Box) -> Image.Image:
+    kernel = fast.FilterType.catmull_rom if by == "bicubic" else fast.FilterType.bilinear
+    options = fast.ResizeOptions(
+        resize_alg=fast.ResizeAlg.convolution(kernel), crop_box=fast.CropBox(*box), use_alpha=False
+    )
+    scaled = Image.new("RGB", size)
+    fast.Resizer().resize_pil(picture, scaled, options)
+    return scaled
+
+
+def _scale_plainly(picture: Image.Image, size: Size, by: Filter, box: Box) -> Image.Image:
+    kernel = Image.Resampling.BICUBIC if by == "bicubic" else Image.Resampling.BILINEAR
+    left, top, width, height = box
+    edges = (left, top, min(left + width, picture.width), min(top + height, picture.height))
+    return picture.resize(size, kernel, edges)
+
+
 def letterbox(pixels: NDArray[np.uint8], size: int, stride: int) -> Letterboxed:
     """Scale a picture to fit a square of `size`, then pad it to the least multiple of `stride`.
 
@@ -162,3 +210,25 @@ def pixel_digest(picture: Image.Image) -> str:
         strip = picture.crop((0, top, width, min(top + rows, height)))
         digest.update(strip.tobytes())
     return digest.hexdigest()
+
+
+def thumbnail(picture: Image.Image, side: int) -> bytes:
+    """Write a small copy as a JPEG file; a picture that is small already keeps its size.
+
+    JPEG and not WebP: at this size it is a few KB larger, and takes a tenth of the time to write.
+
+    Args:
+        picture: in mode RGB, upright.
+        side: what the longer side is at most, in pixels.
+
+    Returns:
+        The file, without metadata.
+    """
+    factor = max(picture.size) / side
+    if factor > 1:
+        width, height = picture.size
+        size = max(1, round(width / factor)), max(1, round(height / factor))
+        picture = scale(picture, size, "bilinear", (0, 0, width, height))
+    file = BytesIO()
+    picture.save(file, "JPEG", quality=_THUMBNAIL_QUALITY)
+    return file.getvalue()

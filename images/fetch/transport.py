@@ -79,9 +79,6 @@ class GuardedSession(requests.Session):
     An idle connection serves the very origin that it was made for: scheme, host as the URL names
     it, and port. So it leads to an address that was judged for this host, and cannot be had by
     another name. A new connection is judged anew.
-
-    Args:
-        dialer: makes all connections.
     """
 
     def __init__(self, dialer: Dialer) -> None:

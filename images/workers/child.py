@@ -2,16 +2,21 @@
 
 LIMITS are those of `DecodeLimits` as a JSON object, PARENT is the id of the process that started
 this one. It imports what decoding needs and nothing of the service: no settings, no keys, no
-table. `images.workers.process` is the other side.
+table. Linux only, as the service is. `images.workers.process` is the other side.
 """
 
+import ctypes
 import gc
 import json
 import mmap
 import os
+import resource
+import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,24 +24,32 @@ from PIL import Image
 
 from images.decode.decode import decode_pixels, open_header
 from images.decode.draw import draw_boxes, encode_jpeg
-from images.decode.prepare import clip_pixels, letterbox, pixel_digest
-from images.decode.resize import thumbnail
+from images.decode.prepare import clip_pixels, letterbox, pixel_digest, thumbnail
 from images.decode.structure import webp_size
 from images.errors import ImageError, ImageMemoryError, MoreMemoryError
-from images.schemas import ClipTask, DecodeLimits, LabelledBox, LetterboxTask
-from images.workers.limits import confine, limited_memory, needed_bytes
-from images.workers.wire import LENGTHS, Body, Head
+from images.schemas import (
+    LENGTHS,
+    Body,
+    ClipTask,
+    DecodeLimits,
+    Head,
+    LabelledBox,
+    LetterboxTask,
+    needed_bytes,
+)
 
 Reply = tuple[Head, Body]
 _MAX_DETAIL_CHARS = 1000
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_MAX_OPEN_FILES = 32
+_NICENESS = 2
+_SLACK_BYTES = 48 << 20
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Tasks:
-    """Answers requests.
-
-    Args:
-        limits: what a picture may be.
-    """
+    """Answers requests."""
 
     def __init__(self, limits: DecodeLimits) -> None:
         self._limits = limits
@@ -175,6 +188,43 @@ def main(limits_json: str, parent: str) -> None:
     gc.freeze()
     _send(channel, {"ready": True}, b"")
     serve(channel, Tasks(limits))
+
+
+def confine(parent: int, max_file_bytes: int) -> None:
+    """Bind this process to its parent, and take away what decoding does not need.
+
+    Args:
+        parent: the process that started this one; this one ends with it, also when it hangs.
+        max_file_bytes: length of the longest file that is written, in memory as they are.
+    """
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before it was watched
+        sys.exit(0)
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # Both also reach a whole group of processes; this one is needed until its parent has drained.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_OPEN_FILES, _MAX_OPEN_FILES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
+    os.nice(_NICENESS)  # the event loop of the API goes first
+
+
+@contextmanager
+def limited_memory(memory_bytes: int) -> Iterator[None]:
+    """Let this process grow by so much, and a little, from here: malloc fails beyond it.
+
+    The limit is on addresses (RLIMIT_AS), the only one that Linux keeps for malloc and mmap alike.
+    """
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + memory_bytes + _SLACK_BYTES
+    before, most = resource.getrlimit(resource.RLIMIT_AS)
+    unlimited = most == resource.RLIM_INFINITY
+    resource.setrlimit(resource.RLIMIT_AS, (limit if unlimited else min(limit, most), most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (before, most))
 
 
 def _close_errors() -> None:

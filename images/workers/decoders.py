@@ -28,15 +28,15 @@ from images.schemas import (
     ClipPicture,
     ClipTask,
     DecodeLimits,
+    Head,
     LabelledBox,
     Letterboxed,
     LetterboxTask,
     Pin,
     SharedPicture,
+    needed_bytes,
 )
-from images.workers.limits import needed_bytes
 from images.workers.process import Decoder, DecoderGoneError, NotTakenError
-from images.workers.wire import Head
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -58,16 +58,7 @@ _REFUSALS: dict[str, type[ImageError]] = {
 
 @dataclass(frozen=True)
 class Job(Generic[T]):
-    """A decoder job: header, payload, maximum reply size, reply parser.
-
-    Attributes:
-        header: what to do; JSON.
-        payload: the file to do it with.
-        max_reply_bytes: longest body of the reply.
-        parse: makes the result of the reply's header and body.
-        fd: descriptor that goes with it.
-        pin: of the memory that is reserved for it.
-    """
+    """A decoder job: header, payload, maximum reply size, reply parser."""
 
     header: Head
     payload: bytes

@@ -21,8 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from images.schemas import DecodeLimits
-from images.workers.wire import LENGTHS, MAX_HEAD_BYTES, Body, Head
+from images.schemas import LENGTHS, MAX_HEAD_BYTES, Body, DecodeLimits, Head
 
 _START_TIMEOUT_S = 60.0
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -51,11 +50,7 @@ class NotTakenError(DecoderGoneError):
 
 
 class Decoder:
-    """Starts a process at once, and talks to it, one request at a time.
-
-    Args:
-        limits: what a picture may be.
-    """
+    """Starts a process at once, and talks to it, one request at a time."""
 
     def __init__(self, limits: DecodeLimits) -> None:
         self._socket, theirs = socket.socketpair()

@@ -31,26 +31,12 @@ class ClipEmbedder:
 
     @bentoml.api(**BATCHED)
     def encode_images(self, pixels: np.ndarray) -> np.ndarray:
-        """Embed prepared pictures.
-
-        Args:
-            pixels: uint8 [n, image_size, image_size, 3], RGB.
-
-        Returns:
-            float32 [n, dim], unit length, in the order of `pixels`.
-        """
+        """Embed prepared pictures: `ClipModel.encode_images`."""
         return self._batches.run("encode_images", self._model.encode_images, pixels)
 
     @bentoml.api(**BATCHED)
     def encode_texts(self, texts: list[str]) -> np.ndarray:
-        """Embed texts.
-
-        Args:
-            texts: n texts.
-
-        Returns:
-            float32 [n, dim], unit length, in the order of `texts`.
-        """
+        """Embed texts: `ClipModel.encode_texts`."""
         return self._batches.run("encode_texts", self._model.encode_texts, texts)
 
     @bentoml.api

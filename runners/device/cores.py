@@ -108,12 +108,7 @@ def _on_threads(function: Callable[[Any], None], part: Any, threads: int) -> Non
 
 
 def to_device(pixels: Pixels, device: str) -> "torch.Tensor":
-    """Bytes as a tensor on a device; to a GPU by way of memory that it can fetch from itself.
-
-    Args:
-        pixels: of any shape; as another process sent them they may be read-only.
-        device: `cpu` or `cuda:N`.
-    """
+    """Bytes as a tensor on a device; to a GPU by way of memory that it can fetch from itself."""
     import torch  # noqa: PLC0415 - see above
 
     # `array` copies: torch warns about what it may not write.
@@ -151,11 +146,7 @@ def resolve_device(device: str) -> str:
 
 
 def workers_of(device: str) -> int:
-    """Number of workers of a model service: one for each GPU, and one without a GPU.
-
-    Args:
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-    """
+    """Number of workers of a model service: one for each GPU, and one without a GPU."""
     return max(1, visible_gpus()) if device in {"auto", "cuda"} else 1
 
 
@@ -163,7 +154,7 @@ def device_of(device: str, worker_index: int | None) -> str:
     """Device of one worker of a model service.
 
     Args:
-        device: as for `workers_of`.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
         worker_index: from 1, as BentoML counts; None outside a worker.
 
     Returns:

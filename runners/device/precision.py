@@ -25,10 +25,6 @@ _log = logging.getLogger(__name__)
 def resolve_precision(precision: Precision | Literal["auto"], device: str) -> Precision:
     """The number format that a setting means on a device.
 
-    Args:
-        precision: `auto`, `fp32`, `bf16` or `fp16`.
-        device: `cpu` or `cuda:N`.
-
     Returns:
         For `auto` what is fast there: fp16 on a GPU with tensor cores, as its mantissa is longer
         than bf16's; bf16 on a CPU that multiplies in it; else fp32.
@@ -47,12 +43,7 @@ def _multiplies_bf16() -> bool:
 
 
 def compute_in(layer: Any, precision: Precision) -> None:
-    """Let a layer compute in a shorter format: its weights and inputs, but not its output.
-
-    Args:
-        layer: a module that returns a tensor, or a tuple that begins with one.
-        precision: bf16 or fp16.
-    """
+    """Let a layer compute in a shorter format: its weights and inputs, not its output."""
     dtype = DTYPES[precision]
     layer.to(dtype)
     layer.register_forward_pre_hook(_given(dtype), with_kwargs=True)
@@ -82,12 +73,7 @@ def _returned(_: Any, __: Any, output: Any) -> Any:
 
 
 def near(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether all rows of two results point the same way, as near as `MIN_COSINE`.
-
-    Args:
-        one: [n, ...] of numbers.
-        other: the same shape.
-    """
+    """Whether all rows of two results [n, ...] point the same way, as near as `MIN_COSINE`."""
     cosines = torch.cosine_similarity(one.float().flatten(1), other.float().flatten(1), dim=1)
     return bool((cosines >= MIN_COSINE).all())  # written so that a NaN counts as far
 

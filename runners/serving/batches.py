@@ -38,9 +38,6 @@ class Batches:
     checks. When a batch does not end, the process does, with the traces of all threads on stderr;
     the supervisor starts another one. Only faulthandler's thread needs no lock of Python's, and it
     has one timer: that is for the batch which began first.
-
-    Args:
-        model: the service's name.
     """
 
     def __init__(self, model: str) -> None:
@@ -51,13 +48,7 @@ class Batches:
         self._running: dict[object, float] = {}
 
     def run(self, method: str, compute: Callable[[Any], _Result], items: Any) -> _Result:
-        """Compute a batch.
-
-        Args:
-            method: the method's name in the metrics.
-            compute: the model's.
-            items: its argument.
-        """
+        """Compute a batch by a method of the model, whose name is that in the metrics."""
         batch, began = object(), time.monotonic()
         with self._lock:
             self._running[batch] = began

@@ -70,12 +70,7 @@ def describe(model: Any, source: WeightsSource) -> YoloInfo:
 
 
 def prepared(network: Any, device: str) -> Any:
-    """A network, fused and laid out as ultralytics' own predictor does.
-
-    Args:
-        network: `YOLO(...).model`.
-        device: `cpu` or `cuda:N`.
-    """
+    """A network of `YOLO(...).model`, fused and laid out as ultralytics' own predictor does."""
     from ultralytics.nn.autobackend import AutoBackend  # noqa: PLC0415 - see load_checkpoint
 
     fused = AutoBackend(
@@ -91,10 +86,6 @@ def sharing(network: Any, copies: int) -> list[Any]:
 
     A head keeps the grid of the picture's shape that it saw last (8.4 `Detect.anchors`), so that
     two threads that forward pictures of two shapes need two heads.
-
-    Args:
-        network: the first of them.
-        copies: how many there are to be.
     """
     weights = [*network.parameters(), *network.buffers()]
     shared = {id(tensor): tensor for tensor in weights}

@@ -27,14 +27,9 @@ class YoloDetector:
 
     @bentoml.api(**BATCHED)
     def detect(self, pictures: list[np.ndarray]) -> list[np.ndarray]:
-        """Find the objects in letterboxed pictures.
+        """Find the objects in letterboxed pictures: `YoloModel.detect`.
 
-        Args:
-            pictures: n pictures, uint8 [height, width, 3], RGB, sides multiples of the stride.
-
-        Returns:
-            n arrays float32 [k, 6] for `runners.schemas.unpack_detections`, in the order of
-            `pictures`, in pixels of the letterboxed picture.
+        What is returned is for `runners.schemas.unpack_detections`.
         """
         return self._batches.run("detect", self._model.detect, pictures)
 

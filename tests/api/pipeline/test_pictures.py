@@ -21,9 +21,8 @@ from api.requests.source import Source
 from api.settings import Settings
 from demo.server import PictureServer
 from images.errors import BrokenImageError, ImageError
-from images.schemas import LabelledBox
+from images.schemas import Head, LabelledBox
 from images.workers.process import Decoder
-from images.workers.wire import Head
 from runners.schemas import ClipInfo, YoloInfo
 from tests.images.workers.decoder_processes import busy, pids
 

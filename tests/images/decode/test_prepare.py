@@ -15,7 +15,7 @@ from PIL import Image
 from ultralytics.data.augment import LetterBox
 from ultralytics.utils.ops import scale_boxes
 
-from images.decode import resize as scale
+from images.decode import prepare as scale
 from images.decode.prepare import clip_pixels, letterbox
 
 torch.set_num_threads(1)

@@ -9,10 +9,16 @@ import pytest
 from PIL import Image
 
 from images.errors import MoreMemoryError
-from images.schemas import ClipTask, LabelledBox, LetterboxTask, SharedPicture
+from images.schemas import (
+    ORDINARY_BYTES,
+    ClipTask,
+    LabelledBox,
+    LetterboxTask,
+    SharedPicture,
+    needed_bytes,
+)
 from images.settings import DecodeSettings
 from images.workers.decoders import Decoders
-from images.workers.limits import ORDINARY_BYTES, needed_bytes
 from tests.images.samples import encoded
 from tests.images.workers.decoder_processes import pids
 

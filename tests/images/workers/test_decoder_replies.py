@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from images.errors import DecoderError
-from images.schemas import SharedPicture
+from images.schemas import LENGTHS, ORDINARY_BYTES, SharedPicture
 from images.workers.decoders import Decoders
-from images.workers.limits import ORDINARY_BYTES
 from images.workers.process import Decoder
-from images.workers.wire import LENGTHS
 from tests.images.workers.decoder_processes import DATA, LETTERBOX, clip, pids, run
 
 RIGHT = {

@@ -15,12 +15,10 @@ import psutil
 import pytest
 
 from images.decode.draw import draw_boxes, encode_jpeg
-from images.decode.prepare import clip_pixels, letterbox, pixel_digest
-from images.decode.resize import thumbnail
+from images.decode.prepare import clip_pixels, letterbox, pixel_digest, thumbnail
 from images.errors import BrokenImageError, DecoderError, ImageMemoryError
-from images.schemas import ClipTask, SharedPicture
+from images.schemas import ORDINARY_BYTES, ClipTask, SharedPicture
 from images.workers.decoders import Decoders
-from images.workers.limits import ORDINARY_BYTES
 from tests.images.decode.decoding import decode
 from tests.images.workers.decoder_processes import (
     BOXES,
