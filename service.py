@@ -46,7 +46,7 @@ async def heartbeat(_: Request) -> Response:
 
 async def docs(_: Request) -> Response:
     """The OpenAPI document, in place of BentoML's own."""
-    return JSONResponse(document(_bento_service().openapi_spec.asdict()))
+    return JSONResponse(document(_service.openapi_spec.asdict()))
 
 
 pages = Starlette(
@@ -148,16 +148,12 @@ class ImageSearch:
         return await run(index.restore_index, request)
 
 
-def _bento_service() -> Any:
-    """The decorated class: BentoML puts a Service in its place."""
-    return ImageSearch
-
-
+_service: Any = ImageSearch  # BentoML puts a Service in its place
 apply(
-    _bento_service(),
+    _service,
     partial(front, settings=settings.api, max_image_bytes=settings.fetch.max_image_bytes),
     [
-        *(api.route for api in _bento_service().apis.values()),
+        *(api.route for api in _service.apis.values()),
         *(route.path for route in pages.routes if isinstance(route, Route)),
     ],
 )

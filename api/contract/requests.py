@@ -2,14 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from api.requests.base import JsonInput, without_nulls
 from images.fetch.urls import MAX_URL_CHARS
@@ -20,7 +13,7 @@ METADATA_SCHEMA = {
         {"type": "string", "maxLength": MAX_METADATA_CHARS, "description": "free text"},
         {"type": "object", "additionalProperties": True, "description": "typed columns"},
         {"type": "null"},
-    ],
+    ]
 }
 Metadata = Annotated[str | dict[str, Any] | None, WithJsonSchema(METADATA_SCHEMA)]
 
@@ -48,6 +41,14 @@ _OptionalId = Annotated[
     Field(min_length=1, max_length=MAX_ID_CHARS),
     optional("string", maxLength=MAX_ID_CHARS),
 ]
+_Url = Annotated[
+    str,
+    Field(
+        description="http or https address of the picture",
+        examples=[_EXAMPLE_URL],
+        json_schema_extra=_URL_LENGTH,
+    ),
+]
 OnDuplicate = Literal["add", "skip", "skip_near"]
 _ON_DUPLICATE = (
     "What to do with a new url whose picture is indexed under another: `add` it all the same, "
@@ -60,11 +61,7 @@ class AddRequest(JsonInput):
 
     url_missing: ClassVar[str | None] = "No url provided"
 
-    url: str = Field(
-        description="http or https address of the picture",
-        examples=[_EXAMPLE_URL],
-        json_schema_extra=_URL_LENGTH,
-    )
+    url: _Url
     metadata: Metadata = Field(
         default=None,
         description="An object of typed columns, or a free text",
@@ -184,11 +181,7 @@ class DetectRequest(JsonInput):
 
     url_missing: ClassVar[str | None] = "url not provided error"
 
-    url: str = Field(
-        description="http or https address of the picture",
-        examples=[_EXAMPLE_URL],
-        json_schema_extra=_URL_LENGTH,
-    )
+    url: _Url
     confidence: Annotated[float | None, optional("number", minimum=0, maximum=1)] = Field(
         default=None, ge=0, le=1, description="Leave out what the detector is less sure of"
     )

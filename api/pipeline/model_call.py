@@ -153,30 +153,19 @@ class ModelCall(Generic[T]):
         results: list[Any] = [None] * len(items)
         try:
             async with asyncio.timeout(ANSWER_S):
-                await self._fill(results, items)
+                try:
+                    return list(await self._call(items))
+                except _FailedError:
+                    if len(items) == 1:
+                        raise
+                for place, item in enumerate(items):
+                    [results[place]] = await self._results([item])
         except TimeoutError:
             late = ModelUnavailableError("the model service does not answer; try again")
             results = [late if result is None else result for result in results]
         except Exception as error:
             results = [error] * len(items)
         return results
-
-    async def _fill(self, results: list[Any], items: list[Item]) -> None:
-        try:
-            results[:] = await self._call(items)
-        except _FailedError as error:
-            if len(items) == 1:
-                results[0] = error
-                return
-            for place, item in enumerate(items):
-                results[place] = await self._alone(item)
-
-    async def _alone(self, item: Item) -> Any:
-        try:
-            [result] = await self._call([item])
-        except Exception as error:
-            return error
-        return result
 
     async def _call(self, items: list[Item]) -> Sequence[Any]:
         """One call; its results, one for each item."""

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Self
 
 import bentoml
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
-from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
 from api.errors import MediaTypeError, MissingUrlError, RequestError
@@ -99,7 +98,9 @@ class JsonInput(bentoml.IODescriptor):
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=True)
             known = [name for name in cls.model_fields if name not in cls.path_fields]
-            raise RequestError(in_words(min(details, key=_rank), known)) from None
+            # Unknown fields come first: what is missing may stand there misspelt.
+            first = min(details, key=lambda one: one["type"] != "extra_forbidden")
+            raise RequestError(in_words(first, known)) from None
         return request
 
 
@@ -115,8 +116,3 @@ def without_nulls(model: type[BaseModel], given: Any) -> Any:
 def _optional(model: type[BaseModel]) -> frozenset[str]:
     fields = model.model_fields.items()
     return frozenset(name for name, field in fields if not field.is_required())
-
-
-def _rank(details: ErrorDetails) -> bool:
-    """Unknown fields come first: what is missing may stand there misspelt."""
-    return details["type"] != "extra_forbidden"

@@ -62,8 +62,7 @@ def parse_form(body: bytes, content_type: str) -> Form:
 
 
 def _boundary(content_type: str) -> bytes:
-    header = _header("Content-Type", content_type)
-    boundary = header.get("boundary", "")
+    boundary = _header("Content-Type", content_type).get("boundary", "")
     if not boundary:
         raise RequestError("the Content-Type of a form must name its boundary")
     if len(boundary) > _MAX_BOUNDARY_CHARS or not boundary.isascii():
@@ -127,12 +126,8 @@ def _header(name: str, value: str) -> dict[str, str]:
     options = (message.get_params([], header=name) or [("", "")])[1:]
     if len({key for key, _ in options}) < len(options):
         raise RequestError(f"the {name} header says one thing twice")
-    return {key.lower(): _plain(text) for key, text in options}
-
-
-def _plain(text: str | tuple[str | None, str | None, str]) -> str:
-    """RFC 2231's form, as in `filename*=utf-8''a`, comes in three parts."""
-    return text if isinstance(text, str) else text[2]
+    # RFC 2231's form, as in `filename*=utf-8''a`, comes in three parts.
+    return {key.lower(): text if isinstance(text, str) else text[2] for key, text in options}
 
 
 def _text(data: bytes, what: str) -> str:

@@ -91,9 +91,12 @@ def _value(kinds: frozenset[str], name: str, text: str) -> Any:
     if "boolean" in kinds and text in _BOOLEANS:
         return _BOOLEANS[text]
     first = text.lstrip()[:1]
-    if ("object" in kinds and first == "{") or ("array" in kinds and first == "["):
-        return _json_in(name, text)
-    return text
+    if not (("object" in kinds and first == "{") or ("array" in kinds and first == "[")):
+        return text
+    try:
+        return json_value(text.encode())
+    except RequestError as error:
+        raise RequestError(f"{name}: {str(error).replace('the body', 'the text')}") from None
 
 
 @functools.cache
@@ -109,13 +112,6 @@ def _types(schema: Mapping[str, Any]) -> Iterable[str]:
     if own is None:
         return [one["type"] for one in schema.get("oneOf", ())]
     return [own] if isinstance(own, str) else own
-
-
-def _json_in(name: str, text: str) -> Any:
-    try:
-        return json_value(text.encode())
-    except RequestError as error:
-        raise RequestError(f"{name}: {str(error).replace('the body', 'the text')}") from None
 
 
 async def _with_picture(

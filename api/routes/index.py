@@ -7,9 +7,7 @@ from api.contract.responses import (
     Column,
     ColumnsAnswer,
     IndexAnswer,
-    Model,
     RestoreAnswer,
-    Upkeep,
     Value,
     Version,
     VersionsAnswer,
@@ -27,19 +25,10 @@ async def get_index(backend: "Backend", _: NoRequest) -> IndexAnswer:
     """The table as it is now."""
     state = await backend.index.state()
     model, upkeep = state.model, state.upkeep
-    return IndexAnswer(
-        rows=state.rows,
-        dim=model.dim,
-        model=Model(name=model.model, pretrained=model.pretrained),
-        columns=state.columns,
-        fragments=state.fragments,
-        vector_index=state.vector_index,
-        indexed_rows=state.indexed_rows,
-        unindexed_rows=state.unindexed_rows,
-        size_bytes=state.size_bytes,
-        version=state.version,
-        estimated_recall=upkeep.recall if upkeep else None,
-        upkeep=Upkeep.model_validate(upkeep) if upkeep else None,
+    named = {"name": model.model, "pretrained": model.pretrained}
+    recall = upkeep.recall if upkeep else None
+    return IndexAnswer.model_validate(
+        {**vars(state), "dim": model.dim, "model": named, "estimated_recall": recall}
     )
 
 

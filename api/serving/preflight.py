@@ -68,15 +68,12 @@ def _absolute_paths(settings: Settings) -> dict[str, str]:
 def _run_in_child() -> None:
     command = [sys.executable, "-m", "api.serving.preflight"]
     project = Path(__file__).resolve().parents[2]
-    child = subprocess.run(command, env=_environment(project), check=False)
+    # It stands in the same folder, so that relative paths mean the same.
+    paths = [str(project), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    child = subprocess.run(command, env=environment, check=False)
     if child.returncode != 0:
         raise SystemExit(child.returncode)
-
-
-def _environment(project: Path) -> dict[str, str]:
-    """The child stands in the same folder, so that relative paths mean the same."""
-    paths = [str(project), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def check() -> None:

@@ -16,8 +16,6 @@ from typing import Any
 from api.serving.patches import server, supervisor
 from api.serving.patches.server import Front
 
-__all__ = ["Front", "apply"]
-
 
 def apply(service: Any, front: Front, paths: Iterable[str]) -> None:
     """Patch this process. Call it once, before the process serves or supervises.
