@@ -18,12 +18,7 @@ from rich.text import Text
 
 
 class WorkBar:
-    """Progress bar with rate and time left; silent where the output is no terminal.
-
-    Args:
-        console: where the bar is drawn.
-        work: description of the work, such as "indexing".
-    """
+    """Progress bar with rate and time left; silent where the output is no terminal."""
 
     def __init__(self, console: Console, work: str) -> None:
         self._work = work
@@ -72,8 +67,7 @@ class WorkBar:
 class FailureFile:
     """File of JSON lines about images that failed; each line is written at once.
 
-    Args:
-        path: of the file, which is overwritten; None writes nothing.
+    Without a path, nothing is written.
 
     Raises:
         OSError: it cannot be written.

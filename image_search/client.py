@@ -9,9 +9,16 @@ from typing import Concatenate, ParamSpec, Self
 import httpx
 
 from image_search import calls
-from image_search.answers import failure_of, result_of
 from image_search.errors import ImageSearchError
-from image_search.request import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, Call, T, client_options
+from image_search.request import (
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT_S,
+    Call,
+    T,
+    client_options,
+    failure_of,
+    result_of,
+)
 from image_search.retries import Attempts, Retries
 
 P = ParamSpec("P")

@@ -1,6 +1,7 @@
-"""A call of a route as an HTTP request, and the options of the HTTP clients. No network here."""
+"""A call of a route as an HTTP request, and what its answer means. No network here."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,6 +9,16 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
+from image_search.errors import (
+    ImageSearchError,
+    NotFoundError,
+    OverloadedError,
+    RefusedError,
+    TimedOutError,
+    UnauthorizedError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
 from image_search.results import read
 
 T = TypeVar("T")
@@ -17,6 +28,10 @@ DEFAULT_TIMEOUT_S = 75.0
 """Longer than the service works on a request: it is to say itself what took too long."""
 
 _CONNECT_S = 5.0
+_USUAL_RETRY_S = 1.0
+_LONGEST_RETRY_S = 3600.0
+_GONE = frozenset({502, 503, 504})
+_REFUSALS = {401: UnauthorizedError, 404: NotFoundError}
 
 
 @dataclass(frozen=True)
@@ -139,3 +154,58 @@ def _headers(api_key: str | None) -> dict[bytes, bytes]:
     if not api_key.isprintable():
         raise ValueError("the API key has a line break or another control character")
     return {b"Authorization": b"Bearer " + api_key.encode()}
+
+
+def result_of(call: Call[T], answer: httpx.Response) -> T:
+    """The result of a call.
+
+    Raises:
+        ImageSearchError: the answer is an error's, or cannot be read.
+    """
+    if answer.status_code != httpx.codes.OK:
+        raise error_of(answer)
+    try:
+        return call.read(answer)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UnexpectedAnswerError(
+            f"the answer to {call.method} {call.path} is not one of an image search service",
+            status=answer.status_code,
+        ) from error
+
+
+def error_of(answer: httpx.Response) -> ImageSearchError:
+    """The error that an answer with another status than 200 means."""
+    status, document = answer.status_code, _document(answer)
+    message = str(document.get("message") or f"the server answered {status}")
+    code = str(document.get("code") or "")
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return OverloadedError(message, code, status, retry_after_s(answer))
+    if status in _GONE:
+        return UnreachableError(message, code, status)
+    if httpx.codes.is_client_error(status):
+        return _REFUSALS.get(status, RefusedError)(message, code, status)
+    return UnexpectedAnswerError(message, code, status)
+
+
+def failure_of(error: httpx.HTTPError, server: str) -> ImageSearchError:
+    """The error of a call without an answer."""
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+        return TimedOutError(f"no answer from {server} in time")
+    return UnreachableError(f"no connection to {server}: {str(error) or type(error).__name__}")
+
+
+def retry_after_s(answer: httpx.Response) -> float:
+    """Seconds of the header Retry-After; a date is not understood, and counts as a second."""
+    try:
+        seconds = float(answer.headers.get("Retry-After", _USUAL_RETRY_S))
+    except ValueError:
+        return _USUAL_RETRY_S
+    return min(max(seconds, 0.0), _LONGEST_RETRY_S) if math.isfinite(seconds) else _USUAL_RETRY_S
+
+
+def _document(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        document = answer.json()
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

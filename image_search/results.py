@@ -139,6 +139,9 @@ class Version:
     rows: int | None
 
 
+_field_types = cache(get_type_hints)
+
+
 def read(kind: type[T], value: Any) -> T:
     """Make a value of a type of a JSON document; keys that a later service adds are ignored.
 
@@ -163,8 +166,3 @@ def _read(kind: Any, value: Any) -> Any:
     if len(parts) == 2 and parts[1] is type(None):
         return None if value is None else _read(parts[0], value)
     return value
-
-
-@cache
-def _field_types(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)

@@ -57,26 +57,23 @@ class UploadBrokenError(ImageSearchError):
 class InFlight:
     """Limit of requests in flight: grows while they succeed, and halves when the service is full.
 
-    Args:
-        fixed: a limit that stays; None adapts.
+    A `fixed` one stays as it is.
+
+    Attributes:
+        halvings: how often it was halved; what was sent before is no reason to halve again.
     """
 
     def __init__(self, fixed: int | None = None) -> None:
         self._adapts = fixed is None
         self._limit = float(fixed or INITIAL_IN_FLIGHT)
         self._in_flight = 0
-        self._halvings = 0
+        self.halvings = 0
         self._released = asyncio.Event()
 
     @property
     def limit(self) -> int:
         """Requests that may be in flight now."""
         return int(self._limit)
-
-    @property
-    def halvings(self) -> int:
-        """How often the limit was halved; what was sent before is no reason to halve again."""
-        return self._halvings
 
     async def acquire(self) -> None:
         """Wait until one more request may be sent."""
@@ -93,14 +90,14 @@ class InFlight:
     def succeeded(self) -> None:
         """Raise the limit: by one for each request, and after overload for each round of them."""
         if self._adapts:
-            step = 1.0 / self._limit if self._halvings else 1.0
+            step = 1.0 / self._limit if self.halvings else 1.0
             self._limit = min(MAX_IN_FLIGHT, self._limit + step)
             self._released.set()
 
     def overloaded(self, halvings: int) -> None:
         """Halve the limit, as the service was full for a request sent after so many halvings."""
-        if self._adapts and halvings == self._halvings:
-            self._halvings += 1
+        if self._adapts and halvings == self.halvings:
+            self.halvings += 1
             self._limit = max(1.0, self._limit / 2)
 
 

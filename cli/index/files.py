@@ -105,12 +105,7 @@ def _match(parts: Sequence[str], wanted: Sequence[str]) -> bool:
 
 
 def folder_source(folder: str, file_key: str) -> Source:
-    """The pictures in a folder and in those below, each named by its path from there.
-
-    Args:
-        folder: its path.
-        file_key: the metadata key for that path; empty for none.
-    """
+    """The pictures in a folder and in those below, each named by its path from there."""
     return _source(partial(walk, folder), PurePath(folder), file_key)
 
 

@@ -43,10 +43,7 @@ class Done:
 class Journal:
     """The state of a run: which rows are done, and what failed.
 
-    Args:
-        path: of the state file; None writes nothing.
-        identity: of the sources and of how they are indexed.
-        start_over: forget what was done.
+    Without a path, nothing is written.
 
     Raises:
         JournalError: another command uses it, it cannot be written, or it is another file.

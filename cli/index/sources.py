@@ -13,8 +13,15 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from cli.index.files import file_source, folder_source, glob_source, is_glob, is_picture
-from cli.tables.rows import Metadata, Row, Source, SourceError
-from cli.tables.text import csv_source, json_source, line_rows, lines_of
+from cli.tables.rows import (
+    Row,
+    Source,
+    SourceError,
+    csv_source,
+    json_source,
+    line_rows,
+    lines_of,
+)
 
 _TABLES = frozenset({".csv", ".parquet", ".jsonl", ".ndjson"})
 _STDIN = 0
@@ -146,9 +153,7 @@ def _numbered(rows: Iterator[Row], metadata: Mapping[str, Any]) -> Iterator[Row]
     numbers = count()
     for row in rows:
         key = row.key if row.file else next(numbers)
-        yield row._replace(key=key, metadata=_with(metadata, row.metadata))
-
-
-def _with(common: Mapping[str, Any], own: Metadata) -> Metadata:
-    """Common metadata and a row's own; a text stays as it is, in place of keys."""
-    return own if isinstance(own, str) else {**common, **(own or {})} or None
+        own = row.metadata  # a text stays as it is, in place of keys
+        if not isinstance(own, str):
+            own = {**metadata, **(own or {})} or None
+        yield row._replace(key=key, metadata=own)

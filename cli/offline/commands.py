@@ -5,12 +5,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
 from cli.terminal import shown
+
+if TYPE_CHECKING:
+    from store.offline.repair import Examined
 
 
 @click.command()
@@ -59,9 +62,7 @@ def check(mend: bool) -> None:
     the service first, and copy the folder. The exit status is 1 while something is wrong.
     """
     with _errors_in_one_line():
-        from cli.offline.check import check as run  # noqa: PLC0415 - so that --help is fast
-
-        is_whole = asyncio.run(run(_plain_console(), mend=mend))
+        is_whole = asyncio.run(_checked(_plain_console(), mend=mend))
     if not is_whole:
         sys.exit(1)
 
@@ -79,6 +80,38 @@ def export(file: Path) -> None:
 
         rows = asyncio.run(run(Console(stderr=True), file))
     click.echo(f"{rows:,} images are in {shown(file)}.")
+
+
+async def _checked(console: Console, *, mend: bool) -> bool:
+    """Print what is damaged, and repair the index if `mend`; returns whether it is whole."""
+    from store.offline.repair import examine, repair  # noqa: PLC0415 - so that --help is fast
+    from store.settings import StoreSettings  # noqa: PLC0415
+
+    settings = StoreSettings()
+    found = await examine(settings)
+    for line in _findings(found):
+        console.print(line)
+    if found.is_whole or not mend:
+        return found.is_whole
+    mended = await repair(settings)
+    console.print(f"Repaired: {mended.rows} images are left.")
+    return mended.is_whole
+
+
+def _findings(found: "Examined") -> list[str]:
+    if found.is_whole:
+        return [f"The index is whole: {found.rows} images, version {found.version}."]
+    lines = [f"{file} is damaged or missing." for file in found.damage.files]
+    if found.damage.rows:
+        lines.append(f"These files hold {found.damage.rows} of {found.rows} images.")
+    lines += [
+        f"The index {name} has lost files; the next start makes it anew."
+        for name in found.damage.indexes
+    ]
+    if found.acknowledged > found.version:
+        there = f"the newest that is there is {found.version}" if found.version else "none is there"
+        lines.append(f"Version {found.acknowledged} was acknowledged, but {there}.")
+    return [*lines, "A backup of the folder has what is lost; --repair goes on without it."]
 
 
 def _plain_console() -> Console:

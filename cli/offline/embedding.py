@@ -23,7 +23,7 @@ from images.errors import (
 )
 from runners.clip.model import ClipModel
 from runners.errors import ModelOutputError
-from runners.schemas import Embeddings, Pixels
+from runners.schemas import Pixels
 from store.offline.rebuild import Embedded, EmbedRequest
 from store.pictures.files import PictureFiles
 from store.table.disk.location import Location
@@ -46,14 +46,7 @@ class _Ready(NamedTuple):
 
 
 class Embedder:
-    """Fetches pictures and embeds them; `store.offline.rebuild.Embed`.
-
-    Args:
-        settings: of the service: what may be fetched, how much at a time, in how many threads.
-        model: what embeds.
-        batch_size: most pictures that the model is given at once.
-        retries: how often a download is tried again after a fault that may pass.
-    """
+    """Fetches pictures and embeds them; `store.offline.rebuild.Embed`."""
 
     def __init__(
         self, settings: Settings, model: ClipModel, *, batch_size: int, retries: int
@@ -145,17 +138,16 @@ class Embedder:
         if not pictures:
             return []
         try:
-            vectors = await self._encoded(np.stack([each.pixels for each in pictures]))
+            pixels = np.stack([each.pixels for each in pictures])
+            loop = asyncio.get_running_loop()
+            encoded = loop.run_in_executor(self._thread, self._model.encode_images, pixels)
+            vectors = await encoded
         except ModelOutputError as error:
             if len(pictures) == 1:
                 return [Embedded(pictures[0].id, None, str(error))]
             return [one for each in pictures for one in await self._embedded([each])]
         pairs = zip(pictures, vectors, strict=True)
         return [Embedded(each.id, vector) for each, vector in pairs]
-
-    async def _encoded(self, pixels: Pixels) -> Embeddings:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._model.encode_images, pixels)
 
 
 def _may_pass(error: ImageError) -> bool:

@@ -16,16 +16,7 @@ from store.schemas import ModelIdentity
 
 @dataclass(frozen=True)
 class ReembedOptions:
-    """Options of the command.
-
-    Attributes:
-        batch_size: most pictures that the model is given at once.
-        retries: of a download, after a fault that may pass.
-        failures: file for the images that could not be embedded, or None.
-        leave_out_failed: switch without these.
-        start_over: throw a half-made table away first.
-        delete_old: delete the tables that were the index before.
-    """
+    """The command's options, by the names that `cli.offline.commands` gives them."""
 
     batch_size: int
     retries: int

@@ -147,18 +147,14 @@ def _opened(data: bytes, limits: DecodeLimits) -> ImageFile.ImageFile:
             try:
                 return reader(BytesIO(data), "")
             except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-                raise _too_many_pixels(limits, str(error)) from error
+                raise ImageLimitError(
+                    f"the image has more than {limits.max_image_pixels:,} pixels, which is the "
+                    "most that is accepted",
+                    str(error),
+                ) from error
     raise NotAnImageError(
         f"the file is not an image of a supported format ({', '.join(FORMATS)})",
         f"starts with {data[:16]!r}",
-    )
-
-
-def _too_many_pixels(limits: DecodeLimits, detail: str) -> ImageLimitError:
-    return ImageLimitError(
-        f"the image has more than {limits.max_image_pixels:,} pixels, which is the most that is "
-        "accepted",
-        detail,
     )
 
 

@@ -65,10 +65,6 @@ def encode_jpeg(picture: Image.Image, quality: int = 90) -> bytes:
 
     Colour is kept at full resolution: halved, as JPEG's default is, thin coloured lines go grey.
 
-    Args:
-        picture: In mode RGB.
-        quality: 1 to 95.
-
     Raises:
         ImageLimitError: a side is longer than a JPEG file can hold.
     """

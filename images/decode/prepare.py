@@ -119,12 +119,6 @@ def scale(picture: Image.Image, size: Size, by: Filter, box: Box) -> Image.Image
     9 ms instead of 62 for a photograph of 12 megapixels. Both round to whole values between the two
     passes, but go over rows and columns in another order, so that a value in seven is another by
     one.
-
-    Args:
-        picture: In mode RGB; is left as it is.
-        size: Width and height of the result.
-        by: The filter.
-        box: What part of the picture it is.
     """
     return (
         _scale_plainly(picture, size, by, box) if fast is None else _scale(picture, size, by, box)
@@ -196,9 +190,6 @@ def pixel_digest(picture: Image.Image) -> str:
     Neither the file's format and compression nor its metadata count: a PNG, a BMP and a lossless
     WebP of one picture have the same digest. A JPEG saved again has another.
 
-    Args:
-        picture: in mode RGB, upright, as `images.decode.decode.decode_pixels` returns it.
-
     Returns:
         64 hexadecimal digits, of: width and height (32 bits each, big-endian), then the pixels row
         by row, 3 bytes each.
@@ -213,16 +204,9 @@ def pixel_digest(picture: Image.Image) -> str:
 
 
 def thumbnail(picture: Image.Image, side: int) -> bytes:
-    """Write a small copy as a JPEG file; a picture that is small already keeps its size.
+    """Write a small copy, its longer side `side` pixels at most, as a JPEG file without metadata.
 
     JPEG and not WebP: at this size it is a few KB larger, and takes a tenth of the time to write.
-
-    Args:
-        picture: in mode RGB, upright.
-        side: what the longer side is at most, in pixels.
-
-    Returns:
-        The file, without metadata.
     """
     factor = max(picture.size) / side
     if factor > 1:

@@ -41,11 +41,6 @@ class Budget:
 
     Belongs to the thread of the hop, but for `cancel`.
 
-    Args:
-        limit_s: for the whole download.
-        limit_bytes: of the file.
-        connect_s: for a name lookup and a TCP connection.
-
     Attributes:
         left_s: time that is left, while no hop runs: waiting for a turn at a host costs none.
         end: moment of `time.monotonic` when a hop that runs is out of time.
@@ -169,13 +164,7 @@ class _Answer(HTTPResponse):
 
 
 class Connection(HTTPConnection):
-    """Connection to one origin, used by one download after the other.
-
-    Attributes:
-        origin: whom it leads to.
-        dialer: makes it.
-        budget: of the download that uses it.
-    """
+    """Connection to one origin, used by one download after the other."""
 
     response_class = _Answer
     sock: BudgetedSocket | None

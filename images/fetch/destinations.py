@@ -79,10 +79,6 @@ def forbidden_reason(address: Address, allow: AllowList) -> str | None:
     """Say why nothing may be fetched from here, or None where it may.
 
     An IPv6 address that carries an IPv4 one is judged by both.
-
-    Args:
-        address: Where the connection would go.
-        allow: What is allowed all the same.
     """
     address = _as_dialled(address)
     return None if allow.has_address(address) else _address_reason(address, allow)

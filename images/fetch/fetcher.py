@@ -28,12 +28,7 @@ _LENGTH = re.compile("[0-9]{1,1000}")  # beyond some thousands of digits, Python
 
 
 class Fetcher:
-    """Downloads images; one instance serves any number of threads.
-
-    Args:
-        settings: The limits, and what may be fetched although it is private.
-        resolve: Turns a host into its addresses.
-    """
+    """Downloads images; one instance serves any number of threads."""
 
     def __init__(self, settings: FetchSettings, resolve: Resolver = system_resolver) -> None:
         self._settings = settings
@@ -55,10 +50,9 @@ class Fetcher:
 
 
 class Download:
-    """One download, hop by hop. All but `cancel` belongs into one thread at a time.
+    """One download, hop by hop; `origin` is where the next goes.
 
-    Attributes:
-        origin: where the next hop goes.
+    All but `cancel` belongs into one thread at a time.
     """
 
     def __init__(self, url: WebUrl, settings: FetchSettings, session: GuardedSession) -> None:

@@ -191,12 +191,7 @@ def main(limits_json: str, parent: str) -> None:
 
 
 def confine(parent: int, max_file_bytes: int) -> None:
-    """Bind this process to its parent, and take away what decoding does not need.
-
-    Args:
-        parent: the process that started this one; this one ends with it, also when it hangs.
-        max_file_bytes: length of the longest file that is written, in memory as they are.
-    """
+    """Have this process end with its parent even if it hangs; drop what decoding does not need."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before it was watched
         sys.exit(0)

@@ -195,13 +195,7 @@ class Decoders(Pool):
     async def clip(
         self, data: bytes, task: ClipTask, memory_bytes: int, pin: Pin = nullcontext
     ) -> ClipPicture:
-        """Decode a file, and prepare it for the embedder.
-
-        Args:
-            data: the file.
-            task: how it is prepared.
-            memory_bytes: that it may take.
-            pin: of that memory.
+        """Decode a file, and prepare it for the embedder, with no more memory than was reserved.
 
         Raises:
             MoreMemoryError: it needs more memory than that.
@@ -221,12 +215,6 @@ class Decoders(Pool):
         self, data: bytes, task: LetterboxTask, memory_bytes: int, picture: SharedPicture
     ) -> tuple[Letterboxed, int]:
         """Decode a file, prepare it for the detector, and share it with `draw`.
-
-        Args:
-            data: the file.
-            task: how it is prepared.
-            memory_bytes: that it may take.
-            picture: gets the pixels, or their size alone.
 
         Returns:
             What the detector takes, and the memory that it takes at most until it is drawn: none

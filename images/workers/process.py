@@ -83,13 +83,7 @@ class Decoder:
     async def ask(
         self, head: Head, body: Body, fd: int | None, most_bytes: int
     ) -> tuple[Head, Bytes]:
-        """Send a request and wait for its reply.
-
-        Args:
-            head: what to do; JSON.
-            body: the file to do it with.
-            fd: a descriptor that goes with it; stays the caller's.
-            most_bytes: what the reply's body may be long at most.
+        """Send a request, with a descriptor that stays the caller's, and wait for its reply.
 
         Raises:
             NotTakenError: the process is gone already.

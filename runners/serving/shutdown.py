@@ -32,9 +32,6 @@ def outlive_callers(model_services: frozenset[str]) -> None:
 
     Call it from the main thread after the server has set its handlers, as in the `__init__` of a
     service. Where no supervisor started this process it does nothing.
-
-    Args:
-        model_services: names of the services that call nobody.
     """
     stop = signal.getsignal(signal.SIGTERM)
     if threading.current_thread() is not threading.main_thread() or not callable(stop):

@@ -175,11 +175,6 @@ def computes_in(precision: Precision, network: Any, image_size: int) -> bool:
     model's boxes move by up to 1.2 pixels and its confidences by 0.0036, with one in fp32 by 0.23
     pixels and 0.0017.
 
-    Args:
-        precision: bf16 or fp16.
-        network: a `prepared` one.
-        image_size: side of the pictures that it is tried with.
-
     Returns:
         Whether what the head is given stays near to fp32.
     """

@@ -8,7 +8,7 @@ import pytest
 from cli.index.adding import INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, InFlight
 from cli.index.journal import Done, Journal, JournalError
 from cli.index.run import same_server
-from cli.tables.text import ColumnType
+from cli.tables.rows import ColumnType
 from cli.terminal import shown
 
 
