@@ -1,26 +1,4 @@
-"""Errors of the store.
-
-StoreError
-├── InvalidRowError            a url or a vector that cannot be stored or searched with
-├── MetadataError
-│   ├── MetadataTypeError      a value that no column can hold
-│   ├── MetadataConflictError  a value whose type is not its column's
-│   └── MetadataLimitError     too many keys, or a key that is too long
-├── VersionError               no such version of the table can be restored
-├── QueryError                 a search that contradicts itself or leaves its bounds
-├── FilterError                a filter that is not in the language, or of the wrong type
-│   └── UnknownKeyError        a filter on a key that no image has had
-├── ModelMismatchError         the table's vectors come from another model
-└── StoreFault                 not the caller's fault
-    ├── StoreOpenError
-    ├── StoreReadError
-    ├── StoreWriteError
-    │   ├── StoreFullError     the disk is full
-    │   └── StoreReadOnlyError the disk cannot be written to
-    ├── StoreDamagedError      files of the table are damaged or missing
-    ├── StoreMovedError        the index went on to another model
-    └── StoreClosedError
-"""
+"""Errors of the store: a `StoreFault` is not the caller's fault, every other one is."""
 
 from collections.abc import Collection
 from itertools import islice
@@ -43,66 +21,51 @@ class StoreError(Exception):
 
     code = "store_error"
 
+    def __init_subclass__(cls, code: str) -> None:
+        cls.code = code
+
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
         self.detail = detail
 
 
-class InvalidRowError(StoreError):
+class InvalidRowError(StoreError, code="invalid_row"):
     """The url or the vector cannot be stored or searched with."""
 
-    code = "invalid_row"
 
-
-class MetadataError(StoreError):
+class MetadataError(StoreError, code="invalid_metadata"):
     """The metadata cannot be stored."""
 
-    code = "invalid_metadata"
 
-
-class MetadataTypeError(MetadataError):
+class MetadataTypeError(MetadataError, code="metadata_type"):
     """No column can hold the value, or the key is no key."""
 
-    code = "metadata_type"
 
-
-class MetadataConflictError(MetadataError):
+class MetadataConflictError(MetadataError, code="metadata_conflict"):
     """The value's type is not the type of the key's column."""
-
-    code = "metadata_conflict"
 
     def __init__(self, key: str, column_type: str, value_type: str) -> None:
         super().__init__(f"metadata key {shown(key)} holds {column_type}, not {value_type}")
 
 
-class MetadataLimitError(MetadataError):
+class MetadataLimitError(MetadataError, code="metadata_limit"):
     """The table cannot take more keys, or the key is too long."""
 
-    code = "metadata_limit"
 
-
-class QueryError(StoreError):
+class QueryError(StoreError, code="invalid_query"):
     """The search contradicts itself or leaves its bounds."""
 
-    code = "invalid_query"
 
-
-class VersionError(StoreError):
+class VersionError(StoreError, code="unknown_version"):
     """There is no such version of the table, or it is of no use any more."""
 
-    code = "unknown_version"
 
-
-class FilterError(StoreError):
+class FilterError(StoreError, code="invalid_filter"):
     """The filter is not in the language, too large, or of the wrong type for its column."""
 
-    code = "invalid_filter"
 
-
-class UnknownKeyError(FilterError):
+class UnknownKeyError(FilterError, code="unknown_key"):
     """The filter names a key that no image has had."""
-
-    code = "unknown_key"
 
     def __init__(self, key: str, known: Collection[str]) -> None:
         super().__init__(f"unknown metadata key {shown(key)}; {_known_keys(known)}")
@@ -116,40 +79,28 @@ def _known_keys(known: Collection[str]) -> str:
     return f"known keys are {named}" + (f" and {more} more" if more > 0 else "")
 
 
-class ModelMismatchError(StoreError):
+class ModelMismatchError(StoreError, code="model_mismatch"):
     """The table's vectors come from another model than the one in use."""
 
-    code = "model_mismatch"
 
-
-class StoreFault(StoreError):  # noqa: N818 - a branch of the tree, told apart from the client's errors
+class StoreFault(StoreError, code="store_fault"):  # noqa: N818 - a branch of the tree, told apart from the client's errors
     """The store failed; the caller did nothing wrong."""
 
-    code = "store_fault"
 
-
-class StoreOpenError(StoreFault):
+class StoreOpenError(StoreFault, code="store_open"):
     """The table could not be opened or made."""
 
-    code = "store_open"
 
-
-class StoreReadError(StoreFault):
+class StoreReadError(StoreFault, code="store_read"):
     """A read failed."""
 
-    code = "store_read"
 
-
-class StoreWriteError(StoreFault):
+class StoreWriteError(StoreFault, code="store_write"):
     """A commit failed: nothing of it was acknowledged."""
 
-    code = "store_write"
 
-
-class StoreFullError(StoreWriteError):
+class StoreFullError(StoreWriteError, code="disk_full"):
     """The disk has no space, or so little that only deletes are tried."""
-
-    code = "disk_full"
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(
@@ -158,10 +109,8 @@ class StoreFullError(StoreWriteError):
         )
 
 
-class StoreReadOnlyError(StoreWriteError):
+class StoreReadOnlyError(StoreWriteError, code="disk_read_only"):
     """The disk was mounted read-only, or the rights to write were taken away."""
-
-    code = "disk_read_only"
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(
@@ -171,10 +120,8 @@ class StoreReadOnlyError(StoreWriteError):
         )
 
 
-class StoreDamagedError(StoreFault):
+class StoreDamagedError(StoreFault, code="index_damaged"):
     """A file of the table is damaged or missing; `detail` has LanceDB's own words on which."""
-
-    code = "index_damaged"
 
     def __init__(
         self, detail: str, message: str = "a file of the index is damaged or missing"
@@ -182,10 +129,8 @@ class StoreDamagedError(StoreFault):
         super().__init__(f"{message}; the server's log has the details", detail)
 
 
-class StoreMovedError(StoreFault):
+class StoreMovedError(StoreFault, code="store_moved"):
     """The table is one of the past: the index was embedded again with another model."""
-
-    code = "store_moved"
 
     def __init__(self) -> None:
         super().__init__(
@@ -194,7 +139,5 @@ class StoreMovedError(StoreFault):
         )
 
 
-class StoreClosedError(StoreFault):
+class StoreClosedError(StoreFault, code="store_closed"):
     """The index was closed before the write reached the table."""
-
-    code = "store_closed"

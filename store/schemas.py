@@ -27,12 +27,11 @@ def image_id(url: str) -> str:
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """The model that makes a table's vectors.
+    """The model that makes a table's vectors of length `dim`.
 
     Attributes:
         model: open_clip architecture, such as ``ViT-B-32``.
         pretrained: a published tag, or ``sha256:<hex>`` of a checkpoint.
-        dim: length of its vectors.
     """
 
     model: str
@@ -76,12 +75,7 @@ class NewImage:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of an image: its thumbnail or its original.
-
-    Attributes:
-        key: 64 hexadecimal digits, the same only for the same file.
-        data: its content.
-    """
+    """A file of an image, its thumbnail or its original; only the same file has the same key."""
 
     key: str
     data: bytes
@@ -109,8 +103,6 @@ class StoredImage:
     """A row of the table.
 
     Attributes:
-        id: see `image_id`.
-        url: as it was given.
         created_at: when the row was last added, in UTC.
         metadata: the object or the text that was given. An object without any value is None.
     """
@@ -139,11 +131,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Near:
-    """An image that is much like another.
-
-    Attributes:
-        score: cosine similarity of the two, as a `Hit` has it.
-    """
+    """An image that is much like another; the score is that of a `Hit`."""
 
     id: str
     url: str
@@ -200,10 +188,9 @@ class Page:
 
 @dataclass(frozen=True)
 class TableVersion:
-    """A version of the table that can be restored.
+    """A version of the table that can be restored; each commit makes one.
 
     Attributes:
-        version: its number; each commit makes one.
         created_at: when it was committed, in UTC.
         rows: how many images it holds; None where that is not written down.
     """
@@ -218,7 +205,6 @@ class Facet:
     """What the images have under one metadata key.
 
     Attributes:
-        key: of the metadata.
         type: as in `IndexState.columns`.
         count: how many images have the key.
         values: of a text, a list of strings or a boolean: the most frequent values, and how many
@@ -243,7 +229,6 @@ class UpkeepReport:
 
     Attributes:
         finished_at: in UTC.
-        seconds: how long it took.
         result: ``ok``, or one line about what failed.
         did: what was done, such as ``compacted 31 fragments`` or ``built the vector index``.
         recall: recall@10 of the vector index against exact search on a sample of the rows; 1.0
@@ -262,8 +247,6 @@ class IndexState:
     """The table as it is now, for people and for monitoring.
 
     Attributes:
-        rows: how many images.
-        model: what makes the vectors, with their dimension.
         columns: the metadata keys with their types, ``string``, ``list of strings`` and so on.
         fragments: files of rows; many make searches slow, upkeep joins them.
         vector_index: its kind, such as ``IVF_RQ``; None while searches are exact.
@@ -271,7 +254,6 @@ class IndexState:
         unindexed_rows: rows that are searched without it, exactly.
         size_bytes: of the table on disk, old versions and indexes included, pictures not; None on
             an object store.
-        version: the table's version.
         upkeep: the last round of upkeep; None before the first.
     """
 
@@ -292,7 +274,6 @@ class StoreStats:
     """Counters of this process since it opened the index, for metrics.
 
     Attributes:
-        commits: commits of adds, changes and deletes.
         queued: operations that wait for a commit now.
         conflicts: commits that were repeated because another process came first.
         upkeep_runs: rounds of upkeep that went through.

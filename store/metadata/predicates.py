@@ -2,7 +2,8 @@
 
 SQL's comparisons with NULL are neither true nor false, and ``NOT`` keeps it so; the filter
 language knows only true and false. So every condition here says what it means for a row without
-a value: only "is missing" is true of it.
+a value: only "is missing" is true of it. An operator that a column's type lacks, or an operand that
+is not of it, is a FilterError.
 """
 
 import math
@@ -48,9 +49,6 @@ def among(column: Column, operands: Sequence[Any]) -> str:
     """The value equals one of the operands; a null among them stands for "no value".
 
     A list of strings equals a string that it holds, and a list that is the same in its order.
-
-    Raises:
-        FilterError: an operand is not of the column's type.
     """
     parts = [missing(column)] if any(operand is None for operand in operands) else []
     given = [operand for operand in operands if operand is not None]
@@ -82,11 +80,7 @@ def _can_equal(column: Column, operand: Any) -> bool:
 
 
 def ordered(column: Column, operator: str, operand: Any) -> str:
-    """The value stands in this order to the operand; strings are ordered by code point.
-
-    Raises:
-        FilterError: the column's type has no order, or the operand is not of it.
-    """
+    """The value stands in this order to the operand; strings are ordered by code point."""
     if column.type not in _ORDERED:
         raise FilterError(
             f"{operator} does not work on metadata key {shown(column.key)}: it holds {column.type}"
@@ -107,11 +101,7 @@ def _ordered_whole(column: Column, operator: str, operand: float) -> str:
 
 
 def contains(column: Column, operand: Any) -> str:
-    """A text holds the operand as a part, or a list holds it as an element; case matters.
-
-    Raises:
-        FilterError: the column holds neither, or the operand is not a string.
-    """
+    """A text holds the operand as a part, or a list holds it as an element; case matters."""
     if column.type not in (ColumnType.STRING, ColumnType.STRINGS):
         raise FilterError(
             f"$contains does not work on metadata key {shown(column.key)}: it holds {column.type}"

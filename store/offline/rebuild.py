@@ -8,6 +8,7 @@ do is found by comparing the two, again and again, until nothing is left.
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
@@ -224,18 +225,15 @@ class Rebuild:
             await self._commit(merge)
 
     async def _delete(self, ids: Sequence[str]) -> None:
-        async def delete() -> None:
-            await self._new.delete(text_in("id", ids))
+        await self._commit(partial(self._new.delete, text_in("id", ids)))
 
-        await self._commit(delete)
-
-    async def _commit(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def _commit(self, write: Callable[[], Awaitable[object]]) -> None:
         """Commits to the new table; again where upkeep was faster."""
         self._new_prints = None
         await until_committed(lambda: self._locked(write))
         self._committed()
 
-    async def _locked(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def _locked(self, write: Callable[[], Awaitable[object]]) -> None:
         async with self._tables.location.write_lock(self._new.name):
             await self._new.checkout_latest()
             await write()

@@ -30,11 +30,11 @@ from store.table.names import (
     is_building,
     is_remains,
     is_superseded,
+    mark,
     next_name,
     schema_of,
     table_names,
     table_number,
-    unmark,
 )
 from store.table.open import ensure_ready, made_by, table_schema
 from store.upkeep.scheduler import Upkeep
@@ -44,10 +44,8 @@ if TYPE_CHECKING:
     from lancedb import AsyncConnection
 
 
-class ReembedError(StoreError):
+class ReembedError(StoreError, code="reembed"):
     """The index cannot be embedded again as things are."""
-
-    code = "reembed"
 
 
 @dataclass(frozen=True)
@@ -214,7 +212,7 @@ class Reembedding:
             table = await self._connection.open_table(current)
             for key, is_marked in ((MARK_BUILDING, is_building), (MARK_SUPERSEDED, is_superseded)):
                 if is_marked(await table.schema()):
-                    await until_committed(partial(unmark, table, key))
+                    await until_committed(partial(mark, table, key, None))
 
     async def _tables(self, identity: ModelIdentity) -> Tables:
         current = await self._current()

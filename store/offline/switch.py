@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from store.offline.rebuild import Embed, Rebuild, Tables
 from store.table.faults import until_committed
-from store.table.names import MARK_BUILDING, MARK_SUPERSEDED, mark, successor, unmark
+from store.table.names import MARK_BUILDING, MARK_SUPERSEDED, mark, successor
 
 GRACE_S = 5.0
 FEW = 32
@@ -52,7 +52,7 @@ async def _hand_over(tables: Tables) -> None:
     await asyncio.to_thread(tables.location.sync)
     await until_committed(lambda: mark(tables.old, MARK_SUPERSEDED, tables.new.name))
     async with tables.location.write_lock(tables.new.name):
-        await until_committed(lambda: unmark(tables.new, MARK_BUILDING))
+        await until_committed(lambda: mark(tables.new, MARK_BUILDING, None))
     await asyncio.to_thread(tables.location.sync)
 
 
@@ -68,4 +68,4 @@ async def _closed_to_changes(tables: Tables) -> AsyncIterator[None]:
         yield
     finally:
         if successor(await tables.old.schema()) is None:
-            await until_committed(lambda: unmark(tables.old, MARK_SUPERSEDED))
+            await until_committed(lambda: mark(tables.old, MARK_SUPERSEDED, None))

@@ -5,7 +5,8 @@ finds, but 1.6 for each of eight vectors at once, so concurrent calls share one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,17 +31,17 @@ class NearCall:
         min_score: their least similarity to it.
         limit: how many at most.
         excluded_id: of the image itself.
-        distance: the largest that one of them may have.
     """
 
     vector: FloatVector
     min_score: float
     limit: int
     excluded_id: str
-    distance: float = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "distance", 1 - self.min_score + _ROUNDING)
+    @cached_property
+    def distance(self) -> float:
+        """The largest that one of them may have."""
+        return 1 - self.min_score + _ROUNDING
 
 
 def near_each(snapshot: Snapshot, calls: Sequence[NearCall]) -> list[list[Near]]:

@@ -18,7 +18,6 @@ from store.schemas import (
     Facet,
     FloatVector,
     Hit,
-    ModelIdentity,
     Near,
     NewImage,
     Page,
@@ -56,11 +55,6 @@ class Reader:
         self._near = Coalescer(snapshots, near_each)
         self._facets = Facets(snapshots)
         self._pictures = PictureLookup(snapshots, self.files) if self.files else None
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """The model that makes the vectors."""
-        return self.opened.identity
 
     async def get(self, image_id: str) -> StoredImage | None:
         """The image of this id, or None."""

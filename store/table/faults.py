@@ -9,6 +9,7 @@ import errno
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from store.errors import (
@@ -102,6 +103,7 @@ def is_failure(error: BaseException) -> bool:
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
+@dataclass(eq=False)
 class OpenTable:
     """The index's table while it is open; what fails with it is an error of the store.
 
@@ -112,18 +114,11 @@ class OpenTable:
         location: of the database.
     """
 
-    def __init__(
-        self,
-        connection: "AsyncConnection",
-        table: "AsyncTable",
-        identity: ModelIdentity,
-        location: Location,
-    ) -> None:
-        self.connection = connection
-        self.table = table
-        self.identity = identity
-        self.location = location
-        self._is_closed = False
+    connection: "AsyncConnection"
+    table: "AsyncTable"
+    identity: ModelIdentity
+    location: Location
+    _is_closed: bool = False
 
     def reading(self) -> AbstractContextManager[None]:
         """Turns whatever the block raises into an error of the store.

@@ -109,7 +109,7 @@ def find_damage(dataset: "LanceDataset", folder: Path, *, read: bool = False) ->
     fragments: list[int] = []
     rows = 0
     for fragment in dataset.get_fragments():
-        broken = [str(path) for path in _broken(_files_of(fragment, folder))]
+        broken = [str(path) for path, size in _files_of(fragment, folder) if not _has(path, size)]
         if not broken and read and not _is_readable(fragment):
             broken = [str(path) for path, _ in _files_of(fragment, folder)]
         if broken:
@@ -136,11 +136,7 @@ def _files_of(fragment: Any, folder: Path) -> Iterator[tuple[Path, int | None]]:
         yield folder / fragment.metadata.deletion_file.path(fragment.fragment_id), None
 
 
-def _broken(files: Iterator[tuple[Path, int | None]]) -> list[Path]:
-    return [path for path, size in files if not _has_size(path, size)]
-
-
-def _has_size(path: Path, size: int | None) -> bool:
+def _has(path: Path, size: int | None) -> bool:
     try:
         found = path.stat().st_size
     except OSError:

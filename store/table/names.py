@@ -137,14 +137,9 @@ async def schema_of(connection: "AsyncConnection", name: str) -> pa.Schema | Non
     return schema
 
 
-async def mark(table: "AsyncTable", key: bytes, value: str) -> None:
-    """Sets a mark on a table, in one commit."""
+async def mark(table: "AsyncTable", key: bytes, value: str | None) -> None:
+    """Sets a mark on a table, or with None takes it off, in one commit."""
     await table.update_field_metadata({"path": "id", "metadata": {key.decode(): value}})
-
-
-async def unmark(table: "AsyncTable", key: bytes) -> None:
-    """Takes a mark off a table, in one commit."""
-    await table.update_field_metadata({"path": "id", "metadata": {key.decode(): None}})
 
 
 async def drop(connection: "AsyncConnection", name: str) -> None:

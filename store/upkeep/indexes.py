@@ -19,7 +19,7 @@ from store.metadata.values import ColumnType
 from store.search.nearest import nearest, partitions_for
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot, sampled
-from store.table.connection import open_dataset
+from store.table.connection import in_dataset
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -127,16 +127,13 @@ async def _partitions(table: "AsyncTable", name: str) -> int:
     """Only pylance tells how many there are."""
     # Else the statistics hold all centroids, and Lance warns that they do.
     os.environ.setdefault("LANCE_INCLUDE_VECTOR_CENTROIDS", "false")
-    uri, options = await table.uri(), await table.latest_storage_options()
-    version = await table.version()
-
-    def read() -> Any:
-        dataset = open_dataset(
-            uri, options, version=version, cache_bytes=_CACHE_BYTES, metadata_bytes=_CACHE_BYTES
-        )
-        return dataset.stats.index_stats(name)
-
-    said = await asyncio.to_thread(read)
+    said: dict[str, Any] = await in_dataset(
+        table,
+        lambda dataset: dataset.stats.index_stats(name),
+        version=await table.version(),
+        cache_bytes=_CACHE_BYTES,
+        metadata_bytes=_CACHE_BYTES,
+    )
     # An index has a segment per fold; all have the partitions of the first.
     segments = said.get("segments") or said.get("indices") or []
     return max((int(each.get("num_partitions", 1)) for each in segments), default=1)

@@ -1,12 +1,11 @@
 """What the table is like now, for people and for monitoring, and the report of its last upkeep."""
 
 import asyncio
-import json
 import os
-from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
 
 from store.metadata.columns import Registry
 from store.schemas import IndexState, ModelIdentity, UpkeepReport
@@ -15,6 +14,8 @@ from store.upkeep.indexes import vector_index_of
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
+
+_REPORT = TypeAdapter(UpkeepReport)
 
 
 async def describe(
@@ -72,10 +73,9 @@ def write_report(uri: str, table: str, report: UpkeepReport) -> None:
     """
     if (file := _report_file(uri, table)) is None:
         return
-    document = {**asdict(report), "finished_at": report.finished_at.isoformat()}
     new = file.with_suffix(f".{os.getpid()}.new")
     try:
-        new.write_text(json.dumps(document))
+        new.write_bytes(_REPORT.dump_json(report))
         new.replace(file)
     except OSError:
         new.unlink(missing_ok=True)  # empty, on a full disk
@@ -87,10 +87,8 @@ def read_report(uri: str, table: str) -> UpkeepReport | None:
     if (file := _report_file(uri, table)) is None:
         return None
     try:
-        document = json.loads(file.read_text())
-        finished_at = datetime.fromisoformat(document.pop("finished_at"))
-        return UpkeepReport(finished_at=finished_at, **document)
-    except (OSError, ValueError, KeyError, TypeError):
+        return _REPORT.validate_json(file.read_bytes())
+    except (OSError, ValueError):
         return None  # none yet, or another release's
 
 

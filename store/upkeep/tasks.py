@@ -95,12 +95,13 @@ class UpkeepTasks:
         joining = ("joining fragments", partial(self.join_fragments, everything=everything))
         if not thorough:
             return [joining]
+        beside, update = self._beside_writers, partial(self.update_indexes, everything=everything)
         return [
             joining,
-            ("the text index", self.build_text_index),
-            ("the vector index", self.build_vector_index),
-            ("the scalar indexes", self.build_scalar_indexes),
-            ("folding in new rows", partial(self.update_indexes, everything=everything)),
+            ("the text index", partial(beside, self.build_text_index)),
+            ("the vector index", partial(beside, self.build_vector_index, locked=False)),
+            ("the scalar indexes", partial(beside, self.build_scalar_indexes, locked=False)),
+            ("folding in new rows", partial(beside, update)),
             *self.freeing(everything=everything),
             ("measuring the recall", partial(self.measure_recall, everything=everything)),
         ]
@@ -114,52 +115,31 @@ class UpkeepTasks:
         rows = await self._in_thread(lambda each: rows_to_join(each, everything=everything))
         if rows is None:
             return []
-
-        async def join() -> list[str]:
-            return await self._in_thread(lambda each: compact(each, rows))
-
+        join = partial(self._in_thread, partial(compact, rows=rows))
         return await self._beside_writers(join, 0 if rows <= TIERS[1] else TRIES)
 
     async def build_text_index(self) -> list[str]:
         """Gives the table what every table has; a restored version may lack it."""
-
-        async def ready() -> list[str]:
-            await ensure_ready(self._table)
-            return []
-
-        return await self._beside_writers(ready)
+        await ensure_ready(self._table)
+        return []
 
     async def build_vector_index(self) -> list[str]:
         """Builds the vector index where the table is large enough for one, or has outgrown it."""
-
-        async def build() -> list[str]:
-            rows = int(await self._table.count_rows())
-            least = self._settings.store_vector_index_rows
-            done = await ensure_vector_index(self._table, rows, least)
-            return [done] if done else []
-
-        return await self._beside_writers(build, locked=False)
+        rows = int(await self._table.count_rows())
+        least = self._settings.store_vector_index_rows
+        done = await ensure_vector_index(self._table, rows, least)
+        return [done] if done else []
 
     async def build_scalar_indexes(self) -> list[str]:
         """Builds the indexes that filters and lookups go by, where they are missing."""
-
-        async def build() -> list[str]:
-            registry = Registry.from_schema(await self._table.schema())
-            rows = int(await self._table.count_rows())
-            return await ensure_scalar_indexes(self._table, registry, rows)
-
-        return await self._beside_writers(build, locked=False)
+        registry = Registry.from_schema(await self._table.schema())
+        rows = int(await self._table.count_rows())
+        return await ensure_scalar_indexes(self._table, registry, rows)
 
     async def update_indexes(self, *, everything: bool) -> list[str]:
         """Takes rows that indexes lack into them."""
-
-        async def update() -> list[str]:
-            stale = await stale_indexes(self._table, everything=everything)
-            return (
-                [await self._in_thread(lambda each: update_indexes(each, stale))] if stale else []
-            )
-
-        return await self._beside_writers(update)
+        stale = await stale_indexes(self._table, everything=everything)
+        return [await self._in_thread(lambda each: update_indexes(each, stale))] if stale else []
 
     async def remove_old_versions(self) -> list[str]:
         """Removes the versions that need not stay.

@@ -136,7 +136,7 @@ class Committer:
             self._checked = snapshot.registry
         if self._acknowledged is not None and snapshot.version < self._version:
             # What is committed on top of an older version would settle the loss.
-            raise self._acknowledged.lost(snapshot.version, self._version)
+            self._acknowledged.refuse_older(snapshot.version, self._version)
         self._version = snapshot.version
         return snapshot
 

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 class Location:
     """The place that a store's URI, or a table's, names.
 
+    Whatever reads or writes the folder raises an OSError where that fails.
+
     Args:
         uri: a folder or an object store's.
 
@@ -41,36 +43,20 @@ class Location:
         self.folder = None if "://" in uri else Path(uri)
 
     def lock(self, name: str) -> TableLock:
-        """A lock for one purpose, such as ``images.write``.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
+        """A lock for one purpose, such as ``images.write``."""
         return NoLock() if self.folder is None else FileLock(self.folder / ".locks" / name)
 
     def write_lock(self, table: str) -> AbstractAsyncContextManager[None]:
-        """Holds the lock under which every commit to a table is made.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
+        """Holds the lock under which every commit to a table is made."""
         return self.lock(f"{table}.write").held()
 
     def sync(self) -> None:
-        """Waits until everything in the folder is on the disk. Blocks.
-
-        Raises:
-            OSError: the disk reports that it could not write.
-        """
+        """Waits until everything in the folder is on the disk. Blocks."""
         if self.folder is not None:
             sync_to_disk(self.folder)
 
     def has_tables(self) -> bool:
-        """Whether there may be tables: on an object store, or by the names in the folder. Blocks.
-
-        Raises:
-            OSError: the folder cannot be read.
-        """
+        """Whether there may be tables; in a folder, by the names in it. Blocks."""
         return self.folder is None or any(each.suffix == ".lance" for each in self.folder.iterdir())
 
     def check(self, *, sync: bool) -> None:

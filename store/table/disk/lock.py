@@ -22,7 +22,8 @@ class FileLock:
     """A fair lock between all tasks and processes of this machine.
 
     Whoever has it has an open file, and gives it back by closing that. Each has one of its own: the
-    kernel's locks belong to a descriptor, and its number is used again.
+    kernel's locks belong to a descriptor, and its number is used again. Whatever takes the lock
+    raises an OSError where the file cannot be written.
 
     Args:
         path: of the file to lock; it and its folder are made, and stay.
@@ -34,19 +35,11 @@ class FileLock:
         self._door = path.with_name(f"{path.name}.door")
 
     def try_acquire(self) -> FileIO | None:
-        """Takes the lock if it is free and nobody waits for it; None if not.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
+        """Takes the lock if it is free and nobody waits for it; None if not."""
         return self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     async def acquire(self) -> FileIO:
-        """Takes the lock, waiting for it behind those who came before.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
+        """Takes the lock, waiting for it behind those who came before."""
         if (lock := self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB)) is not None:
             return lock
         loop = asyncio.get_running_loop()
@@ -57,21 +50,13 @@ class FileLock:
 
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """Holds the lock during the block, once it is free.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
+        """Holds the lock during the block, once it is free."""
         with await self.acquire():
             yield
 
     @contextlib.contextmanager
     def held_if_free(self) -> Iterator[bool]:
-        """Holds the lock during the block if it is free; the value says whether.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
+        """Holds the lock during the block if it is free; the value says whether."""
         with self.try_acquire() or contextlib.nullcontext() as lock:
             yield lock is not None
 

@@ -126,13 +126,10 @@ class Acknowledged:
         Raises:
             StoreDamagedError: a later one was acknowledged.
         """
-        if version < known:
-            raise self.lost(version, known)
-
-    def lost(self, version: int, known: int) -> StoreDamagedError:
-        """The error for a table that has lost its newest version; see `refuse_older`."""
+        if version >= known:
+            return
         there = f"version {version} is the newest that is there" if version else "it is missing"
-        return StoreDamagedError(
+        raise StoreDamagedError(
             f"{self._file.stem}: version {known} was acknowledged, but {there}; put the folder"
             f" back from a backup, or delete {self._file.name} beside it to go on without what"
             " is lost",

@@ -24,7 +24,6 @@ from store.table.names import (
     is_superseded,
     mark,
     table_names,
-    unmark,
 )
 from store.table.open import made_by
 from tests.store.offline.moving import (
@@ -218,7 +217,7 @@ def test_marks_and_compaction_do_not_undo_each_other(tmp_path: Path) -> None:
                 )
                 assert is_building(await table.schema())
                 await asyncio.gather(
-                    until_committed(lambda: unmark(table, MARK_BUILDING)),
+                    until_committed(lambda: mark(table, MARK_BUILDING, None)),
                     index.run_upkeep(),
                 )
                 assert not is_building(await table.schema())

@@ -22,7 +22,6 @@ from store.table.names import (
     successor,
     table_names,
     table_number,
-    unmark,
 )
 from tests.store.support import run
 
@@ -107,7 +106,7 @@ def test_marks_are_written_into_the_table(tmp_path: Path, memory: bool) -> None:
         await mark(old, MARK_SUPERSEDED, "images_2")
         assert successor(await old.schema()) == "images_2"
         assert await current_table(connection) == "images_2"
-        await unmark(new, MARK_BUILDING)
+        await mark(new, MARK_BUILDING, None)
         assert not is_building(await new.schema())
         await drop(connection, "images")
         assert await table_names(connection) == ["images_2"]

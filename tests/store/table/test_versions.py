@@ -10,7 +10,7 @@ import pytest
 from store.errors import FilterError, VersionError
 from store.schemas import SearchQuery, TableVersion, image_id
 from store.settings import StoreSettings
-from store.table.names import MARK_BUILDING, MARK_SUPERSEDED, mark, unmark
+from store.table.names import MARK_BUILDING, MARK_SUPERSEDED, mark
 from store.table.versions import list_versions, pick_version, restore_version
 from tests.store.support import image, opened, run, url_of, vector
 
@@ -97,7 +97,7 @@ def test_versions_of_before_the_table_was_complete_are_not_told(tmp_path: Path) 
             await mark(table, MARK_BUILDING, "x")
             await index.upsert(image(1))
             unfinished = int(await table.version())
-            await unmark(table, MARK_BUILDING)
+            await mark(table, MARK_BUILDING, None)
             finished = int(await table.version())
             await index.upsert(image(2))
             assert [each.version for each in await index.versions()] == [finished + 1, finished]
@@ -106,7 +106,7 @@ def test_versions_of_before_the_table_was_complete_are_not_told(tmp_path: Path) 
             with pytest.raises(VersionError, match="not in use"):
                 await restore_version(table, unfinished)
             await mark(table, MARK_SUPERSEDED, "")
-            await unmark(table, MARK_SUPERSEDED)
+            await mark(table, MARK_SUPERSEDED, None)
             with pytest.raises(VersionError, match="not in use"):
                 await index.restore(version=finished + 2)
             await index.upsert(image(3))
