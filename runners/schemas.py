@@ -1,6 +1,6 @@
 """Values that cross the border of the models: pictures, embeddings, detections, descriptions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -14,7 +14,9 @@ Embeddings = NDArray[np.float32]
 """Unit-length vectors [n, dim]."""
 
 DetectionRows = NDArray[np.float32]
-"""One picture's detections [k, 6]: x1, y1, x2, y2, confidence, class id."""
+"""One picture's detections [k, 6]: x1, y1, x2, y2, confidence, class id.
+
+The edges are in pixels of the picture that was given."""
 
 
 @dataclass(frozen=True)
@@ -80,28 +82,3 @@ class YoloInfo(ModelInfo):
     class_names: tuple[str, ...]
     image_size: int
     stride: int
-
-
-@dataclass(frozen=True)
-class Detection:
-    """One object found in a picture.
-
-    Attributes:
-        xyxy: Left, top, right, bottom, in pixels of the picture that was given.
-        confidence: 0 to 1.
-        class_id: Index of the class.
-        class_name: Name of the class.
-    """
-
-    xyxy: tuple[float, float, float, float]
-    confidence: float
-    class_id: int
-    class_name: str
-
-
-def unpack_detections(rows: DetectionRows, class_names: Sequence[str]) -> list[Detection]:
-    """One picture's detections, of the rows that a model made; the order stays."""
-    return [
-        Detection((x1, y1, x2, y2), confidence, int(class_id), class_names[int(class_id)])
-        for x1, y1, x2, y2, confidence, class_id in rows.tolist()
-    ]

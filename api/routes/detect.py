@@ -12,7 +12,7 @@ from api.contract.responses import Answer, Detection, DetectionsAnswer
 from api.errors import RequestError
 from api.routes.handler import json_response
 from images.schemas import LabelledBox, Letterboxed
-from runners.schemas import DetectionRows, unpack_detections
+from runners.schemas import DetectionRows
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -66,5 +66,7 @@ def _in_picture(
     """What the detector found, surest first, in the picture's own pixels."""
     rows = np.array(rows, np.float32)
     rows[:, :4] = boxed.to_original(rows[:, :4])
-    found = unpack_detections(rows, class_names)
-    return [LabelledBox(d.xyxy, d.confidence, d.class_id, d.class_name) for d in found]
+    return [
+        LabelledBox((x1, y1, x2, y2), confidence, int(class_id), class_names[int(class_id)])
+        for x1, y1, x2, y2, confidence, class_id in rows.tolist()
+    ]

@@ -102,15 +102,7 @@ class InFlight:
 
 
 class Adder:
-    """Adds images, and waits for a service that is gone.
-
-    Args:
-        client: without retries of its own.
-        in_flight: learns of overload.
-        patience_s: time without an answer after which the service counts as unavailable.
-        on_duplicate: for each image.
-        say: takes a line when waiting for the service begins and ends.
-    """
+    """Adds images, and waits for a service that is gone: how long, `patience_s` says."""
 
     def __init__(
         self,

@@ -71,11 +71,6 @@ class Job(Generic[T]):
 class Pool:
     """Has jobs done by the next process that is free.
 
-    Args:
-        limits: what a picture may be.
-        processes: how many there are.
-        timeout_s: how long one may take for a picture before it is ended.
-
     Attributes:
         waiting: jobs that wait for a process.
         restarts: processes that were replaced, by reason.

@@ -27,10 +27,7 @@ class YoloDetector:
 
     @bentoml.api(**BATCHED)
     def detect(self, pictures: list[np.ndarray]) -> list[np.ndarray]:
-        """Find the objects in letterboxed pictures: `YoloModel.detect`.
-
-        What is returned is for `runners.schemas.unpack_detections`.
-        """
+        """Find the objects in letterboxed pictures: `YoloModel.detect`."""
         return self._batches.run("detect", self._model.detect, pictures)
 
     @bentoml.api

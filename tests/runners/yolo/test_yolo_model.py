@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from runners.schemas import Detection, YoloInfo, unpack_detections
+from runners.schemas import YoloInfo
 from runners.settings import ModelSettings
 from runners.weights.source import sha256_of
 from runners.yolo.model import YoloModel
@@ -175,9 +175,3 @@ def test_what_ultralytics_logs_goes_where_everything_goes(
     assert not LOGGER.handlers
     LOGGER.error("said by ultralytics")
     assert "said by ultralytics" in caplog.text
-
-
-def test_rows_become_detections() -> None:
-    rows = np.array([[1.5, 2.0, 30.0, 40.25, 0.5, 1]], np.float32)
-    assert unpack_detections(rows, ("a", "b")) == [Detection((1.5, 2.0, 30.0, 40.25), 0.5, 1, "b")]
-    assert unpack_detections(rows[:0], ("a", "b")) == []
