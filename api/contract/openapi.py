@@ -10,12 +10,10 @@ from pydantic import BaseModel
 
 from api.contract.operations import OPERATIONS, Operation
 from api.contract.responses import Message
-from api.requests.base import JsonInput
-from api.requests.content_types import FORM_TYPE, PICTURE_TYPES, accepted_types
-from api.requests.multipart import PICTURE_FIELD
+from api.requests.multipart import FORM_TYPE, PICTURE_FIELD
+from api.requests.reader import JSON_TYPE, PICTURE_TYPES, JsonInput, accepted_types
 from api.requests.source import INSTEAD_OF_A_PICTURE
 
-_JSON = "application/json"
 _REFERENCE = "#/components/schemas/{model}"
 _TAGS = ["Service APIs"]
 _REFUSALS = {
@@ -133,7 +131,7 @@ def _success(operation: Operation) -> dict[str, Any]:
         return _answer(operation.success, operation.answer, operation.example)
     content = dict.fromkeys(operation.types, _PICTURE_BODY)
     if operation.method in _WITH_BODY:
-        content[_JSON] = {"schema": {"type": "object"}}
+        content[JSON_TYPE] = {"schema": {"type": "object"}}
     return {"description": operation.success, "content": content}
 
 
@@ -163,7 +161,7 @@ def _body_schema(model: type[JsonInput]) -> dict[str, Any]:
 
 def _heartbeat() -> dict[str, Any]:
     schema = {"type": "object", "properties": {"message": {"type": "string"}}}
-    content = {_JSON: {"schema": schema, "example": {"message": "Api is running"}}}
+    content = {JSON_TYPE: {"schema": schema, "example": {"message": "Api is running"}}}
     success = {"description": "The service is up", "content": content}
     refused = {"401": _answer(_REFUSALS["401"], Message)}
     return {
@@ -194,7 +192,7 @@ def _answer(
     content: dict[str, Any] = {"schema": {"$ref": _REFERENCE.format(model=model.__name__)}}
     if example is not None:
         content["example"] = example
-    return {"description": description, "content": {_JSON: content}}
+    return {"description": description, "content": {JSON_TYPE: content}}
 
 
 def _schemas() -> dict[str, Any]:
@@ -212,7 +210,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def _with_nulls(schema: dict[str, Any]) -> dict[str, Any]:
-    """In a request, null stands for what is absent (`api.requests.base.without_nulls`)."""
+    """In a request, null stands for what is absent (`api.requests.reader.without_nulls`)."""
     required = schema.get("required", ())
     for name, one in schema.get("properties", {}).items():
         if name not in required and isinstance(one.get("type"), str):

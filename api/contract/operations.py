@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.contract import requests, responses
-from api.requests.base import JsonInput
+from api.requests.reader import JsonInput
 from images.decode.structure import MEDIA_TYPES
 
 _ID = "0a137b375cc3881a70e186ce2172c8d1"

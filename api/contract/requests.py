@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
-from api.requests.base import JsonInput, without_nulls
+from api.requests.reader import JsonInput, without_nulls
 from images.fetch.urls import MAX_URL_CHARS
 from store.schemas import MAX_LIMIT, MAX_METADATA_CHARS, MAX_OFFSET, MAX_TEXT_CHARS
 

@@ -24,8 +24,8 @@ from api.errors import (
 )
 from api.limits import InFlight
 from api.middleware.request_body import BodyReader, answer_unread, replay
-from api.requests.content_types import (
-    FORM_TYPE,
+from api.requests.multipart import FORM_TYPE
+from api.requests.reader import (
     MEDIA_TYPE,
     WITH_BODY,
     accepted_types,

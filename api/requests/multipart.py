@@ -11,6 +11,7 @@ from email.message import Message
 from api.errors import RequestError
 from api.requests.validation import short
 
+FORM_TYPE = "multipart/form-data"
 PICTURE_FIELD = "image"
 MAX_PARTS = 32
 MAX_HEAD_BYTES = 16 << 10

@@ -11,8 +11,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from api.errors import RequestError
-from api.requests.content_types import FORM_TYPE
-from api.requests.multipart import parse_form
+from api.requests.multipart import FORM_TYPE, parse_form
 from api.requests.source import INSTEAD_OF_A_PICTURE, upload_url
 from api.requests.strict_json import json_value
 from api.requests.validation import short

@@ -16,8 +16,7 @@ from starlette.routing import Route
 
 from api.contract.responses import Answer
 from api.errors import Problem, RequestError, problem_of
-from api.requests.base import JsonInput
-from api.requests.content_types import WITH_BODY
+from api.requests.reader import WITH_BODY, JsonInput
 from api.settings import Settings
 from api.telemetry.metrics import count_problem
 from images.errors import ImageError

@@ -7,7 +7,7 @@ import pytest
 from api.contract.operations import OPERATIONS
 from api.contract.requests import AddRequest, DetectRequest, SearchRequest
 from api.errors import RequestError
-from api.requests.content_types import UPLOAD_PATHS
+from api.requests.reader import UPLOAD_PATHS
 from api.requests.source import INSTEAD_OF_A_PICTURE, is_upload_url, upload_url
 from api.requests.uploads import typed
 

@@ -18,7 +18,7 @@ from api.contract.requests import ImageRequest, ListRequest, PatchRequest
 from api.contract.responses import Answer
 from api.middleware.stack import Answers
 from api.pipeline.backend import Models
-from api.requests.base import JsonInput
+from api.requests.reader import JsonInput
 from api.routes.handler import Handler
 from api.settings import Settings
 from tests.store.support import opened as open_index

@@ -15,7 +15,7 @@ import schemathesis
 from schemathesis import HookContext, Response
 from schemathesis.core.failures import AcceptedNegativeData, Failure
 
-from api.requests.content_types import FORM_TYPE
+from api.requests.multipart import FORM_TYPE
 from tests.guard.schema import KNOWN
 
 LONGEST_CHARS = 256  # of an id; of a URL it is more, but what breaks that limit is not to be mended

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from api.requests.content_types import (
-    FORM_TYPE,
+from api.requests.multipart import FORM_TYPE
+from api.requests.reader import (
     UPLOAD_PATHS,
     accepted_types,
     is_foreign_form,
