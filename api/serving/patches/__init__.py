@@ -7,7 +7,7 @@
 `service` calls `apply` when it is imported, in the supervisor and in every worker alike. (A
 supervisor of one model alone, `--service-name`, calls none of the API's hooks.)
 `tests/api/serving/test_patches.py` fails where an upgrade moved or changed what is patched. The
-models' batchers are patched by `runners.serving.batching`, which does not know this package.
+models' batchers are patched by `runners.serving.service`, which does not know this package.
 """
 
 from collections.abc import Iterable
