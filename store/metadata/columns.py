@@ -9,14 +9,13 @@ differ from it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
 from store.errors import MetadataLimitError, MetadataTypeError, shown
-from store.metadata.values import ColumnType, ColumnValue, format_timestamp, is_unicode, typed
-from store.schemas import MAX_METADATA_CHARS, Metadata
+from store.metadata.values import ColumnType, ColumnValue, is_unicode, typed
+from store.schemas import MAX_METADATA_CHARS
 
 # Each column makes every merge slower: 35 ms with 50 columns, 99 ms with 200 were measured.
 MAX_KEYS = 100
@@ -94,17 +93,6 @@ class Registry:
     def _name(self, nth: int) -> str:
         used = [int(column.name.removeprefix(COLUMN_PREFIX)) for column in self.columns]
         return f"{COLUMN_PREFIX}{max(used, default=-1) + 1 + nth}"
-
-    def restore(self, text: str | None, row: Mapping[str, Any]) -> Metadata | None:
-        """Puts a row's text or its values by column name back into what the user gave."""
-        if text is not None:
-            return text
-        values = {
-            column.key: format_timestamp(value) if isinstance(value, datetime) else value
-            for column in self.columns
-            if (value := row.get(column.name)) is not None
-        }
-        return values or None
 
 
 class CheckedMetadata:

@@ -173,7 +173,12 @@ def as_matrix(column: pa.Array | pa.ChunkedArray) -> FloatVector:
 
 def image_of(row: Row, registry: Registry) -> StoredImage:
     """The image that a row to be written stands for."""
-    metadata = registry.restore(row.text, row.values)
+    given = {
+        column.key: format_timestamp(value) if isinstance(value, datetime) else value
+        for column in registry.columns
+        if (value := row.values.get(column.name)) is not None
+    }
+    metadata = (given or None) if row.text is None else row.text
     return StoredImage(row.id, row.url, row.created_at, metadata)
 
 

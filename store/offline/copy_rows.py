@@ -82,8 +82,6 @@ class BareRow:
     """All of a row but its vector.
 
     Attributes:
-        id: of the row.
-        url: of the image.
         date: when it was added, in microseconds.
         file: what its original is called, if that is stored.
         columns: an Arrow table of this one row.

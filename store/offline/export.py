@@ -32,7 +32,6 @@ class Export:
     Attributes:
         schema: ``id``, ``url``, ``created_at``, ``text``, a column for each metadata key, and
             ``vector``, float32 [dim]; its metadata names the model that made the vectors.
-        rows: how many there are.
         batches: all of them, in no particular order. Blocks, and may raise a StoreFault.
     """
 

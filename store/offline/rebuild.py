@@ -41,13 +41,7 @@ COMMIT_AFTER_S = 2.0
 
 @dataclass(frozen=True)
 class EmbedRequest:
-    """An image that has to be embedded.
-
-    Attributes:
-        id: of the image.
-        url: of the image.
-        file: what its original is called (`store.pictures.files`), if that is stored.
-    """
+    """An image to be embedded; `file` is what its original is called, if that is stored."""
 
     id: str
     url: str

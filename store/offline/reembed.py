@@ -50,13 +50,7 @@ class ReembedError(StoreError, code="reembed"):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went.
-
-    Attributes:
-        images: in the new table.
-        failed: images that could not be embedded.
-        switched: the new table is the index now.
-    """
+    """How it went: images of the new table, those not embedded, and whether it is the index now."""
 
     images: int
     failed: int
@@ -65,13 +59,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class OldTable:
-    """A table that is not the index any more, to go back to.
-
-    Attributes:
-        name: of the table.
-        model: what made its vectors.
-        size_bytes: on disk; None on an object store.
-    """
+    """A table that is not the index any more, to go back to; `size_bytes` as `size_of` has it."""
 
     name: str
     model: ModelIdentity

@@ -155,12 +155,7 @@ def _probes(snapshot: Snapshot, vector: FloatVector, depth: Depth, where: str) -
 
 
 def _scanner(
-    snapshot: Snapshot,
-    vector: FloatVector,
-    depth: Depth,
-    where: str,
-    *,
-    filter_first: bool = True,
+    snapshot: Snapshot, vector: FloatVector, depth: Depth, where: str, *, filter_first: bool = True
 ) -> "LanceScanner":
     nearest = {
         "column": "vector",

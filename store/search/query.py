@@ -9,14 +9,7 @@ from store.errors import QueryError
 from store.metadata.filters import where_of
 from store.metadata.rows import check_vector, scores_of, selected, to_hits
 from store.metadata.values import is_unicode
-from store.schemas import (
-    MAX_LIMIT,
-    MAX_OFFSET,
-    MAX_TEXT_CHARS,
-    FloatVector,
-    Hit,
-    SearchQuery,
-)
+from store.schemas import MAX_LIMIT, MAX_OFFSET, MAX_TEXT_CHARS, FloatVector, Hit, SearchQuery
 from store.search.cutoff import KEEP_ALL, cutoff_score
 from store.search.nearest import depth_of, nearest
 from store.search.ranking import fuse, matching, newest

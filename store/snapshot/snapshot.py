@@ -143,12 +143,7 @@ class Snapshot:
         return pa.concat_tables([cached, read]).take(order)
 
     def nearest_unindexed(
-        self,
-        vector: FloatVector,
-        count: int,
-        where: str = ALWAYS,
-        *,
-        farthest: float = math.inf,
+        self, vector: FloatVector, count: int, where: str = ALWAYS, *, farthest: float = math.inf
     ) -> tuple[RowIds, NDArray[np.float64]]:
         """So many of the nearest rows of the tail in memory, and all as far off as the last.
 
@@ -197,11 +192,7 @@ class Snapshot:
         return row_ids[page], numbers[page]
 
     def having(
-        self,
-        column: str,
-        values: "Collection[str]",
-        columns: list[str],
-        oldest: int | None = None,
+        self, column: str, values: "Collection[str]", columns: list[str], oldest: int | None = None
     ) -> pa.Table:
         """The rows that have one of these values in a text column.
 

@@ -62,9 +62,7 @@ def rows_to_join(dataset: "LanceDataset", *, everything: bool) -> int | None:
 def compact(dataset: "LanceDataset", rows: int) -> list[str]:
     """Joins fragments to some of so many rows; says what was done. Blocks; takes one thread."""
     metrics = dataset.optimize.compact_files(
-        target_rows_per_fragment=rows,
-        materialize_deletions_threshold=DELETED_SHARE,
-        num_threads=1,
+        target_rows_per_fragment=rows, materialize_deletions_threshold=DELETED_SHARE, num_threads=1
     )
     if metrics.fragments_removed == 0:
         return []

@@ -113,10 +113,7 @@ async def ensure_vector_index(table: "AsyncTable", rows: int, min_rows: int) -> 
 
     partitions = partitions_for(rows)
     config = IvfRq(
-        distance_type="cosine",
-        num_partitions=partitions,
-        num_bits=BITS,
-        sample_rate=SAMPLE_RATE,
+        distance_type="cosine", num_partitions=partitions, num_bits=BITS, sample_rate=SAMPLE_RATE
     )
     await table.create_index("vector", config=config, replace=True, name=NAME)
     done = "built" if index is None else "rebuilt"
