@@ -98,11 +98,6 @@ class Tables:
 class Rebuild:
     """The new table, on its way to the old one's content.
 
-    Args:
-        tables: the old one, the new one and what may help.
-        progress: is told how far it is.
-        committed: is called after each commit.
-
     Attributes:
         failed: images of the old table that could not be embedded, as of the last comparison.
         last_reason: why the last of them could not.

@@ -35,11 +35,7 @@ MARK = ".unused"
 
 
 class PictureFiles:
-    """The files of one store. All of it blocks, and may be used from many threads and processes.
-
-    Args:
-        folder: the store's.
-    """
+    """The files in a store's folder. All of it blocks; many threads and processes may use it."""
 
     def __init__(self, folder: Path) -> None:
         self._store = folder
@@ -100,10 +96,6 @@ class PictureLookup:
     """Reads the files of images.
 
     A page needs dozens of thumbnails at once: their rows are looked up by one call.
-
-    Args:
-        snapshots: of the table.
-        files: of its store.
     """
 
     def __init__(self, snapshots: Snapshots, files: PictureFiles) -> None:

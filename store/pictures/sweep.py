@@ -66,9 +66,6 @@ def key_prefixes(keys: Iterable[str]) -> Prefixes:
     """The first digits of keys, in order: 8 bytes for each, where the keys would take 100.
 
     Two keys that begin alike protect each other's file, which costs one file.
-
-    Args:
-        keys: 64 hexadecimal digits each.
     """
     digits = bytes.fromhex("".join(key[:_PREFIX_DIGITS] for key in keys))
     return np.frombuffer(digits, ">u8").astype(np.uint64)

@@ -37,11 +37,7 @@ _ORDERED = (ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.TIMESTAMP)
 
 
 class Facets:
-    """The facets of a table, read again when it has changed.
-
-    Args:
-        snapshots: of the table.
-    """
+    """The facets of a table, read again when it has changed."""
 
     def __init__(self, snapshots: Snapshots) -> None:
         self._calls = Coalescer(snapshots, self._read)

@@ -78,13 +78,7 @@ def open_dataset(
 
 
 async def in_dataset(table: "AsyncTable", work: Callable[["LanceDataset"], _T], **how: Any) -> _T:
-    """Does blocking work in a thread, on a table as pylance sees it.
-
-    Args:
-        table: to open.
-        work: what to do.
-        how: to open it, as for `open_dataset`.
-    """
+    """Does blocking work in a thread, on a table opened by `open_dataset` (which takes `how`)."""
     uri, options = await table.uri(), await table.latest_storage_options()
     return await asyncio.to_thread(lambda: work(open_dataset(uri, options, **how)))
 

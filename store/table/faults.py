@@ -169,14 +169,7 @@ def translated(
 
 
 def fault_of(error: BaseException, otherwise: StoreFault, *, uri: str, table: str) -> StoreFault:
-    """The store's error for whatever LanceDB or the system raised.
-
-    Args:
-        error: what was raised.
-        otherwise: the error where nothing more is known.
-        uri: of the store.
-        table: name of the table that was read or written.
-    """
+    """The store's error for whatever LanceDB or the system raised at a table; or `otherwise`."""
     number, detail = _number(error), repr(error)
     if number in FULL:
         return StoreFullError(detail)

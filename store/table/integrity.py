@@ -57,9 +57,6 @@ async def refuse_if_lost(connection: "AsyncConnection", table: "AsyncTable") -> 
 def refuse_if_missing(uri: str) -> None:
     """Refuses to begin an index anew where there was one.
 
-    Args:
-        uri: of the store.
-
     Raises:
         StoreDamagedError: callers were told of a table, and there is none.
     """

@@ -21,13 +21,7 @@ _REPORT = TypeAdapter(UpkeepReport)
 async def describe(
     table: "AsyncTable", model: ModelIdentity, upkeep: UpkeepReport | None
 ) -> IndexState:
-    """Describes a table.
-
-    Args:
-        table: to describe.
-        model: what makes its vectors.
-        upkeep: the last report.
-    """
+    """Describes a table, with the model that makes its vectors and the last report of upkeep."""
     rows = int(await table.count_rows())
     stats = await table.stats()
     index = await vector_index_of(table)
