@@ -1,4 +1,4 @@
-"""Every route as a call: what to send, and how to read the answer. No network here.
+"""The routes as calls: for each, its parameters and how to read its answer. No network here.
 
 The clients' methods send what these functions make; parameters and documentation stand here once.
 They raise ImageSearchError, of which `image_search.errors` has the kinds.

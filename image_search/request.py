@@ -1,4 +1,4 @@
-"""A call of a route as an HTTP request, and what its answer means. No network here."""
+"""From a call to an HTTP request, and from the response to a result. No network here."""
 
 import json
 import math

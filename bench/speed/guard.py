@@ -1,4 +1,4 @@
-"""What does the guard cost on an ordinary picture, from URL to the embedder's input?
+"""What do guarded downloads and decoder processes cost, beside plain `requests` and Pillow?
 
 The service's whole way (checks, guarded download, limits, a decoder process, preparation) against
 `requests.get` and Pillow, which scales as open_clip's own transform does, in turn, so that noise

@@ -1,4 +1,4 @@
-"""The same models in one process, in full batches and nothing else: the limit of the service.
+"""Upper bound of the service's speed: the same models in one process, in full batches, no server.
 
 A child process looks for the fastest way to spread the work over the cores (`bench.speed.works`),
 then measures that way alone as often as it is asked to. A machine that others share is faster or

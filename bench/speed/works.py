@@ -1,4 +1,4 @@
-"""The service's models with decoding and preparation, as one process runs them in full batches.
+"""The workloads that `limit` times: decode, prepare and run a model, in one process.
 
 JPEG files go through the decoding and preparation of `images` and the plain model classes of
 `runners`. There is no server, no queue, no network and no table.

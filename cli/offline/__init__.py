@@ -1,1 +1,1 @@
-"""The commands that work on a table without a service."""
+"""Work on a table without a service: reembed, check, export."""

@@ -1,4 +1,4 @@
-"""Which scenes serve what: disjoint ranges of seeds, so that no model is asked what it saw."""
+"""Disjoint seeds of scenes for training, validation and show: no model is tried on what it saw."""
 
 CLIP_TRAIN_SEEDS = range(0, 24_000)
 YOLO_TRAIN_SEEDS = range(100_000, 104_000)

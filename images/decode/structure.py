@@ -1,4 +1,4 @@
-"""File structure: type, size and number of parts, read from the bytes before any reader does.
+"""Reads a file's type, size and number of parts from its bytes before Pillow or OpenCV do.
 
 Pillow reads segments, chunks and blocks in Python, at some microseconds each, and keeps many of
 them: twenty megabytes of empty ones would take a core for minutes, or a gigabyte. Nothing is

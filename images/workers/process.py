@@ -1,4 +1,4 @@
-"""One decoder process, as the event loop of the API sees it.
+"""Parent side of one decoder process: starts it, sends it tasks, ends it at its time limit.
 
 Decoders are written in C and read what strangers made. In a process of their own, their faults cost
 one picture: a crash, an endless loop, all memory.

@@ -1,4 +1,4 @@
-"""An open_clip model: created, described, and its blocks in a shorter number format."""
+"""Creates an open_clip model, describes it, and converts its blocks to bf16 or fp16."""
 
 import pickle
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Preparing a process for torch: threads that wait without spinning, no compiler in memory."""
+"""Prepares a process for torch: idle threads sleep, and torch's compiler is not loaded."""
 
 import ctypes
 import gc

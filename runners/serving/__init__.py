@@ -1,1 +1,1 @@
-"""What both model services share: options, batches, shutdown, and changes to BentoML's batching."""
+"""Serving a model: what both model services share."""

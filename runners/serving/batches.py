@@ -1,4 +1,4 @@
-"""A model's batches: their time and the worker's memory for Prometheus, and an end if one hangs."""
+"""Runs a model's batches: times them, reports memory, ends the worker when one hangs."""
 
 import faulthandler
 import resource

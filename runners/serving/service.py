@@ -1,4 +1,4 @@
-"""What both model services share: options, a change to BentoML's batching, how a worker begins."""
+"""Options of both model services, the patch of BentoML's batching, and how a worker begins."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Two tables of the same images: how they differ but for their vectors, and copying rows over.
+"""Compares the old and the new table of a re-embedding, vectors aside, and copies rows over.
 
 The tables themselves are what says how far a change of the model has come, so there is no other
 state to lose or to contradict them.

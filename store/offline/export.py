@@ -1,4 +1,4 @@
-"""The whole table at one version, as Arrow batches for other programs: names in place of `m_0`."""
+"""Export: the whole table at one version as Arrow batches, metadata under its users' own keys."""
 
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager

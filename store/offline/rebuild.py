@@ -1,4 +1,4 @@
-"""Bringing a table of one model's vectors up to what a table of another's holds.
+"""Re-embedding: fills a new model's table from the old one until both hold the same images.
 
 Rows of the old table are read, their pictures embedded by whoever calls this, and written to the
 new table with everything else as it was. The old table may change all the while: what is still to

@@ -1,1 +1,1 @@
-"""Files beside the table: thumbnails and originals."""
+"""Files beside the table, their lookup, and the sweep of those that no row names."""

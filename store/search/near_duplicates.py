@@ -1,4 +1,4 @@
-"""Near-duplicates: the images that are about as like to a picture as it is to itself.
+"""Near-duplicates: stored images with a similarity of about 1 to a picture, told at every add.
 
 Every add asks for them. A search of the vector index takes 4 ms of processor however little it
 finds, but 1.6 for each of eight vectors at once, so concurrent calls share one.

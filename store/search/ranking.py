@@ -1,4 +1,4 @@
-"""Rankings beside that by vector: by the words of a text, newest first, and several in one."""
+"""Rankings other than by vector (full-text, newest first), and the fusion of several into one."""
 
 import math
 from datetime import datetime

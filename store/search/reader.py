@@ -1,4 +1,4 @@
-"""Everything that reads the table."""
+"""Read side of the index: searches, images by id, lists, facets, and checks of filters."""
 
 import asyncio
 from collections.abc import Collection, Mapping

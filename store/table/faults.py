@@ -1,4 +1,4 @@
-"""The open table, and what LanceDB raises: conflicts are retried, the rest is the store's error.
+"""The open table, and LanceDB's errors: conflicts are retried, others become the store's.
 
 LanceDB has one class for nearly everything, so the operating system's number is read from its
 text (Rust's ``(os error 28)``), and for conflicts and damaged files its own phrases are.
