@@ -25,7 +25,7 @@ from api.serving.machine import freeze_startup_objects, return_freed_memory
 from api.serving.patches import apply
 from api.serving.preflight import prepare
 from api.settings import Settings, SettingsError
-from api.telemetry.logs import configure_logs
+from api.telemetry.log_setup import configure_logs
 from runners.clip.service import ClipEmbedder
 from runners.serving.shutdown import end_with_supervisor
 from runners.yolo.service import YoloDetector

@@ -1,4 +1,4 @@
-"""Traces: this service's own spans inside of BentoML's, and trace ids where none are exported.
+"""Traces: this service's own spans inside of BentoML's, where traces are exported.
 
 BentoML (1.4.39) opens a span for each request of each of its services, goes on with a caller's
 trace, and hands it to the model services. `span` adds what happens in between; nothing of a request
@@ -6,18 +6,14 @@ goes into one but how it ended. `docs/monitoring.md` says how to switch traces o
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from bentoml._internal import configuration
 from bentoml._internal.configuration.containers import BentoMLConfiguration, BentoMLContainer
-from opentelemetry import context, trace
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import StatusCode
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import outcome_of
 from api.settings import SettingsError
@@ -33,61 +29,6 @@ _EXPORTERS = {
     "jaeger/grpc": "opentelemetry.exporter.jaeger.proto.grpc",
 }
 """What BentoML imports for each kind of exporter; the first alone is a dependency here."""
-
-_new = RandomIdGenerator()
-_w3c = TraceContextTextMapPropagator()
-_TRACE_HEADERS = frozenset({b"traceparent", b"tracestate"})
-
-
-class TraceIds:
-    """Middleware in place of OpenTelemetry's while no traces are exported: the log needs the ids.
-
-    OpenTelemetry's records a span for each request and each message of its answer, with some twenty
-    attributes: 67 to 135 us of CPU a request against 3 here, in the API and again for each call in
-    the models' processes. Here a request has the ids alone, those of its caller where it came with
-    some, and hands them on.
-
-    Args:
-        app: the application.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; what runs for it finds the ids as OpenTelemetry's current span."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        current = trace.NonRecordingSpan(span_context(scope["headers"]))
-        token = context.attach(trace.set_span_in_context(current))
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            context.detach(token)
-
-
-def span_context(headers: Iterable[tuple[bytes, bytes]]) -> trace.SpanContext:
-    """A new span of the caller's trace, or of a new one.
-
-    Args:
-        headers: of the request, names in lower case. Of two with one name, the first counts.
-    """
-    carrier: dict[str, str] = {}
-    for name, value in headers:
-        if name in _TRACE_HEADERS:
-            carrier.setdefault(name.decode(), value.decode("latin-1"))
-    parent = trace.INVALID_SPAN_CONTEXT
-    if carrier:
-        extracted = _w3c.extract(carrier, context.Context())
-        parent = trace.get_current_span(extracted).get_span_context()
-    return trace.SpanContext(
-        trace_id=parent.trace_id if parent.is_valid else _new.generate_trace_id(),
-        span_id=_new.generate_span_id(),
-        is_remote=False,
-        trace_flags=parent.trace_flags,
-        trace_state=parent.trace_state,
-    )
 
 
 @contextmanager

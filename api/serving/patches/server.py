@@ -23,7 +23,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.middleware.stack import ALWAYS
 from api.routes.page import SWAGGER_FILES
-from api.telemetry.tracing import TraceIds, are_exported
+from api.telemetry.logs import TraceIds
+from api.telemetry.tracing import are_exported
 
 Front = Callable[[ASGIApp], ASGIApp]
 

@@ -114,7 +114,7 @@ ENDS = """
 import logging, sys, threading, warnings
 from bentoml._internal.log import configure_server_logging
 configure_server_logging()
-from api.telemetry.logs import configure_logs
+from api.telemetry.log_setup import configure_logs
 configure_logs(sys.argv[1], ["the-secret-key"])
 warnings.warn("beware\\nof the-secret-key")
 logging.getLogger("store.x").error("a")

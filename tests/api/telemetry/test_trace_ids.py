@@ -7,7 +7,7 @@ from bentoml._internal.context import trace_context
 from opentelemetry import propagate
 from starlette.types import Message, Receive, Scope, Send
 
-from api.telemetry.tracing import TraceIds, span_context
+from api.telemetry.logs import TraceIds, span_context
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CALLER = (b"traceparent", f"00-{TRACE}-{SPAN}-01".encode())
