@@ -17,12 +17,12 @@ from starlette.routing import Route
 
 from api.contract import requests, responses
 from api.contract.openapi import document
-from api.middleware.stack import front
+from api.middleware.stack import with_middlewares
 from api.routes import add, detect, images, index, page, search
 from api.routes.handler import Handler
 from api.serving.gauges import WorkerGauges
 from api.serving.machine import freeze_startup_objects, return_freed_memory
-from api.serving.patches import apply
+from api.serving.patches import apply_patches
 from api.serving.preflight import prepare
 from api.settings import Settings, SettingsError
 from api.telemetry.log_setup import configure_logs
@@ -36,7 +36,7 @@ except SettingsError as error:
     sys.exit(f"image-search cannot start: {error}")
 configure_logs(settings.api.log_format, settings.api.api_keys)
 
-run = Handler(settings)
+handler = Handler(settings)
 
 
 async def heartbeat(_: Request) -> Response:
@@ -49,22 +49,24 @@ async def docs(_: Request) -> Response:
     return JSONResponse(document(_service.openapi_spec.asdict()))
 
 
-pages = Starlette(
+# What BentoML has no method for: GET, PATCH, DELETE, paths with an id, and the page.
+mounted = Starlette(
     routes=[
         Route("/heartbeat", heartbeat),
         Route("/docs.json", docs),
         *page.ROUTES,
-        *run.mounted({**images.ROUTES, **index.ROUTES}),
+        *handler.mounted({**images.ROUTES, **index.ROUTES}),
     ]
 )
 
 
-@bentoml.asgi_app(pages, path="/")
+@bentoml.asgi_app(mounted, path="/")
 @bentoml.service(
     name="ImageSearch",
     workers=settings.api.api_workers,
+    # Far above the time that `api.routes.handler` gives each request.
     traffic={"timeout": 900},
-    # What a client says of its type does not belong into the log.
+    # The Content-Type is the client's own text: it does not belong into the log.
     logging={"access": {"request_content_type": False}},
 )
 class ImageSearch:
@@ -87,22 +89,22 @@ class ImageSearch:
     @bentoml.on_startup
     async def start(self) -> None:
         """Connect to the models and the table, beside BentoML's own start."""
-        run.start(self.embedder, self.detector)
-        self._measuring = asyncio.create_task(self._measure_once_open())
+        handler.start(self.embedder, self.detector)
+        self._measures = asyncio.create_task(self._measure_when_open())
 
-    async def _measure_once_open(self) -> None:
-        backend = await run.backend()
+    async def _measure_when_open(self) -> None:
+        backend = await handler.backend()
         freeze_startup_objects()
-        await self._gauges.refresh_for_ever(backend, run.is_ready)
+        await self._gauges.refresh_for_ever(backend, handler.is_ready)
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
-        """Write what waits for a commit."""
-        self._measuring.cancel()
-        await run.stop()
+        """Write what waits for a commit, and close the table."""
+        self._measures.cancel()
+        await handler.stop()
 
     async def __is_ready__(self) -> bool:
-        return await run.is_ready()
+        return await handler.is_ready()
 
     @bentoml.api(input_spec=requests.AddRequest, output_spec=responses.AddAnswer)
     async def post_image_to_index(self, request: requests.AddRequest) -> Response:
@@ -111,32 +113,32 @@ class ImageSearch:
         Adding a URL again replaces its row. Once answered, the image is found by every search and
         survives a crash.
         """
-        return await run(add.post_image_to_index, request)
+        return await handler(add.post_image_to_index, request)
 
     @bentoml.api(input_spec=requests.AddManyRequest, output_spec=responses.AddManyAnswer)
     async def post_images_to_index(self, request: requests.AddManyRequest) -> Response:
         """Add up to 256 images; one that cannot be added fails alone."""
-        return await run(add.post_images_to_index, request)
+        return await handler(add.post_images_to_index, request)
 
     @bentoml.api(input_spec=requests.SearchRequest, output_spec=responses.SearchAnswer)
     async def search_simmilar_images(self, request: requests.SearchRequest) -> Response:
         """Find the images that are most like a picture, match a filter or fit a text."""
-        return await run(search.search_simmilar_images, request)
+        return await handler(search.search_simmilar_images, request)
 
     @bentoml.api(input_spec=requests.SearchRequest, output_spec=responses.SearchAnswer)
     async def search_similar_images(self, request: requests.SearchRequest) -> Response:
         """The same as `/search_simmilar_images`, with the usual spelling."""
-        return await run(search.search_similar_images, request)
+        return await handler(search.search_similar_images, request)
 
     @bentoml.api(input_spec=requests.DetectRequest, output_spec=responses.AnnotatedPicture)
     async def run_object_detection(self, request: requests.DetectRequest) -> Response:
         """Find the objects in the picture at a URL and draw them in."""
-        return await run(detect.run_object_detection, request)
+        return await handler(detect.run_object_detection, request)
 
     @bentoml.api(input_spec=requests.DeleteManyRequest, output_spec=responses.DeleteAnswer)
     async def delete_images(self, request: requests.DeleteManyRequest) -> Response:
         """Delete images by their ids, or all that match a filter."""
-        return await run(images.delete_images, request)
+        return await handler(images.delete_images, request)
 
     @bentoml.api(
         route="/index/restore",
@@ -145,15 +147,19 @@ class ImageSearch:
     )
     async def restore_index(self, request: requests.RestoreRequest) -> Response:
         """Make the table as it was at a version or before a time, as a new version."""
-        return await run(index.restore_index, request)
+        return await handler(index.restore_index, request)
 
 
-_service: Any = ImageSearch  # BentoML puts a Service in its place
-apply(
+# `@bentoml.service` has put a Service in place of the class, which its type does not say.
+_service: Any = ImageSearch
+apply_patches(
     _service,
-    partial(front, settings=settings.api, max_image_bytes=settings.fetch.max_image_bytes),
+    partial(
+        with_middlewares, settings=settings.api, max_image_bytes=settings.fetch.max_image_bytes
+    ),
+    # The paths that metrics and logs may name.
     [
         *(api.route for api in _service.apis.values()),
-        *(route.path for route in pages.routes if isinstance(route, Route)),
+        *(route.path for route in mounted.routes if isinstance(route, Route)),
     ],
 )

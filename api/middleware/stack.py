@@ -53,7 +53,7 @@ _IN_JSON = {
 }
 
 
-def front(app: ASGIApp, settings: ApiSettings, max_image_bytes: int) -> ASGIApp:
+def with_middlewares(app: ASGIApp, settings: ApiSettings, max_image_bytes: int) -> ASGIApp:
     """Wrap an application in all middlewares.
 
     Args:

@@ -103,7 +103,7 @@ class Handler:
                 parsed = await model.from_http_request(request, None)
             else:
                 parsed = model.from_address(request)
-            return unless_known(request, await self(route, parsed.request))
+            return or_not_modified(request, await self(route, parsed.request))
 
         return endpoint
 
@@ -170,7 +170,7 @@ def _response(text: str) -> Response:
     return Response(text.encode(), media_type="application/json")
 
 
-def unless_known(request: Request, response: Response) -> Response:
+def or_not_modified(request: Request, response: Response) -> Response:
     """An answer with a tag, or 304 in its place if the client has it (RFC 9110, 13.1.2, 15.4.5)."""
     tag = response.headers.get("etag")
     known = {_weak(each) for each in request.headers.get("if-none-match", "").split(",")}

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Scope
 
-from api.routes.handler import unless_known
+from api.routes.handler import or_not_modified
 
 FOLDER = Path(__file__).resolve().parents[2] / "page"
 FILES_PATH = "/page/"
@@ -75,7 +75,7 @@ async def _file(request: Request) -> Response:
     digest = hashlib.sha256(content).hexdigest()[:32]
     headers = {"Cache-Control": "no-cache", "ETag": f'"{digest}"'}
     file = Response(content, headers=headers, media_type=_TYPES[Path(name).suffix])
-    return unless_known(request, file)
+    return or_not_modified(request, file)
 
 
 ROUTES = [

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # What is left of terms that cancel each other is mostly rounding: vectors come as float32, and may
 # have been stored with 16 bits, which moves each by up to 0.0005 of its length.
-_LEAST_LEFT = 1e-3
+_LEAST_LENGTH = 1e-3
 
 Vector = NDArray[np.float32]
 
@@ -41,12 +41,12 @@ async def search_simmilar_images(backend: "Backend", request: SearchRequest) -> 
     """
     query, matches = await _query(backend, request)
 
-    async def found() -> Response:
+    async def answer() -> Response:
         with SEARCH():
             hits = await backend.index.search(query, matches)
         return await json_response(SearchAnswer.model_validate({"results": hits}))
 
-    return await backend.large_answers.of_rows(request.limit, found)
+    return await backend.large_answers.of_rows(request.limit, answer)
 
 
 async def search_similar_images(backend: "Backend", request: SearchRequest) -> Response:
@@ -57,10 +57,10 @@ async def search_similar_images(backend: "Backend", request: SearchRequest) -> R
 async def _query(
     backend: "Backend", request: SearchRequest
 ) -> "tuple[SearchQuery, Matches | None]":
-    """The store's query, and what its text matches.
+    """The store's query, and the stored texts that its text matches (full-text search).
 
-    What is cheap to check comes first. Stored texts are matched while pictures are fetched and
-    embedded: that needs no vector.
+    `metadata` is a text to search by, or a filter. The filter is checked before anything is
+    fetched, and stored texts are matched while pictures are fetched and embedded.
     """
     text = request.metadata if isinstance(request.metadata, str) else None
     filter_ = None
@@ -84,34 +84,34 @@ async def _query(
 
 async def _vector(backend: "Backend", request: SearchRequest) -> Vector | None:
     if request.url:
-        return await _embedded_picture(backend, request.source(request.url))
+        return await _embed_picture(backend, request.source(request.url))
     if request.id is not None:
-        return (await _stored(backend, {request.id}))[request.id]
+        return (await _vectors_of(backend, {request.id}))[request.id]
     if request.query is not None:
-        return await _combined(backend, request.query)
+        return await _combine_terms(backend, request.query)
     return None
 
 
-async def _combined(backend: "Backend", terms: list[Term]) -> Vector:
-    stored = await _stored(backend, {term.id for term in terms if term.id is not None})
-    vectors = await asyncio.gather(*(_embedded(backend, term, stored) for term in terms))
+async def _combine_terms(backend: "Backend", terms: list[Term]) -> Vector:
+    stored = await _vectors_of(backend, {term.id for term in terms if term.id is not None})
+    vectors = await asyncio.gather(*(_embed_term(backend, term, stored) for term in terms))
     return combined(vectors, [term.weight for term in terms])
 
 
-async def _embedded(backend: "Backend", term: Term, stored: dict[str, Vector]) -> Vector:
+async def _embed_term(backend: "Backend", term: Term, stored: dict[str, Vector]) -> Vector:
     if term.url is not None:
-        return await _embedded_picture(backend, Source(term.url))
+        return await _embed_picture(backend, Source(term.url))
     if term.text is not None:
         return await backend.models.encode_text(term.text)
-    return stored[term.id or ""]
+    return stored[term.id or ""]  # a term has one of the three
 
 
-async def _embedded_picture(backend: "Backend", source: Source) -> Vector:
+async def _embed_picture(backend: "Backend", source: Source) -> Vector:
     pixels = await backend.pictures.for_clip(source, backend.models.clip)
     return await backend.models.encode_image(pixels)
 
 
-async def _stored(backend: "Backend", ids: set[str]) -> dict[str, Vector]:
+async def _vectors_of(backend: "Backend", ids: set[str]) -> dict[str, Vector]:
     found = await backend.index.vectors(ids) if ids else {}
     for unknown in sorted(ids - found.keys()):
         raise UnknownIdError(f"no image has the id {shown(unknown)}")
@@ -140,7 +140,7 @@ def combined(
     scale = given / np.abs(given).max()
     total = scale @ np.asarray(vectors, np.float64)
     length = float(np.linalg.norm(total))
-    if length <= _LEAST_LEFT * float(np.abs(scale).sum()):
+    if length <= _LEAST_LENGTH * float(np.abs(scale).sum()):
         raise RequestError("the terms cancel each other: change their weights")
     direction: NDArray[np.float32] = (total / length).astype(np.float32)
     return direction

@@ -4,7 +4,7 @@
     server       BentoML's ASGI applications: the front around the API, middlewares, media types;
                  bounds on uvicorn's HTTP parser
 
-`service` calls `apply` when it is imported, in the supervisor and in every worker alike. (A
+`service` calls `apply_patches` when it is imported, in the supervisor and in every worker alike. (A
 supervisor of one model alone, `--service-name`, calls none of the API's hooks.)
 `tests/api/serving/test_patches.py` fails where an upgrade moved or changed what is patched. The
 models' batchers are patched by `runners.serving.service`, which does not know this package.
@@ -17,7 +17,7 @@ from api.serving.patches import server, supervisor
 from api.serving.patches.server import Front
 
 
-def apply(service: Any, front: Front, paths: Iterable[str]) -> None:
+def apply_patches(service: Any, front: Front, paths: Iterable[str]) -> None:
     """Patch this process. Call it once, before the process serves or supervises.
 
     Args:

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from api.middleware.stack import front
+from api.middleware.stack import with_middlewares
 from api.settings import ApiSettings
 from api.telemetry.logs import REQUEST_ID
 
@@ -29,7 +29,7 @@ async def work(_: Request) -> Response:
 
 def asked(method: str, path: str, headers: Any = None, **settings: Any) -> httpx.Response:
     routes = [Route("/work", work), Route("/", work), Route("/static_content/a", work)]
-    app = front(Starlette(routes=routes), ApiSettings(**settings), 1 << 20)
+    app = with_middlewares(Starlette(routes=routes), ApiSettings(**settings), 1 << 20)
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)
@@ -142,7 +142,7 @@ def test_there_are_no_websockets(path: str) -> None:
     scope = {"type": "websocket", "path": path, "headers": []}
 
     async def connect() -> None:
-        await front(never, ApiSettings(), 1 << 20)(scope, receive, send)
+        await with_middlewares(never, ApiSettings(), 1 << 20)(scope, receive, send)
 
     asyncio.run(connect())
     assert sent == [{"type": "websocket.close", "code": 1008}]
