@@ -81,9 +81,12 @@ class MappedVectors:
         path = described[0].path
         if path not in self._files:  # one has come, so others may have gone
             named = {file.path for each in fragments.values() for file in each.metadata.files}
-            self._files = {name: file for name, file in self._files.items() if name in named}
-            self._files[path] = _checked(dataset, fragment, described[0], field)
-        return self._files[path]
+            # Searches run in threads: one that is slower must find its own file all the same.
+            pages = _checked(dataset, fragment, described[0], field)
+            files = {name: file for name, file in list(self._files.items()) if name in named}
+            self._files = {**files, path: pages}
+            return pages
+        return self._files.get(path)
 
 
 def _read(pages: Pages, places: Places, into: FloatVector) -> None:

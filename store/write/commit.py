@@ -57,8 +57,7 @@ class Committer:
         self._folder = folder = location.folder
         self._locked = folder is not None
         self._acknowledged = Acknowledged(folder, table.name) if folder and sync else None
-        # The newest that this process knows of.
-        self._version = self._acknowledged.read() if self._acknowledged else 0
+        self._version = 0
         self._clock = Clock()
         self._checked: Registry | None = None
 
@@ -129,14 +128,16 @@ class Committer:
             self._acknowledged.write(self._version)
 
     async def _latest(self) -> Snapshot:
+        # Before the version is looked at: later, it may be of a commit made in between.
+        known = self._acknowledged.read() if self._acknowledged else 0
         snapshot = await self._snapshots.latest()
         if snapshot.registry is not self._checked:  # it is the same as long as the schema is
             if is_superseded(snapshot.dataset.schema):
                 raise StoreMovedError
             self._checked = snapshot.registry
-        if self._acknowledged is not None and snapshot.version < self._version:
+        if self._acknowledged is not None:
             # What is committed on top of an older version would settle the loss.
-            self._acknowledged.refuse_older(snapshot.version, self._version)
+            self._acknowledged.refuse_older(snapshot.version, known)
         self._version = snapshot.version
         return snapshot
 

@@ -13,6 +13,7 @@ from store.errors import StoreDamagedError, StoreError
 from store.offline.repair import examine, repair
 from store.schemas import SearchQuery, image_id
 from store.settings import StoreSettings
+from store.table.disk.sync import Acknowledged
 from store.table.integrity import Damage, find_damage
 from store.table.open import check_model
 from tests.store.support import IDENTITY, image, opened, run, url_of, vector
@@ -216,6 +217,32 @@ def test_damage_under_a_running_service_is_said_and_adds_nothing(
                     await index.count()
 
     run(check())
+
+
+def test_a_loss_of_what_another_process_acknowledged_is_not_settled(table: Path) -> None:
+    async def check() -> None:
+        async with opened(table.parent) as first, opened(table.parent) as second:
+            await second.upsert(image(10))
+            for n in range(11, 14):
+                await first.upsert(image(n))
+            acknowledged = Acknowledged(table.parent, table.stem)
+            told = acknowledged.read()
+            for _ in range(2):
+                newest_manifest(table).unlink()
+            with pytest.raises(StoreDamagedError):
+                await second.upsert(image(20))
+            assert acknowledged.read() == told
+
+    run(check())
+    with pytest.raises(StoreDamagedError):
+        start(table)
+
+
+def test_the_acknowledged_version_only_grows(tmp_path: Path) -> None:
+    acknowledged = Acknowledged(tmp_path, "images")
+    for version in (5, 6, 5):
+        acknowledged.write(version)
+    assert acknowledged.read() == 6
 
 
 def test_an_add_while_a_start_looks_is_no_loss(
