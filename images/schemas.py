@@ -54,6 +54,11 @@ def needed_bytes(file_format: str, pixels: int, file_bytes: int) -> int:
     return max(_DECODED_BYTES[file_format], _DRAWN_BYTES) * pixels + 3 * file_bytes
 
 
+def most_needed_bytes(max_pixels: int, file_bytes: int) -> int:
+    """The memory that a file takes at most, whatever is in it."""
+    return max(needed_bytes(name, max_pixels, file_bytes) for name in _DECODED_BYTES)
+
+
 @dataclass(frozen=True)
 class DecodeLimits:
     """What a picture may be; `DecodeSettings` says what each limit is for."""

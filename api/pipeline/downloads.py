@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from api.errors import HostBusyError
 from api.limits import Line, downloading
@@ -77,8 +78,7 @@ class Downloads:
             return await asyncio.shield(hop)
         except asyncio.CancelledError:
             download.cancel()
-            # The slot is free when the thread is, and not before.
-            hop.add_done_callback(lambda _: self._hosts.end(slot))
+            hop.add_done_callback(partial(self._left, slot))
             raise
         except UnreachableError:
             self._hosts.end_place(slot)
@@ -90,6 +90,12 @@ class Downloads:
         except BaseException:
             self._hosts.end(slot)
             raise
+
+    def _left(self, slot: "Slot", hop: "asyncio.Future[bytes | None]") -> None:
+        """End a hop that nobody waits for: its slot is free when its thread is, and not before."""
+        self._hosts.end(slot)
+        if not hop.cancelled():
+            hop.exception()  # nobody misses it; unasked, it would be logged as an error
 
 
 def _host(download: Download) -> Hashable:

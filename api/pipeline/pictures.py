@@ -137,15 +137,16 @@ class Pictures:
             raise TooLargeError(self._max_bytes)
         return nullcontext(source.data)
 
-    async def _prepared(
-        self, data: bytes, task: ClipTask, memory_bytes: int = ORDINARY_BYTES
-    ) -> ClipPicture:
-        reservation = await self.memory.reserve(memory_bytes)
+    async def _prepared(self, data: bytes, task: ClipTask) -> ClipPicture:
         try:
-            with reservation.pin(), DECODE():
-                return await self.decoders.clip(data, task, memory_bytes, reservation.pin)
+            return await self._clipped(data, task, ORDINARY_BYTES)
         except MoreMemoryError as more:
-            return await self._prepared(data, task, more.needed_bytes)
+            return await self._clipped(data, task, more.needed_bytes)
+
+    async def _clipped(self, data: bytes, task: ClipTask, memory_bytes: int) -> ClipPicture:
+        reservation = await self.memory.reserve(memory_bytes)
+        with reservation.pin(), DECODE():
+            return await self.decoders.clip(data, task, memory_bytes, reservation.pin)
 
     async def _letterboxed(
         self,

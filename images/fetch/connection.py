@@ -84,6 +84,11 @@ class Budget:
             if self.socket is not None:  # TLS's own shutdown would free its state under the reader
                 socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
+    def leave_socket(self) -> None:
+        """From here on, to cancel this download must not hit another that uses its descriptor."""
+        with self.lock:
+            self.socket = None
+
     def overdrawn(self) -> Exception:
         """Build the error for more bytes than an acceptable download has."""
         if self.received_bytes > 2 * self.limit_bytes + OVERHEAD_BYTES:
@@ -247,6 +252,7 @@ class TlsContext(ssl.SSLContext):
             tls.settimeout(budget.remaining_s())  # for the whole handshake
             tls.do_handshake()
         except BaseException:
+            budget.leave_socket()
             tls.close()
             raise
         return tls

@@ -115,8 +115,7 @@ class GuardedSession(requests.Session):
                 cast(HTTPResponse, response.raw._original_response)
             )
         finally:
-            with budget.lock:  # from here on, to cancel this download must not hit another one
-                budget.socket = None
+            budget.leave_socket()
             if is_reusable:
                 self._put(connection)
             else:
@@ -149,6 +148,7 @@ class GuardedSession(requests.Session):
                     request, stream=True, allow_redirects=False, connection=connection, to=url
                 )
             except BaseException as error:
+                budget.leave_socket()
                 connection.close()
                 was_closed = idle and budget.received_bytes == received_bytes
                 if not (was_closed and isinstance(error, HTTPException | OSError)):

@@ -10,20 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from images.errors import (
-    BrokenImageError,
-    DecoderError,
-    ImageError,
-    ImageLimitError,
-    ImageMemoryError,
-    MoreMemoryError,
-    NotAnImageError,
-)
+from images.errors import DecoderError, ImageError, ImageMemoryError
 from images.schemas import (
     ClipPicture,
     ClipTask,
@@ -34,14 +24,22 @@ from images.schemas import (
     LetterboxTask,
     Pin,
     SharedPicture,
+    most_needed_bytes,
     needed_bytes,
 )
 from images.workers.process import Decoder, DecoderGoneError, NotTakenError
+from images.workers.replies import (
+    Pixels,
+    longest_side,
+    one_line,
+    read_clip,
+    read_letterbox,
+    read_refusal,
+)
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-Pixels = NDArray[np.uint8]
 Reason = Literal["crash", "timeout", "memory"]
 
 MAX_THUMBNAIL_BYTES = 1 << 20
@@ -50,10 +48,7 @@ MAX_THUMBNAIL_BYTES = 1 << 20
 _JPEG_BYTES_PER_PIXEL, _JPEG_HEADER_BYTES = 4, 1 << 16
 _ATTEMPTS = 3
 _START_AGAIN_S = 1.0
-_REFUSALS: dict[str, type[ImageError]] = {
-    each.__name__: each
-    for each in (BrokenImageError, ImageLimitError, ImageMemoryError, NotAnImageError)
-}
+_MAX_WHY_CHARS = 300
 
 
 @dataclass(frozen=True)
@@ -128,18 +123,19 @@ class Pool:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     reply = await decoder.ask(job.header, job.payload, job.fd, job.max_reply_bytes)
-                result = _parsed(job, *reply)
-            except DecoderGoneError as error:
-                ended = await self._replace(decoder, "crash", str(error))
-                if isinstance(error, NotTakenError):
-                    raise
-                raise DecoderError(
-                    "the image could not be decoded: its decoder crashed", ended
-                ) from error
+                result = self._read(job, *reply)
             except TimeoutError as error:
                 ended = await self._replace(decoder, "timeout", f"more than {self._timeout_s:g} s")
                 raise DecoderError(
                     f"the image could not be decoded within {self._timeout_s:g} seconds", ended
+                ) from error
+            except Exception as error:  # a process that lies can bring about any
+                why = str(error) if isinstance(error, DecoderGoneError) else repr(error)
+                ended = await self._replace(decoder, "crash", one_line(why, _MAX_WHY_CHARS))
+                if isinstance(error, NotTakenError):
+                    raise
+                raise DecoderError(
+                    "the image could not be decoded: its decoder crashed", ended
                 ) from error
             if isinstance(result, ImageMemoryError):
                 await self._replace(decoder, "memory", result.detail)
@@ -148,6 +144,20 @@ class Pool:
         if isinstance(result, ImageError):
             raise result
         return result
+
+    def _read(self, job: Job[T], head: Head, body: Pixels) -> T | ImageError:
+        """The result of a job, or why there is none.
+
+        Raises:
+            DecoderGoneError: the reply makes no sense: its process is broken.
+        """
+        file_bytes, pixels = len(job.payload), self._limits.max_image_pixels
+        most_bytes = most_needed_bytes(pixels, file_bytes) if file_bytes else 0
+        try:
+            refusal = read_refusal(head, job.header["memory_bytes"], most_bytes)
+            return refusal or job.parse(head, body)
+        except (TypeError, ValueError) as error:
+            raise DecoderGoneError(f"a reply that makes no sense: {error}") from error
 
     async def _replace(self, decoder: Decoder, reason: Reason, why: str) -> str:
         """End a process, and start another in its place."""
@@ -180,8 +190,13 @@ class Pool:
         """Run something to its end, also when nobody waits for it any more."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._forget)
         return task
+
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # where nobody waits any more, nobody misses it
 
 
 class Decoders(Pool):
@@ -197,14 +212,9 @@ class Decoders(Pool):
             ImageError: it is no acceptable picture.
         """
 
-        def parse(head: Head, body: Pixels) -> ClipPicture:
-            pixels = body[:pixel_bytes].reshape(task.image_size, task.image_size, 3)
-            return ClipPicture(pixels, head["digest"], body[pixel_bytes:].tobytes() or None)
-
-        pixel_bytes = 3 * task.image_size**2
         header = {"task": "clip", "memory_bytes": memory_bytes, "with": asdict(task)}
-        most_bytes = pixel_bytes + (MAX_THUMBNAIL_BYTES if task.thumbnail_side else 0)
-        return await self.run(Job(header, data, most_bytes, parse, pin=pin))
+        most_bytes = 3 * task.image_size**2 + (MAX_THUMBNAIL_BYTES if task.thumbnail_side else 0)
+        return await self.run(Job(header, data, most_bytes, partial(read_clip, task=task), pin=pin))
 
     async def letterbox(
         self, data: bytes, task: LetterboxTask, memory_bytes: int, picture: SharedPicture
@@ -219,9 +229,9 @@ class Decoders(Pool):
             MoreMemoryError: it needs more memory than that.
             ImageError: it is no acceptable picture.
         """
-        side = -(-task.image_size // task.stride) * task.stride
         header = {"task": "letterbox", "memory_bytes": memory_bytes, "with": asdict(task)}
-        job = Job(header, data, 3 * side * side, _letterboxed, picture.fd, picture.pin)
+        parse = partial(read_letterbox, task=task, memory_bytes=memory_bytes, limits=self._limits)
+        job = Job(header, data, 3 * longest_side(task) ** 2, parse, picture.fd, picture.pin)
         boxed, held_bytes = await self.run(job)
         picture.size = boxed.original_size
         return boxed, held_bytes
@@ -241,28 +251,3 @@ class Decoders(Pool):
         most_bytes = _JPEG_BYTES_PER_PIXEL * pixels + _JPEG_HEADER_BYTES
         job = Job(header, b"", most_bytes, lambda _, body: body.tobytes(), picture.fd, picture.pin)
         return await self.run(job)
-
-
-def _letterboxed(head: Head, body: Pixels) -> tuple[Letterboxed, int]:
-    gain, pad, size = (tuple(head[name]) for name in ("gain", "pad", "original_size"))
-    return Letterboxed(body.reshape(head["shape"]), gain, pad, size), int(head["held_bytes"])
-
-
-def _parsed(job: Job[T], head: Head, body: Pixels) -> T | ImageError:
-    """The result of a job, or why there is none.
-
-    Raises:
-        DecoderGoneError: the reply makes no sense: its process is broken.
-    """
-    try:
-        if head.get("needed_bytes", 0) > job.header["memory_bytes"]:
-            return MoreMemoryError(head["needed_bytes"])
-        if "error" not in head:
-            return job.parse(head, body)
-        name, message, detail = head["error"], head["message"], head["detail"]
-        if name in _REFUSALS:
-            return _REFUSALS[name](message, detail)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DecoderGoneError(f"a reply that makes no sense: {error!r:.300}") from error
-    logger.error("a decoder failed: %s", detail)
-    return DecoderError("the image could not be decoded", detail)

@@ -1,6 +1,8 @@
 """Downloads against real servers: who waits for whom, and what is told when."""
 
 import asyncio
+import gc
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -189,6 +191,24 @@ def test_a_cancelled_download_gives_its_slot_back_when_its_thread_is_done(gate: 
         before = time.monotonic()
         asyncio.run(check(server, other))
         assert time.monotonic() - before < 20
+
+
+def test_a_download_that_nobody_waits_for_is_no_error_of_the_log(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def check(server: Server) -> None:
+        async with downloading() as downloads:
+            (task,) = start(downloads, server.url, 1)
+            await until(lambda: gate.waiting == 1)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            del task
+            await until(lambda: held(downloads._hosts) == 0)
+            gc.collect()
+
+    with http_server(gate.answer) as server:
+        asyncio.run(check(server))
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_a_deadline_around_it_cancels_it(gate: Gate) -> None:

@@ -20,8 +20,8 @@ from api.pipeline.pictures import Pictures
 from api.requests.source import Source
 from api.settings import Settings
 from demo.server import PictureServer
-from images.errors import BrokenImageError, ImageError
-from images.schemas import Head, LabelledBox
+from images.errors import BrokenImageError, ImageError, MoreMemoryError
+from images.schemas import ORDINARY_BYTES, Head, LabelledBox
 from images.workers.process import Decoder
 from runners.schemas import ClipInfo, YoloInfo
 from tests.images.workers.decoder_processes import busy, pids
@@ -215,6 +215,31 @@ def test_a_decoder_that_was_taken_over_gets_no_memory_by_its_word(
     with PictureServer() as server:
         server.add("a.jpg", Image.new("RGB", (400, 300)))
         asyncio.run(run(f"{server.url}a.jpg"))
+
+
+def test_a_picture_gets_more_memory_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def ask(_: Decoder, head: Head, *__: object) -> tuple[Head, NDArray[np.uint8]]:
+        asked.append(head["memory_bytes"])
+        return {"needed_bytes": asked[-1] + 1}, np.zeros(0, np.uint8)
+
+    async def run() -> None:
+        pictures = Pictures(settings)
+        try:
+            await pictures.decoders.ready()
+            monkeypatch.setattr(Decoder, "ask", ask)
+            with pytest.raises(MoreMemoryError):
+                await pictures.for_clip(Source("", b"file"), CLIP)
+            await until(lambda: pictures.memory.free_bytes == BUDGET_BYTES)
+            assert not pictures.decoders.restarts
+        finally:
+            pictures.close()
+
+    asyncio.run(run())
+    assert asked == [ORDINARY_BYTES, ORDINARY_BYTES + 1]
 
 
 def test_the_service_itself_holds_no_decoder() -> None:

@@ -15,6 +15,7 @@ from images.errors import (
     HttpStatusError,
     UnreachableError,
 )
+from images.fetch.connection import Connection
 from images.fetch.transport import _MAX_IDLE
 from tests.images.conftest import MakeFetcher
 from tests.images.fetch.servers import ALLOWED, CERTIFICATE, Answer, http_server
@@ -283,6 +284,24 @@ def test_a_cancelled_download_ends_at_once(
         download.cancel()
         thread.join(10)
         assert ended
+
+
+def test_what_is_closed_cannot_be_cancelled_any_more(
+    make_fetcher: MakeFetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its descriptor may be that of another download a moment later."""
+    left: list[bool] = []
+    close = Connection.close
+
+    def closed(connection: Connection) -> None:
+        left.append(connection.budget.socket is None)
+        close(connection)
+
+    with talker(b"garbage that is no HTTP\r\n\r\n") as server:
+        monkeypatch.setattr(Connection, "close", closed)
+        with pytest.raises(BadAnswerError):
+            make_fetcher().fetch(f"http://{server.host}/")
+    assert left[-1:] == [True]
 
 
 def test_a_download_that_is_cancelled_between_hops_ends_no_other(make_fetcher: MakeFetcher) -> None:

@@ -1,5 +1,10 @@
 """Replies that make no sense: the process is replaced, and its own request fails alone."""
 
+import asyncio
+import gc
+import logging
+import os
+import signal
 import socket
 from typing import Any
 
@@ -7,10 +12,18 @@ import numpy as np
 import pytest
 
 from images.errors import DecoderError
-from images.schemas import LENGTHS, ORDINARY_BYTES, SharedPicture
+from images.schemas import LENGTHS, ORDINARY_BYTES, SharedPicture, most_needed_bytes
 from images.workers.decoders import Decoders
 from images.workers.process import Decoder
-from tests.images.workers.decoder_processes import DATA, LETTERBOX, clip, pids, run
+from tests.images.workers.decoder_processes import (
+    DATA,
+    LETTERBOX,
+    LIMITS,
+    clip,
+    pids,
+    run,
+    until_busy,
+)
 
 RIGHT = {
     "shape": [64, 64, 3],
@@ -27,7 +40,9 @@ WRONG: list[Any] = [
     {"needed_bytes": -(1 << 40)},
     {"needed_bytes": ORDINARY_BYTES},
     {"needed_bytes": [1]},
+    {"needed_bytes": most_needed_bytes(LIMITS.max_image_pixels, len(DATA)) + 1},
     {**RIGHT, "held_bytes": None},
+    {**RIGHT, "held_bytes": float("inf")},
     {**RIGHT, "shape": [64, 63, 3]},
     {**RIGHT, "shape": "large"},
     {**RIGHT, "gain": 1},
@@ -78,6 +93,48 @@ def test_a_body_of_another_length_is_no_picture(monkeypatch: pytest.MonkeyPatch)
         assert await clip(decoders)
 
     run(test)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OverflowError("a\nb"), RecursionError()])
+def test_whatever_a_reply_brings_about_costs_one_process(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for the body of a reply is made on its word."""
+
+    async def ask(*_: object) -> None:
+        raise error
+
+    async def test(decoders: Decoders) -> None:
+        before = pids(decoders)
+        with monkeypatch.context() as patch:
+            patch.setattr(Decoder, "ask", ask)
+            with pytest.raises(DecoderError, match="its decoder crashed") as caught:
+                await clip(decoders)
+        assert "\n" not in caught.value.detail
+        assert decoders.restarts == {"crash": 1}
+        assert await clip(decoders)
+        assert pids(decoders) != before
+
+    run(test)
+
+
+def test_a_refusal_that_nobody_waits_for_is_no_error_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def test(decoders: Decoders) -> None:
+        (pid,) = pids(decoders)
+        os.kill(pid, signal.SIGSTOP)
+        asked = asyncio.create_task(clip(decoders, DATA[:200]))
+        await until_busy(decoders)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        del asked
+        os.kill(pid, signal.SIGCONT)
+        assert await clip(decoders)
+        gc.collect()
+
+    run(test)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 @pytest.mark.parametrize(
