@@ -2,10 +2,12 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from PIL import Image
 
 from tests.groups import GroupScheduling, rank_of
 from tests.running import pictures, post, scenes, service
@@ -24,6 +26,15 @@ settings.load_profile("suite")
 # where compiled modules are kept, also on a machine that is told not to.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.fixture(autouse=True)
+def _any_size() -> Iterator[None]:
+    """Pillow's limit of pixels is the whole process's, and the code sets it: put it back."""
+    usual = Image.MAX_IMAGE_PIXELS
+    yield
+    Image.MAX_IMAGE_PIXELS = usual
+
 
 MOST_PROCESSES = 4
 """Each needs 2 GB for itself, its services and its browser."""

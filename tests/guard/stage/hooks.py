@@ -48,13 +48,16 @@ def filter_failure(context: HookContext, failure: Failure, case: Any, response: 
 
     A body that is too large for what the document says can be too large for the service (413). Of
     many images one that does not fit is refused within the answer, and the others are not. And a
-    form has nothing but texts: null as metadata is the text "null" there, as good as any.
+    form has nothing but texts: null as metadata is the text "null" there, as good as any, and what
+    was left empty is not there.
     """
     if not isinstance(failure, AcceptedNegativeData):
         return True
     if case.media_type == FORM_TYPE and isinstance(case.body, dict):
         metadata = case.body.get("metadata", "")
         if not isinstance(metadata, str | dict):
+            return False
+        if any(value in ("", []) for value in case.body.values()):
             return False
     if case.operation.path == "/post_images_to_index" and response.status_code == HTTPStatus.OK:
         return not any("code" in one for one in response.json()["results"])
