@@ -23,6 +23,9 @@ export class Pairs {
     this._types = new Map(columns.map(({ key, type }) => [key, type]));
     const options = columns.map(({ key }) => make("option", { value: key }));
     byId("known-keys").replaceChildren(...options);
+    for (const row of byId("pairs").children) {
+      row.querySelector("input").dispatchEvent(new Event("input")); // written before they were known
+    }
   }
 
   /**

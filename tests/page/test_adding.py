@@ -68,6 +68,23 @@ def test_files_with_metadata(page: Page, api: Api, tmp_path: Path) -> None:
     assert image["metadata"] == wanted
 
 
+def test_a_key_that_is_written_before_the_tables_keys_are_known(window: Watched) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    window.page.route("**/index/columns", hold)
+    with window.page.expect_request("**/index/columns"):
+        page = window.open("?view=add")
+    page.get_by_role("button", name="Add a key").click()
+    page.get_by_label("Key", exact=True).fill("price")
+    expect(page.get_by_label("Type")).to_be_enabled()
+    held.pop().continue_()
+    expect(page.get_by_label("Type")).to_be_disabled()
+    expect(page.get_by_label("Type")).to_have_value("float")
+
+
 def test_a_value_of_the_wrong_type_is_told_before_anything_is_sent(page: Page) -> None:
     page.get_by_label("Addresses of pictures").fill("http://127.0.0.1:1/x.jpg")
     page.get_by_role("button", name="Add a key").click()
