@@ -4,12 +4,7 @@ import random
 import time
 from dataclasses import dataclass
 
-from image_search.errors import (
-    ImageSearchError,
-    OverloadedError,
-    TimedOutError,
-    UnreachableError,
-)
+from image_search.errors import ImageSearchError, OverloadedError, TimedOutError, UnreachableError
 
 _MOST_DOUBLINGS = 32
 """Beyond every longest pause that makes sense, and far from a float's end."""

@@ -31,8 +31,7 @@ class ModelSettings(BaseSettings):
         description="A published tag of that architecture, or the path of a checkpoint",
     )
     clip_sha256: str = Field(
-        default="",
-        description="If set, the CLIP weights must have this SHA-256",
+        default="", description="If set, the CLIP weights must have this SHA-256"
     )
     yolo_weights: str = Field(
         default="yolo11n.pt",
@@ -40,15 +39,13 @@ class ModelSettings(BaseSettings):
         description="An ultralytics detection model by name, or the path of a checkpoint",
     )
     yolo_sha256: str = Field(
-        default="",
-        description="If set, the YOLO weights must have this SHA-256",
+        default="", description="If set, the YOLO weights must have this SHA-256"
     )
     yolo_min_confidence: float = Field(
         default=0.25, ge=0.01, le=1.0, description="Detections below this confidence are dropped"
     )
     device: str = Field(
-        default="auto",
-        description="`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, ...",
+        default="auto", description="`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, ..."
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto",

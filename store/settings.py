@@ -33,10 +33,7 @@ class StoreSettings(BaseSettings):
         description="wait for the disk before an add is answered, so that it survives a power cut",
     )
     store_upkeep_every: int = Field(
-        default=30,
-        ge=1,
-        le=1000,
-        description="commits of a process between two rounds of upkeep",
+        default=30, ge=1, le=1000, description="commits of a process between two rounds of upkeep"
     )
     store_upkeep_minutes: float = Field(
         default=10,

@@ -13,15 +13,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from cli.index.files import file_source, folder_source, glob_source, is_glob, is_picture
-from cli.tables.rows import (
-    Row,
-    Source,
-    SourceError,
-    csv_source,
-    json_source,
-    line_rows,
-    lines_of,
-)
+from cli.tables.rows import Row, Source, SourceError, csv_source, json_source, line_rows, lines_of
 
 _TABLES = frozenset({".csv", ".parquet", ".jsonl", ".ndjson"})
 _STDIN = 0

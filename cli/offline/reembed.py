@@ -74,10 +74,7 @@ async def _move(
     console.print(f"From the model {await work.model()}\nto the model   {identity}")
     embedder = Embedder(settings, model, batch_size=options.batch_size, retries=options.retries)
     try:
-        with (
-            FailureFile(options.failures) as failures,
-            WorkBar(console, "embedding") as bar,
-        ):
+        with FailureFile(options.failures) as failures, WorkBar(console, "embedding") as bar:
             outcome = await work.run(
                 identity,
                 embedder,

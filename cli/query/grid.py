@@ -56,10 +56,7 @@ def _thumbnail(client: Client, image_id: str) -> Image.Image | None:
 
 
 def _draw_tile(
-    sheet: Image.Image,
-    corner: tuple[int, int],
-    picture: Image.Image | None,
-    lines: tuple[str, str],
+    sheet: Image.Image, corner: tuple[int, int], picture: Image.Image | None, lines: tuple[str, str]
 ) -> None:
     left, top = corner
     draw = ImageDraw.Draw(sheet)

@@ -7,12 +7,7 @@ from http.client import HTTPException
 import requests
 import urllib3.exceptions
 
-from images.errors import (
-    BadAnswerError,
-    HttpStatusError,
-    RedirectError,
-    TooLargeError,
-)
+from images.errors import BadAnswerError, HttpStatusError, RedirectError, TooLargeError
 from images.fetch.connection import OVERHEAD_BYTES, Budget
 from images.fetch.destinations import AllowList, Ports
 from images.fetch.dial import Dialer, Resolver, system_resolver

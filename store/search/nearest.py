@@ -51,12 +51,7 @@ class Depth:
     partitions: int
 
 
-DEPTHS = (
-    Depth(32, 40),
-    Depth(256, 80),
-    Depth(1024, ALL_PARTITIONS),
-    Depth(16_384, ALL_PARTITIONS),
-)
+DEPTHS = (Depth(32, 40), Depth(256, 80), Depth(1024, ALL_PARTITIONS), Depth(16_384, ALL_PARTITIONS))
 
 
 def partitions_for(rows: int) -> int:
