@@ -60,7 +60,9 @@ def pids(decoders: Decoders) -> list[int]:
 
 def busy(decoders: Decoders) -> int:
     """Jobs that processes are at."""
-    names = [getattr(task.get_coro(), "__name__", "") for task in decoders._tasks]
+    names = [
+        getattr(task.get_coro(), "__name__", "") for task in decoders._tasks if not task.done()
+    ]
     return names.count("_work")
 
 
