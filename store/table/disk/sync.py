@@ -77,9 +77,9 @@ def has_space(folder: Path | None) -> bool:
 class Acknowledged:
     """The last version of a table that callers were told of, in a small file beside it.
 
-    It is read when the table is opened and before each commit, and written after it: some twenty
-    microseconds together. Without it, each of five ways to lose the newest manifests passes for a
-    table that was always so, and the next commit, of any process, settles the loss.
+    It is read when the table is opened and before each commit, and written after it: 9 and 7
+    microseconds. Without it, each of five ways to lose the newest manifests passes for a table that
+    was always so, and the next commit, of any process, settles the loss.
 
     Args:
         folder: of the store.
