@@ -36,8 +36,7 @@ class CountingServer:
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
@@ -67,3 +66,10 @@ class CountingServer:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    # The usual backlog of 5 drops connections when many come at once: they are tried again after a
+    # second or three, which is longer than the service waits for one.
+    request_queue_size = 256
+    daemon_threads = True

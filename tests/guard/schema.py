@@ -24,6 +24,8 @@ KNOWN = "GUARD_SCHEMA_KNOWN"
 """Environment variable that tells the hooks what there is."""
 # By contract any failure answers 400: a URL that fits the document may well be out of reach.
 NOT_CHECKED = "positive_data_acceptance"
+LONGEST_S = "90"
+"""More than the service works on a request: 256 images are one, and the machine may be busy."""
 
 
 def check(stage: Stage, examples: int, seed: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -37,7 +39,8 @@ def check(stage: Stage, examples: int, seed: int | None = None) -> subprocess.Co
     service = stage.service.url
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{service}/docs.json"]
     command += ["--url", service, "--checks", "all", "--exclude-checks", NOT_CHECKED]
-    command += ["--max-examples", str(examples), "--request-timeout", "180"]
+    command += ["--max-examples", str(examples), "--request-timeout", LONGEST_S]
+    command += ["--max-response-time", LONGEST_S]
     command += ["--suppress-health-check", "all", "--generation-database", "none"]
     command += ["--warnings", "off", "--no-color", "--continue-on-failure"]
     command += ["--seed", str(seed)] if seed is not None else []
