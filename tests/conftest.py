@@ -1,6 +1,7 @@
 """What holds for all tests: profiles, the shared service, and processes side by side."""
 
 import os
+import socketserver
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -26,6 +27,10 @@ settings.load_profile("suite")
 # where compiled modules are kept, also on a machine that is told not to.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# For every server of the tests: the usual backlog of 5 drops connections when many come at once.
+# They are tried again after a second or three, which is longer than the service waits for one.
+socketserver.TCPServer.request_queue_size = 256
 
 
 @pytest.fixture(autouse=True)

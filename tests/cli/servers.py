@@ -69,7 +69,4 @@ class CountingServer:
 
 
 class _Server(ThreadingHTTPServer):
-    # The usual backlog of 5 drops connections when many come at once: they are tried again after a
-    # second or three, which is longer than the service waits for one.
-    request_queue_size = 256
     daemon_threads = True
