@@ -1,0 +1,1 @@
+"""Access: who calls, from where, and what they may do."""

@@ -1,0 +1,37 @@
+"""Caller: who sent a request, as whose key it counts and what that key may do."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Scope(IntEnum):
+    """What a key may do; each scope includes the ones below it."""
+
+    READ = 1
+    """Search, get, list and detect."""
+
+    WRITE = 2
+    """Add images, and change and delete them by their ids."""
+
+    ADMIN = 3
+    """Everything."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The sender of a request.
+
+    Attributes:
+        key: the name of its API key; None where the service has no keys.
+        scope: what the key may do; everything where the service has no keys.
+        address: the client's IP address, as far as it is known.
+    """
+
+    key: str | None
+    scope: Scope
+    address: str | None
+
+
+CALLER: ContextVar[Caller] = ContextVar("caller", default=Caller(None, Scope.ADMIN, None))
+"""The caller of the request that is being answered; set by the gate."""
