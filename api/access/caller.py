@@ -33,5 +33,6 @@ class Caller:
     address: str | None
 
 
-CALLER: ContextVar[Caller] = ContextVar("caller", default=Caller(None, Scope.ADMIN, None))
+_ANYBODY = Caller(None, Scope.ADMIN, None)
+CALLER: ContextVar[Caller] = ContextVar("caller", default=_ANYBODY)
 """The caller of the request that is being answered; set by the gate."""
