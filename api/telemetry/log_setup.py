@@ -10,6 +10,7 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Literal
 
+from api.telemetry.log_limit import limit_libraries
 from api.telemetry.logs import JsonLines, Redaction, TextLines
 
 LogFormat = Literal["text", "json"]
@@ -30,6 +31,7 @@ def configure_logs(format: LogFormat, secrets: Collection[str]) -> None:
     for logger in (logging.root, *logging.root.manager.loggerDict.values()):
         for handler in getattr(logger, "handlers", ()):
             handler.setFormatter(formatter)
+    limit_libraries()
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda end: _log_uncaught(
