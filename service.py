@@ -38,6 +38,9 @@ configure_logs(settings.api.log_format, settings.api.api_keys)
 
 handler = Handler(settings)
 
+UNLOGGED = ["/metrics", "/healthz", "/livez", "/readyz", page.FILES_PATH, page.SWAGGER_PATH]
+"""Paths of the probes and of the pages' files, as their names begin."""
+
 
 async def heartbeat(_: Request) -> Response:
     """Say that the API is up."""
@@ -66,8 +69,9 @@ mounted = Starlette(
     workers=settings.api.api_workers,
     # Far above the time that `api.routes.handler` gives each request.
     traffic={"timeout": 900},
-    # The Content-Type is the client's own text: it does not belong into the log.
-    logging={"access": {"request_content_type": False}},
+    # The Content-Type is the client's own text: it does not belong into the log. What is asked for
+    # every few seconds, or a dozen at a time, would hide the rest.
+    logging={"access": {"request_content_type": False, "skip_paths": UNLOGGED}},
 )
 class ImageSearch:
     """Search images by picture, by metadata or by text, and find the objects in them."""

@@ -126,6 +126,11 @@ class Problem:
     message: str
     ours: bool
 
+    @property
+    def headers(self) -> dict[str, str] | None:
+        """Those that the answer has besides: when to come back."""
+        return {"Retry-After": "1"} if self.status == OverloadedError.status else None
+
     def document(self) -> dict[str, str]:
         """The JSON body of the answer."""
         if self.code == MissingUrlError.code:

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import (
+    ApiError,
     EncodedBodyError,
     ForeignFormError,
     MediaTypeError,
@@ -22,7 +23,7 @@ from api.errors import (
     RequestError,
     problem_of,
 )
-from api.limits import InFlight
+from api.limits.in_flight import InFlight
 from api.middleware.request_body import BodyReader, answer_unread, replay
 from api.requests.multipart import FORM_TYPE
 from api.requests.reader import (
@@ -34,7 +35,7 @@ from api.requests.reader import (
     media_type,
 )
 from api.routes.page import OPEN_FILES, PAGES, is_asked_by_browser, page
-from api.telemetry.metrics import REFUSALS, REQUESTS_IN_FLIGHT
+from api.telemetry.metrics import REFUSALS
 
 logger = logging.getLogger("bentoml.image_search")
 
@@ -46,11 +47,10 @@ LIGHT_PATHS = frozenset({"/heartbeat", "/metrics", *PAGES})
 # They cost more than a refusal: the one merges the files of all workers, the other calls both
 # models. A flood of them is one such work after the other.
 SHARED_PATHS = frozenset({"/metrics", "/readyz"})
-RETRY_AFTER_S = 1
 
 _READ = ("GET", "HEAD")
 _GUESSABLE_CHARS = 16
-# A file is passed on as it is, JSON becomes objects (`api.limits.MAX_BODY_BYTES`).
+# A file is passed on as it is, JSON becomes objects (`api.limits.in_flight`).
 _UPLOAD_WEIGHT = 0.25
 
 
@@ -84,14 +84,15 @@ UNAUTHORIZED = Refusal(
 )
 LOGIN_PAGES = {path: Refusal("unauthorized", page(path, 401, _BEARER)) for path in PAGES}
 """A browser gets the page all the same, and the page asks for the key."""
-OVERLOADED = Refusal(
-    OverloadedError.code,
-    JSONResponse(
-        problem_of(OverloadedError()).document(),
-        status_code=OverloadedError.status,
-        headers={"Retry-After": str(RETRY_AFTER_S)},
-    ),
-)
+
+
+def _refusal_of(error: ApiError) -> Refusal:
+    problem = problem_of(error)
+    answer = JSONResponse(problem.document(), problem.status, problem.headers)
+    return Refusal(problem.code, answer)
+
+
+OVERLOADED = _refusal_of(OverloadedError())
 
 
 class Gate:
@@ -139,7 +140,7 @@ class Gate:
             if path not in LIGHT_PATHS:
                 await self._work(scope, receive, send)
                 return
-        app = self._shared if path in SHARED_PATHS and method == "GET" else self._app
+        app = self._shared if path in SHARED_PATHS and method in _READ else self._app
         await app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
@@ -177,12 +178,11 @@ class Gate:
         if self._in_flight.is_full():  # it was not when the body began to come
             await OVERLOADED(scope, receive, send)
             return
-        with (
-            self._in_flight.entered(int(len(body) * weight)),
-            REQUESTS_IN_FLIGHT.track_inprogress(),
-        ):
-            scope[EXCHANGE].cancel_on_disconnect(receive)
-            await self._app(scope, replay(body), send)
+        size, own_receive = int(len(body) * weight), replay(body)
+        del body  # up to 21 MB, and the answer may be under way for long
+        with self._in_flight.entered(size) as leave:
+            scope[EXCHANGE].begin(receive, leave)
+            await self._app(scope, own_receive, send)
 
     def _has_key(self, scope: Scope) -> bool:
         given = Headers(scope=scope).getlist("authorization")
@@ -198,13 +198,10 @@ def _digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-def _refusal_of(error: RequestError) -> Refusal:
-    problem = problem_of(error)
-    return Refusal(problem.code, JSONResponse(problem.document(), problem.status))
-
-
 class SingleFlight:
-    """Middleware: of equal GET requests at the same time, one goes on and all get its answer.
+    """Middleware: of equal requests at the same time, one goes on and all get its answer.
+
+    They are GET and HEAD, which gets the answer to GET without its body.
 
     Args:
         app: answers, the same to everybody; it needs no more of a request than its path.
@@ -216,14 +213,16 @@ class SingleFlight:
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Answer with what is made for another request already, or begin."""
-        path = scope["path"]
+        path, is_head = scope["path"], scope["method"] == "HEAD"
         if path not in self._in_progress:
-            task = asyncio.create_task(self._answer(scope))
+            task = asyncio.create_task(self._answer({**scope, "method": "GET"}))
             task.add_done_callback(lambda _: self._in_progress.pop(path))
             self._in_progress[path] = task
         for message in await asyncio.shield(self._in_progress[path]):
             # A copy: on its way out headers are added to it.
-            own = {"headers": list(message["headers"])} if "headers" in message else {}
+            own: Message = {"headers": list(message["headers"])} if "headers" in message else {}
+            if is_head and "body" in message:
+                own = {"body": b""}
             await send({**message, **own})
 
     async def _answer(self, scope: Scope) -> list[Message]:

@@ -7,14 +7,16 @@ service.
 """
 
 import asyncio
-import logging
 import re
 import uuid
+from collections.abc import Callable
+from contextlib import nullcontext
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.limits.slow_readers import SLOW_READERS, Backlog
 from api.middleware.gate import EXCHANGE, Gate
 from api.middleware.request_body import BodyReader, ClientGoneError
 from api.routes.page import POLICIES, SWAGGER_PATH
@@ -22,9 +24,10 @@ from api.settings import ApiSettings
 from api.telemetry.logs import REQUEST_ID
 from api.telemetry.metrics import ABANDONED
 
-logger = logging.getLogger("bentoml.image_search")
-
 REQUEST_ID_HEADER = "X-Request-ID"
+BACKLOG = "image_search.backlog"
+"""Key of the scope under which the server puts the `Backlog` of the connection."""
+
 PIECE_BYTES = 1 << 16
 
 _METHODS = ("GET", "POST", "PATCH", "DELETE")
@@ -80,7 +83,7 @@ def with_middlewares(app: ASGIApp, settings: ApiSettings, max_image_bytes: int) 
             expose_headers=["Retry-After", REQUEST_ID_HEADER],
             max_age=_PREFLIGHT_S,
         )
-    return Answers(gate, settings.request_timeout_s)
+    return Answers(gate)
 
 
 class Answers:
@@ -88,29 +91,27 @@ class Answers:
 
     Args:
         app: the application.
-        send_timeout_s: in which a client must take its whole answer.
     """
 
-    def __init__(self, app: ASGIApp, send_timeout_s: float) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._send_timeout_s = send_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and end it where its client is gone or does not read."""
+        """Pass a request on, and end it where its client is gone."""
         if scope["type"] == "websocket":  # no route is one
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(scope, send, self._send_timeout_s)
+        exchange = Exchange(scope, send)
         token = REQUEST_ID.set(exchange.request_id)
         try:
             await self._app({**scope, EXCHANGE: exchange}, receive, exchange.send)
         except ClientGoneError:
             ABANDONED.inc()
         except asyncio.CancelledError:
-            if not exchange.is_over:
+            if not exchange.is_abandoned:
                 raise  # the server stops
         finally:
             REQUEST_ID.reset(token)
@@ -120,77 +121,84 @@ class Answers:
 class Exchange:
     """A request and its answer in progress; the gate finds it in the scope."""
 
-    def __init__(self, scope: Scope, send: Send, send_timeout_s: float) -> None:
+    def __init__(self, scope: Scope, send: Send) -> None:
         given = [value for name, value in scope["headers"] if name == b"x-request-id"]
         is_sane = len(given) == 1 and _ACCEPTED_ID.fullmatch(given[0])
         self.request_id = given[0].decode("ascii") if is_sane else uuid.uuid4().hex
-        self.is_over = False
-        """Whether the client is gone or does not read, so that the request was cancelled."""
+        self.is_abandoned = False
+        """Whether the client is gone, so that the request was cancelled."""
         self._scope = scope
         self._send = send
-        self._send_timeout_s = send_timeout_s
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._leave: Callable[[], None] | None = None
         self._error: bytes | None = None
 
-    def cancel_on_disconnect(self, receive: Receive) -> None:
-        """Cancel the request when its client disconnects.
+    def begin(self, receive: Receive, leave: Callable[[], None]) -> None:
+        """Cancel the request when its client disconnects, and let it leave once it is answered.
 
         What it had handed to somebody else by then, such as an add to the store's writer, is
         theirs to finish.
+
+        Args:
+            receive: tells of the client.
+            leave: gives back the request's place among those in flight.
         """
+        self._leave = leave
         self._watcher = asyncio.create_task(self._watch(receive))
 
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
         ABANDONED.inc()
-        self._cancel()
-
-    def _cancel(self) -> None:
-        self.is_over = True
+        self.is_abandoned = True
         if self._task is not None:
             self._task.cancel()
 
-    def _give_up(self) -> None:
-        """End an answer that is not read; the server then closes the connection."""
-        logger.info("gave up an answer that was not read in %g s", self._send_timeout_s)
-        self._cancel()
-
     def end(self) -> None:
-        """Watch and wait for the client no more."""
+        """Watch the client no more."""
         if self._watcher is not None:
             self._watcher.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
 
     async def send(self, message: Message) -> None:
-        """Send a message of the application, in pieces that wait until the client has read.
+        """Send a message of the application.
 
-        uvicorn takes a body of any size into its buffer, and the request is over for the
-        application: clients that ask for large answers and do not read them would fill memory. In
-        pieces, the request counts as in flight until its answer is delivered, and can be given up.
+        With the first one the answer exists, and the request leaves those in flight: how fast its
+        client reads is nobody else's concern.
         """
         if message["type"] == "http.response.start":
-            message = self._with_headers(message)
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._send_timeout_s, self._give_up)
-        else:
-            if self._error is not None:
-                error = b"" if self._scope["method"] == "HEAD" else self._error
-                message = {**message, "body": error}
-            if self._watcher is not None and not message.get("more_body", False):
-                # A server reports a client as disconnected once it has its whole answer, too.
-                self._watcher.cancel()
+            if self._leave is not None:
+                self._leave()
+            await self._send(self._with_headers(message))
+            return
+        if self._error is not None:
+            error = b"" if self._scope["method"] == "HEAD" else self._error
+            message = {**message, "body": error}
+        if self._watcher is not None and not message.get("more_body", False):
+            # A server reports a client as disconnected once it has its whole answer, too.
+            self._watcher.cancel()
         body = message.get("body", b"")
-        if len(body) > PIECE_BYTES:
-            last = (len(body) - 1) // PIECE_BYTES * PIECE_BYTES
-            for start in range(0, last, PIECE_BYTES):
-                piece = body[start : start + PIECE_BYTES]
-                await self._send({**message, "body": piece, "more_body": True})
-            message = {**message, "body": body[last:]}
-        await self._send(message)
+        if len(body) > PIECE_BYTES and self._scope["method"] != "HEAD":
+            await self._send_in_pieces(message, body)
+        else:
+            await self._send(message)
+
+    async def _send_in_pieces(self, message: Message, body: bytes) -> None:
+        """Send a large body in pieces that wait until the client has taken those before.
+
+        uvicorn would take all of it into a buffer of its own, and the application be done with it:
+        clients that ask for large answers and do not read them would fill memory.
+        """
+        backlog: Backlog | None = self._scope.get(BACKLOG)
+        with SLOW_READERS.sending(backlog, len(body)) if backlog else nullcontext():
+            for start in range(0, len(body), PIECE_BYTES):
+                if backlog and backlog.is_over:
+                    return
+                piece, end = body[start : start + PIECE_BYTES], start + PIECE_BYTES
+                more = end < len(body) or message.get("more_body", False)
+                await self._send({**message, "body": piece, "more_body": more})
+                if backlog:
+                    backlog.wrote(len(piece))
 
     def _with_headers(self, message: Message) -> Message:
         path, status = self._scope["path"], message["status"]

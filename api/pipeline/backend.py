@@ -12,7 +12,8 @@ import bentoml.exceptions
 import numpy as np
 from numpy.typing import NDArray
 
-from api.limits import LargeAnswers
+from api.limits.answers import LargeAnswers
+from api.limits.slow_readers import SLOW_READERS
 from api.pipeline.model_call import ModelCall
 from api.pipeline.pictures import Pictures
 from api.settings import Settings
@@ -97,7 +98,7 @@ class Backend:
         self.models = models
         self.index = index
         self.pictures = pictures
-        self.large_answers = LargeAnswers()
+        self.large_answers = LargeAnswers(SLOW_READERS)
         self.batch_slots = asyncio.Semaphore((settings.api.download_threads + 1) // 2)
         self.near_duplicates_lock = asyncio.Lock()
         self._watching = asyncio.create_task(end_when_stuck(index))

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from api.errors import HostBusyError
-from api.limits import Line, downloading
+from api.limits.in_flight import waiting_for_others
+from api.limits.memory import Line
 from api.telemetry.metrics import DOWNLOAD, DOWNLOAD_QUEUE, DOWNLOADED_BYTES
 from images.errors import UnreachableError
 from images.fetch.fetcher import Download, Fetcher
@@ -48,7 +49,7 @@ class Downloads:
             HostBusyError: more wait for the host than it serves.
         """
         download = self._fetcher.begin(url)
-        with downloading():
+        with waiting_for_others():
             slot = await self._slot(download)
             with DOWNLOAD():
                 while (data := await self._hop(download, slot)) is None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from api.limits import MemoryBudget
+from api.limits.memory import MemoryBudget
 from api.pipeline.downloads import Downloads
 from api.requests.source import Source
 from api.settings import Settings

@@ -84,7 +84,9 @@ class JsonInput(bentoml.IODescriptor):
     async def from_http_request(cls, request: Request, serde: Any) -> Parsed:  # noqa: ARG003
         """Read, parse and check a body; returns errors of the request, and does not raise them."""
         try:
-            body, picture = await request.body(), None
+            # Not `body()`, which keeps it until the answer is sent.
+            body = b"".join([part async for part in request.stream() if part])
+            picture = None
             kind = request.scope.get(MEDIA_TYPE, JSON_TYPE)
             if kind in _JSON_TYPES:
                 if body and "content-type" not in request.headers:

@@ -113,7 +113,7 @@ class Handler:
 
 def _refusal(route: RouteFunction, error: Exception) -> Response:
     problem = reported(route.__name__, error)
-    return JSONResponse(problem.document(), status_code=problem.status)
+    return JSONResponse(problem.document(), problem.status, problem.headers)
 
 
 def reported(route: str, error: Exception) -> Problem:

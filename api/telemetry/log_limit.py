@@ -37,7 +37,8 @@ class RateLimitedLog:
             level: of `logging`.
             key: what the line is about, such as `a refused key from 192.0.2.1`; the line that
                 counts the others quotes it.
-            message: as `logging` takes it, with its arguments.
+            message: as `logging` takes it.
+            args: of the message.
         """
         if self.is_due(level, key):
             logger.log(level, message, *args)

@@ -45,6 +45,10 @@ LIMIT = _gauge("limit", "What may be in use at once, over all workers", "of")
 DOWNLOADED_BYTES = _counter("download_bytes_total", "Bytes of downloaded files")
 DECODER_RESTARTS = _counter("decoder_restarts_total", "Decoders started anew", "reason")
 DECODE_MEMORY = _gauge("decode_memory_bytes", "Memory that is set aside for pictures now")
+SLOW_READERS_ENDED = _counter(
+    "slow_readers_total", "Clients disconnected as they took their answers too slowly", "reason"
+)
+SENDING_BYTES = _gauge("sending_bytes", "Bytes of the large answers that are being sent now")
 ANSWER_MEMORY = _gauge("answer_memory_bytes", "Memory that is set aside for large answers now")
 
 WAITING = _gauge("waiting", "Pieces of work that wait now", "queue")

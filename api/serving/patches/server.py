@@ -6,6 +6,7 @@ a head of any length, header after header or one that never ends, and uvicorn as
 once on one connection as fit into a read. Both stay in memory, so both end here, with a 400.
 """
 
+import asyncio
 import functools
 import json
 from collections.abc import Callable, Iterable
@@ -21,7 +22,8 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.middleware.stack import ALWAYS
+from api.limits.slow_readers import SLOW_READERS, Backlog
+from api.middleware.stack import ALWAYS, BACKLOG
 from api.routes.page import SWAGGER_FILES
 from api.telemetry.logs import TraceIds
 from api.telemetry.tracing import are_exported
@@ -156,6 +158,18 @@ class BoundedHttp(HttpToolsProtocol):
     _pending_bytes = 0
     """Received since the last whole head or part of a body."""
 
+    _backlog: Backlog
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Watch how its client takes what is written to it, also after the last answer."""
+        super().connection_made(transport)
+        self._backlog = SLOW_READERS.connected(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Watch it no more."""
+        SLOW_READERS.lost(self._backlog)
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         """Parse what came, and refuse what grows without becoming a request."""
         self._pending_bytes += len(data)
@@ -177,6 +191,7 @@ class BoundedHttp(HttpToolsProtocol):
             raise _BadHeadError("too many requests at once on a connection")
         # uvicorn appends trailers to `headers`: the application is not to see them.
         self.scope["headers"] = headers.copy()
+        self.scope[BACKLOG] = self._backlog  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

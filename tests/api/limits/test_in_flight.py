@@ -4,12 +4,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.limits import (
+from api.limits.in_flight import (
     ALWAYS,
     MAX_BODY_BYTES,
     SATURATED_S,
     InFlight,
-    downloading,
+    waiting_for_others,
 )
 
 MOST = 200
@@ -28,7 +28,7 @@ class FakeClock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock()
-    monkeypatch.setattr("api.limits.monotonic", clock)
+    monkeypatch.setattr("api.limits.in_flight.monotonic", clock)
     return clock
 
 
@@ -76,6 +76,17 @@ def test_some_slow_ones_among_many_that_move_do_no_harm(
         assert not in_flight.is_full()
 
 
+def test_what_has_left_is_not_counted_twice(in_flight: InFlight) -> None:
+    with in_flight.entered(MAX_BODY_BYTES) as leave:
+        assert in_flight.is_full()
+        leave()
+        assert not in_flight.is_full()
+        with in_flight.entered(MAX_BODY_BYTES):
+            leave()
+            assert in_flight.is_full()
+    assert not in_flight.is_full()
+
+
 def test_bodies_are_counted_together(in_flight: InFlight) -> None:
     with in_flight.entered(MAX_BODY_BYTES // 2):
         assert not in_flight.is_full()
@@ -90,7 +101,7 @@ def test_waiting_for_slow_hosts_closes_the_service_for_nobody(
     with ExitStack() as held:
         for _ in range(2 * ALWAYS):
             held.enter_context(in_flight.entered(0))
-            held.enter_context(downloading())
+            held.enter_context(waiting_for_others())
         clock.now += 10 * SATURATED_S
         assert not in_flight.is_full()
         _enter(in_flight, held, ALWAYS)
@@ -103,7 +114,7 @@ def test_the_time_elsewhere_is_taken_off(in_flight: InFlight, clock: FakeClock) 
             for _ in range(2 * ALWAYS):
                 held.enter_context(in_flight.entered(0))
                 for _ in range(2):  # two downloads of one request
-                    elsewhere.enter_context(downloading())
+                    elsewhere.enter_context(waiting_for_others())
             clock.now += 10 * SATURATED_S
         assert not in_flight.is_full()
         clock.now += SATURATED_S + 0.1
@@ -111,5 +122,5 @@ def test_the_time_elsewhere_is_taken_off(in_flight: InFlight, clock: FakeClock) 
 
 
 def test_without_a_request_there_is_nothing_to_wait_for() -> None:
-    with downloading():
+    with waiting_for_others():
         pass

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 from starlette.responses import Response
 
-from api.limits import SMALL_ROWS, LargeAnswers
+from api.errors import OverloadedError
+from api.limits.answers import MAX_WAITING, SMALL_ROWS, LargeAnswers
+from api.limits.slow_readers import SlowReaders
 
 MANY = 1000
 AT_ONCE = 2
@@ -16,7 +18,7 @@ def test_large_answers_take_turns_and_small_ones_wait_for_nobody() -> None:
     made: list[int] = []
 
     async def run() -> None:
-        answers = LargeAnswers()
+        answers = LargeAnswers(SlowReaders())
         release = asyncio.Event()
 
         async def slow() -> Response:
@@ -41,7 +43,7 @@ def test_large_answers_take_turns_and_small_ones_wait_for_nobody() -> None:
 
 def test_an_answer_holds_its_body_until_it_is_gone() -> None:
     async def run() -> None:
-        answers = LargeAnswers()
+        answers = LargeAnswers(SlowReaders())
 
         async def heavy() -> Response:
             return Response(bytes(200 << 20))
@@ -56,9 +58,34 @@ def test_an_answer_holds_its_body_until_it_is_gone() -> None:
     asyncio.run(run())
 
 
+def test_few_answers_wait_for_memory_and_it_is_known_how_much_they_lack() -> None:
+    async def run() -> None:
+        readers = SlowReaders()
+        answers = LargeAnswers(readers)
+
+        async def heavy() -> Response:
+            return Response(bytes(200 << 20))
+
+        kept = [await answers.of_bytes(HEAVY_BYTES, heavy) for _ in range(2)]
+        waiting = [
+            asyncio.create_task(answers.of_bytes(HEAVY_BYTES, heavy)) for _ in range(MAX_WAITING)
+        ]
+        await asyncio.sleep(0.01)
+        assert readers.missing_bytes() == HEAVY_BYTES - (512 - 2 * 200 << 20)
+        with pytest.raises(OverloadedError):
+            await answers.of_bytes(1, heavy)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        kept.clear()
+        assert readers.missing_bytes() == 0
+
+    asyncio.run(run())
+
+
 def test_what_fails_gives_its_room_back() -> None:
     async def run() -> None:
-        answers = LargeAnswers()
+        answers = LargeAnswers(SlowReaders())
 
         async def failing() -> Response:
             raise LookupError

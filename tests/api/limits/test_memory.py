@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from api.limits import MemoryBudget, Reservation
+from api.limits.memory import MemoryBudget, Reservation
 from api.telemetry.metrics import DECODE_MEMORY, MEMORY_QUEUE
 
 

@@ -28,7 +28,7 @@ def gated(keys: frozenset[str] = frozenset(), room: int = 10) -> Answers:
 
     methods = ["GET", "POST", "PATCH"]
     routes = [Route(path, answer, methods=methods) for path in PATHS]
-    return Answers(Gate(Starlette(routes=routes), keys, room, BodyReader(1000)), 30)
+    return Answers(Gate(Starlette(routes=routes), keys, room, BodyReader(1000)))
 
 
 def statuses(gate: Answers, *asked: tuple[str, bytes | None]) -> list[httpx.Response]:
@@ -116,7 +116,7 @@ def test_a_failing_application_gives_its_room_back() -> None:
     async def fails(scope: object, receive: object, send: object) -> None:
         raise RuntimeError("broken")
 
-    gate = Answers(Gate(fails, frozenset(), 1, BodyReader(1000)), 30)
+    gate = Answers(Gate(fails, frozenset(), 1, BodyReader(1000)))
     for _ in range(3):
         with pytest.raises(RuntimeError):
             statuses(gate, ("/work", None))

@@ -36,7 +36,7 @@ class Work:
 
 
 def gate(work: Work, room: int = 2, **bounds: Any) -> Answers:
-    return Answers(Gate(work, frozenset(), room, BodyReader(1000, **bounds)), 30)
+    return Answers(Gate(work, frozenset(), room, BodyReader(1000, **bounds)))
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:

@@ -27,7 +27,7 @@ class FakeApp:
         await PlainTextResponse(f"{scope['path']} {self.made}")(scope, receive, send)
 
 
-async def ask(app: SingleFlight, path: str) -> bytes:
+async def ask(app: SingleFlight, path: str, method: str = "GET") -> bytes:
     messages: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -37,7 +37,7 @@ async def ask(app: SingleFlight, path: str) -> bytes:
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    scope: Scope = {"type": "http", "method": "GET", "path": path, "headers": []}
+    scope: Scope = {"type": "http", "method": method, "path": path, "headers": []}
     await app(scope, receive, send)
     assert [name for name, _ in messages[0]["headers"]].count(b"x-request-id") == 1
     return b"".join(message.get("body", b"") for message in messages)
@@ -55,6 +55,18 @@ def test_who_asks_at_the_same_time_gets_the_same_answer() -> None:
     assert set(first) == {b"/metrics 1"}
     assert later == b"/metrics 2"
     assert (app.made, app.most) == (2, 1)
+
+
+def test_head_gets_the_answer_to_get_without_its_body() -> None:
+    for first, second in (("HEAD", "GET"), ("GET", "HEAD")):
+        app = FakeApp()
+
+        async def both(shared: SingleFlight, *methods: str) -> list[bytes]:
+            return await asyncio.gather(*[ask(shared, "/readyz", one) for one in methods])
+
+        bodies = asyncio.run(both(SingleFlight(app), first, second))
+        assert app.made == 1
+        assert bodies == [b"" if one == "HEAD" else b"/readyz 1" for one in (first, second)]
 
 
 def test_who_leaves_takes_the_answer_from_nobody() -> None:

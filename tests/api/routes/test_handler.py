@@ -58,7 +58,7 @@ def application() -> Starlette:
 
 def ask(method: str, path: str, **more: Any) -> httpx.Response:
     async def run() -> httpx.Response:
-        transport = httpx.ASGITransport(app=Answers(application(), 30))
+        transport = httpx.ASGITransport(app=Answers(application()))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.request(method, path, **more)
 

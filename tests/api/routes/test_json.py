@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.responses import JSONResponse
 
 from api.contract.responses import AddAnswer, Answer, ListAnswer, SearchAnswer
-from api.limits import SMALL_ROWS
+from api.limits.answers import SMALL_ROWS
 from api.routes.handler import json_response
 from store.schemas import Hit, Page, StoredImage
 

@@ -43,6 +43,8 @@ from api.serving.patches.supervisor import (
         (IOMixin.mime_type, []),
         (TimeoutMiddleware, ["app", "timeout"]),
         (OpenTelemetryMiddleware, None),
+        (HttpToolsProtocol.connection_made, ["self", "transport"]),
+        (HttpToolsProtocol.connection_lost, ["self", "exc"]),
         (HttpToolsProtocol.data_received, ["self", "data"]),
         (HttpToolsProtocol.on_headers_complete, ["self"]),
         (HttpToolsProtocol.on_body, ["self", "body"]),
