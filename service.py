@@ -21,7 +21,7 @@ from api.middleware.stack import with_middlewares
 from api.routes import add, detect, images, index, page, search
 from api.routes.handler import Handler
 from api.serving.gauges import WorkerGauges
-from api.serving.machine import freeze_startup_objects, return_freed_memory
+from api.serving.machine import freeze_startup_objects, hide_process, return_freed_memory
 from api.serving.patches import apply_patches
 from api.serving.preflight import prepare
 from api.settings import Settings, SettingsError
@@ -30,6 +30,7 @@ from runners.clip.service import ClipEmbedder
 from runners.serving.shutdown import end_with_supervisor
 from runners.yolo.service import YoloDetector
 
+hide_process()
 try:
     settings = Settings.from_environment()
 except SettingsError as error:

@@ -14,6 +14,7 @@ COMMANDS = {
     "throughput": "bench.speed.throughput",
     "latency": "bench.speed.latency",
     "guard": "bench.speed.guard",
+    "sandbox": "bench.speed.sandbox",
     "overload": "bench.faults.overload",
     "soak": "bench.faults.soak",
     "kill": "bench.faults.kill",

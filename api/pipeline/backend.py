@@ -18,6 +18,7 @@ from api.pipeline.model_call import ModelCall
 from api.pipeline.pictures import Pictures
 from api.settings import Settings
 from api.telemetry.metrics import IndexObserver
+from images.workers.sandbox import Sandbox
 from runners.schemas import ClipInfo, DetectionRows, YoloInfo
 from runners.serving.service import CALL_ITEMS, LANES, WORKERS
 from runners.serving.shutdown import end_service
@@ -130,6 +131,7 @@ class Backend:
             else:
                 pictures = Pictures(settings)
                 await pictures.decoders.ready()
+                _tell_sandbox(pictures.decoders.sandbox)
                 return cls(settings, models, index, pictures)
 
     async def close(self) -> None:
@@ -149,6 +151,15 @@ async def end_when_stuck(index: ImageIndex) -> None:
     logger.critical("the index takes no more writes through this worker: it ends, for a new one")
     await asyncio.sleep(ANSWER_S)
     os._exit(1)  # an orderly end would wait for the thread that is stuck
+
+
+def _tell_sandbox(sandbox: Sandbox) -> None:
+    """Say what keeps decoders in, once for each start of a worker."""
+    if sandbox == "seccomp":
+        logger.info("decoders are kept in by a seccomp filter")
+    else:
+        by = f"{sandbox} only" if sandbox else "nothing"
+        logger.warning("decoders are kept in by %s: this system takes no seccomp filter", by)
 
 
 async def _described(client: Any, from_dict: Callable[[Mapping[str, Any]], T]) -> T:

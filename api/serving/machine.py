@@ -26,6 +26,8 @@ _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 _LARGE_BYTES = 1 << 20
 _ARENAS = 2
 
+_PR_SET_DUMPABLE = 4
+
 _PILLOW_LIBRARIES = {"jpg": "JPEG", "zlib": "PNG", "webp": "WebP"}
 
 
@@ -139,6 +141,17 @@ def check_libraries() -> None:
         raise MachineError(
             f"this Pillow cannot read {' or '.join(missing)}; install the one of requirements.lock"
         )
+
+
+def hide_process() -> None:
+    """Keep others of the same user out of this process: environment, memory, open files, tracing.
+
+    Only root can look into it from then on, its user's debuggers and core dumps cannot
+    (PR_SET_DUMPABLE, prctl(2)). It ends with exec(2): each process calls this for itself, first
+    thing.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def return_freed_memory() -> None:

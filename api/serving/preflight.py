@@ -17,6 +17,7 @@ from api.serving.machine import (
     check_libraries,
     check_memory,
     check_port,
+    hide_process,
     raise_descriptor_limit,
 )
 from api.settings import ENV_PREFIX, Settings, SettingsError
@@ -99,6 +100,7 @@ def check() -> None:
 
 def main() -> int:
     """Say what is wrong in one line; the exit status is 0 when everything is there."""
+    hide_process()
     # Downloads are told of, as they may take minutes.
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("runners").setLevel(logging.INFO)

@@ -2,7 +2,8 @@
 
 LIMITS are those of `DecodeLimits` as a JSON object, PARENT is the id of the process that started
 this one. It imports what decoding needs and nothing of the service: no settings, no keys, no
-table. Linux only, as the service is. `images.workers.process` is the other side.
+table. Then it enters its sandbox, in which nothing more can be imported or opened. Linux only, as
+the service is. `images.workers.process` is the other side, which also limits its memory.
 """
 
 import ctypes
@@ -14,13 +15,11 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageColor, ImageFilter, ImagePalette, PpmImagePlugin, TiffImagePlugin
 
 from images.decode.decode import decode_pixels, open_header
 from images.decode.draw import draw_boxes, encode_jpeg
@@ -37,13 +36,16 @@ from images.schemas import (
     LetterboxTask,
     needed_bytes,
 )
+from images.workers import sandbox
+
+# Pillow imports them where it first needs them, which is too late in the sandbox.
+_IMPORTED = (ImageColor, ImageFilter, ImagePalette, PpmImagePlugin, TiffImagePlugin)
 
 Reply = tuple[Head, Body]
 _MAX_DETAIL_CHARS = 1000
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _MAX_OPEN_FILES = 32
 _NICENESS = 2
-_SLACK_BYTES = 48 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -62,8 +64,7 @@ class Tasks:
     def answer(self, request: Head, data: bytes, fd: int | None) -> Reply:
         """Do a task. Nothing is raised: whatever goes wrong becomes a reply."""
         try:
-            with limited_memory(request["memory_bytes"]):
-                return self._tasks[request["task"]](request, data, fd)
+            return self._tasks[request["task"]](request, data, fd)
         except MoreMemoryError as more:
             return {"needed_bytes": more.needed_bytes}, b""
         except ImageError as error:
@@ -104,6 +105,8 @@ class Tasks:
         if fd is None:
             raise ValueError("there is no picture to draw into")
         width, height = request["with"]["size"]
+        if os.lseek(fd, 0, os.SEEK_END) < 3 * width * height:  # a map beyond it ends the process
+            raise ValueError("the picture has fewer pixels than its size says")
         with mmap.mmap(fd, 3 * width * height, access=mmap.ACCESS_READ) as pixels:
             rows = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
             picture = Image.fromarray(rows)
@@ -185,8 +188,9 @@ def main(limits_json: str, parent: str) -> None:
     confine(int(parent), max_file_bytes=3 * limits.max_image_pixels)
     channel = socket.socket(fileno=sys.stdin.fileno())
     _close_errors()
+    warm_up()
     gc.freeze()
-    _send(channel, {"ready": True}, b"")
+    _send(channel, {"sandbox": sandbox.enter()}, b"")
     serve(channel, Tasks(limits))
 
 
@@ -195,6 +199,7 @@ def confine(parent: int, max_file_bytes: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before it was watched
         sys.exit(0)
+    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     # Both also reach a whole group of processes; this one is needed until its parent has drained.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -205,21 +210,15 @@ def confine(parent: int, max_file_bytes: int) -> None:
     os.nice(_NICENESS)  # the event loop of the API goes first
 
 
-@contextmanager
-def limited_memory(memory_bytes: int) -> Iterator[None]:
-    """Let this process grow by so much, and a little, from here: malloc fails beyond it.
-
-    The limit is on addresses (RLIMIT_AS), the only one that Linux keeps for malloc and mmap alike.
-    """
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + memory_bytes + _SLACK_BYTES
-    before, most = resource.getrlimit(resource.RLIMIT_AS)
-    unlimited = most == resource.RLIM_INFINITY
-    resource.setrlimit(resource.RLIMIT_AS, (limit if unlimited else min(limit, most), most))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (before, most))
+def warm_up() -> None:
+    """Do a little of everything: libraries open at first use what the sandbox would refuse."""
+    box = LabelledBox((8, 8, 64, 64), 0.5, 0, "\u00e4 \u0416 \u732b")
+    drawn = encode_jpeg(draw_boxes(Image.new("RGB", (320, 240)), [box]))
+    picture = decode_pixels(open_header(drawn, DecodeLimits(1 << 20, 2, 1)))
+    clip_pixels(picture, 32, "bicubic", "shortest", 0)
+    letterbox(np.asarray(picture), 64, 32)
+    thumbnail(picture, 64)
+    pixel_digest(picture)
 
 
 def _close_errors() -> None:

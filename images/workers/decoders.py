@@ -36,6 +36,7 @@ from images.workers.replies import (
     read_letterbox,
     read_refusal,
 )
+from images.workers.sandbox import Sandbox
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -69,11 +70,13 @@ class Pool:
     Attributes:
         waiting: jobs that wait for a process.
         restarts: processes that were replaced, by reason.
+        sandbox: what keeps the processes in; known once they are ready.
     """
 
     def __init__(self, limits: DecodeLimits, processes: int, timeout_s: float) -> None:
         self.waiting = 0
         self.restarts: Counter[Reason] = Counter()
+        self.sandbox: Sandbox = ""
         self._limits, self._timeout_s = limits, timeout_s
         self._all = {Decoder(limits) for _ in range(processes)}
         self._starting: list[asyncio.Task[None]] | None = None
@@ -183,6 +186,7 @@ class Pool:
                     decoder = None
                 await asyncio.sleep(_START_AGAIN_S)
             else:
+                self.sandbox = decoder.sandbox
                 self._idle.put_nowait(decoder)
                 return
 

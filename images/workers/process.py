@@ -3,15 +3,16 @@
 Decoders are written in C and read what strangers made. In a process of their own, their faults cost
 one picture: a crash, an endless loop, all memory.
 
-Code that a file brought along is another matter. It finds no settings and no keys in the memory and
-environment of its process; but it runs as the service's own user, with its network and its files.
-It can read /proc/PPID/environ, API keys included, and whatever else that user may. Nothing here is
-a sandbox against that.
+Code that a file brought along gets no further: its process has no settings and no keys in memory
+or environment, nothing open but its socket, and a sandbox (`images.workers.sandbox`) in which it
+can open, connect to, start and signal nothing. It can answer for the pictures that its process is
+given from then on, and look at them; what a reply may say is checked (`images.workers.replies`).
 """
 
 import asyncio
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -22,8 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from images.schemas import LENGTHS, MAX_HEAD_BYTES, Body, DecodeLimits, Head
+from images.workers.sandbox import Sandbox
+
+COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "images.workers.child")
+"""What a decoder process runs; its limits and its parent's id follow as arguments."""
 
 _START_TIMEOUT_S = 60.0
+_SLACK_BYTES = 48 << 20
+_PAGE_BYTES = resource.getpagesize()
 _PROJECT = Path(__file__).resolve().parents[2]
 _PASSED_VARIABLES = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH")
 _OWN_VARIABLES = {
@@ -50,20 +57,26 @@ class NotTakenError(DecoderGoneError):
 
 
 class Decoder:
-    """Starts a process at once, and talks to it, one request at a time."""
+    """Starts a process at once, and talks to it, one request at a time.
+
+    Attributes:
+        sandbox: what keeps the process in; known once it is ready.
+    """
 
     def __init__(self, limits: DecodeLimits) -> None:
+        self.sandbox: Sandbox = ""
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
-        command = [sys.executable, "-P", "-m", "images.workers.child"]
         with theirs:
             self._process: subprocess.Popen[bytes] = subprocess.Popen(
-                [*command, json.dumps(asdict(limits)), str(os.getpid())],
+                [*COMMAND, json.dumps(asdict(limits)), str(os.getpid())],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 cwd="/",
                 env=_environment(),
             )
+        # Opened at once: with hidepid (proc(5)) a process that is not dumpable cannot be seen.
+        self._size = Path(f"/proc/{self.pid}/statm").open("rb", buffering=0)  # noqa: SIM115
 
     @property
     def pid(self) -> int:
@@ -78,7 +91,8 @@ class Decoder:
             TimeoutError: it takes too long for anything but a machine that is stuck.
         """
         async with asyncio.timeout(_START_TIMEOUT_S):
-            await self._received(0)
+            head, _ = await self._received(0)
+        self.sandbox = head["sandbox"]
 
     async def ask(
         self, head: Head, body: Body, fd: int | None, most_bytes: int
@@ -93,27 +107,43 @@ class Decoder:
         start = LENGTHS.pack(len(text), len(body)) + text
         loop = asyncio.get_running_loop()
         try:
+            self._limit_memory(head["memory_bytes"] + len(body))
             # It waits for this and has read all that came before: some of it is taken at once.
             sent = socket.send_fds(self._socket, [start, body], [] if fd is None else [fd])
             for part, skipped in ((start, sent), (body, max(0, sent - len(start)))):
                 if skipped < len(part):
                     await loop.sock_sendall(self._socket, memoryview(part)[skipped:])
-        except OSError as error:
+        except (OSError, ValueError) as error:  # also of files that were closed
             raise NotTakenError(f"it took no request: {error}") from error
         return await self._received(most_bytes)
 
     async def end(self) -> str:
         """End the process, whatever it does, and return how it ended."""
-        self._process.kill()
-        self._socket.close()
+        self._kill()
         status = await asyncio.to_thread(self._process.wait)
         return f"process {self.pid} ended with status {status}"
 
     def kill(self) -> None:
         """The same at once, where nobody can wait."""
+        self._kill()
+        self._process.wait()
+
+    def _kill(self) -> None:
         self._process.kill()
         self._socket.close()
-        self._process.wait()
+        self._size.close()
+
+    def _limit_memory(self, more_bytes: int) -> None:
+        """Let the process, which is idle, grow by so much, and a little: malloc fails beyond it.
+
+        The limit is on addresses (RLIMIT_AS), the only one that Linux keeps for malloc and mmap
+        alike. It is set from here, as the process cannot change its own limits.
+        """
+        pages = int(os.pread(self._size.fileno(), 64, 0).split()[0])
+        limit = pages * _PAGE_BYTES + more_bytes + _SLACK_BYTES
+        _, most = resource.prlimit(self.pid, resource.RLIMIT_AS)
+        limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+        resource.prlimit(self.pid, resource.RLIMIT_AS, (limit, most))
 
     async def _received(self, most_bytes: int) -> tuple[Head, Bytes]:
         head_bytes, body_bytes = LENGTHS.unpack((await self._exactly(LENGTHS.size)).data)

@@ -2,16 +2,19 @@
 
 import json
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import psutil
 import pytest
 import requests
 
 from demo.process import ServiceProcess
 from tests.running import environment
 from tests.serve.wire import POST, exchange
+from tests.unprivileged import PREFIX, can_open, interpreter
 
 KEY = "a-key-that-is-long"
 BEARER = {"Authorization": f"Bearer {KEY}"}
@@ -27,7 +30,7 @@ SAFE = {
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """A service with a key, one place and an origin."""
+    """A service with a key, one place and an origin, and without privileges."""
     folder = tmp_path_factory.mktemp("locked")
     settings = environment(
         folder,
@@ -36,8 +39,27 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]
         IMAGE_SEARCH_CORS_ORIGINS=ORIGIN,
         IMAGE_SEARCH_FETCH_TIMEOUT_S="55",
     )
-    with ServiceProcess(settings, folder / "log") as running:
+    with ServiceProcess(settings, folder / "log", python=interpreter(folder)) as running:
         yield running
+
+
+def test_no_other_process_of_its_user_looks_into_it(locked: ServiceProcess) -> None:
+    assert locked.process is not None
+    supervisor = psutil.Process(locked.process.pid)
+    found = [supervisor, *supervisor.children(recursive=True)]
+    assert len(found) >= 5  # a supervisor, an API worker, two models, a decoder
+    for process in found:
+        for part in ("environ", "mem", "maps", "auxv"):
+            assert not can_open(process.pid, part), (part, process.cmdline())
+    with subprocess.Popen([*PREFIX, "sleep", "600"]) as other:
+        until_it_is_its_program(other.pid)
+        assert can_open(other.pid, "environ")
+        other.kill()
+
+
+def until_it_is_its_program(pid: int) -> None:
+    while "sleep" not in psutil.Process(pid).name():
+        time.sleep(0.01)
 
 
 def is_safe(answer: requests.Response) -> bool:

@@ -4,10 +4,14 @@ import os
 from pathlib import Path
 
 import psutil
+import pytest
 
 from demo.process import ServiceProcess
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="its processes show it to root only")
 
+
+@needs_root
 def test_only_its_port_is_open(service: ServiceProcess) -> None:
     ports = {
         listening.laddr.port
@@ -18,6 +22,7 @@ def test_only_its_port_is_open(service: ServiceProcess) -> None:
     assert ports == {service.port}
 
 
+@needs_root
 def test_nobody_else_reaches_the_sockets_between_its_processes(service: ServiceProcess) -> None:
     names = {
         str(each.laddr)
@@ -30,6 +35,16 @@ def test_nobody_else_reaches_the_sockets_between_its_processes(service: ServiceP
         assert name.startswith("/")  # others have no permissions: anybody may connect
         folder = Path(name).parent.stat()
         assert (folder.st_mode & 0o777, folder.st_uid) == (0o700, os.getuid()), name
+
+
+def test_its_decoders_are_in_a_sandbox(service: ServiceProcess) -> None:
+    decoders = [one for one in everyone(service) if "images.workers.child" in one.cmdline()]
+    assert decoders
+    for decoder in decoders:
+        status = Path(f"/proc/{decoder.pid}/status").read_text()
+        assert "\nSeccomp:\t2\n" in status
+        assert "\nNoNewPrivs:\t1\n" in status
+    assert service.log.read_text().count("decoders are kept in by a seccomp filter") == 1
 
 
 def everyone(service: ServiceProcess) -> list[psutil.Process]:
