@@ -154,6 +154,13 @@ class ImageSearch:
         """Make the table as it was at a version or before a time, as a new version."""
         return await handler(index.restore_index, request)
 
+    @bentoml.api(
+        route="/index/undo", input_spec=requests.UndoRequest, output_spec=responses.UndoAnswer
+    )
+    async def undo_changes(self, request: requests.UndoRequest) -> Response:
+        """Undo the changes of one key from a time on, and leave what others have changed since."""
+        return await handler(index.undo_changes, request)
+
 
 # `@bentoml.service` has put a Service in place of the class, which its type does not say.
 _service: Any = ImageSearch

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
@@ -16,6 +17,7 @@ from runners.settings import ModelSettings
 from store.settings import StoreSettings
 
 ENV_PREFIX = "IMAGE_SEARCH_"
+Network = IPv4Network | IPv6Network
 S = TypeVar("S", bound=BaseSettings)
 # A browser sends it as RFC 6454 serializes it, and it is compared as a text.
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
@@ -40,6 +42,11 @@ class ApiSettings(BaseSettings):
         default=frozenset(),
         description="Comma-separated origins, such as `https://shop.example`, whose web pages may "
         "call the API from a browser; `*` for all.",
+    )
+    trusted_proxies: Annotated[frozenset[Network], NoDecode] = Field(
+        default=frozenset(),
+        description="Comma-separated addresses and networks (CIDRs) of proxies in front of the "
+        "service, whose `X-Forwarded-For` says who the client is; others' counts for nothing.",
     )
     log_format: Literal["text", "json"] = Field(
         default="text",
@@ -128,6 +135,13 @@ class ApiSettings(BaseSettings):
             return parts
         return value
 
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return frozenset(_network(part.strip()) for part in value.split(",") if part.strip())
+
     @field_validator("api_keys")
     @classmethod
     def _can_be_sent(cls, keys: frozenset[str]) -> frozenset[str]:
@@ -145,6 +159,15 @@ class ApiSettings(BaseSettings):
                     "not the usual one, as in https://shop.example"
                 )
         return origins
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is neither an IP address nor a network such as 10.0.0.0/8 or fd00::/8"
+        ) from None
 
 
 CLASSES = (ApiSettings, FetchSettings, DecodeSettings, ModelSettings, StoreSettings)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from cli.index.command import index
 from cli.offline.commands import check, export, reembed
+from cli.query.changes import log, undo
 from cli.query.commands import delete, detect, get, search, status
 
 MIN_WIDTH = 110
@@ -60,7 +61,7 @@ def demo(leave: bool, output: Path, scenes: int, no_browser: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
-for command in (index, search, detect, get, delete, status, check, reembed, export):
+for command in (index, search, detect, get, delete, status, log, undo, check, reembed, export):
     main.add_command(command)
 
 

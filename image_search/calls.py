@@ -14,12 +14,14 @@ import httpx
 from image_search.request import Call, any_file, encoded, of_json, picture, post
 from image_search.results import (
     Added,
+    ChangePage,
     Detections,
     Hit,
     Image,
     IndexStatus,
     NotAdded,
     Page,
+    Undone,
     Version,
     read,
 )
@@ -234,9 +236,62 @@ def restore(version: int | None = None, *, before: datetime | str | None = None)
     Raises:
         RefusedError: there is no such version, or it is not kept any more.
     """
-    moment = before.isoformat() if isinstance(before, datetime) else before
-    body = {"version": version, "before": moment}
+    body = {"version": version, "before": _moment(before)}
     return post("/index/restore", body, of_json(Version, "restored"))
+
+
+def log(  # noqa: PLR0913 - what it can be asked for
+    *,
+    limit: int = 100,
+    since: datetime | str | None = None,
+    before: datetime | str | None = None,
+    key: str | None = None,
+    action: str | None = None,
+    id: str | None = None,
+) -> Call[ChangePage]:
+    """Who has changed what of the index, newest first.
+
+    Args:
+        limit: most changes, 1 to 1000.
+        since: none of before this time with a zone.
+        before: only those of before this time; for the next page, that of the last change.
+        key: only changes of the key of this name.
+        action: only changes of this kind.
+        id: only changes of this image.
+
+    Raises:
+        RefusedError: the key that is used may not see it.
+    """
+    chosen = {"since": _moment(since), "before": _moment(before), "key": key}
+    chosen |= {"action": action, "id": id}
+    params: dict[str, str | int] = {name: one for name, one in chosen.items() if one is not None}
+    return Call("GET", "/index/log", of_json(ChangePage), params={"limit": limit, **params})
+
+
+def undo(
+    key: str,
+    since: datetime | str,
+    *,
+    before: datetime | str | None = None,
+    dry_run: bool = False,
+) -> Call[Undone]:
+    """Undo the changes that a key has made; what others have changed since stays, and is told.
+
+    Args:
+        key: its name.
+        since: the time with a zone of the first change to undo.
+        before: changes from this time on are not undone; now, without.
+        dry_run: only tell what would be done.
+
+    Raises:
+        RefusedError: the key that is used may not.
+    """
+    body = {"key": key, "since": _moment(since), "before": _moment(before), "dry_run": dry_run}
+    return post("/index/undo", body, of_json(Undone))
+
+
+def _moment(given: datetime | str | None) -> str | None:
+    return given.isoformat() if isinstance(given, datetime) else given
 
 
 def _added_or_not(answer: httpx.Response) -> list[Added | NotAdded]:

@@ -86,6 +86,8 @@ class Client:
     status = _sent(calls.status)
     versions = _sent(calls.versions)
     restore = _sent(calls.restore)
+    log = _sent(calls.log)
+    undo = _sent(calls.undo)
 
     def send(self, call: Call[T]) -> T:
         """Send a call, again where that may help.
@@ -161,6 +163,8 @@ class AsyncClient:
     status = _awaited(calls.status)
     versions = _awaited(calls.versions)
     restore = _awaited(calls.restore)
+    log = _awaited(calls.log)
+    undo = _awaited(calls.undo)
 
     async def send(self, call: Call[T]) -> T:
         """Send a call, again where that may help.

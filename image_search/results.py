@@ -139,6 +139,62 @@ class Version:
     rows: int | None
 
 
+@dataclass(frozen=True)
+class Change:
+    """A change of the index: what one request did with one commit.
+
+    Attributes:
+        key: name of the API key that made it.
+        action: `add`, `replace`, `patch`, `delete`, `delete_matching`, `restore`, `undo`, ...
+        count: how many images it changed; `ids` has at most a thousand of them.
+        version: None while it is made, and where the service's process ended meanwhile.
+        filter: of `delete_matching`.
+        restored: version that a `restore` went back to.
+        undone: key whose changes an `undo` took back.
+    """
+
+    at: datetime
+    key: str | None
+    address: str | None
+    request_id: str | None
+    table: str
+    action: str
+    count: int
+    version_before: int
+    version: int | None
+    ids: tuple[str, ...]
+    filter: dict[str, Any] | None = None
+    restored: int | None = None
+    undone: str | None = None
+
+
+@dataclass(frozen=True)
+class ChangePage:
+    """Some changes, newest first, and whether there are earlier ones."""
+
+    changes: tuple[Change, ...]
+    more: bool
+
+
+@dataclass(frozen=True)
+class LeftAsItIs:
+    """What was not undone, and why; `id` is None where it is not about one image."""
+
+    id: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What became of undoing a key's changes; `left` has at most a thousand of `left_total`."""
+
+    dry_run: bool
+    removed: int
+    restored: int
+    left: tuple[LeftAsItIs, ...]
+    left_total: int
+
+
 _field_types = cache(get_type_hints)
 
 

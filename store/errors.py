@@ -60,6 +60,26 @@ class VersionError(StoreError, code="unknown_version"):
     """There is no such version of the table, or it is of no use any more."""
 
 
+class NoChangeLogError(StoreError, code="no_change_log"):
+    """The index is on an object store, beside which no log is kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this index is on an object store, beside which no log of changes is kept; the"
+            " service's own log has a line for each change"
+        )
+
+
+class UndoTooLargeError(StoreError, code="undo_too_large"):
+    """Undoing is about more images than it can be made for."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"the key has changed more than {most:,} images in this time: undo shorter times, or"
+            " restore a version"
+        )
+
+
 class FilterError(StoreError, code="invalid_filter"):
     """The filter is not in the language, too large, or of the wrong type for its column."""
 

@@ -3,12 +3,20 @@
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from store.changes.change import Change, LogQuery, Undone
+from store.changes.log import ChangeLog
+from store.changes.reading import listed
+from store.changes.story import Span
+from store.errors import NoChangeLogError
 from store.metadata.rows import check_url, check_vector
 from store.metadata.values import is_unicode
 from store.schemas import (
+    NOBODY,
+    Author,
     IndexState,
     ModelIdentity,
     NewImage,
@@ -30,7 +38,7 @@ from store.table.versions import pick_version, restorable
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe
 from store.write.commit import Committer
-from store.write.plan import Delete, DeleteMatching, Patch, Restore, Upsert
+from store.write.plan import Delete, DeleteMatching, Patch, Restore, Undo, Upsert
 from store.write.writer import Writer
 
 if TYPE_CHECKING:
@@ -63,8 +71,9 @@ class ImageIndex(Reader):
         self._upkeep_table = upkeep_table
         self._upkeep = Upkeep(upkeep_table, settings, observer)
         self._observer = observer
+        log = ChangeLog(opened.location.folder, opened.table.name)
         self._writer = Writer(
-            Committer(opened.table, snapshots, opened.location, sync=settings.store_sync),
+            Committer(opened.table, snapshots, opened.location, log, sync=settings.store_sync),
             opened.location.lock(f"{opened.table.name}.write"),
             settings,
             committed=self._committed,
@@ -97,8 +106,12 @@ class ImageIndex(Reader):
                 connection.close()
                 raise
 
-    async def upsert(self, image: NewImage) -> Upserted:
+    async def upsert(self, image: NewImage, by: Author = NOBODY) -> Upserted:
         """Adds an image; the row of the same url is replaced whole, its metadata and date too.
+
+        Args:
+            image: to add.
+            by: who adds it, for the change log; as for all that changes the table.
 
         Raises:
             InvalidRowError: the url is empty, or the vector not [dim], finite and of unit length.
@@ -113,7 +126,7 @@ class ImageIndex(Reader):
                 await asyncio.to_thread(
                     self.files.write, "thumbnails", image.pixels, image.thumbnail
                 )
-        upserted: Upserted = await self._writer.write(Upsert(image, vector))
+        upserted: Upserted = await self._writer.write(Upsert(image, vector, by))
         return upserted
 
     async def keep_original(self, data: bytes) -> str | None:
@@ -132,7 +145,7 @@ class ImageIndex(Reader):
             await asyncio.to_thread(self.files.write, "originals", key, data)
         return key
 
-    async def patch(self, image_id: str, metadata: Any) -> StoredImage | None:
+    async def patch(self, image_id: str, metadata: Any, by: Author = NOBODY) -> StoredImage | None:
         """Changes an image's metadata by RFC 7396: keys given are set, null removes one.
 
         A text replaces the metadata, and so does an object where there was a text; null removes it
@@ -146,22 +159,22 @@ class ImageIndex(Reader):
         """
         if not is_unicode(image_id):
             return None
-        image: StoredImage | None = await self._writer.write(Patch(image_id, metadata))
+        image: StoredImage | None = await self._writer.write(Patch(image_id, metadata, by))
         return image
 
-    async def delete(self, ids: Iterable[str]) -> int:
+    async def delete(self, ids: Iterable[str], by: Author = NOBODY) -> int:
         """Deletes images by id, after the commit; tells how many there were."""
         known = frozenset(each for each in ids if is_unicode(each))
-        return int(await self._writer.write(Delete(known))) if known else 0
+        return int(await self._writer.write(Delete(known, by))) if known else 0
 
-    async def delete_matching(self, filter: Mapping[str, Any]) -> int:
+    async def delete_matching(self, filter: Mapping[str, Any], by: Author = NOBODY) -> int:
         """Deletes the images that match a filter, after the commit; tells how many there were.
 
         Raises:
             FilterError: the filter is empty, not in the language or does not fit the columns.
         """
         refuse_empty(filter)
-        return int(await self._writer.write(DeleteMatching(filter)))
+        return int(await self._writer.write(DeleteMatching(filter, by)))
 
     async def versions(self) -> list[TableVersion]:
         """The versions that can be restored, newest first."""
@@ -169,7 +182,11 @@ class ImageIndex(Reader):
             return await restorable(self.opened.table)
 
     async def restore(
-        self, *, version: int | None = None, before: datetime | None = None
+        self,
+        *,
+        version: int | None = None,
+        before: datetime | None = None,
+        by: Author = NOBODY,
     ) -> TableVersion:
         """Makes the table as it was: at a version, or at the last one committed before a moment.
 
@@ -182,9 +199,43 @@ class ImageIndex(Reader):
             VersionError: there is no such version (any more), or both or neither were given.
         """
         chosen = pick_version(await self.versions(), version=version, before=before)
-        await self._writer.write(Restore(chosen.version))
+        await self._writer.write(Restore(chosen.version, by))
         self._upkeep.hurry()
         return chosen
+
+    async def changes(self, query: LogQuery) -> tuple[list[Change], bool]:
+        """The changes of the table that a query takes, newest first, and whether there are more.
+
+        Raises:
+            NoChangeLogError: the index is on an object store.
+        """
+        folder = self.opened.location.folder
+        if folder is None:
+            raise NoChangeLogError
+        with self.opened.reading():
+            return await asyncio.to_thread(listed, folder, query)
+
+    async def undo(self, span: Span, *, dry_run: bool = False, by: Author = NOBODY) -> Undone:
+        """Undoes the changes that a key has made: `store.changes.undo` says what of them.
+
+        A second time changes nothing more. What it does are changes, too: a restore takes it back.
+
+        Args:
+            span: whose changes, and of which time.
+            dry_run: tell what would be done, and do nothing.
+            by: who undoes it.
+
+        Raises:
+            NoChangeLogError: the index is on an object store.
+        """
+        removed = restored = 0
+        while True:
+            part: Undone = await self._writer.write(Undo(span, dry_run, by))
+            removed += part.removed
+            restored += part.restored
+            if not part.more:
+                self._upkeep.hurry()
+                return replace(part, removed=removed, restored=restored)
 
     async def state(self) -> IndexState:
         """The table as it is now."""

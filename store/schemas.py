@@ -26,6 +26,24 @@ def image_id(url: str) -> str:
 
 
 @dataclass(frozen=True)
+class Author:
+    """Who changes the table, for the change log; nobody in particular without anything.
+
+    Attributes:
+        key: the name of their API key.
+        address: their IP address.
+        request_id: of the request.
+    """
+
+    key: str | None = None
+    address: str | None = None
+    request_id: str | None = None
+
+
+NOBODY = Author()
+
+
+@dataclass(frozen=True)
 class ModelIdentity:
     """The model that makes a table's vectors of length `dim`.
 

@@ -54,6 +54,12 @@ class StoreSettings(BaseSettings):
         description="age in minutes up to which old versions of the table are kept on disk,"
         " to be restored",
     )
+    store_log_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_500,
+        description="age in days up to which the log of changes is kept, a GiB of it at the most",
+    )
     store_cache_mb: int = Field(
         default=256,
         ge=16,

@@ -98,6 +98,19 @@ _COLUMNS = [
     {"key": "shop", "type": "string", "count": 812, "values": _VALUES, "more": False},
     {"key": "price", "type": "float", "count": 700, "min": 1.5, "max": 99.0},
 ]
+_CHANGE = {
+    "at": _WHEN,
+    "key": "shop",
+    "address": "203.0.113.7",
+    "request_id": "5f0c2b1e",
+    "table": "images",
+    "action": "replace",
+    "count": 1,
+    "version_before": 41,
+    "version": 42,
+    "ids": [_ID],
+}
+_LEFT = {"left": [{"id": _ID, "reason": "key 'web' has changed it since"}], "left_total": 1}
 
 OPERATIONS = (
     Operation(
@@ -236,5 +249,24 @@ OPERATIONS = (
         {"message": "success", "restored": _VERSION},
         "there is no version 99",
         {"by number": {"version": 41}, "by time": {"before": "2026-01-31T12:00:00Z"}},
+    ),
+    _get(
+        "/index/log",
+        requests.LogRequest,
+        responses.LogAnswer,
+        "The changes, newest first",
+        "Who has changed what of the index.",
+        example={"changes": [_CHANGE], "more": False},
+        error="since must be an RFC 3339 time with a zone: 2026-01-31T12:00:00Z",
+    ),
+    Operation(
+        "post",
+        "/index/undo",
+        requests.UndoRequest,
+        responses.UndoAnswer,
+        "What was undone, and what was left as it is",
+        {"message": "success", "dry_run": False, "removed": 12, "restored": 3, **_LEFT},
+        "since must be an RFC 3339 time with a zone: 2026-01-31T12:00:00Z",
+        {"since noon": {"key": "shop", "since": "2026-01-31T12:00:00Z", "dry_run": True}},
     ),
 )

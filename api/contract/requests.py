@@ -1,11 +1,12 @@
 """The requests of the routes, as BentoML, its clients and the OpenAPI page see them."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from api.requests.reader import JsonInput, without_nulls
 from images.fetch.urls import MAX_URL_CHARS
+from store.changes.change import Action
 from store.schemas import MAX_LIMIT, MAX_METADATA_CHARS, MAX_OFFSET, MAX_TEXT_CHARS
 
 METADATA_SCHEMA = {
@@ -277,3 +278,45 @@ class RestoreRequest(JsonInput):
         if (self.version is None) == (self.before is None):
             raise ValueError("give either version or before, a time")
         return self
+
+
+_Moment = Annotated[
+    str | None,
+    Field(max_length=_MAX_TIME_CHARS),
+    optional("string", format="date-time", maxLength=_MAX_TIME_CHARS),
+]
+
+
+class LogRequest(JsonInput):
+    """Which changes of the table, newest first."""
+
+    limit: int = Field(default=100, ge=1, le=MAX_LIMIT, description="Most changes to return")
+    since: _Moment = Field(
+        default=None, description="RFC 3339 time with a zone: no changes of before it"
+    )
+    before: _Moment = Field(
+        default=None, description="Only changes of before it: for paging, `at` of the last one"
+    )
+    key: _OptionalId = Field(default=None, description="Name of a key: only its changes")
+    action: Annotated[Action | None, optional("string", enum=[*get_args(Action), None])] = Field(
+        default=None, description="Only changes of this kind"
+    )
+    id: _OptionalId = Field(default=None, description="Only changes of this image")
+
+
+class UndoRequest(JsonInput):
+    """The changes to undo: those of a key from a moment on."""
+
+    key: str = Field(
+        min_length=1, max_length=MAX_ID_CHARS, description="Name of the key", examples=["shop"]
+    )
+    since: str = Field(
+        max_length=_MAX_TIME_CHARS,
+        description="RFC 3339 time with a zone: of the first change to undo",
+        json_schema_extra={"format": "date-time"},
+        examples=["2026-01-31T12:00:00Z"],
+    )
+    before: _Moment = Field(
+        default=None, description="Changes from this time on are not undone; now, without"
+    )
+    dry_run: bool = Field(default=False, description="Only tell what would be done")

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from api.contract.requests import METADATA_SCHEMA, optional
+from store.changes.change import Action
 from store.metadata.values import format_timestamp
 
 _Text = Annotated[str | None, optional("string")]
@@ -214,6 +215,53 @@ class RestoreAnswer(Answer):
 
     message: str = Field(examples=["success"])
     restored: Version
+
+
+class Change(Answer):
+    """A change of the table: what one request did with one commit."""
+
+    at: _Time
+    key: _Text = Field(description="Name of the API key; null where there was none")
+    address: _Text = Field(description="Of the client")
+    request_id: _Text
+    table: str = Field(examples=["images"])
+    action: Action
+    count: int = Field(description="Images that it changed")
+    filter: Annotated[Any, WithJsonSchema({"type": ["object", "null"]})] = Field(
+        default=None, description="Of `delete_matching`; null where it is too long"
+    )
+    restored: int = Field(default=0, description="Of `restore`: the version gone back to")
+    undone: str = Field(default="", description="Of `undo`: the key")
+    version_before: int
+    version: _Integer = Field(
+        description="That it made; null while it is made, and where its process ended meanwhile"
+    )
+    ids: list[str] = Field(description="Of the images, 1000 at the most")
+
+
+class LogAnswer(Answer):
+    """The changes, newest first."""
+
+    changes: list[Change]
+    more: bool = Field(description="Whether there are earlier ones")
+
+
+class LeftAsItIs(Answer):
+    """What was not undone."""
+
+    id: _Text = Field(description="Of an image; null where it is not about one")
+    reason: str
+
+
+class UndoAnswer(Answer):
+    """What became of undoing."""
+
+    message: str = Field(examples=["success"])
+    dry_run: bool
+    removed: int = Field(description="Images that the key had added, and that are deleted again")
+    restored: int = Field(description="Images that are again as they were before the key's changes")
+    left: list[LeftAsItIs] = Field(description="What was not undone, 1000 at the most")
+    left_total: int
 
 
 class Message(Answer):

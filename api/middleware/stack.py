@@ -1,4 +1,4 @@
-"""The middlewares in front of BentoML's application, from the outside in: answers, CORS, gate.
+"""The middlewares in front of BentoML's application: addresses, answers, CORS, gate, inwards.
 
 Each request gets an id: in its answer, in the log, and its client may choose it. (BentoML's own
 `X-BentoML-Request-ID` is the id of a trace's span; it is taken off.) The headers of all answers are
@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access.addresses import ClientAddresses
 from api.limits.slow_readers import SLOW_READERS, Backlog
 from api.middleware.gate import EXCHANGE, Gate
 from api.middleware.request_body import BodyReader, ClientGoneError
@@ -83,7 +84,7 @@ def with_middlewares(app: ASGIApp, settings: ApiSettings, max_image_bytes: int) 
             expose_headers=["Retry-After", REQUEST_ID_HEADER],
             max_age=_PREFLIGHT_S,
         )
-    return Answers(gate)
+    return ClientAddresses(Answers(gate), settings.trusted_proxies)
 
 
 class Answers:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from api.access.author import author
 from api.contract.requests import AddManyRequest, AddRequest
 from api.contract.responses import AddAnswer, AddManyAnswer, BatchResult, NearDuplicate
 from api.errors import DeadlineError, RequestError
@@ -107,7 +108,7 @@ async def _add_unless_near(backend: "Backend", image: NewImage) -> AddAnswer:
 
 async def _add(backend: "Backend", image: NewImage) -> AddAnswer:
     with span("commit"):
-        added = await backend.index.upsert(image)
+        added = await backend.index.upsert(image, author())
     if added.skipped:
         return _answer(added, [])
     try:

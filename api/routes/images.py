@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from api.access.author import author
 from api.contract.requests import DeleteManyRequest, ImageRequest, ListRequest, PatchRequest
 from api.contract.responses import DeleteAnswer, ListAnswer, StoredAnswer
 from api.errors import NoFileError, NotFoundError
@@ -39,12 +40,12 @@ async def get_image(backend: "Backend", request: ImageRequest) -> StoredAnswer:
 
 async def patch_image(backend: "Backend", request: PatchRequest) -> StoredAnswer:
     """Change an image's metadata, and answer the image as it now is."""
-    return _found(await backend.index.patch(request.id, request.metadata))
+    return _found(await backend.index.patch(request.id, request.metadata, author()))
 
 
 async def delete_image(backend: "Backend", request: ImageRequest) -> DeleteAnswer:
     """Delete one image."""
-    deleted = await backend.index.delete([request.id])
+    deleted = await backend.index.delete([request.id], author())
     if not deleted:
         raise NotFoundError
     return DeleteAnswer(message="success", deleted=deleted)
@@ -53,9 +54,9 @@ async def delete_image(backend: "Backend", request: ImageRequest) -> DeleteAnswe
 async def delete_images(backend: "Backend", request: DeleteManyRequest) -> DeleteAnswer:
     """Delete images by their ids, or all that match a filter."""
     if request.metadata is None:
-        deleted = await backend.index.delete(request.ids or [])
+        deleted = await backend.index.delete(request.ids or [], author())
     else:
-        deleted = await backend.index.delete_matching(request.metadata)
+        deleted = await backend.index.delete_matching(request.metadata, author())
     return DeleteAnswer(message="success", deleted=deleted)
 
 

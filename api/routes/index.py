@@ -1,24 +1,36 @@
-"""The routes of the index as a whole: its state, columns and versions, and going back to one."""
+"""The routes of the index as a whole: its state, columns, versions and changes, and going back."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from api.contract.requests import NoRequest, RestoreRequest
+from api.access.author import author
+from api.contract.requests import LogRequest, NoRequest, RestoreRequest, UndoRequest
+from api.contract.responses import Change as ChangeRow
 from api.contract.responses import (
     Column,
     ColumnsAnswer,
     IndexAnswer,
+    LogAnswer,
     RestoreAnswer,
+    UndoAnswer,
     Value,
     Version,
     VersionsAnswer,
 )
 from api.errors import RequestError
 from api.routes.handler import Methods
+from store.changes.change import LogQuery
+from store.changes.story import Span
 from store.metadata.values import parse_timestamp
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
+    from store.changes.change import Change
     from store.schemas import Facet
+
+_IDS_OF_A_CHANGE = 1000
+_MOST_IDS = 20_000
+"""In one answer; who wants more pages on."""
 
 
 async def get_index(backend: "Backend", _: NoRequest) -> IndexAnswer:
@@ -44,11 +56,46 @@ async def list_columns(backend: "Backend", _: NoRequest) -> ColumnsAnswer:
 
 async def restore_index(backend: "Backend", request: RestoreRequest) -> RestoreAnswer:
     """Make the table as it was, as a new version."""
-    before = None if request.before is None else parse_timestamp(request.before)
-    if request.before is not None and before is None:
-        raise RequestError("before must be an RFC 3339 time with a zone: 2026-01-31T12:00:00Z")
-    restored = await backend.index.restore(version=request.version, before=before)
+    before = _moment("before", request.before)
+    restored = await backend.index.restore(version=request.version, before=before, by=author())
     return RestoreAnswer(message="success", restored=Version.model_validate(restored))
+
+
+async def list_changes(backend: "Backend", request: LogRequest) -> LogAnswer:
+    """The changes of the table, newest first."""
+    since, before = _moment("since", request.since), _moment("before", request.before)
+    query = LogQuery(request.limit, since, before, request.key, request.action, request.id)
+    found, more = await backend.index.changes(query)
+    changes, ids = [_change(one) for one in found], 0
+    for place, change in enumerate(changes):
+        ids += len(change.ids)
+        if place and ids > _MOST_IDS:
+            return LogAnswer(changes=changes[:place], more=True)
+    return LogAnswer(changes=changes, more=more)
+
+
+async def undo_changes(backend: "Backend", request: UndoRequest) -> UndoAnswer:
+    """Undo the changes of one key."""
+    since, before = _moment("since", request.since), _moment("before", request.before)
+    undone = await backend.index.undo(
+        Span(request.key, since or datetime.now(UTC), before or datetime.now(UTC)),
+        dry_run=request.dry_run,
+        by=author(),
+    )
+    told = {"message": "success", "dry_run": request.dry_run, **vars(undone)}
+    return UndoAnswer.model_validate(told)
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    moment = None if text is None else parse_timestamp(text)
+    if text is not None and moment is None:
+        raise RequestError(f"{name} must be an RFC 3339 time with a zone: 2026-01-31T12:00:00Z")
+    return moment
+
+
+def _change(change: "Change") -> ChangeRow:
+    ids = {"ids": change.ids[:_IDS_OF_A_CHANGE]}
+    return ChangeRow.model_validate({**vars(change), **vars(change.by), **change.more, **ids})
 
 
 def _column(facet: "Facet") -> Column:
@@ -64,5 +111,6 @@ def _column(facet: "Facet") -> Column:
 ROUTES: dict[str, Methods] = {
     "/index": {"GET": (NoRequest, get_index)},
     "/index/columns": {"GET": (NoRequest, list_columns)},
+    "/index/log": {"GET": (LogRequest, list_changes)},
     "/index/versions": {"GET": (NoRequest, list_versions)},
 }

@@ -30,7 +30,10 @@ ACCESS_LOGGER = "bentoml.access"
 MOST_CHARS = 32_768
 """Of a message or a trace; what is longer loses its middle."""
 
-_EXTRA = ("operation", "code")
+_EXTRA = (
+    *("operation", "code"),
+    *("action", "key", "address", "count", "version_before", "version"),
+)
 """Fields that `extra` of a call may add, besides those of the access log."""
 _CONTINUED = "    | "
 """Before the lines of a trace: none of them passes for a line of its own."""
@@ -125,7 +128,7 @@ class TextLines(_Lines):
         record.asctime = self.formatTime(record, self.datefmt)
         if record.exc_info or record.stack_info:
             more += self._trace(record)
-        ids = [f"request={REQUEST_ID.get()}"] if REQUEST_ID.get() else []
+        ids = [f"request={one}"] if (one := _request_id(record)) else []
         if trace_id := trace_context.trace_id:
             ids.append(f"trace={trace_id:032x}")
         shown = f" ({','.join(ids)})" if ids else ""
@@ -145,13 +148,18 @@ class JsonLines(_Lines):
             "logger": record.name,
             "process": getattr(record, "component", "").strip("[]"),
             "message": "\n".join(message) if not access else _summary(access),
-            "request_id": REQUEST_ID.get(),
+            "request_id": _request_id(record),
             **_trace_ids(),
             **{name: getattr(record, name, None) for name in _EXTRA},
             **access,
             "exception": "\n".join(self._trace(record)),
         }
         return json.dumps({name: one for name, one in fields.items() if one not in (None, "")})
+
+
+def _request_id(record: logging.LogRecord) -> str:
+    """That of the task which logs, or of the change that a line of the store's writer is about."""
+    return getattr(record, "request_id", None) or REQUEST_ID.get()
 
 
 def _rfc3339(created: float) -> str:

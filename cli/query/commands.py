@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _GRIDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
+as_json_lines = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 _filter = click.option(
     "--filter",
     "conditions",
@@ -47,7 +47,7 @@ class _UnavailableError(click.ClickException):
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File for one picture of all results: .jpg or .png.",
 )
-@_as_json
+@as_json_lines
 def search(  # noqa: PLR0913 - what the command takes
     *,
     text: str | None,
@@ -69,12 +69,12 @@ def search(  # noqa: PLR0913 - what the command takes
     if grid is not None and grid.suffix.lower() not in _GRIDS:
         raise click.BadParameter("the file must be a .jpg or a .png", param_hint="--grid")
     data = None if image is None else image.read_bytes()
-    with _client(server, api_key) as client:
+    with client_of(server, api_key) as client:
         hits = client.search(text, url=url, image=data, id=id_, filter=conditions, limit=limit)
         if grid is not None:
             _write_grid(client, hits, grid)
     rows = [("" if h.score is None else f"{h.score:.3f}", h.id, h.url, h.metadata) for h in hits]
-    _print(["score", "id", "url", "metadata"], rows, [asdict(hit) for hit in hits], as_json)
+    print_rows(["score", "id", "url", "metadata"], rows, [asdict(hit) for hit in hits], as_json)
 
 
 @click.command()
@@ -88,7 +88,7 @@ def search(  # noqa: PLR0913 - what the command takes
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File for the picture with the objects drawn into it: JPEG.",
 )
-@_as_json
+@as_json_lines
 def detect(  # noqa: PLR0913 - what the command takes
     *,
     picture: str,
@@ -100,7 +100,7 @@ def detect(  # noqa: PLR0913 - what the command takes
 ) -> None:
     """Find the objects in the picture at a URL, or in a FILE."""
     is_url = "://" in picture
-    with _client(server, api_key) as client:
+    with client_of(server, api_key) as client:
         url, image = (picture, None) if is_url else (None, Path(picture).read_bytes())
         found = client.detect(url, image=image, confidence=confidence).detections
         if output is not None:
@@ -110,7 +110,7 @@ def detect(  # noqa: PLR0913 - what the command takes
         for one in found
     ]
     head = ["object", "confidence", "left", "top", "right", "bottom"]
-    _print(head, rows, [asdict(one) for one in found], as_json)
+    print_rows(head, rows, [asdict(one) for one in found], as_json)
 
 
 @click.command()
@@ -118,7 +118,7 @@ def detect(  # noqa: PLR0913 - what the command takes
 @to_service
 def get(id_: str, server: str, api_key: str | None) -> None:
     """Print an image of the index, as JSON."""
-    with _client(server, api_key) as client:
+    with client_of(server, api_key) as client:
         image = client.get(id_)
     _print_json([asdict(image)])
 
@@ -141,7 +141,7 @@ def delete(
         raise click.UsageError("give either IDs or a --filter with conditions")
     if conditions and not yes:
         click.confirm("Delete every image that matches the filter?", abort=True, err=True)
-    with _client(server, api_key) as client:
+    with client_of(server, api_key) as client:
         if conditions:
             deleted = client.delete_many(filter=conditions)
         else:
@@ -152,12 +152,12 @@ def delete(
 
 @click.command()
 @to_service
-@_as_json
+@as_json_lines
 def status(server: str, api_key: str | None, as_json: bool) -> None:
     """Print the state of the index."""
-    with _client(server, api_key) as client:
+    with client_of(server, api_key) as client:
         state = asdict(client.status())
-    _print(["what", "is"], list(state.items()), [state], as_json)
+    print_rows(["what", "is"], list(state.items()), [state], as_json)
 
 
 def _write_grid(client: "Client", hits: "Sequence[Hit]", path: Path) -> None:
@@ -170,7 +170,7 @@ def _write_grid(client: "Client", hits: "Sequence[Hit]", path: Path) -> None:
 
 
 @contextmanager
-def _client(server: str, api_key: str | None) -> "Iterator[Client]":
+def client_of(server: str, api_key: str | None) -> "Iterator[Client]":
     """A client whose errors end the command: 1 where it was refused, 3 where nothing answers."""
     from image_search import Client, ImageSearchError, RefusedError, UnauthorizedError  # noqa: PLC0415
 
@@ -187,7 +187,7 @@ def _client(server: str, api_key: str | None) -> "Iterator[Client]":
         raise click.ClickException(shown(error)) from error
 
 
-def _print(
+def print_rows(
     head: Sequence[str], rows: Sequence[Sequence[Any]], documents: list[Any], as_json: bool
 ) -> None:
     """Print JSON lines, a table on a terminal, or else lines with tabs."""

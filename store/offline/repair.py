@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store.changes.log import ChangeLog
 from store.errors import StoreOpenError
 from store.settings import StoreSettings
 from store.table.connection import connect, open_dataset, opening
@@ -79,9 +80,10 @@ async def repair(settings: StoreSettings) -> Examined:
             await asyncio.to_thread(_leave_out, _path(connection, found.table), found.damage)
             table = await connection.open_table(found.table)
             await ensure_ready(table)
-            accepted = Acknowledged(folder, found.table)
+            accepted, version = Acknowledged(folder, found.table), int(await table.version())
             accepted.forget()  # it only grows
-            accepted.write(int(await table.version()))
+            accepted.write(version)
+            ChangeLog(folder, found.table).note("repair", version)
         return await _examined(connection)
 
 

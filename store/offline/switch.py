@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from store.changes.log import ChangeLog
 from store.offline.rebuild import Embed, Rebuild, Tables
 from store.table.faults import until_committed
 from store.table.names import MARK_BUILDING, MARK_SUPERSEDED, mark, successor
@@ -53,6 +54,8 @@ async def _hand_over(tables: Tables) -> None:
     await until_committed(lambda: mark(tables.old, MARK_SUPERSEDED, tables.new.name))
     async with tables.location.write_lock(tables.new.name):
         await until_committed(lambda: mark(tables.new, MARK_BUILDING, None))
+        log = ChangeLog(tables.location.folder, tables.new.name)
+        await asyncio.to_thread(log.note, "reembed", int(await tables.new.version()))
     await asyncio.to_thread(tables.location.sync)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from store.changes.log import ChangeLog
 from store.errors import ModelMismatchError, StoreMovedError, StoreOpenError
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
@@ -51,6 +52,9 @@ async def open_table(connection: "AsyncConnection", identity: ModelIdentity) -> 
             # exist_ok: another process may have been faster.
             schema = table_schema(identity)
             table = await connection.create_table(FIRST_TABLE, schema=schema, exist_ok=True)
+            if (version := int(await table.version())) == 1:
+                log = ChangeLog(Location(connection.uri).folder, FIRST_TABLE)
+                await asyncio.to_thread(log.note, "create", version)
         schema = await table.schema()
         if (maker := made_by(schema)) != identity:
             raise mismatch(maker, str(identity))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from store.changes.log import remove_old
 from store.metadata.columns import Registry
 from store.pictures.sweep import sweep_pictures
 from store.settings import StoreSettings
@@ -83,6 +84,7 @@ class UpkeepTasks:
         return [
             ("removing old versions", self.remove_old_versions),
             ("removing unused pictures", partial(self.remove_pictures, everything=everything)),
+            ("removing old changes from the log", self.remove_old_changes),
         ]
 
     def all(self, *, thorough: bool, everything: bool) -> list[tuple[str, Task]]:
@@ -175,6 +177,14 @@ class UpkeepTasks:
         removed = await asyncio.to_thread(sweep_pictures, folder, age)
         self._swept_at = time.monotonic()
         return [f"removed the files of {removed} pictures"] if removed else []
+
+    async def remove_old_changes(self) -> list[str]:
+        """Removes what is too old, or too much, from the log of changes."""
+        if (folder := self._location.folder) is None:
+            return []
+        age = timedelta(days=self._settings.store_log_days)
+        removed = await asyncio.to_thread(remove_old, folder, age)
+        return [f"removed {removed} files of the log of changes"] if removed else []
 
     async def measure_recall(self, *, everything: bool) -> list[str]:
         """Measures the recall of the vector index: `recall` has it.

@@ -1,12 +1,19 @@
-"""Commits: new columns, then all rows of a group; or its deletes; or one restore."""
+"""Commits: new columns, then all rows of a group; or its deletes; or one restore, or one undo.
+
+Each is written down in the change log before it is made, and its version after it.
+"""
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from store.changes.change import Draft, Undone
+from store.changes.log import Begun, ChangeLog
 from store.errors import StoreFullError, StoreMovedError
 from store.metadata.columns import Column, Registry
 from store.metadata.filters import compile_filter
@@ -14,12 +21,13 @@ from store.metadata.rows import Row, stored, to_arrow, to_dicts, to_rows
 from store.metadata.values import text_in
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
+from store.table.connection import in_dataset
 from store.table.disk.location import Location
 from store.table.disk.sync import Acknowledged, has_space, sync_to_disk
 from store.table.faults import CommitConflictError
 from store.table.names import is_superseded
 from store.table.open import ensure_ready
-from store.table.versions import restore_version
+from store.table.versions import restorable, restore_version
 from store.write.plan import (
     Alone,
     Clock,
@@ -30,8 +38,10 @@ from store.write.plan import (
     Put,
     PutAnswer,
     Twin,
+    Undo,
     Upsert,
 )
+from store.write.undo import MOST_RESTORED, chunks, drafts_of, plan_of, rows_of
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -46,17 +56,26 @@ class Committer:
         location: of its store. In a folder, commits are made under a lock that all writers share.
             Only then may a merge use the index on the id: without it, racing merges of a new id
             make two rows.
+        log: of the table's changes.
         sync: wait for the disk, and note the version that callers are told of.
     """
 
     def __init__(
-        self, table: "AsyncTable", snapshots: Snapshots, location: Location, *, sync: bool
+        self,
+        table: "AsyncTable",
+        snapshots: Snapshots,
+        location: Location,
+        log: ChangeLog,
+        *,
+        sync: bool,
     ) -> None:
         self._table = table
         self._snapshots = snapshots
         self._folder = folder = location.folder
         self._locked = folder is not None
         self._acknowledged = Acknowledged(folder, table.name) if folder and sync else None
+        self._log = log
+        self._made: list[tuple[Begun, int | None]] = []
         self._version = 0
         self._clock = Clock()
         self._checked: Registry | None = None
@@ -83,26 +102,36 @@ class Committer:
         plan = await self._plan(snapshot, puts)
         answers = plan.apply(puts)
         if plan.rows:
-            await self._write(plan, snapshot)
+            async with self._logged(drafts_of(puts, answers)):
+                await self._write(plan, snapshot)
         return answers
 
     async def delete(self, deletes: Sequence[Delete]) -> list[int]:
         """Deletes the rows of all deletes at once; tells how many there were of each, in order."""
         ids = frozenset().union(*(delete.ids for delete in deletes))
-        left = await asyncio.to_thread(_existing, await self._latest(), ids)
-        if left:
-            self._version = int((await self._table.delete(text_in("id", left))).version)
-        counts = []
+        there = await asyncio.to_thread(_existing, await self._latest(), ids)
+        found, left = [], set(there)
         for delete in deletes:
-            counts.append(len(left & delete.ids))
+            found.append(left & delete.ids)
             left -= delete.ids
-        return counts
+        drafts = [
+            Draft(delete.by, "delete", sorted(those))
+            for delete, those in zip(deletes, found, strict=True)
+            if those
+        ]
+        if there:
+            async with self._logged(drafts):
+                await self._delete(text_in("id", there))
+        return [len(those) for those in found]
 
-    async def alone(self, operations: Sequence[Alone]) -> list[int]:
-        """Deletes the rows that match a filter, or restores a version; tells how many, or which.
+    async def alone(self, operations: Sequence[Alone]) -> list[Any]:
+        """Deletes the rows that match a filter, restores a version, or undoes a key's changes.
 
         Args:
             operations: one.
+
+        Returns:
+            How many rows were deleted, which version was restored, or what was `Undone`.
 
         Raises:
             FilterError: the filter does not fit the columns.
@@ -110,22 +139,83 @@ class Committer:
         """
         [operation] = operations
         snapshot = await self._latest()
-        if isinstance(operation, DeleteMatching):
-            where = compile_filter(operation.filter, snapshot.registry.by_key)
-            count = int(await self._table.count_rows(where))
-            if count:
-                self._version = int((await self._table.delete(where)).version)
-            return [count]
-        await restore_version(self._table, operation.version)
-        await ensure_ready(self._table)
-        self._version = int(await self._table.version())
+        match operation:
+            case DeleteMatching():
+                return [await self._delete_matching(operation, snapshot)]
+            case Undo():
+                return [await self._undo(operation, snapshot)]
+        more = {"restored": operation.version}
+        async with self._logged([Draft(operation.by, "restore", more=more)]):
+            await restore_version(self._table, operation.version)
+            await ensure_ready(self._table)
+            self._version = int(await self._table.version())
         return [operation.version]
 
     def sync(self) -> None:
-        """Waits until the commits are on the disk, then notes the version. Blocks."""
+        """Notes which versions were made, and waits until the commits are on the disk. Blocks."""
+        made, self._made = self._made, []
+        self._log.settle(made)
         if self._folder is not None and self._acknowledged is not None:
             sync_to_disk(self._folder)
             self._acknowledged.write(self._version)
+
+    @contextlib.asynccontextmanager
+    async def _logged(self, drafts: Sequence[Draft]) -> AsyncIterator[None]:
+        """Writes down what the block commits: before it, and in `sync` the version that it made."""
+        before = self._version
+        begun = await asyncio.to_thread(self._log.begin, drafts, before)
+        try:
+            yield
+        except Exception:
+            with contextlib.suppress(Exception):
+                if int(await self._table.version()) == before:
+                    await asyncio.to_thread(self._log.settle, [(begun, None)])
+            raise
+        self._made.append((begun, self._version))
+
+    async def _delete(self, where: str) -> None:
+        self._version = int((await self._table.delete(where)).version)
+
+    async def _delete_matching(self, delete: DeleteMatching, snapshot: Snapshot) -> int:
+        where = compile_filter(delete.filter, snapshot.registry.by_key)
+        found = await self._table.query().where(where).select(["id"]).to_arrow()
+        ids = found["id"].to_pylist()
+        if ids:
+            more = {"filter": delete.filter}
+            async with self._logged([Draft(delete.by, "delete_matching", ids, more)]):
+                await self._delete(where)
+        return len(ids)
+
+    async def _undo(self, undo: Undo, snapshot: Snapshot) -> Undone:
+        versions = await restorable(self._table)
+        plan = await asyncio.to_thread(plan_of, undo.span, self._folder, self.table, versions)
+        removed = restored = 0
+        for ids in chunks(plan.remove):
+            there = await asyncio.to_thread(_existing, snapshot, ids)
+            await self._put_back(undo, there, [], snapshot)
+            removed += len(there)
+        for goals in chunks(plan.restore):
+            if restored >= MOST_RESTORED and not undo.dry_run:
+                return plan.done(removed, restored, more=True)
+            read = partial(rows_of, plan=plan, goals=goals, registry=snapshot.registry)
+            rows = await in_dataset(self._table, read)
+            await self._put_back(undo, {row.id for row in rows}, rows, snapshot)
+            restored += len(rows)
+        return plan.done(removed, restored)
+
+    async def _put_back(
+        self, undo: Undo, ids: set[str], rows: Sequence[Row], snapshot: Snapshot
+    ) -> None:
+        """Deletes rows, or makes them these; one commit."""
+        if undo.dry_run or not ids:
+            return
+        if rows and not has_space(self._folder):
+            raise StoreFullError("what is free is reserved for deletes")
+        async with self._logged([Draft(undo.by, "undo", sorted(ids), undo.span.told())]):
+            if rows:
+                await self._merge(to_arrow(rows, snapshot.registry, snapshot.dataset.schema))
+            else:
+                await self._delete(text_in("id", ids))
 
     async def _latest(self) -> Snapshot:
         # Before the version is looked at: later, it may be of a commit made in between.
@@ -182,6 +272,9 @@ class Committer:
             self._version = int((await self._table.add(rows)).version)
             self._snapshots.added(self._version, rows)
             return
+        await self._merge(rows)
+
+    async def _merge(self, rows: pa.Table) -> None:
         merge = self._table.merge_insert("id").when_matched_update_all()
         merge = merge.when_not_matched_insert_all().use_index(self._locked)
         self._version = int((await merge.execute(rows)).version)

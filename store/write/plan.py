@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from store.changes.story import Span
 from store.errors import MetadataError
 from store.metadata.columns import CheckedMetadata, Registry
 from store.metadata.rows import Row, image_of
-from store.schemas import FloatVector, NewImage, StoredImage, Upserted
+from store.schemas import NOBODY, Author, FloatVector, NewImage, StoredImage, Upserted
 
 _TICK = timedelta(microseconds=1)
 
@@ -21,6 +22,12 @@ class Upsert:
 
     image: NewImage
     vector: FloatVector
+    by: Author = NOBODY
+
+    @property
+    def id(self) -> str:
+        """Of the row."""
+        return self.image.id
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +36,7 @@ class Patch:
 
     id: str
     metadata: Any
+    by: Author = NOBODY
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +44,7 @@ class Delete:
     """Deletes rows by id."""
 
     ids: frozenset[str]
+    by: Author = NOBODY
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +52,7 @@ class DeleteMatching:
     """Deletes the rows that match a filter."""
 
     filter: Mapping[str, Any]
+    by: Author = NOBODY
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +60,20 @@ class Restore:
     """Makes the table as it was at a version."""
 
     version: int
+    by: Author = NOBODY
+
+
+@dataclass(frozen=True, eq=False)
+class Undo:
+    """Undoes one key's changes, some thousand at once; `dry_run` only tells what that would do."""
+
+    span: Span
+    dry_run: bool
+    by: Author = NOBODY
 
 
 Put = Upsert | Patch
-Alone = DeleteMatching | Restore
+Alone = DeleteMatching | Restore | Undo
 Operation = Put | Delete | Alone
 Caller = asyncio.Future[Any]
 """Is given the answer to an operation, or its error."""
@@ -64,34 +84,35 @@ class Group:
     """Operations of one commit or two: puts, then deletes; each with its caller.
 
     None of the puts touches a row that is deleted here, so that puts may go before deletes; an
-    operation whose rows are not known beforehand is alone in its group.
+    operation whose rows are not known beforehand is alone in its group. Puts of one row are all of
+    one key: there is a version between two keys' changes, which undoing can go back to.
     """
 
     puts: list[tuple[Put, Caller]] = field(default_factory=list)
     deletes: list[tuple[Delete, Caller]] = field(default_factory=list)
     alone: list[tuple[Alone, Caller]] = field(default_factory=list)
-    _put: set[str] = field(default_factory=set)
+    _put: dict[str, str | None] = field(default_factory=dict)
     _deleted: set[str] = field(default_factory=set)
 
     def take(self, operation: Operation, caller: Caller) -> bool:
         """Takes the operation in, or says no."""
         if self.alone:
             return False
-        if isinstance(operation, DeleteMatching | Restore):
+        if isinstance(operation, Alone):
             if not (self.puts or self.deletes):
                 self.alone.append((operation, caller))
             return bool(self.alone)
         if isinstance(operation, Delete):
-            if self._put.isdisjoint(operation.ids):
+            if self._put.keys().isdisjoint(operation.ids):
                 self.deletes.append((operation, caller))
                 self._deleted |= operation.ids
                 return True
             return False
-        own = operation.image.id if isinstance(operation, Upsert) else operation.id
-        if own in self._deleted or (self.deletes and _looks_around(operation)):
+        own, key = operation.id, operation.by.key
+        comes_after = own in self._deleted or (self.deletes and _looks_around(operation))
+        if comes_after or self._put.setdefault(own, key) != key:
             return False
         self.puts.append((operation, caller))
-        self._put.add(own)
         return True
 
     @property

@@ -70,10 +70,19 @@ def patch(service: Any, front: Front, paths: Iterable[str]) -> None:
             return app
         # BentoML leaves the choice to uvicorn (`_bentoml_impl/worker/service.py:220`).
         uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{BoundedHttp.__name__}"
+        uvicorn.config.ProxyHeadersMiddleware = _untouched  # type: ignore[attr-defined,assignment]
         app.user_middleware.append(Middleware(ClientsPath))
         return front(KnownPaths(app, routes))
 
     Service.to_asgi = patched
+
+
+def _untouched(app: ASGIApp, trusted_hosts: Any) -> ASGIApp:  # noqa: ARG001
+    """In place of uvicorn's middleware, which believes any process of this machine about clients.
+
+    `api.access.addresses` reads their headers.
+    """
+    return app
 
 
 def slim_middlewares(app: Any) -> None:

@@ -16,7 +16,7 @@ from api.requests.source import Source
 from api.routes.add import _BATCH_SHARE, post_image_to_index, post_images_to_index
 from images.schemas import ClipPicture
 from store.errors import StoreReadError
-from store.schemas import Near, NewImage, Upserted, image_id
+from store.schemas import Author, Near, NewImage, Upserted, image_id
 
 SLOW_S = 60.0
 
@@ -38,7 +38,7 @@ class FakeIndex:
     async def get(self, wanted: str) -> NewImage | None:
         return next((one for one in self.written if image_id(one.url) == wanted), None)
 
-    async def upsert(self, image: NewImage) -> Upserted:
+    async def upsert(self, image: NewImage, by: Author) -> Upserted:
         await asyncio.sleep(0.001)
         self.written.append(image)
         return Upserted(image_id(image.url), created=True)

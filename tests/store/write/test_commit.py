@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from store.changes.log import ChangeLog
 from store.metadata.columns import Registry
 from store.schemas import Upserted
 from store.settings import StoreSettings
@@ -48,7 +49,9 @@ async def handle(folder: Path) -> "AsyncTable":
 
 
 def committer(table: Any) -> Committer:
-    return Committer(table, Snapshots(table), Location("s3://no-locks"), sync=False)
+    return Committer(
+        table, Snapshots(table), Location("s3://no-locks"), ChangeLog(None, "images"), sync=False
+    )
 
 
 def puts(n: int, metadata: dict[str, Any]) -> list[Put]:

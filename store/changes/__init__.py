@@ -1,0 +1,1 @@
+"""The change log beside the table, and what undoing one key's changes takes."""

@@ -1,0 +1,103 @@
+"""Reading the change log: backwards, so that the newest changes are at hand at once."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from store.changes.change import Change, LogQuery
+from store.changes.log import FOLDER, segments
+from store.schemas import Author
+
+_BLOCK_BYTES = 1 << 16
+_SLACK = timedelta(hours=1)
+"""By so much a clock that was set may have put moments out of order."""
+
+_MORE = frozenset({"filter", "restored", "undone", "since", "before", "column"})
+
+
+def newest_first(store: Path, since: datetime | None = None) -> Iterator[Change]:
+    """The changes of all tables of a store's folder. Blocks.
+
+    Args:
+        store: its folder.
+        since: those of before this moment may be missing.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    versions: dict[str, int | None] = {}
+    for segment in segments(store / FOLDER):
+        for line in _lines(segment):
+            told = _parsed(line)
+            if "action" not in told:
+                versions[told.get("commit", "")] = told.get("version")
+                continue
+            change = _change(told, versions)
+            if change is None:
+                continue
+            if since is not None and change.at < since - _SLACK:
+                return
+            if change.version is not None or change.commit not in versions:
+                yield change
+
+
+def listed(store: Path, query: LogQuery) -> tuple[list[Change], bool]:
+    """The changes that a query takes, newest first, and whether there are more. Blocks.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    found = filter(query.takes, newest_first(store, query.since))
+    changes = list(islice(found, query.limit + 1))
+    return changes[: query.limit], len(changes) > query.limit
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, the last one first; nothing where it was removed."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        left, later = file.seek(0, 2), [b""]
+        while left:
+            size = min(left, _BLOCK_BYTES)
+            left -= size
+            file.seek(left)
+            first, *whole = file.read(size).split(b"\n")
+            if not whole:  # the middle of a long line
+                later.append(first)
+                continue
+            later.append(whole[-1])
+            yield b"".join(reversed(later))
+            yield from reversed(whole[:-1])
+            later = [first]
+        yield b"".join(reversed(later))
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """What a line says; nothing where it is torn."""
+    try:
+        told = json.loads(line) if line else {}
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _change(told: dict[str, Any], versions: dict[str, int | None]) -> Change | None:
+    """The change that a line tells of; None where the line is none of this log's."""
+    try:
+        return Change(
+            at=datetime.fromisoformat(told["at"]),
+            commit=told["commit"],
+            table=told["table"],
+            by=Author(told["key"], told["address"], told["request_id"]),
+            action=told["action"],
+            count=told["count"],
+            ids=told["ids"],
+            more={name: value for name, value in told.items() if name in _MORE},
+            version_before=told["version_before"],
+            version=versions.get(told["commit"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
