@@ -16,7 +16,7 @@ import numpy as np
 
 Cell = str | int | float | None
 PROJECT = Path(__file__).resolve().parents[1]
-LIBRARIES = ("lancedb", "pylance", "numpy", "torch", "bentoml", "faiss-cpu")
+LIBRARIES = ("lancedb", "pylance", "numpy", "torch", "bentoml")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Starts the service with the demo models, sends each request a number of times an
 project's own code, how many functions one request calls and in how many files, for each process.
 What fewer than half of the requests call (upkeep, gauges) is no part of a request's way::
 
-    uv run python -m bench calls --rows                   # every function
     uv run python -m bench calls --project ../other       # another checkout, counted alike
 """
 
@@ -83,7 +82,6 @@ def _rows(kind: str, found: Calls) -> Iterator[tuple[Cell, ...]]:
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--project", type=Path, default=PROJECT, help="checkout to be counted")
-    parser.add_argument("--rows", action="store_true", help="each function with its calls")
 
 
 def run(given: Namespace, report: Report) -> list[Limit]:
@@ -110,11 +108,6 @@ def run(given: Namespace, report: Report) -> list[Limit]:
 
                 for _ in range(_WARM_UP):
                     send()
-                found = counted(folder, send)
-                rows += _rows(kind, found)
-                if given.rows:
-                    for process, counts in found.items():
-                        calls = [(n / _COUNTED, *key) for key, n in sorted(counts.items())]
-                        report.table(["calls", "file", "function"], calls, f"{kind}, {process}")
+                rows += _rows(kind, counted(folder, send))
     report.table(["request", "process", "calls", "files"], rows, f"calls and files of {project}")
     return []

@@ -3,31 +3,32 @@
 First the peak is found: clients that send one good request after another, ever more of them. Then
 requests come at ten times that rate, whether or not they are answered (open loop), half of them
 bad: unreachable and slow hosts, broken files, bombs, malformed bodies. At last the peak and a lone
-request are measured again. Work is also weighed by what each kind takes alone::
+request are measured again::
 
     uv run python -m bench overload             # about seven minutes
+    uv run python -m bench overload --crowd --seconds 20    # searches beside crowds, three minutes
 
 The work done per second must reach 0.9 of the peak, every refusal be a 429 or a documented 400, a
 429 take 100 ms at most (p99), every heartbeat be answered; memory may grow by a tenth, and a lone
-request take 1.25 times as long afterwards as before.
+request take 1.25 times as long afterwards as before. Beside crowds (`bench.faults.crowd`) every
+search must be answered, in twice the time at most (p99), and nothing stay of them.
 """
 
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import cycle, repeat
 from pathlib import Path
 
 import requests
 
+from bench.faults import crowd
 from bench.load.fileserver import FileServer
 from bench.load.generator import OK, REFUSED, Answer, Load, Sent, send
 from bench.load.http import NO_ANSWER, request_bytes
-from bench.load.traffic import Mixed, documented_codes, first_adds, good
+from bench.load.traffic import Mixed, Repeated, documented_codes, first_adds, good
 from bench.report import Cell, Limit, Report, median, percentile, ratio
 from bench.service.models import SIZES, model_environment
 from bench.service.processes import processes_of, resident_mib
@@ -45,17 +46,6 @@ Lone = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Repeated:
-    """The same requests again and again."""
-
-    kind: str
-    data: tuple[bytes, ...]
-
-    def requests(self) -> Iterator[tuple[str, bytes]]:
-        return zip(repeat(self.kind), cycle(self.data), strict=False)
-
-
-@dataclass(frozen=True)
 class Outcome:
     """A load of mixed requests, and what came of it."""
 
@@ -70,10 +60,6 @@ class Outcome:
 
     def rate(self) -> float:
         return self.work().total() / self.sent.seconds
-
-    def weighed(self, lone: Lone) -> float:
-        """Seconds of work done per second, each request counted as it takes alone."""
-        return sum(n * lone[kind] for kind, n in self.work().items()) / 1e3 / self.sent.seconds
 
     def flaws(self) -> Counter[str]:
         """What is wrong with answers, apart from how long they took, and how often."""
@@ -204,13 +190,11 @@ def tell(report: Report, found: Found) -> None:
 def limits(found: Found) -> list[Limit]:
     (lone, after), overload = found.lone, found.overload
     rate = ratio(overload.rate(), max(each.rate() for each in found.peak))
-    work = ratio(overload.weighed(lone), max(each.weighed(lone) for each in found.peak))
     refused_ms = percentile(overload.refused_ms(), 99)
     _, early, late, _ = found.memory
     afterwards = {kind: ratio(after[kind], ms) for kind, ms in lone.items()}
     return [
         Limit("good requests/s to the peak", rate, least=LEAST_WORK),
-        Limit("work/s to the peak", work, least=LEAST_WORK),
         Limit("429s, p99 ms", refused_ms, most=MOST_429_MS),
         Limit("wrong answers", overload.flaws().total(), most=0),
         Limit("heartbeats not answered", found.heartbeats.failed, most=0),
@@ -225,11 +209,14 @@ def limits(found: Found) -> list[Limit]:
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=60, help="of overload")
+    parser.add_argument("--crowd", action="store_true", help="slow readers and others that hold on")
     parser.add_argument("--models", choices=SIZES, default="full")
     parser.add_argument("--nice", type=int, default=5, help="niceness of the load generator")
 
 
 def run(given: Namespace, report: Report) -> list[Limit]:
+    if given.crowd:
+        return crowd.run(given, report)
     with (
         tempfile.TemporaryDirectory() as folder,
         FileServer() as files,

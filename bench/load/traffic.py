@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, cycle
+from itertools import count, cycle, repeat
 from typing import Any, Protocol
 
 from api.errors import ApiError
@@ -63,6 +63,17 @@ class Fresh:
             if self.route == "add":
                 body["metadata"] = metadata_of(number)
             yield self.route, post(path, body)
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """The same requests again and again."""
+
+    kind: str
+    data: tuple[bytes, ...]
+
+    def requests(self) -> Iterator[tuple[str, bytes]]:
+        return zip(repeat(self.kind), cycle(self.data), strict=False)
 
 
 @dataclass(frozen=True)

@@ -88,13 +88,8 @@ def started(
 
 
 @contextmanager
-def served(
-    settings: Mapping[str, str], sides: Sequence[str], rows: int = 0, store: Path | None = None
-) -> Iterator[Service]:
-    """This checkout's service and a file server with photographs, until the block ends.
-
-    Its table is that of the folder `store`, or a new one of so many rows.
-    """
+def served(settings: Mapping[str, str], sides: Sequence[str], rows: int = 0) -> Iterator[Service]:
+    """This checkout's service, its new table, and a file server with photographs."""
     with (
         tempfile.TemporaryDirectory() as name,
         photographs(sides) as photos,
@@ -105,7 +100,7 @@ def served(
             from bench.service.table import fill  # noqa: PLC0415 - LanceDB
 
             fill({**settings, f"{PREFIX}STORE_URI": str(folder / "index")}, rows)
-        with started(settings, folder, store=store) as process:
+        with started(settings, folder) as process:
             yield Service(process, files, tuple(photos))
 
 

@@ -8,10 +8,8 @@ slower from minute to minute, so the limit is measured beside every load.
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,14 +31,11 @@ _ENVIRONMENT = {
 
 @dataclass
 class Found:
-    """Pictures per second, the way they were reached (lanes, threads, batch; then in words), and
-    those of the libraries' own way in fp32.
-    """
+    """Pictures per second, and the way they were reached: lanes, threads, batch; then in words."""
 
     rate: float
     way: Sequence[int]
     words: str
-    plain_rate: float = 0.0
 
 
 class Limits:
@@ -66,43 +61,6 @@ class Limits:
         return self.rates[model][-1]
 
 
-def plain_call(model: Model) -> Callable[[list[str]], Any]:
-    """open_clip's transform and model on JPEG files, or ultralytics' `predict`."""
-    import open_clip  # noqa: PLC0415 - heavy, as all that follows
-    import torch  # noqa: PLC0415
-    from PIL import Image  # noqa: PLC0415
-    from ultralytics import YOLO  # noqa: PLC0415 - reads its environment once, at import
-
-    from runners.settings import ModelSettings  # noqa: PLC0415
-    from runners.weights.source import clip_source, yolo_source  # noqa: PLC0415
-
-    source = (clip_source if model == "clip" else yolo_source)(ModelSettings())
-    weights = str(source.path or source.name)
-    if model != "clip":
-        detector = YOLO(weights)
-        return lambda files: detector.predict(files, device="cpu", verbose=False, save=False)
-    made = open_clip.create_model_and_transforms(source.architecture, pretrained=weights)
-    network, transform = made[0].eval(), made[2]
-
-    def encode(files: list[str]) -> Any:
-        pixels = torch.stack([transform(Image.open(file)) for file in files])
-        with torch.no_grad():
-            return network.encode_image(pixels, normalize=True)
-
-    return encode
-
-
-def plain_rate(model: Model, files: Sequence[str], batch: int = 16) -> float:
-    """Pictures per second of the libraries' own way, after one batch to warm up."""
-    call, turn, done = plain_call(model), cycle(files), -batch
-    began = time.perf_counter()
-    while done < batch or time.perf_counter() < began + _MEASURE_S / 2:
-        call(list(islice(turn, batch)))
-        done += batch
-        began = time.perf_counter() if done == 0 else began
-    return done / (time.perf_counter() - began)
-
-
 def main() -> None:
     """Answer the questions of standard input, a line each."""
     from bench.speed.works import Pipeline, Way, clip_work, ways, yolo_work  # noqa: PLC0415 - torch
@@ -123,8 +81,7 @@ def main() -> None:
         else:
             rates = {way: pipeline.rate(way, _TRIAL_S) for way in ways(cores())}
             way = max(rates, key=rates.__getitem__)
-            plain = plain_rate(model, [path for group in groups for path in group])
-            found = Found(rates[way], way, str(way), plain)
+            found = Found(rates[way], way, str(way))
         print(json.dumps(asdict(found)), file=answers, flush=True)
 
 

@@ -59,12 +59,9 @@ def turns_of(service: Service, limits: Limits, given: Namespace) -> Turns:
 
 def tell(report: Report, turns: Turns, limits: Limits) -> None:
     report.table(
-        ["limit", "times", "least", "median", "most", "libraries' own fp32 way", "how"],
+        ["limit", "times", "least", "median", "most", "how"],
         [
-            (
-                *(model, len(rates), min(rates), median(rates), max(rates)),
-                *(limits.found[model].plain_rate, limits.found[model].words),
-            )
+            (model, len(rates), min(rates), median(rates), max(rates), limits.found[model].words)
             for model, rates in limits.rates.items()
         ],
         "pictures/s of one process, beside the loads",
@@ -73,15 +70,14 @@ def tell(report: Report, turns: Turns, limits: Limits) -> None:
     for (route, clients), each in turns.items():
         rate, shares = median([turn.load.sent.rate for turn in each]), [turn.share for turn in each]
         ms = [ms for turn in each for ms in turn.load.sent.latencies]
-        plain = ratio(rate, limits.found[model_of(route)].plain_rate)
         failed = sum(turn.load.sent.failed for turn in each)
         cpu_ms = mean(turn.load.cpu_ms for turn in each)
-        cells = (rate, median(shares), min(shares), max(shares), plain)
+        cells = (rate, median(shares), min(shares), max(shares))
         rows.append(
             (route, clients, *cells, percentile(ms, 50), percentile(ms, 99), failed, cpu_ms)
         )
     columns = ["route", "in flight", "requests/s", "of the limit", "least", "most"]
-    columns += ["to the plain way", "p50 ms", "p99 ms", "failed", "CPU ms each"]
+    columns += ["p50 ms", "p99 ms", "failed", "CPU ms each"]
     report.table(columns, rows, "rates and shares are medians of the rounds")
 
 
@@ -96,16 +92,10 @@ def verdicts(turns: Turns, *, full: bool) -> list[Limit]:
     return [*found, Limit("failed requests", failed, most=0)]
 
 
-def _routes(text: str) -> tuple[str, ...]:
-    for route in text.split(","):
-        if route not in ROUTES:
-            raise ValueError(f"{route!r} is none of {', '.join(ROUTES)}")
-    return tuple(text.split(","))
-
-
 def add_options(parser: ArgumentParser) -> None:
     add_service_options(parser, rows=10_000, sides="native,640,1280,4000")
-    parser.add_argument("--routes", type=_routes, default=("add", "detect", "boxes", "search"))
+    routes = ("add", "detect", "boxes", "search")
+    parser.add_argument("--routes", nargs="+", choices=ROUTES, default=routes)
     parser.add_argument("--clients", type=numbers, default=(1, 8, 32, 64))
     parser.add_argument("--seconds", type=float, default=20, help="longer than a request takes")
     parser.add_argument("--rounds", type=int, default=3, help="of all loads of a route")

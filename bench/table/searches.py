@@ -1,8 +1,7 @@
 """Searches of a filled table by the store alone, in a process of its own, with recall and memory.
 
-Recall is against an exact search of the same vectors by numpy. With faiss, the same queries and
-filters are put to it in the same process, from memory: exactly, and with HNSW (32 links, its
-default effort of 40 to build, 64 to search). The store reads from disk, metadata of hits included.
+Recall is against an exact search of the same vectors by numpy. The store reads from disk, metadata
+of hits included.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from bench.report import cores, median, percentile
+from bench.report import median, percentile
 from bench.service.processes import resident_mib
 from bench.service.table import (
     Clusters,
@@ -30,7 +29,7 @@ from bench.service.table import (
     url_of,
 )
 from store.index import ImageIndex
-from store.schemas import NewImage, SearchQuery, image_id
+from store.schemas import NewImage, SearchQuery
 from store.settings import StoreSettings
 
 TOP = 10
@@ -48,9 +47,9 @@ _MEANWHILE = 100
 Found = dict[str, Any]
 
 
-def searches(settings: Mapping[str, str], rows: int, runs: int, *, faiss: bool) -> Found:
+def searches(settings: Mapping[str, str], rows: int, runs: int) -> Found:
     """Measure the table of these settings in a child process."""
-    command = [sys.executable, "-m", __name__, str(rows), str(runs), str(int(faiss))]
+    command = [sys.executable, "-m", __name__, str(rows), str(runs)]
     environment = {**os.environ, **settings}
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
     found: Found = json.loads(done.stdout.splitlines()[-1])
@@ -102,59 +101,18 @@ def exact_answers(clusters: Clusters, rows: int, queries: Matrix) -> dict[str, l
     return {case: [[n for _, n in near] for near in each] for case, each in best.items()}
 
 
-class Faiss:
-    """faiss over the same vectors: exact search and HNSW, one query at a time."""
-
-    def __init__(self, vectors: Matrix) -> None:
-        import faiss  # noqa: PLC0415 - of a dependency group
-
-        self._faiss, self._rows = faiss, len(vectors)
-        faiss.omp_set_num_threads(cores())
-        self._exact = faiss.IndexFlatIP(vectors.shape[1])
-        self._graph = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
-        self._exact.add(vectors)
-        began = time.perf_counter()
-        self._graph.add(vectors)
-        self.build_s = time.perf_counter() - began
-
-    def ask(self, case: str, queries: Matrix, exact: list[list[int]]) -> Found:
-        """Latency, and HNSW's recall, among the rows that the case keeps."""
-        flat = self._faiss.SearchParameters()
-        graph = vars(self._faiss)["SearchParametersHNSW"](efSearch=64)  # not in its type stubs
-        if CASES[case]:
-            kept = np.array(kept_by(case, range(self._rows)), np.int64)
-            flat.sel = graph.sel = self._faiss.IDSelectorBatch(kept)
-        found: Found = {}
-        for name, index, parameters in (("flat", self._exact, flat), ("hnsw", self._graph, graph)):
-            answers, took = [], []
-            for query in queries:
-                began = time.perf_counter()
-                answers.append(index.search(query[None], TOP, params=parameters)[1][0].tolist())
-                took.append((time.perf_counter() - began) * 1e3)
-            found |= {f"{name} p50": median(took), f"{name} recall": recall(answers, exact)}
-        return found
-
-
-async def measure(index: ImageIndex, rows: int, runs: int, *, faiss: bool) -> Found:
-    """Searches by case, then adds with their tail, deletes and upkeep; memory and disk."""
+async def measure(index: ImageIndex, rows: int, runs: int) -> Found:
+    """Searches by case, then adds with their tail and upkeep; memory and disk."""
     clusters = Clusters(rows, dim=service_identity().dim)
     queries, cases = clusters.rows(runs, stream=1), {}
     answers = {}
     for case in CASES:
         answers[case], ms = await _asked(index, case, queries)
         cases[case] = {"p50": median(ms), "p99": percentile(ms, 99)}
-    text = [SearchQuery(text=f"word{n} picture", text_vector=q) for n, q in enumerate(queries[:20])]
-    found: Found = {
-        "cases": cases,
-        "text and vector, p50 ms": median(await timed(index.search, text)),
-    }
-    found["RSS MiB"] = resident_mib(psutil.Process())
+    found: Found = {"cases": cases, "RSS MiB": resident_mib(psutil.Process())}
     exact = exact_answers(clusters, rows, queries)
-    peer = Faiss(clusters.rows(rows)) if faiss else None
     for case, each in cases.items():
         each["recall"] = recall(answers[case], exact[case])
-        if peer is not None:
-            each.update(peer.ask(case, queries_of(case, queries), exact[case]))
     fresh = enumerate(clusters.rows(ADDS + SINGLES, stream=2))
     images = [NewImage(url_of(rows + n), vector, {"percent": n % 100}) for n, vector in fresh]
     found["add p50 ms"] = median(await timed(index.upsert, images[:SINGLES]))
@@ -165,11 +123,9 @@ async def measure(index: ImageIndex, rows: int, runs: int, *, faiss: bool) -> Fo
     found["adds/s of 64 clients"] = 1e3 * CLIENTS / median([ms for each in took for ms in each])
     found["search meanwhile p50 ms"] = median(meanwhile)
     found["search with that tail p50 ms"] = median((await _asked(index, "no filter", queries))[1])
-    gone = [[image_id(url_of(n * 89))] for n in range(SINGLES)]
-    found["delete p50 ms"] = median(await timed(index.delete, gone))
     [upkeep_ms] = await timed(lambda _: index.run_upkeep(), [None])
     found["upkeep after that, s"] = upkeep_ms / 1e3
-    return found | ({"faiss HNSW built, s": peer.build_s} if peer else {})
+    return found
 
 
 async def _asked(
@@ -186,11 +142,11 @@ async def _asked(
     return answers, took
 
 
-async def main(rows: int, runs: int, faiss: int) -> None:
+async def main(rows: int, runs: int) -> None:
     # No upkeep on its own, so that it is known what runs when.
     settings = StoreSettings(store_upkeep_minutes=1440, store_upkeep_every=1000)
     index = await ImageIndex.open(settings, service_identity())
-    found = await measure(index, rows, runs, faiss=bool(faiss))
+    found = await measure(index, rows, runs)
     await index.close()
     print(json.dumps({**found, "on disk MiB": mib_in(Path(settings.store_uri))}))
 
