@@ -30,6 +30,9 @@ from runners.clip.service import ClipEmbedder
 from runners.serving.shutdown import end_with_supervisor
 from runners.yolo.service import YoloDetector
 
+_STOPPING_S = 15.0
+"""For a stop, beside the time that a request may take: the answer is sent, waiting writes too."""
+
 hide_process()
 try:
     settings = Settings.from_environment()
@@ -174,4 +177,5 @@ apply_patches(
         *(api.route for api in _service.apis.values()),
         *(route.path for route in mounted.routes if isinstance(route, Route)),
     ],
+    settings.api.request_timeout_s + _STOPPING_S,
 )

@@ -18,8 +18,8 @@ from typing import NoReturn
 import psutil
 from bentoml._internal.context import server_context
 
-LONGEST_S = 28.0
-"""A little less than circus waits before it kills (`graceful_timeout`, 30 s in BentoML 1.4.39)."""
+LONGEST_S = 90.0
+"""More than an API worker takes to stop, which its supervisor kills after 75 s by default."""
 
 _PR_SET_PDEATHSIG = 1
 _SUPERVISOR = os.getppid()

@@ -17,13 +17,14 @@ from api.serving.patches import server, supervisor
 from api.serving.patches.server import Front
 
 
-def apply_patches(service: Any, front: Front, paths: Iterable[str]) -> None:
+def apply_patches(service: Any, front: Front, paths: Iterable[str], stop_s: float) -> None:
     """Patch this process. Call it once, before the process serves or supervises.
 
     Args:
         service: the BentoML service of the API.
         front: wraps that service's ASGI application in the middlewares of `api.middleware`.
         paths: of its routes; metrics and logs name no others.
+        stop_s: after so many seconds a stop kills the workers that still run.
     """
-    supervisor.patch()
+    supervisor.patch(stop_s)
     server.patch(service, front, paths)

@@ -22,17 +22,26 @@ API_SERVER_NAME = "_bento_api_server"
 _start = Arbiter.start
 
 
-def patch() -> None:
-    """Make the supervisor of this process stop in the right order and take no commands."""
-    Arbiter.start = _start_patched
+def patch(stop_s: float) -> None:
+    """Make the supervisor of this process stop in the right order and take no commands.
+
+    Args:
+        stop_s: after so many seconds a stop kills the workers that still run.
+    """
+
+    @functools.wraps(_start)
+    def start(arbiter: Any, cb: Callable[[Any], Any] | None = None) -> None:
+        bound_stop(arbiter, stop_s)
+        _start_patched(arbiter, cb)
+
+    Arbiter.start = start
     # BentoML closes its exit stack, and with it the folder of the models' sockets, as the first
     # step of a stop (1.4.39, `bentoml._internal.utils.circus.Arbiter.stop`). An API worker that
     # finishes its requests then finds no model for those that come to need one.
     Arbiter.stop = CircusArbiter.stop
 
 
-@functools.wraps(_start)
-def _start_patched(arbiter: Any, cb: Callable[[Any], Any] | None = None) -> None:
+def _start_patched(arbiter: Any, cb: Callable[[Any], Any] | None) -> None:
     close_control_sockets(arbiter)
     folder = move_metrics_to_memory(arbiter)
     try:
@@ -64,6 +73,12 @@ def move_metrics_to_memory(arbiter: Any, disk: Path = MEMORY_DISK) -> Path | Non
         if METRICS_FOLDER in (watcher.env or {}):
             watcher.env[METRICS_FOLDER] = str(folder)
     return folder
+
+
+def bound_stop(arbiter: Any, stop_s: float) -> None:
+    """Kill workers that do not stop. BentoML waits for a day (1.4.39, `serving.create_watcher`)."""
+    for watcher in arbiter.watchers:
+        watcher.graceful_timeout = stop_s
 
 
 def close_control_sockets(arbiter: Any) -> None:

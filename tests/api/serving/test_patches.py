@@ -17,6 +17,7 @@ from _bentoml_sdk import Service
 from _bentoml_sdk.io_models import IOMixin
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml._internal.utils.circus import Arbiter, create_standalone_arbiter
+from bentoml.serving import create_watcher
 from circus.arbiter import Arbiter as CircusArbiter
 from circus.plugins import get_plugin_cmd
 from circus.watcher import Watcher
@@ -28,6 +29,7 @@ from api.serving.patches.server import NOWHERE, ClientsPath, KnownPaths
 from api.serving.patches.supervisor import (
     API_SERVER_NAME,
     METRICS_FOLDER,
+    bound_stop,
     close_control_sockets,
     move_metrics_to_memory,
 )
@@ -201,3 +203,10 @@ def test_metrics_go_to_memory_where_there_is_some(tmp_path: Path) -> None:
     assert move_metrics_to_memory(arbiter, tmp_path) == folder
     assert not list(folder.iterdir())
     assert [one.env for one in workers] == [{METRICS_FOLDER: str(folder)}, None]
+
+
+def test_a_worker_that_hangs_does_not_keep_a_stop_for_a_day() -> None:
+    watcher = create_watcher("worker", [])
+    assert watcher.graceful_timeout == 86_400
+    bound_stop(SimpleNamespace(watchers=[watcher]), 75.0)
+    assert watcher.graceful_timeout == 75
