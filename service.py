@@ -177,5 +177,6 @@ apply_patches(
         *(api.route for api in _service.apis.values()),
         *(route.path for route in mounted.routes if isinstance(route, Route)),
     ],
-    settings.api.request_timeout_s + _STOPPING_S,
+    stop_s=settings.api.request_timeout_s + _STOPPING_S,
+    umask=settings.store.umask,
 )

@@ -75,6 +75,17 @@ class StoreSettings(BaseSettings):
         " of others; searches read the rest from disk",
     )
 
+    store_shared: bool = Field(
+        default=False,
+        description="let the group of the index's folder read and write it, too; else its files are"
+        " for the service's own user alone",
+    )
+
+    @property
+    def umask(self) -> int:
+        """Permissions that no new file of the service has."""
+        return 0o007 if self.store_shared else 0o077
+
     @field_validator("store_uri")
     @classmethod
     def _as_folder(cls, value: str) -> str:

@@ -36,6 +36,7 @@ def prepare(settings: Settings) -> None:
     Raises:
         SystemExit: something is missing; it was said what, in one line.
     """
+    os.umask(settings.store.umask)  # for what the child makes, and BentoML before it supervises
     try:
         check_tracing()
         check_port()

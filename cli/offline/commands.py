@@ -1,6 +1,7 @@
 """The commands that work on a table without a service: reembed, check, export."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,6 +94,7 @@ async def _checked(console: Console, *, mend: bool) -> bool:
         console.print(line)
     if found.is_whole or not mend:
         return found.is_whole
+    os.umask(settings.umask)
     mended = await repair(settings)
     console.print(f"Repaired: {mended.rows} images are left.")
     return mended.is_whole

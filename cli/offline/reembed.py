@@ -1,5 +1,6 @@
 """`image-search reembed`: a new table with another model's vectors, which replaces the index."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,7 @@ async def reembed(console: Console, options: ReembedOptions) -> None:
         ClickException: some images could not be embedded, so that nothing was switched.
     """
     settings = Settings.from_environment()
+    os.umask(settings.store.umask)
     source = clip_source(settings.models)
     model, pretrained = source.architecture, identity_of(source)
     async with Reembedding.opened(settings.store) as work:

@@ -81,11 +81,12 @@ class Reembedding:
 
         Raises:
             ReembedError: another process is at it.
-            StoreOpenError: there is no index yet, or it cannot be opened.
+            StoreOpenError: there is no index yet, it cannot be opened or is another user's.
         """
         with as_store_errors():
             location = Location(settings.store_uri)
             location.refuse_unless_folder()
+            location.refuse_anothers(settings.umask)
             connection = await connect(settings)
             if await current_table(connection) is None:
                 raise location.no_index()

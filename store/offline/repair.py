@@ -67,8 +67,10 @@ async def repair(settings: StoreSettings) -> Examined:
         The table as it is afterwards.
 
     Raises:
-        StoreFault: there is no folder of an index, or it cannot be opened or written.
+        StoreFault: there is no folder of an index, it cannot be opened or written, or is another
+            user's.
     """
+    Location(settings.store_uri).refuse_anothers(settings.umask)
     async with _connected(settings) as connection:
         found = await _examined(connection)
         folder = Path(connection.uri)

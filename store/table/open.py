@@ -86,7 +86,7 @@ async def check_model(settings: StoreSettings, model: str, pretrained: str) -> N
     """
     location = Location(settings.store_uri)
     with opening(settings):
-        await asyncio.to_thread(location.check, sync=settings.store_sync)
+        await asyncio.to_thread(location.check, sync=settings.store_sync, umask=settings.umask)
         if not await asyncio.to_thread(location.has_tables):
             # Said without LanceDB, whose import is most of a first start's check.
             refuse_if_missing(settings.store_uri)

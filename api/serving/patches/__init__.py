@@ -1,6 +1,6 @@
 """Run-time patches of BentoML 1.4.39, uvicorn and circus: all there are, applied in one place.
 
-    supervisor   how circus stops its workers, where it takes commands, where metrics are written
+    supervisor   how circus stops its workers, where it takes commands, where files are written
     server       BentoML's ASGI applications: the front around the API, middlewares, media types;
                  bounds on uvicorn's HTTP parser
 
@@ -17,7 +17,9 @@ from api.serving.patches import server, supervisor
 from api.serving.patches.server import Front
 
 
-def apply_patches(service: Any, front: Front, paths: Iterable[str], stop_s: float) -> None:
+def apply_patches(
+    service: Any, front: Front, paths: Iterable[str], *, stop_s: float, umask: int
+) -> None:
     """Patch this process. Call it once, before the process serves or supervises.
 
     Args:
@@ -25,6 +27,7 @@ def apply_patches(service: Any, front: Front, paths: Iterable[str], stop_s: floa
         front: wraps that service's ASGI application in the middlewares of `api.middleware`.
         paths: of its routes; metrics and logs name no others.
         stop_s: after so many seconds a stop kills the workers that still run.
+        umask: of the supervisor and its workers.
     """
-    supervisor.patch(stop_s)
+    supervisor.patch(stop_s, umask)
     server.patch(service, front, paths)

@@ -1,8 +1,9 @@
-"""BentoML's supervisor, a circus arbiter: how it stops, who commands it, where metrics go."""
+"""BentoML's supervisor, a circus arbiter: how it stops, who commands it, where its files go."""
 
 import functools
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,21 +17,24 @@ LEAST_FREE_BYTES = 16 << 20
 twice as much when they are full."""
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+TEMPORARY_FOLDER = "TMPDIR"
 API_SERVER_NAME = "_bento_api_server"
 """What BentoML calls the API's socket (1.4.39, `_bentoml_impl.server.serving`)."""
 
 _start = Arbiter.start
 
 
-def patch(stop_s: float) -> None:
+def patch(stop_s: float, umask: int) -> None:
     """Make the supervisor of this process stop in the right order and take no commands.
 
     Args:
         stop_s: after so many seconds a stop kills the workers that still run.
+        umask: permissions that no file of it and of its workers is to have.
     """
 
     @functools.wraps(_start)
     def start(arbiter: Any, cb: Callable[[Any], Any] | None = None) -> None:
+        os.umask(umask)
         bound_stop(arbiter, stop_s)
         _start_patched(arbiter, cb)
 
@@ -43,12 +47,12 @@ def patch(stop_s: float) -> None:
 
 def _start_patched(arbiter: Any, cb: Callable[[Any], Any] | None) -> None:
     close_control_sockets(arbiter)
-    folder = move_metrics_to_memory(arbiter)
+    folders = [move_metrics_to_memory(arbiter), move_temporary_files(arbiter)]
     try:
         _start(arbiter, cb)  # returns when the supervisor has stopped
     finally:
         arbiter.exit_stack.close()
-        if folder is not None:
+        for folder in filter(None, folders):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -60,18 +64,36 @@ def move_metrics_to_memory(arbiter: Any, disk: Path = MEMORY_DISK) -> Path | Non
     disk. BentoML's folder is also one for all services of a user, and each start empties it; this
     one is named by the port.
     """
-    ports = [one.port for name, one in arbiter.sockets.items() if name == API_SERVER_NAME]
-    folder = disk / f"image-search-metrics-{os.getuid()}-{ports[0] if ports else 0}"
     try:
         if shutil.disk_usage(disk).free < LEAST_FREE_BYTES:
             return None
-        shutil.rmtree(folder, ignore_errors=True)  # of a supervisor that was killed
+    except OSError:
+        return None
+    return _private_folder(arbiter, disk / "image-search-metrics", METRICS_FOLDER)
+
+
+def move_temporary_files(arbiter: Any) -> Path | None:
+    """Have the workers write temporary files to a folder of their own; None where that cannot be.
+
+    LanceDB writes rows there while it builds an index of some 40,000 of them and more, and what a
+    killed worker has left would stay: the folder is emptied at the start and removed at the end.
+    """
+    folder = Path(tempfile.gettempdir()) / "image-search-temporary"
+    return _private_folder(arbiter, folder, TEMPORARY_FOLDER)
+
+
+def _private_folder(arbiter: Any, named: Path, variable: str) -> Path | None:
+    """An empty folder of this user and port, which a variable names to all workers."""
+    ports = [one.port for name, one in arbiter.sockets.items() if name == API_SERVER_NAME]
+    folder = named.with_name(f"{named.name}-{os.getuid()}-{ports[0] if ports else 0}")
+    shutil.rmtree(folder, ignore_errors=True)  # of a supervisor that was killed
+    try:
         folder.mkdir(mode=0o700)
     except OSError:
         return None
     for watcher in arbiter.watchers:
-        if METRICS_FOLDER in (watcher.env or {}):
-            watcher.env[METRICS_FOLDER] = str(folder)
+        if watcher.env is not None:
+            watcher.env[variable] = str(folder)
     return folder
 
 

@@ -3,6 +3,9 @@
 import errno
 import fcntl
 import logging
+import os
+import pwd
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -10,6 +13,7 @@ from pathlib import Path
 
 from store.errors import StoreOpenError
 from store.table.disk.lock import FileLock, NoLock, TableLock
+from store.table.disk.private import close_to_others
 from store.table.disk.sync import has_space, sync_to_disk
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -59,8 +63,10 @@ class Location:
         """Whether there may be tables; in a folder, by the names in it. Blocks."""
         return self.folder is None or any(each.suffix == ".lance" for each in self.folder.iterdir())
 
-    def check(self, *, sync: bool) -> None:
+    def check(self, *, sync: bool, umask: int) -> None:
         """Makes the folder if need be, writes a file in it, locks it, and syncs it. Blocks.
+
+        What of it other users could open, by this umask, is taken from them.
 
         Raises:
             StoreOpenError: something of that fails; it says what.
@@ -78,6 +84,7 @@ class Location:
             if sync:
                 with _refusal(_NO_SYNC):
                     sync_to_disk(folder)
+            close_to_others(folder, umask)
         except OSError as error:
             full = error.errno in FULL
             said = "'s disk is full" if full else f" cannot be written: {error.strerror}"
@@ -86,6 +93,21 @@ class Location:
         if not has_space(folder):
             logger.warning(
                 "the index's disk is nearly full: images cannot be added until there is room"
+            )
+
+    def refuse_anothers(self, umask: int) -> None:
+        """Refuses a folder whose tables are another user's, who could not open what is written.
+
+        Raises:
+            StoreOpenError: they are.
+        """
+        if self.folder is None or not umask & stat.S_IRWXG:
+            return
+        owners = {table.stat().st_uid for table in self.folder.glob("*.lance")}
+        for owner in owners - {os.geteuid()}:
+            raise StoreOpenError(
+                f"the index belongs to the user {_user(owner)}, who could not open what is written"
+                f" now: run this as that user (sudo -u {_user(owner)})"
             )
 
     def refuse_unless_folder(self) -> None:
@@ -108,6 +130,13 @@ class Location:
         return StoreOpenError(
             f"there is no index yet at {place}: the service makes one as it starts"
         )
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # as of another container
+        return f"'#{number}'"
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from collections.abc import AsyncIterator, Iterator
 from io import FileIO
 from pathlib import Path
 
+from store.table.disk.private import open_private
+
 
 class FileLock:
     """A fair lock between all tasks and processes of this machine.
@@ -85,8 +87,8 @@ class FileLock:
                 lock.close()
 
     def _locked(self, operation: int) -> FileIO | None:
-        with contextlib.ExitStack() as unless_locked, FileIO(self._door, "a") as door:
-            table = unless_locked.enter_context(FileIO(self._table, "a"))
+        with contextlib.ExitStack() as unless_locked, self._opened(self._door) as door:
+            table = unless_locked.enter_context(self._opened(self._table))
             try:
                 fcntl.flock(door, operation)
                 fcntl.flock(table, operation)
@@ -94,6 +96,10 @@ class FileLock:
                 return None
             unless_locked.pop_all()
         return table
+
+    @staticmethod
+    def _opened(path: Path) -> FileIO:
+        return FileIO(path, "a", opener=open_private)
 
 
 class NoLock:

@@ -21,6 +21,7 @@ import struct
 from pathlib import Path
 
 from store.errors import StoreDamagedError
+from store.table.disk.private import open_private
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class Acknowledged:
         failure is logged: the commit stands.
         """
         try:
-            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = open_private(str(self._file), os.O_RDWR | os.O_CREAT)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 if version > _number(os.pread(descriptor, _DIGITS, 0)):
