@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -15,6 +15,8 @@ from rich.progress import (
 )
 from rich.progress import Task as BarTask
 from rich.text import Text
+
+from cli.output import opened_anew
 
 
 class WorkBar:
@@ -74,12 +76,12 @@ class FailureFile:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._file: IO[str] | None = None if path is None else path.open("w", encoding="ascii")
+        self._file = None if path is None else opened_anew(path)
 
     def add(self, failure: dict[str, Any]) -> None:
         """Write a line."""
         if self._file is not None:
-            self._file.write(json.dumps(failure) + "\n")
+            self._file.write(json.dumps(failure).encode("ascii") + b"\n")
             self._file.flush()
 
     def __enter__(self) -> Self:

@@ -11,7 +11,16 @@ from urllib.parse import quote
 
 import httpx
 
-from image_search.request import Call, any_file, encoded, of_json, picture, post
+from image_search.request import (
+    MOST_LIST_BYTES,
+    Call,
+    any_file,
+    bytes_of,
+    encoded,
+    of_json,
+    picture,
+    post,
+)
 from image_search.results import (
     Added,
     ChangePage,
@@ -27,6 +36,11 @@ from image_search.results import (
 )
 
 OnDuplicate = Literal["add", "skip", "skip_near"]
+_THUMBNAIL_BYTES = 8 << 20
+_PICTURE_BYTES = 256 << 20
+_FILE_BYTES = 1 << 30
+"""The largest that a service can be set to take."""
+
 GivenMetadata = Mapping[str, Any] | str | None
 
 
@@ -71,7 +85,7 @@ def add_many(
     """
     given = [{"url": one} if isinstance(one, str) else dict(one) for one in images]
     body = {"images": given, "on_duplicate": on_duplicate}
-    return post("/post_images_to_index", body, _added_or_not)
+    return post("/post_images_to_index", body, _added_or_not, most_bytes=MOST_LIST_BYTES)
 
 
 def search(  # noqa: PLR0913 - what a search takes
@@ -126,7 +140,8 @@ def search(  # noqa: PLR0913 - what a search takes
         "min_score": min_score,
         "cutoff": cutoff,
     }
-    return post("/search_similar_images", body, of_json(list[Hit], "results"), image)
+    read_hits = of_json(list[Hit], "results")
+    return post("/search_similar_images", body, read_hits, image, bytes_of(limit))
 
 
 def detect(
@@ -150,7 +165,7 @@ def annotate(
         RefusedError: the picture cannot be fetched or decoded.
     """
     body = {"url": url, "confidence": confidence}
-    return post("/run_object_detection", body, picture, image)
+    return post("/run_object_detection", body, picture, image, _PICTURE_BYTES)
 
 
 def get(id: str) -> Call[Image]:
@@ -168,7 +183,7 @@ def thumbnail(id: str) -> Call[bytes]:
     Raises:
         NotFoundError: no image has this id, or no thumbnail is kept of it.
     """
-    return Call("GET", f"{_image_path(id)}/thumbnail", picture)
+    return Call("GET", f"{_image_path(id)}/thumbnail", picture, most_bytes=_THUMBNAIL_BYTES)
 
 
 def original(id: str) -> Call[bytes]:
@@ -177,13 +192,13 @@ def original(id: str) -> Call[bytes]:
     Raises:
         NotFoundError: no image has this id, or its file is not kept.
     """
-    return Call("GET", f"{_image_path(id)}/image", any_file)
+    return Call("GET", f"{_image_path(id)}/image", any_file, most_bytes=_FILE_BYTES)
 
 
 def list_images(*, limit: int = 10, offset: int = 0) -> Call[Page]:
     """Some images, newest first, and how many there are."""
     params: dict[str, str | int] = {"limit": limit, "offset": offset}
-    return Call("GET", "/images", of_json(Page), params=params)
+    return Call("GET", "/images", of_json(Page), params=params, most_bytes=bytes_of(limit))
 
 
 def update(id: str, metadata: GivenMetadata) -> Call[Image]:
@@ -225,9 +240,21 @@ def status() -> Call[IndexStatus]:
     return Call("GET", "/index", of_json(IndexStatus))
 
 
+def drop_column(key: str) -> Call[int]:
+    """Take a metadata key and its values away from all images; how many had it.
+
+    A restore of a version before brings it back.
+
+    Raises:
+        RefusedError: there is no such key.
+    """
+    return Call("DELETE", "/index/columns/" + _quoted(key), of_json(int, "count"))
+
+
 def versions() -> Call[list[Version]]:
     """The versions that can be restored, newest first."""
-    return Call("GET", "/index/versions", of_json(list[Version], "versions"))
+    read_versions = of_json(list[Version], "versions")
+    return Call("GET", "/index/versions", read_versions, most_bytes=MOST_LIST_BYTES)
 
 
 def restore(version: int | None = None, *, before: datetime | str | None = None) -> Call[Version]:
@@ -302,5 +329,9 @@ def _added_or_not(answer: httpx.Response) -> list[Added | NotAdded]:
 
 
 def _image_path(id: str) -> str:
+    return "/images/" + _quoted(id)
+
+
+def _quoted(part: str) -> str:
     # Not even "." may be left as it is: it would be taken for a step in the path.
-    return "/images/" + quote(id, safe="").replace(".", "%2E")
+    return quote(part, safe="").replace(".", "%2E")

@@ -14,10 +14,10 @@ from image_search.request import (
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT_S,
     Call,
+    Received,
     T,
     client_options,
     failure_of,
-    result_of,
 )
 from image_search.retries import Attempts, Retries
 
@@ -84,6 +84,7 @@ class Client:
     delete = _sent(calls.delete)
     delete_many = _sent(calls.delete_many)
     status = _sent(calls.status)
+    drop_column = _sent(calls.drop_column)
     versions = _sent(calls.versions)
     restore = _sent(calls.restore)
     log = _sent(calls.log)
@@ -115,10 +116,13 @@ class Client:
 
     def _attempt(self, call: Call[T]) -> T:
         try:
-            answer = self._http.request(call.method, call.path, **call.options)
+            with self._http.stream(call.method, call.path, **call.options) as answer:
+                received = Received(call, answer)
+                for part in answer.iter_raw():
+                    received.take(part)
         except httpx.HTTPError as error:
             raise failure_of(error, self._server) from error
-        return result_of(call, answer)
+        return received.result()
 
 
 class AsyncClient:
@@ -161,6 +165,7 @@ class AsyncClient:
     delete = _awaited(calls.delete)
     delete_many = _awaited(calls.delete_many)
     status = _awaited(calls.status)
+    drop_column = _awaited(calls.drop_column)
     versions = _awaited(calls.versions)
     restore = _awaited(calls.restore)
     log = _awaited(calls.log)
@@ -192,7 +197,10 @@ class AsyncClient:
 
     async def _attempt(self, call: Call[T]) -> T:
         try:
-            answer = await self._http.request(call.method, call.path, **call.options)
+            async with self._http.stream(call.method, call.path, **call.options) as answer:
+                received = Received(call, answer)
+                async for part in answer.aiter_raw():
+                    received.take(part)
         except httpx.HTTPError as error:
             raise failure_of(error, self._server) from error
-        return result_of(call, answer)
+        return received.result()

@@ -27,6 +27,15 @@ DEFAULT_SERVER = "http://127.0.0.1:3000"
 DEFAULT_TIMEOUT_S = 75.0
 """Longer than the service works on a request: it is to say itself what took too long."""
 
+MOST_BYTES = 1 << 20
+"""Of an answer, unless its call says otherwise."""
+
+ROW_BYTES = 512 << 10
+"""Of an image in a list: its metadata has up to 65,536 characters, which JSON may escape."""
+
+MOST_LIST_BYTES = 64 << 20
+"""Of a list, however many images were asked for."""
+
 _CONNECT_S = 5.0
 _USUAL_RETRY_S = 1.0
 _LONGEST_RETRY_S = 3600.0
@@ -46,6 +55,7 @@ class Call(Generic[T]):
         params: of the query.
         image: a picture's file, sent in a form.
         fields: of that form, besides the picture.
+        most_bytes: of the answer; a longer one is not read.
     """
 
     method: str
@@ -55,6 +65,7 @@ class Call(Generic[T]):
     params: dict[str, str | int] = field(default_factory=dict)
     image: bytes | None = None
     fields: dict[str, str] = field(default_factory=dict)
+    most_bytes: int = MOST_BYTES
 
     @property
     def options(self) -> dict[str, Any]:
@@ -71,13 +82,19 @@ def post(
     body: Mapping[str, Any],
     read: Callable[[httpx.Response], T],
     image: bytes | None = None,
+    most_bytes: int = MOST_BYTES,
 ) -> Call[T]:
     """A POST of JSON, or with an image of a form; fields that are None are left out."""
     given = {key: value for key, value in body.items() if value is not None}
     if image is None:
-        return Call("POST", path, read, encoded(given))
+        return Call("POST", path, read, encoded(given), most_bytes=most_bytes)
     texts = {key: one if isinstance(one, str) else _json(one) for key, one in given.items()}
-    return Call("POST", path, read, image=image, fields=texts)
+    return Call("POST", path, read, image=image, fields=texts, most_bytes=most_bytes)
+
+
+def bytes_of(rows: int) -> int:
+    """The most bytes of an answer that lists so many images."""
+    return min(MOST_BYTES + max(rows, 0) * ROW_BYTES, MOST_LIST_BYTES)
 
 
 def encoded(body: Mapping[str, Any]) -> bytes:
@@ -149,11 +166,60 @@ def _checked(server: str) -> str:
 
 def _headers(api_key: str | None) -> dict[bytes, bytes]:
     """A key may have any characters but line breaks; the service reads them as UTF-8."""
+    plain = {b"Accept-Encoding": b"identity"}  # so that an answer's size is that of what it holds
     if not api_key:
-        return {}
+        return plain
     if not api_key.isprintable():
         raise ValueError("the API key has a line break or another control character")
-    return {b"Authorization": b"Bearer " + api_key.encode()}
+    return {**plain, b"Authorization": b"Bearer " + api_key.encode()}
+
+
+class Received(Generic[T]):
+    """The answer to a call while it comes in; one that is too long is given up.
+
+    Args:
+        call: that it answers.
+        head: the answer without its body.
+
+    Raises:
+        UnexpectedAnswerError: the body is compressed, and could become any size.
+    """
+
+    def __init__(self, call: Call[T], head: httpx.Response) -> None:
+        self._call, self._head = call, head
+        self._parts: list[bytes] = []
+        self._most = self._left = call.most_bytes if head.is_success else MOST_BYTES
+        encoding = head.headers.get("Content-Encoding", "identity")
+        if encoding.lower() != "identity":
+            raise self._unexpected("is compressed, which was not asked for")
+
+    def take(self, part: bytes) -> None:
+        """Take a part of the body.
+
+        Raises:
+            UnexpectedAnswerError: it is more than the call's answer may have.
+        """
+        self._left -= len(part)
+        if self._left < 0:
+            raise self._unexpected(f"is larger than the {self._most:,} bytes that are read of it")
+        self._parts.append(part)
+
+    def result(self) -> T:
+        """The result of the call, once all has come in.
+
+        Raises:
+            ImageSearchError: the answer is an error's, or cannot be read.
+        """
+        head = self._head
+        body = b"".join(self._parts)
+        self._parts.clear()
+        return result_of(
+            self._call, httpx.Response(head.status_code, headers=head.headers, content=body)
+        )
+
+    def _unexpected(self, what: str) -> UnexpectedAnswerError:
+        call, status = self._call, self._head.status_code
+        return UnexpectedAnswerError(f"the answer to {call.method} {call.path} {what}", "", status)
 
 
 def result_of(call: Call[T], answer: httpx.Response) -> T:

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import IO, Any
 
+from cli.output import opened_notes
 from cli.tables.rows import Key
 
 Failure = dict[str, Any]
@@ -56,7 +57,7 @@ class Journal:
         if path is None:
             return
         try:
-            self._file = path.open("ab+")
+            self._file = opened_notes(path)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._continue(path, json.dumps({"index": identity}).encode() + b"\n", start_over)
         except BlockingIOError:

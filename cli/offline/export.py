@@ -1,15 +1,15 @@
 """`image-search export`: the whole index in one Parquet file, complete or not there at all."""
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
 from api.settings import Settings
+from cli.output import made_whole
 from cli.progress import WorkBar
 from store.offline.export import Export, exporting
 
@@ -30,27 +30,14 @@ async def export(console: Console, path: Path) -> int:
     """
     settings = Settings.from_environment()
     async with exporting(settings.store) as whole:
-        with WorkBar(console, "exporting") as bar, _made_whole(path) as part:
-            _write(whole, part, bar)
+        with WorkBar(console, "exporting") as bar, made_whole(path) as file:
+            _write(whole, file, bar)
         return whole.rows
 
 
-@contextmanager
-def _made_whole(path: Path) -> Iterator[Path]:
-    """Context manager: a file beside the path, which takes its place when the block succeeds."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _write(whole: Export, path: Path, bar: WorkBar) -> None:
+def _write(whole: Export, file: IO[bytes], bar: WorkBar) -> None:
     bar.begin(whole.rows, 0)
-    with pq.ParquetWriter(path, whole.schema) as writer:
+    with pq.ParquetWriter(file, whole.schema) as writer:
         for group in _groups(whole.batches):
             writer.write_table(pa.Table.from_batches(group, whole.schema))
             bar.advance(sum(batch.num_rows for batch in group))

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from cli.output import opened_anew
 from cli.terminal import shown
 from image_search import Client, Hit, NotFoundError
 
@@ -31,7 +32,8 @@ def write_grid(client: Client, hits: Sequence[Hit], path: Path, kind: str) -> No
         pictures = list(threads.map(lambda hit: _thumbnail(client, hit.id), hits))
     buffer = io.BytesIO()
     grid(hits, pictures).save(buffer, kind, quality=90)
-    path.write_bytes(buffer.getvalue())
+    with opened_anew(path) as file:
+        file.write(buffer.getvalue())
 
 
 def grid(hits: Sequence[Hit], pictures: Sequence[Image.Image | None]) -> Image.Image:

@@ -1,6 +1,8 @@
 """`image-search demo`: the whole service, on pictures that it draws, offline."""
 
+import errno
 import json
+import os
 import socket
 import tempfile
 import time
@@ -38,9 +40,12 @@ def run_demo(console: Console, output: Path, *, scenes: int, leave: bool, browse
 
     Raises:
         ServiceError: the service did not start.
+        OSError: the folder cannot be used.
         requests.RequestException: a request failed.
     """
     output.mkdir(parents=True, exist_ok=True)
+    if output.stat().st_uid != os.geteuid():  # who could have put links there
+        raise PermissionError(errno.EPERM, "the folder belongs to another user", str(output))
     pictures_port, port = _usual_or_free(PICTURES_PORT), _usual_or_free(SERVICE_PORT)
     with (
         PictureServer(pictures_port) as server,
