@@ -20,7 +20,7 @@ from api.access.addresses import ClientAddresses
 from api.limits.slow_readers import SLOW_READERS, Backlog
 from api.middleware.gate import EXCHANGE, Gate
 from api.middleware.request_body import BodyReader, ClientGoneError
-from api.routes.page import POLICIES, SWAGGER_PATH
+from api.routes.page import POLICIES
 from api.settings import ApiSettings
 from api.telemetry.logs import REQUEST_ID
 from api.telemetry.metrics import ABANDONED
@@ -214,7 +214,7 @@ class Exchange:
             headers += _IN_JSON[status].raw_headers
         headers += _POLICIES.get(path, _OTHERS)
         headers.append((b"x-request-id", self.request_id.encode()))
-        if b"cache-control" not in names and not path.startswith(SWAGGER_PATH):
+        if b"cache-control" not in names:
             headers.append(_NO_STORE)
         return {**message, "headers": headers}
 

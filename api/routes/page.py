@@ -1,13 +1,14 @@
 """The web page at `/` and the API's page at `/docs`: fixed files, read once.
 
 Nothing in them is of the index, so that whoever opens a locked service in a browser gets the page,
-with status 401; it asks for the key and sends it with every request of its own.
+with status 401; it asks for the key and sends it with every request of its own. Swagger UI lies in
+the page's folder, too: BentoML's own copy, an older one, is not to be reached.
 """
 
+import functools
 import hashlib
 from pathlib import Path
 
-from bentoml._internal import server
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,10 +20,6 @@ from api.routes.handler import or_not_modified
 FOLDER = Path(__file__).resolve().parents[2] / "page"
 FILES_PATH = "/page/"
 PAGES = {"/": "index.html", "/docs": "docs.html"}
-SWAGGER_PATH = "/static_content/"
-SWAGGER_FILES = tuple(
-    SWAGGER_PATH + file.name for file in (Path(server.__file__).parent / "static_content").iterdir()
-)
 _READ = ("GET", "HEAD")
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -31,10 +28,12 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _CONTENTS = {
-    file.name: file.read_bytes() for file in sorted(FOLDER.iterdir()) if file.suffix in _TYPES
+    str(file.relative_to(FOLDER)): file.read_bytes()
+    for file in sorted(FOLDER.rglob("*"))
+    if file.suffix in _TYPES
 }
 _NAMES = _CONTENTS.keys() - set(PAGES.values())
-OPEN_FILES = frozenset({*(FILES_PATH + name for name in _NAMES), *SWAGGER_FILES})
+OPEN_FILES = frozenset(FILES_PATH + name for name in _NAMES)
 """What the two pages load; read without an API key."""
 
 _SAFE = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -71,11 +70,14 @@ async def _page(request: Request) -> Response:
 async def _file(request: Request) -> Response:
     """A file, by its digest: a browser asks again each time, and an upgrade shows at once."""
     name = request.scope["path"].removeprefix(FILES_PATH)
-    content = _CONTENTS[name]
-    digest = hashlib.sha256(content).hexdigest()[:32]
-    headers = {"Cache-Control": "no-cache", "ETag": f'"{digest}"'}
-    file = Response(content, headers=headers, media_type=_TYPES[Path(name).suffix])
+    headers = {"Cache-Control": "no-cache", "ETag": _tag(name)}
+    file = Response(_CONTENTS[name], headers=headers, media_type=_TYPES[Path(name).suffix])
     return or_not_modified(request, file)
+
+
+@functools.cache
+def _tag(name: str) -> str:
+    return f'"{hashlib.sha256(_CONTENTS[name]).hexdigest()[:32]}"'
 
 
 ROUTES = [
