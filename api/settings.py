@@ -64,6 +64,12 @@ class ApiSettings(BaseSettings):
         ge=1024,
         description="Largest request body, in bytes, without an uploaded picture.",
     )
+    max_new_keys: int = Field(
+        default=32,
+        ge=1,
+        le=100,
+        description="New metadata keys that one request may bring, however many images it has.",
+    )
     max_in_flight: int = Field(
         default=256,
         ge=1,

@@ -38,7 +38,7 @@ from store.table.versions import pick_version, restorable
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe
 from store.write.commit import Committer
-from store.write.plan import Delete, DeleteMatching, Patch, Restore, Undo, Upsert
+from store.write.plan import Delete, DeleteMatching, DropColumn, Patch, Restore, Undo, Upsert
 from store.write.writer import Writer
 
 if TYPE_CHECKING:
@@ -175,6 +175,19 @@ class ImageIndex(Reader):
         """
         refuse_empty(filter)
         return int(await self._writer.write(DeleteMatching(filter, by)))
+
+    async def drop_column(self, key: str, by: Author = NOBODY) -> int:
+        """Takes a metadata key and its values away, after the commit; its name is free again.
+
+        A restore of a version before brings both back.
+
+        Returns:
+            How many images had a value.
+
+        Raises:
+            UnknownKeyError: there is no such key.
+        """
+        return int(await self._writer.write(DropColumn(key, by)))
 
     async def versions(self) -> list[TableVersion]:
         """The versions that can be restored, newest first."""

@@ -1,7 +1,7 @@
 """What crosses the store's border: plain frozen dataclasses."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from store.errors import MetadataLimitError
 
 FloatVector = NDArray[np.float32]
 MetadataValue = str | int | float | bool | list[str]
@@ -59,6 +61,35 @@ class ModelIdentity:
     def __str__(self) -> str:
         """The model in words, for messages."""
         return f"{self.model} ({self.pretrained}, {self.dim} dimensions)"
+
+
+class NewKeys:
+    """The metadata keys that one request brings to a table: only so many, whatever is in it.
+
+    A table has room for a hundred, and a key stays until it is dropped.
+
+    Args:
+        most: how many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._keys: frozenset[str] = frozenset()
+
+    def take(self, keys: Collection[str], known: Collection[str]) -> None:
+        """Counts those of some keys that the table does not know yet.
+
+        Raises:
+            MetadataLimitError: they are too many, together with those before.
+        """
+        keys = self._keys.union(key for key in keys if key not in known)
+        if len(keys) > self._most:
+            raise MetadataLimitError(
+                f"one request may bring at most {self._most} new metadata keys, and this one has"
+                f" {len(keys)}: send some of them with a request before, or raise"
+                " IMAGE_SEARCH_MAX_NEW_KEYS"
+            )
+        self._keys = keys
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ BentoML knows neither mounted routes nor the shape of our errors, and of a schem
 parts; the page at `/docs` reads `/docs.json`, where this document replaces its own.
 """
 
+import re
 from typing import Any
 
 from pydantic import BaseModel
@@ -87,7 +88,7 @@ def _name_headers(paths: dict[str, Any]) -> None:
 
 def _mounted(operation: Operation) -> dict[str, Any]:
     """What BentoML says of its own routes."""
-    words = operation.path.replace("/", " ").replace("{id}", "one").split()
+    words = re.sub("{[a-z]+}", "one", operation.path).replace("/", " ").split()
     return {
         "tags": _TAGS,
         "description": operation.description,
@@ -177,7 +178,7 @@ def _heartbeat() -> dict[str, Any]:
 def _errors(operation: Operation) -> dict[str, Any]:
     example = {"message": operation.error, "code": "bad_request"}
     errors = {"400": _answer("Whatever went wrong, in one line", Message, example)}
-    if operation.request.path_fields:
+    if "id" in operation.request.path_fields:
         missing = {"message": "no image has this id", "code": "not_found"}
         errors["404"] = _answer("No image has this id", Message, missing)
     for status, text in _REFUSALS.items():

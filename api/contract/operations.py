@@ -232,6 +232,17 @@ OPERATIONS = (
         " seconds old.",
         example={"columns": _COLUMNS},
     ),
+    Operation(
+        "delete",
+        "/index/columns/{key}",
+        requests.ColumnRequest,
+        responses.DropAnswer,
+        "The key is gone, and how many images had it",
+        {"message": "success", "key": "shop", "count": 812},
+        "unknown metadata key 'shpo'; known keys are 'price', 'shop'",
+        description="Take a metadata key and its values away from all images, and free its name. A"
+        " restore of a version before brings them back.",
+    ),
     _get(
         "/index/versions",
         requests.NoRequest,

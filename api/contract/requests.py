@@ -223,6 +223,14 @@ class ImageRequest(JsonInput):
     id: str = Field(description="Id of the image", examples=[_EXAMPLE_ID])
 
 
+class ColumnRequest(JsonInput):
+    """One metadata key."""
+
+    path_fields: ClassVar[frozenset[str]] = frozenset({"key"})
+
+    key: str = Field(description="The metadata key, percent-encoded", examples=["shop"])
+
+
 class PatchRequest(ImageRequest):
     """Changes to an image's metadata, as JSON Merge Patch (RFC 7396) has them."""
 

@@ -196,6 +196,14 @@ class ColumnsAnswer(Answer):
     columns: list[Column]
 
 
+class DropAnswer(Answer):
+    """A metadata key that was taken away with its values; a restore brings both back."""
+
+    message: str = Field(examples=["success"])
+    key: str
+    count: int = Field(description="Images that had the key")
+
+
 class Version(Answer):
     """A version of the table."""
 

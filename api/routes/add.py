@@ -11,7 +11,7 @@ from api.errors import DeadlineError, RequestError
 from api.routes.handler import reported
 from api.telemetry.tracing import span
 from store.errors import StoreFault
-from store.schemas import Near, NewImage, Upserted
+from store.schemas import Near, NewImage, NewKeys, Upserted
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -22,8 +22,15 @@ logger = logging.getLogger("bentoml.image_search")
 _BATCH_SHARE = 0.9
 
 
-async def post_image_to_index(backend: "Backend", request: AddRequest) -> AddAnswer:
+async def post_image_to_index(
+    backend: "Backend", request: AddRequest, new: NewKeys | None = None
+) -> AddAnswer:
     """Add one image; answered after the commit.
+
+    Args:
+        backend: what does it.
+        request: the image.
+        new: the metadata keys that it brings, together with others'; its own without.
 
     Raises:
         RequestError: near-duplicates are to be skipped, but are not looked for here.
@@ -35,7 +42,8 @@ async def post_image_to_index(backend: "Backend", request: AddRequest) -> AddAns
         raise RequestError(
             "on_duplicate must be 'add' or 'skip': this server does not search for near-duplicates"
         )
-    metadata = await backend.index.check_metadata(request.metadata)
+    new = new or NewKeys(backend.settings.api.max_new_keys)
+    metadata = await backend.index.check_metadata(request.metadata, new)
     source, models = request.source(request.url), backend.models
     store = backend.index.keep_original
     picture, file = await backend.pictures.for_index(source, models.clip, store)
@@ -64,12 +72,13 @@ async def post_images_to_index(backend: "Backend", request: AddManyRequest) -> A
     within nine tenths of the request's time is given up, and told so.
     """
     results: dict[int, BatchResult] = {}
+    new = NewKeys(backend.settings.api.max_new_keys)
 
     async def add_one_url(positions: list[int]) -> None:
         for position in positions:
             async with backend.batch_slots:
                 element = request.images[position]
-                results[position] = await _result(backend, element, request.on_duplicate)
+                results[position] = await _result(backend, element, request.on_duplicate, new)
 
     chains = [asyncio.create_task(add_one_url(chain)) for chain in _by_url(request.images)]
     try:
@@ -86,9 +95,9 @@ async def post_images_to_index(backend: "Backend", request: AddManyRequest) -> A
     )
 
 
-async def _result(backend: "Backend", element: Any, on_duplicate: str) -> BatchResult:
+async def _result(backend: "Backend", element: Any, on_duplicate: str, new: NewKeys) -> BatchResult:
     try:
-        added = await post_image_to_index(backend, _checked(element, on_duplicate))
+        added = await post_image_to_index(backend, _checked(element, on_duplicate), new)
     except Exception as error:  # fails this image alone
         return _failed(element, error)
     told = added.model_dump(exclude_unset=True, exclude={"message", "url"})

@@ -11,6 +11,7 @@ from api.contract.responses import DeleteAnswer, ListAnswer, StoredAnswer
 from api.errors import NoFileError, NotFoundError
 from api.routes.handler import Methods, json_response
 from images.decode.structure import media_type
+from store.schemas import NewKeys
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -40,6 +41,8 @@ async def get_image(backend: "Backend", request: ImageRequest) -> StoredAnswer:
 
 async def patch_image(backend: "Backend", request: PatchRequest) -> StoredAnswer:
     """Change an image's metadata, and answer the image as it now is."""
+    new = NewKeys(backend.settings.api.max_new_keys)
+    await backend.index.check_new_keys(request.metadata, new)
     return _found(await backend.index.patch(request.id, request.metadata, author()))
 
 

@@ -4,11 +4,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from api.access.author import author
-from api.contract.requests import LogRequest, NoRequest, RestoreRequest, UndoRequest
+from api.contract.requests import (
+    ColumnRequest,
+    LogRequest,
+    NoRequest,
+    RestoreRequest,
+    UndoRequest,
+)
 from api.contract.responses import Change as ChangeRow
 from api.contract.responses import (
     Column,
     ColumnsAnswer,
+    DropAnswer,
     IndexAnswer,
     LogAnswer,
     RestoreAnswer,
@@ -52,6 +59,12 @@ async def list_versions(backend: "Backend", _: NoRequest) -> VersionsAnswer:
 async def list_columns(backend: "Backend", _: NoRequest) -> ColumnsAnswer:
     """The metadata keys with the values that images have."""
     return ColumnsAnswer(columns=[_column(facet) for facet in await backend.index.facets()])
+
+
+async def drop_column(backend: "Backend", request: ColumnRequest) -> DropAnswer:
+    """Take a metadata key and its values away; its name is free again."""
+    count = await backend.index.drop_column(request.key, author())
+    return DropAnswer(message="success", key=request.key, count=count)
 
 
 async def restore_index(backend: "Backend", request: RestoreRequest) -> RestoreAnswer:
@@ -111,6 +124,7 @@ def _column(facet: "Facet") -> Column:
 ROUTES: dict[str, Methods] = {
     "/index": {"GET": (NoRequest, get_index)},
     "/index/columns": {"GET": (NoRequest, list_columns)},
+    "/index/columns/{key:rest}": {"DELETE": (ColumnRequest, drop_column)},
     "/index/log": {"GET": (LogRequest, list_changes)},
     "/index/versions": {"GET": (NoRequest, list_versions)},
 }

@@ -1,4 +1,4 @@
-"""The commands to a running service: search, detect, get, delete, status."""
+"""The commands to a running service: search, detect, get, delete, drop-column, status."""
 
 import json
 import sys
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.output import opened_anew
 from cli.terminal import UNAVAILABLE, json_line, json_object, shown, to_service
 
 if TYPE_CHECKING:
@@ -104,7 +105,9 @@ def detect(  # noqa: PLR0913 - what the command takes
         url, image = (picture, None) if is_url else (None, Path(picture).read_bytes())
         found = client.detect(url, image=image, confidence=confidence).detections
         if output is not None:
-            output.write_bytes(client.annotate(url, image=image, confidence=confidence))
+            drawn = client.annotate(url, image=image, confidence=confidence)
+            with opened_anew(output) as file:
+                file.write(drawn)
     rows = [
         (one.class_name, f"{one.confidence:.2f}", *(f"{edge:.0f}" for edge in one.xyxy))
         for one in found
@@ -148,6 +151,19 @@ def delete(
             parts = [ids[at : at + 1000] for at in range(0, len(ids), 1000)]
             deleted = sum(client.delete_many(part) for part in parts)
     click.echo(f"{deleted:,} deleted.")
+
+
+@click.command("drop-column")
+@click.argument("key")
+@to_service
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+def drop_column(key: str, server: str, api_key: str | None, yes: bool) -> None:
+    """Take a metadata KEY and its values away from all images, and free its name."""
+    if not yes:
+        click.confirm(f"Take {shown(key)} away from every image?", abort=True, err=True)
+    with _client(server, api_key) as client:
+        count = client.drop_column(key)
+    click.echo(f"{count:,} images had it.")
 
 
 @click.command()

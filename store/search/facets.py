@@ -53,7 +53,9 @@ class Facets:
         if snapshot.version != self._version and began >= self._until:
             self._facets, ended = facets_of(snapshot), time.monotonic()
             self._version, self._until = snapshot.version, ended + STALE * (ended - began)
-        return [self._facets] * len(calls)
+        types = {column.key: column.type.label for column in snapshot.registry.columns}
+        facets = [each for each in self._facets if types.get(each.key) == each.type]
+        return [facets] * len(calls)
 
 
 def facets_of(snapshot: Snapshot) -> list[Facet]:

@@ -20,6 +20,7 @@ from store.schemas import (
     Hit,
     Near,
     NewImage,
+    NewKeys,
     Page,
     SearchQuery,
     StoredFile,
@@ -180,8 +181,12 @@ class Reader:
             registry = Registry.from_schema(await self.opened.table.schema())
             return int(await self.opened.table.count_rows(compile_filter(filter, registry.by_key)))
 
-    async def check_metadata(self, metadata: Any) -> CheckedMetadata:
+    async def check_metadata(self, metadata: Any, new: NewKeys | None = None) -> CheckedMetadata:
         """Says beforehand, from the columns there are now, what `upsert` would refuse.
+
+        Args:
+            metadata: of an image.
+            new: the keys that the table does not have yet are added to these.
 
         Returns:
             What `NewImage.metadata` is to be: it need not be checked again.
@@ -192,8 +197,22 @@ class Reader:
         checked = CheckedMetadata.of(metadata)
         if checked.given:  # a text fits any columns
             with self.opened.reading():
-                checked.place((await self.snapshots.latest()).registry)
+                registry = (await self.snapshots.latest()).registry
+                checked.place(registry)
+                if new is not None:
+                    new.take(checked.given.keys(), registry.by_key)
         return checked
+
+    async def check_new_keys(self, patch: Any, new: NewKeys) -> None:
+        """Refuses a patch of metadata that brings too many keys that the table does not have.
+
+        Raises:
+            MetadataLimitError: it does.
+        """
+        given = patch.items() if isinstance(patch, Mapping) else ()
+        if keys := [key for key, value in given if value is not None]:
+            with self.opened.reading():
+                new.take(keys, (await self.snapshots.latest()).registry.by_key)
 
     async def check_filter(self, filter: Mapping[str, Any]) -> CheckedFilter:
         """Says beforehand, from the columns there are now, what `search` would refuse.

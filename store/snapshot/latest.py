@@ -17,7 +17,7 @@ import pyarrow as pa
 from store.metadata.columns import Registry
 from store.snapshot.fragments import CachedFragment
 from store.snapshot.mapped_vectors import MappedVectors
-from store.snapshot.snapshot import Snapshot, indexed_fragments
+from store.snapshot.snapshot import Fields, Snapshot, indexed_fragments
 from store.table.connection import open_dataset
 from store.table.faults import is_failure
 
@@ -91,13 +91,13 @@ class Snapshots:
         if before is not None and before.version == version:
             return before
         dataset = await self._opened(version) if before is None else before.dataset
-        cached = [] if before is None else before.cache.fragments
         made, left = await asyncio.to_thread(
-            lambda: self._make(dataset.checkout_version(version), cached)
+            lambda: self._make(dataset.checkout_version(version), before)
         )
         self._latest = made
         if left and self._fill and (self._filling is None or self._filling.done()):
-            self._filling = asyncio.create_task(self._filled(left), name="store-snapshots")
+            filled = self._filled(left, made.fields)
+            self._filling = asyncio.create_task(filled, name="store-snapshots")
         return made
 
     async def _opened(self, version: int) -> "LanceDataset":
@@ -112,17 +112,18 @@ class Snapshots:
             )
         )
 
-    async def _filled(self, left: "Sequence[LanceFragment]") -> None:
-        """Caches fragments one by one until there is no more room."""
+    async def _filled(self, left: "Sequence[LanceFragment]", fields: Fields) -> None:
+        """Caches fragments one by one until there is no more room, or the columns are others."""
         try:
             while left:
                 read = await asyncio.to_thread(CachedFragment.read, left[0], whole=False)
                 async with self._making:
                     latest = self._latest
-                    if latest is None:
+                    if latest is None or latest.fields != fields:
                         return
-                    cached = [*latest.cache.fragments, read]
-                    self._latest, left = await asyncio.to_thread(self._make, latest.dataset, cached)
+                    self._latest, left = await asyncio.to_thread(
+                        self._make, latest.dataset, latest, read
+                    )
         except BaseException as error:
             if not is_failure(error):
                 raise
@@ -130,9 +131,17 @@ class Snapshots:
             logger.warning("rows could not be read into memory: %r", error)
 
     def _make(
-        self, dataset: "LanceDataset", cached: Sequence[CachedFragment]
+        self, dataset: "LanceDataset", before: Snapshot | None, read: CachedFragment | None = None
     ) -> tuple[Snapshot, "list[LanceFragment]"]:
-        """A snapshot, and the fragments that there is room for as well. Blocks."""
+        """A snapshot, and the fragments that there is room for as well. Blocks.
+
+        Args:
+            dataset: at its version.
+            before: the snapshot whose cached fragments are used again.
+            read: one more of that version.
+        """
+        cached = [] if before is None else before.holding_the_same(dataset)
+        cached += [] if read is None else [read]
         fragments, indexed = dataset.get_fragments(), indexed_fragments(dataset)
         fragments.sort(key=attrgetter("fragment_id"), reverse=True)
         tail = {each.fragment_id for each in fragments} - (indexed or set())

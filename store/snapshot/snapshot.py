@@ -6,6 +6,7 @@ of a search finds, the next finds again. What the fragment cache has is taken fr
 """
 
 import math
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,6 +53,7 @@ class Snapshot:
         registry: the metadata columns.
 
     Attributes:
+        fields: the columns, by their numbers.
         has_tail: whether all rows that the vector index does not know are in memory.
     """
 
@@ -65,6 +67,7 @@ class Snapshot:
     ) -> None:
         self.dataset = dataset
         self.registry = registry
+        self.fields = fields_of(dataset)
         self.version = int(dataset.version)
         self.indexed = indexed is not None
         self._indexed = indexed or set()
@@ -75,6 +78,19 @@ class Snapshot:
         self._uncached = [self._fragments[number] for number in self._fragments.keys() - numbers]
         self.has_tail = tail <= numbers
         self.cache = FragmentCache(cached, tail & numbers, dataset.schema)
+
+    def holding_the_same(self, dataset: "LanceDataset") -> list[CachedFragment]:
+        """The cached fragments that hold the same in another version's columns, too.
+
+        Not those of whose columns one was dropped, or came back by a restore: its values are there
+        or not by its number alone, and its name may be another's meanwhile.
+        """
+        fields = fields_of(dataset)
+        if fields == self.fields:
+            return list(self.cache.fragments)
+        return [
+            each for each in self.cache.fragments if _held(each, fields) == _held(each, self.fields)
+        ]
 
     @cached_property
     def rows(self) -> int:
@@ -231,6 +247,27 @@ class Snapshot:
     def _read(self, row_ids: RowIds, columns: list[str]) -> pa.Table:
         # The public ways to read rows count them from the table's first, or look for a filter.
         return self.dataset._take_rows(row_ids.tolist(), columns=columns)
+
+
+Fields = dict[str, frozenset[int]]
+"""A table's columns, and under which numbers its files hold each: a number is never used again."""
+
+
+def fields_of(dataset: "LanceDataset") -> Fields:
+    """The columns of a version of the table."""
+    return {each.name(): frozenset(_numbers(each)) for each in dataset.lance_schema.fields()}
+
+
+def _numbers(field: Any) -> Iterator[int]:
+    yield field.id()
+    for child in field.children():
+        yield from _numbers(child)
+
+
+def _held(fragment: CachedFragment, fields: Fields) -> Fields:
+    """The columns that the files of a fragment hold values of."""
+    numbers = {number for file in fragment.metadata.files for number in file.fields}
+    return {name: own for name, own in fields.items() if own & numbers}
 
 
 def sampled(rows: int, size: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Commits: new columns, then all rows of a group; or its deletes; or one restore, or one undo.
+"""Commits: new columns, then all rows of a group; or its deletes; or one operation of its own.
 
 Each is written down in the change log before it is made, and its version after it.
 """
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from store.changes.change import Draft, Undone
 from store.changes.log import Begun, ChangeLog
-from store.errors import StoreFullError, StoreMovedError
+from store.errors import StoreFullError, StoreMovedError, UnknownKeyError
 from store.metadata.columns import Column, Registry
 from store.metadata.filters import compile_filter
 from store.metadata.rows import Row, stored, to_arrow, to_dicts, to_rows
@@ -33,6 +33,7 @@ from store.write.plan import (
     Clock,
     Delete,
     DeleteMatching,
+    DropColumn,
     Patch,
     Plan,
     Put,
@@ -125,16 +126,17 @@ class Committer:
         return [len(those) for those in found]
 
     async def alone(self, operations: Sequence[Alone]) -> list[Any]:
-        """Deletes the rows that match a filter, restores a version, or undoes a key's changes.
+        """Deletes what matches a filter, drops a column, restores a version, or undoes changes.
 
         Args:
             operations: one.
 
         Returns:
-            How many rows were deleted, which version was restored, or what was `Undone`.
+            How many rows were deleted, or had a value; which version was restored; what was
+            `Undone`.
 
         Raises:
-            FilterError: the filter does not fit the columns.
+            FilterError: the filter does not fit the columns, or there is no such column.
             VersionError: there is no such version.
         """
         [operation] = operations
@@ -142,6 +144,8 @@ class Committer:
         match operation:
             case DeleteMatching():
                 return [await self._delete_matching(operation, snapshot)]
+            case DropColumn():
+                return [await self._drop_column(operation, snapshot.registry)]
             case Undo():
                 return [await self._undo(operation, snapshot)]
         more = {"restored": operation.version}
@@ -175,6 +179,16 @@ class Committer:
 
     async def _delete(self, where: str) -> None:
         self._version = int((await self._table.delete(where)).version)
+
+    async def _drop_column(self, drop: DropColumn, registry: Registry) -> int:
+        column = registry.by_key.get(drop.key)
+        if column is None:
+            raise UnknownKeyError(drop.key, registry.by_key)
+        count = int(await self._table.count_rows(f"{column.name} IS NOT NULL"))
+        draft = Draft(drop.by, "drop_column", more={"column": drop.key})
+        async with self._logged([draft]):
+            self._version = int((await self._table.drop_columns([column.name])).version)
+        return count
 
     async def _delete_matching(self, delete: DeleteMatching, snapshot: Snapshot) -> int:
         where = compile_filter(delete.filter, snapshot.registry.by_key)

@@ -72,8 +72,16 @@ class Undo:
     by: Author = NOBODY
 
 
+@dataclass(frozen=True, eq=False)
+class DropColumn:
+    """Takes a metadata key away, with its values, and frees its name."""
+
+    key: str
+    by: Author = NOBODY
+
+
 Put = Upsert | Patch
-Alone = DeleteMatching | Restore | Undo
+Alone = DeleteMatching | Restore | Undo | DropColumn
 Operation = Put | Delete | Alone
 Caller = asyncio.Future[Any]
 """Is given the answer to an operation, or its error."""

@@ -9,6 +9,7 @@ once on one connection as fit into a read. Both stay in memory, so both end here
 import asyncio
 import functools
 import json
+import re
 from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
@@ -18,13 +19,12 @@ from _bentoml_sdk import Service
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from starlette.middleware import Middleware
-from starlette.routing import compile_path
+from starlette.routing import Mount, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.limits.slow_readers import SLOW_READERS, Backlog
 from api.middleware.stack import ALWAYS, BACKLOG
-from api.routes.page import SWAGGER_FILES
 from api.telemetry.logs import TraceIds
 from api.telemetry.tracing import are_exported
 
@@ -65,6 +65,7 @@ def patch(service: Any, front: Front, paths: Iterable[str]) -> None:
     def patched(served: Any, is_main: bool = True) -> Any:
         app: Any = to_asgi(served, is_main)
         slim_middlewares(app)
+        mount_any_path(app)
         if served is not service:
             settle_media_types(served)
             return app
@@ -99,6 +100,16 @@ def slim_middlewares(app: Any) -> None:
     app.user_middleware = [one for one in slim if one is not None]
 
 
+def mount_any_path(app: Any) -> None:
+    """Pass paths with a line break on to what is mounted, too, as a metadata key may have one.
+
+    Starlette's `Mount` takes the rest of a path by `.*`, which ends at a line break (1.10.0).
+    """
+    for route in app.routes:
+        if isinstance(route, Mount):
+            route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
+
+
 def settle_media_types(service: Any) -> None:
     """Compute the media type of each method's answers once.
 
@@ -124,9 +135,10 @@ class KnownPaths:
 
     def __init__(self, app: ASGIApp, routes: Iterable[str]) -> None:
         self._app = app
-        known = sorted({*_SYSTEM, *SWAGGER_FILES, *routes})
+        known = sorted({*_SYSTEM, *routes})
         self._plain = {route for route in known if "{" not in route}
-        self._templates = {route: compile_path(route)[0] for route in known if "{" in route}
+        compiled = [compile_path(route) for route in known if "{" in route]
+        self._templates = {name: pattern for pattern, name, _ in compiled}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on under the name of its path."""

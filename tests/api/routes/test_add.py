@@ -16,7 +16,7 @@ from api.requests.source import Source
 from api.routes.add import _BATCH_SHARE, post_image_to_index, post_images_to_index
 from images.schemas import ClipPicture
 from store.errors import StoreReadError
-from store.schemas import Author, Near, NewImage, Upserted, image_id
+from store.schemas import Author, Near, NewImage, NewKeys, Upserted, image_id
 
 SLOW_S = 60.0
 
@@ -31,7 +31,7 @@ class FakeIndex:
     async def keep_original(self, data: bytes) -> str | None:
         """Nothing is stored."""
 
-    async def check_metadata(self, metadata: Any) -> Any:
+    async def check_metadata(self, metadata: Any, _new: NewKeys) -> Any:
         """Everything can be stored."""
         return metadata
 
@@ -67,7 +67,9 @@ class FakeBackend:
     def configure(self, similarity: float = 0.98, within_s: float = 10, slots: int = 1) -> Backend:
         """As a backend with these settings is."""
         api = SimpleNamespace(
-            near_duplicate_similarity=similarity, request_timeout_s=within_s / _BATCH_SHARE
+            near_duplicate_similarity=similarity,
+            request_timeout_s=within_s / _BATCH_SHARE,
+            max_new_keys=32,
         )
         self.settings = SimpleNamespace(api=api)
         self.batch_slots = asyncio.Semaphore(slots)

@@ -4,6 +4,7 @@ from tests.guard.case import Case
 from tests.guard.tables import (
     addresses,
     bodies,
+    columns,
     files,
     filters,
     keys,
@@ -24,5 +25,6 @@ TABLES: dict[str, list[Case]] = {
     "files": files.CASES,
     "bodies": bodies.CASES,
     "filters": filters.CASES,
+    "columns": columns.CASES,
     "keys": keys.CASES,
 }

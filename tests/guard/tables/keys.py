@@ -68,6 +68,8 @@ EVERYWHERE = [
         ("GET", "images/0/thumbnail"),
         ("GET", "images/0/image"),
         ("GET", "index/columns"),
+        ("DELETE", "index/columns/s"),
+        ("GET", "static_content/swagger-ui-bundle.js"),
         ("GET", "nosuch"),
         ("GET", "livez/"),
         ("GET", "LIVEZ"),

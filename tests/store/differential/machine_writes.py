@@ -22,7 +22,15 @@ from tests.store.differential.machine import (
     exact,
     outcome,
 )
-from tests.store.differential.strategies import image, metadata, obj, seeded, several, url
+from tests.store.differential.strategies import (
+    KEYS,
+    image,
+    metadata,
+    obj,
+    seeded,
+    several,
+    url,
+)
 
 IMAGES = seeded(image)
 _T = TypeVar("_T")
@@ -97,6 +105,15 @@ class Writes(Machine):
             "delete by filter",
             lambda: self.indexes[handle].delete_matching(node),
             lambda: self.model.delete_matching(node),
+        )
+        self._remember()
+
+    @rule(handle=HANDLES, key=st.sampled_from([*KEYS, "unknown", "text"]))
+    def drop_column(self, handle: int, key: str) -> None:
+        self._same(
+            "drop column",
+            lambda: self.indexes[handle].drop_column(key),
+            lambda: self.model.drop_column(key),
         )
         self._remember()
 

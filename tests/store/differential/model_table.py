@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from store.errors import FilterError, MetadataLimitError
+from store.errors import FilterError, MetadataLimitError, UnknownKeyError
 from store.schemas import FloatVector, NewImage, Upserted, image_id
 from tests.store.differential.model import matches
 from tests.store.differential.model_values import Refused, as_json, as_object, as_value, check_keys
@@ -100,6 +100,18 @@ class ModelTable:
         if _has_empty_part(node):
             raise Refused(FilterError)
         return self.delete(self.matching(node))
+
+    def drop_column(self, key: str) -> int:
+        """Takes a key away; tells how many rows had it."""
+        if key not in self.columns:
+            raise Refused(UnknownKeyError)
+        self.columns = {each: kind for each, kind in self.columns.items() if each != key}
+        having = [own for own, row in self.rows.items() if key in row.values]
+        for own in having:
+            row = self.rows[own]
+            left = {each: value for each, value in row.values.items() if each != key}
+            self.rows[own] = replace(row, metadata=left)
+        return len(having)
 
     def matching(self, node: Any) -> list[str]:
         """The ids that match a filter, newest first."""
