@@ -42,7 +42,7 @@ configure_logs(settings.api.log_format, settings.api.api_keys)
 
 handler = Handler(settings)
 
-UNLOGGED = ["/metrics", "/healthz", "/livez", "/readyz", page.FILES_PATH, page.SWAGGER_PATH]
+UNLOGGED = ["/metrics", "/healthz", "/livez", "/readyz", page.FILES_PATH]
 """Paths of the probes and of the pages' files, as their names begin."""
 
 
