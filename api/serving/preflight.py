@@ -36,7 +36,6 @@ def prepare(settings: Settings) -> None:
     Raises:
         SystemExit: something is missing; it was said what, in one line.
     """
-    os.umask(settings.store.umask)  # for what the child makes, and BentoML before it supervises
     try:
         check_tracing()
         check_port()
@@ -90,6 +89,7 @@ def check() -> None:
     from store.table.open import check_model  # noqa: PLC0415 - Arrow: only here, in the child
 
     settings = Settings.from_environment()
+    os.umask(settings.store.umask)
     for line in contradictions(settings):
         logger.warning(line)
     check_memory()

@@ -161,7 +161,7 @@ def drop_column(key: str, server: str, api_key: str | None, yes: bool) -> None:
     """Take a metadata KEY and its values away from all images, and free its name."""
     if not yes:
         click.confirm(f"Take {shown(key)} away from every image?", abort=True, err=True)
-    with _client(server, api_key) as client:
+    with client_of(server, api_key) as client:
         count = client.drop_column(key)
     click.echo(f"{count:,} images had it.")
 

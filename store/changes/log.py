@@ -21,6 +21,7 @@ from secrets import token_hex
 
 from store.changes.change import Draft
 from store.metadata.values import format_timestamp
+from store.private import make_private, open_private
 from store.schemas import NOBODY
 
 FOLDER = "changes"
@@ -127,12 +128,11 @@ class ChangeLog:
         if self._folder is None:
             return
         current = self._folder / CURRENT
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        make_private(self._folder)
         if rotate and _is_done(current):
             current.rename(self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl")
-        # No link is followed: who can make one in the folder is not to choose what grows.
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        with FileIO(os.open(current, flags, 0o600), "r+") as file:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+        with FileIO(open_private(str(current), flags), "r+") as file:
             size = os.fstat(file.fileno()).st_size
             torn = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
             left = memoryview(("\n" * torn + lines).encode())

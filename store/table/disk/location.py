@@ -12,8 +12,8 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 
 from store.errors import StoreOpenError
+from store.private import close_to_others
 from store.table.disk.lock import FileLock, NoLock, TableLock
-from store.table.disk.private import close_to_others
 from store.table.disk.sync import has_space, sync_to_disk
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

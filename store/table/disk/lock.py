@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Iterator
 from io import FileIO
 from pathlib import Path
 
-from store.table.disk.private import open_private
+from store.private import make_private, open_private
 
 
 class FileLock:
@@ -32,7 +32,8 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         self._table = path
         self._door = path.with_name(f"{path.name}.door")
 

@@ -21,7 +21,7 @@ import struct
 from pathlib import Path
 
 from store.errors import StoreDamagedError
-from store.table.disk.private import open_private
+from store.private import open_private
 
 logger = logging.getLogger(__name__)
 

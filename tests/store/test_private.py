@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from store.errors import StoreOpenError
+from store.private import close_to_others
 from store.settings import StoreSettings
 from store.table.disk.location import Location
 from store.table.disk.lock import FileLock
-from store.table.disk.private import close_to_others
 from tests.store.support import image, opened, run
 
 ALONE, SHARED = StoreSettings().umask, StoreSettings(store_shared=True).umask

@@ -12,7 +12,7 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-_OWN = re.compile(r"images(_\d+)?\..*|pictures|\.locks")
+_OWN = re.compile(r"images(_\d+)?\..*|pictures|changes|\.locks")
 """Names of what a store has in its folder."""
 
 _LOOK = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -23,11 +23,15 @@ def open_private(path: str, flags: int) -> int:
 
     One of an earlier release, which others can open, is narrowed by its owner.
     """
-    group = Path(path).parent.stat().st_mode & stat.S_IWGRP
-    mode = 0o660 if group else 0o600
+    mode = 0o660 if _is_groups(Path(path).parent) else 0o600
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     _narrow(descriptor, 0o777 & ~mode)
     return descriptor
+
+
+def make_private(folder: Path) -> None:
+    """Makes a folder, unless it is there, that only who may write in the one above it can enter."""
+    folder.mkdir(mode=0o770 if _is_groups(folder.parent) else 0o700, exist_ok=True)
 
 
 def close_to_others(folder: Path, umask: int) -> None:
@@ -41,7 +45,7 @@ def close_to_others(folder: Path, umask: int) -> None:
     found = folder.resolve()
     is_stores = len(mine) == len(names) and not found.stat().st_mode & stat.S_ISVTX
     narrowed = [_narrowed(path, umask) for path in (*([found] if is_stores else []), *mine)]
-    if any(narrowed):
+    if any(narrowed) and mine:
         logger.warning(
             "other users of this machine could read the index's folder: it is for its owner alone"
             " now (IMAGE_SEARCH_STORE_SHARED=true shares it with its group)"
@@ -51,6 +55,10 @@ def close_to_others(folder: Path, umask: int) -> None:
             "the index's folder belongs to another user and is open to all users of this machine:"
             " have its owner close it with chmod o-rwx"
         )
+
+
+def _is_groups(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & stat.S_IWGRP)
 
 
 def _narrowed(path: Path, umask: int) -> bool:
