@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from api.access.keys import KeyRing
 from api.contract import requests, responses
 from api.contract.openapi import document
 from api.middleware.stack import with_middlewares
@@ -38,7 +39,7 @@ try:
     settings = Settings.from_environment()
 except SettingsError as error:
     sys.exit(f"image-search cannot start: {error}")
-configure_logs(settings.api.log_format, settings.api.api_keys)
+redaction = configure_logs(settings.api.log_format, settings.api.api_keys)
 
 handler = Handler(settings)
 
@@ -145,7 +146,7 @@ class ImageSearch:
 
     @bentoml.api(input_spec=requests.DeleteManyRequest, output_spec=responses.DeleteAnswer)
     async def delete_images(self, request: requests.DeleteManyRequest) -> Response:
-        """Delete images by their ids, or all that match a filter."""
+        """Delete images by their ids, all that match a filter, or all."""
         return await handler(images.delete_images, request)
 
     @bentoml.api(
@@ -170,7 +171,10 @@ _service: Any = ImageSearch
 apply_patches(
     _service,
     partial(
-        with_middlewares, settings=settings.api, max_image_bytes=settings.fetch.max_image_bytes
+        with_middlewares,
+        settings=settings.api,
+        keys=KeyRing(settings.api.api_keys, settings.api.api_keys_file, redaction.hide),
+        max_image_bytes=settings.fetch.max_image_bytes,
     ),
     # The paths that metrics and logs may name.
     [
@@ -179,4 +183,5 @@ apply_patches(
     ],
     stop_s=settings.api.request_timeout_s + _STOPPING_S,
     umask=settings.store.umask,
+    open_to_others=settings.api.locked or settings.api.open,
 )

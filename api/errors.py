@@ -59,6 +59,32 @@ class UnknownIdError(RequestError):
     code = "unknown_id"
 
 
+class UnauthorizedError(RequestError):
+    """No key came with the request, or one that nobody has."""
+
+    code, status = "unauthorized", 401
+    message = "a valid API key is needed: Authorization: Bearer KEY"
+
+
+class ForbiddenError(RequestError):
+    """The key's scope does not reach so far."""
+
+    code, status = "forbidden", 403
+
+    def __init__(self, needed: str) -> None:
+        super().__init__(f"this API key may not do that: a key of the scope {needed!r} is needed")
+
+
+class MisdirectedError(RequestError):
+    """The request is for another host; only asked of a service without keys."""
+
+    code, status = "misdirected", 421
+    message = (
+        "this service has no API keys, so it answers to localhost, IP addresses and the names in"
+        " IMAGE_SEARCH_HOSTS only"
+    )
+
+
 class BodyTooLargeError(RequestError):
     """The body is over the limit."""
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
@@ -22,10 +23,21 @@ S = TypeVar("S", bound=BaseSettings)
 # A browser sends it as RFC 6454 serializes it, and it is compared as a text.
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 _NO_HEADER = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
+_LEAST_KEY_CHARS = 16
+_HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
 class SettingsError(Exception):
     """An environment variable has a value that cannot be meant; the message is one line."""
+
+
+def key_fault(key: str) -> str | None:
+    """What is wrong with an API key, in words that do not tell it; None where nothing is."""
+    if _NO_HEADER.search(key):
+        return "a key must not hold spaces or control characters"
+    if len(key) < _LEAST_KEY_CHARS:
+        return f"a key must have {_LEAST_KEY_CHARS} characters or more, as `openssl rand -hex 32`"
+    return None
 
 
 class ApiSettings(BaseSettings):
@@ -37,6 +49,20 @@ class ApiSettings(BaseSettings):
         default=frozenset(),
         description="Comma-separated keys. When set, every route but `/livez` and `/readyz` needs "
         "`Authorization: Bearer KEY`.",
+    )
+    api_keys_file: Path | None = Field(
+        default=None,
+        description="File of further keys, a line `name scope key` each; the scope is `read`, "
+        "`write` or `admin`. It is read again when it changes.",
+    )
+    hosts: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(),
+        description="Comma-separated host names under which a service without API keys is "
+        "reached, besides `localhost` and its addresses.",
+    )
+    open: bool = Field(
+        default=False,
+        description="Without API keys, listen on other addresses than loopback all the same.",
     )
     cors_origins: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(),
@@ -131,7 +157,17 @@ class ApiSettings(BaseSettings):
             raise ValueError("should be 0.5 to 1, or 0 to turn it off")
         return value
 
-    @field_validator("api_keys", "cors_origins", mode="before")
+    @property
+    def locked(self) -> bool:
+        """Whether every request needs an API key."""
+        return bool(self.api_keys) or self.api_keys_file is not None
+
+    @field_validator("api_keys_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("api_keys", "cors_origins", "hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -151,9 +187,18 @@ class ApiSettings(BaseSettings):
     @field_validator("api_keys")
     @classmethod
     def _can_be_sent(cls, keys: frozenset[str]) -> frozenset[str]:
-        if any(_NO_HEADER.search(key) for key in keys):
-            raise ValueError("a key must not hold spaces or control characters")
+        for fault in filter(None, map(key_fault, sorted(keys))):
+            raise ValueError(fault)
         return keys
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_host_names(cls, hosts: frozenset[str]) -> frozenset[str]:
+        names = {host.lower().removesuffix(".") for host in hosts}
+        for name in names:
+            if not _HOST_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no host name, such as images.example.com")
+        return frozenset(names)
 
     @field_validator("cors_origins")
     @classmethod
@@ -215,7 +260,7 @@ def _read(settings: type[S]) -> S:
 
 def _in_words(fault: ErrorDetails) -> str:
     field = str(fault["loc"][0])
-    given = "" if field == "api_keys" else f"={fault['input']!r}"
+    given = "" if field in ("api_keys", "api_keys_file") else f"={fault['input']!r}"
     reason = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{ENV_PREFIX}{field.upper()}{given}: {reason}"
 
@@ -224,11 +269,13 @@ def _refuse_unknown(names: Collection[str]) -> None:
     """A misspelt variable would be ignored: with `API_KEY` for `API_KEYS` everybody may ask.
 
     What is set in the same shell for the command line is not misspelt: `SERVER`,
-    and `API_KEY` where `API_KEYS` is there too.
+    and `API_KEY` or `API_KEY_FILE` where the service has keys, too.
     """
     known = {field.upper() for one in CLASSES for field in one.model_fields}
-    locked = f"{ENV_PREFIX}API_KEYS" in {name.upper() for name in names}
-    clients = {"SERVER", "API_KEY"} if locked else {"SERVER"}
+    locked = {f"{ENV_PREFIX}API_KEYS{end}" for end in ("", "_FILE")} & {
+        one.upper() for one in names
+    }
+    clients = {"SERVER", "API_KEY", "API_KEY_FILE"} if locked else {"SERVER"}
     for name in sorted(names):
         own = name.upper().removeprefix(ENV_PREFIX)
         if own in clients:

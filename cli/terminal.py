@@ -4,18 +4,27 @@ import json
 import unicodedata
 from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 UNAVAILABLE = 3
 """Exit status where the service cannot be reached."""
 
+_FILE = "api_key_file"
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def to_service(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: add `--server` and `--api-key`, the options of every command to a service."""
+    """Decorator: add the options of every command to a service; the key comes as `api_key`."""
+
+    @wraps(command)
+    def with_key(*, api_key: str | None, api_key_file: Path | None, **given: Any) -> Any:
+        return command(api_key=_key(api_key, api_key_file), **given)
+
     server = click.option(
         "--server",
         envvar="IMAGE_SEARCH_SERVER",
@@ -24,13 +33,40 @@ def to_service(command: Callable[..., Any]) -> Callable[..., Any]:
         show_envvar=True,
         help="Address of the service.",
     )
+    file = click.option(
+        "--api-key-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar="IMAGE_SEARCH_API_KEY_FILE",
+        show_envvar=True,
+        help="File that holds the API key, if the service requires one.",
+    )
     api_key = click.option(
         "--api-key",
         envvar="IMAGE_SEARCH_API_KEY",
         show_envvar=True,
-        help="API key, if the service requires one.",
+        help="The API key itself. As an option other users of this machine can see it (ps): rather"
+        " give it by the variable, or a file.",
     )
-    return server(api_key(command))
+    return server(file(api_key(with_key)))
+
+
+def _key(key: str | None, file: Path | None) -> str | None:
+    """The key: the command line goes before the environment, and a file before a key.
+
+    Raises:
+        click.UsageError: the file cannot be read, or holds something else than a key.
+    """
+    source = click.get_current_context().get_parameter_source
+    is_typed = {name: source(name) is ParameterSource.COMMANDLINE for name in ("api_key", _FILE)}
+    if file is None or (is_typed["api_key"] and not is_typed[_FILE]):
+        return key
+    try:
+        held = file.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError):
+        held = []
+    if len(held) != 1:
+        raise click.UsageError(f"{shown(file)} must hold an API key, and nothing else")
+    return held[0]
 
 
 def json_object(_context: click.Context, _option: click.Parameter, text: str | None) -> Any:

@@ -36,6 +36,7 @@ class ServiceProcess:
     Args:
         environment: added to this process's own, `IMAGE_SEARCH_*` settings above all.
         log: file that takes what the service prints.
+        host: to listen on; None leaves that to the service, which has loopback among it.
         port: to listen on; 0 takes a free one.
         target: what to serve, a folder or the tag of a Bento.
         cwd: folder to start in.
@@ -47,6 +48,7 @@ class ServiceProcess:
         environment: Mapping[str, str],
         log: Path,
         *,
+        host: str | None = "127.0.0.1",
         port: int = 0,
         target: str = str(PROJECT),
         cwd: Path | None = None,
@@ -57,7 +59,8 @@ class ServiceProcess:
         self.log = log
         self._cwd = cwd
         self._command = [str(python), "-m", "bentoml", "serve", target]
-        self._command += ["--host", "127.0.0.1", "--port", str(self.port)]
+        self._command += ["--host", host] if host is not None else []
+        self._command += ["--port", str(self.port)]
         self._environment = {
             **os.environ,
             # No usage reports: what runs on loopback is to stay there.

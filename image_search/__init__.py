@@ -5,7 +5,10 @@ It needs nothing of the service's own code, and nothing heavy: httpx alone.
 
 from image_search.client import AsyncClient, Client
 from image_search.errors import (
+    AccessError,
+    ForbiddenError,
     ImageSearchError,
+    MisdirectedError,
     NotFoundError,
     OverloadedError,
     RefusedError,
@@ -35,6 +38,7 @@ from image_search.results import (
 from image_search.retries import Retries
 
 __all__ = [
+    "AccessError",
     "Added",
     "AsyncClient",
     "Change",
@@ -42,11 +46,13 @@ __all__ = [
     "Client",
     "Detection",
     "Detections",
+    "ForbiddenError",
     "Hit",
     "Image",
     "ImageSearchError",
     "IndexStatus",
     "LeftAsItIs",
+    "MisdirectedError",
     "Model",
     "NearDuplicate",
     "NotAdded",

@@ -224,14 +224,18 @@ def delete(id: str) -> Call[int]:
 
 
 def delete_many(
-    ids: Sequence[str] | None = None, *, filter: Mapping[str, Any] | None = None
+    ids: Sequence[str] | None = None,
+    *,
+    filter: Mapping[str, Any] | None = None,
+    all: bool = False,
 ) -> Call[int]:
-    """Delete up to 1000 images by their ids, or all that match a filter; how many there were.
+    """Delete up to 1000 images by their ids, all that match a filter, or all; tells how many.
 
     Raises:
-        RefusedError: neither is given, both are, or the filter is empty or senseless.
+        ForbiddenError: the key may delete by ids only.
+        RefusedError: not one of them is given, or the filter is senseless or keeps every image.
     """
-    body = {"ids": None if ids is None else list(ids), "metadata": filter}
+    body = {"ids": None if ids is None else list(ids), "metadata": filter, "all": all or None}
     return post("/delete_images", body, of_json(int, "deleted"))
 
 

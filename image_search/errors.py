@@ -2,7 +2,10 @@
 
 ImageSearchError            has the service's line, its code and the HTTP status
 |-- RefusedError            the request or its picture: sent again, it fails again
-|   |-- UnauthorizedError   401: no API key, or a wrong one
+|   |-- AccessError         it is not let in, whatever the request
+|   |   |-- UnauthorizedError   401: no API key, or a wrong one
+|   |   |-- ForbiddenError      403: the key's scope does not reach so far
+|   |   `-- MisdirectedError    421: a service without keys is not called by one of its own names
 |   `-- NotFoundError       404: no image has the id, or the address is another service's
 |-- OverloadedError         429: too many requests at once
 |-- UnexpectedAnswerError   an answer that is not this service's
@@ -29,8 +32,20 @@ class RefusedError(ImageSearchError):
     """The service refused the request, or could not get its picture."""
 
 
-class UnauthorizedError(RefusedError):
+class AccessError(RefusedError):
+    """The service does not let this client do that."""
+
+
+class UnauthorizedError(AccessError):
     """The service wants an API key, or another one."""
+
+
+class ForbiddenError(AccessError):
+    """The API key may not do that: it takes one of another scope, which the message names."""
+
+
+class MisdirectedError(AccessError):
+    """The service has no API keys, and does not know the host name of its address."""
 
 
 class NotFoundError(RefusedError):

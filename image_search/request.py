@@ -10,7 +10,9 @@ from typing import Any, Generic, TypeVar
 import httpx
 
 from image_search.errors import (
+    ForbiddenError,
     ImageSearchError,
+    MisdirectedError,
     NotFoundError,
     OverloadedError,
     RefusedError,
@@ -40,7 +42,12 @@ _CONNECT_S = 5.0
 _USUAL_RETRY_S = 1.0
 _LONGEST_RETRY_S = 3600.0
 _GONE = frozenset({502, 503, 504})
-_REFUSALS = {401: UnauthorizedError, 404: NotFoundError}
+_REFUSALS = {
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    421: MisdirectedError,
+}
 
 
 @dataclass(frozen=True)

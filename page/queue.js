@@ -2,6 +2,7 @@
 
 const AT_ONCE = 4;
 const MOST_TRIES = 6;
+const FORBIDDEN = 403; // the key's scope does not reach so far
 const WORTH_RETRYING = new Set([0, 429]); // not reached, or no room for it now
 
 /**
@@ -70,6 +71,7 @@ export class Queue {
       } catch (error) {
         if (this.wasStopped) this._waiting.unshift(job);
         else this.failures.push({ job, message: error.message });
+        if (error.status === FORBIDDEN) this.stop(); // as all others would be
       }
       this._changed();
     }

@@ -167,13 +167,19 @@ class ImageIndex(Reader):
         known = frozenset(each for each in ids if is_unicode(each))
         return int(await self._writer.write(Delete(known, by))) if known else 0
 
-    async def delete_matching(self, filter: Mapping[str, Any], by: Author = NOBODY) -> int:
+    async def delete_matching(self, filter: Mapping[str, Any] | None, by: Author = NOBODY) -> int:
         """Deletes the images that match a filter, after the commit; tells how many there were.
 
+        Args:
+            filter: None for all images.
+            by: who wants it.
+
         Raises:
-            FilterError: the filter is empty, not in the language or does not fit the columns.
+            FilterError: the filter is empty, not in the language or does not fit the columns; or it
+                keeps every image, and would keep one without metadata as well.
         """
-        refuse_empty(filter)
+        if filter is not None:
+            refuse_empty(filter)
         return int(await self._writer.write(DeleteMatching(filter, by)))
 
     async def drop_column(self, key: str, by: Author = NOBODY) -> int:

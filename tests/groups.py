@@ -16,6 +16,7 @@ GROUPS = {
     "tests/serve/docs/": "service",
     "tests/serve/lifecycle/test_supervisor.py": "service",
     "tests/serve/load/": "service",
+    "tests/guard/test_hosts.py": "service",
     "tests/guard/test_": "guard",
     "tests/page/": "page",
     "tests/serve/two_workers/": "two workers",

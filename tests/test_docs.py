@@ -23,7 +23,7 @@ def _defaults() -> dict[str, str]:
     return {
         name.upper(): f"`{field.default:g}`"
         if isinstance(field.default, float)
-        else (f"`{field.default}`" if field.default not in ("", (), frozenset()) else "")
+        else (f"`{field.default}`" if field.default not in ("", (), frozenset(), None) else "")
         for name, field in fields.items()
     }
 

@@ -4,6 +4,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
 
+from api.errors import ForbiddenError
+
 
 class Scope(IntEnum):
     """What a key may do; each scope includes the ones below it."""
@@ -36,3 +38,13 @@ class Caller:
 _ANYBODY = Caller(None, Scope.ADMIN, None)
 CALLER: ContextVar[Caller] = ContextVar("caller", default=_ANYBODY)
 """The caller of the request that is being answered; set by the gate."""
+
+
+def require(scope: Scope) -> None:
+    """Refuse what the route takes from some keys and not from others.
+
+    Raises:
+        ForbiddenError: the caller's key may not do that.
+    """
+    if CALLER.get().scope < scope:
+        raise ForbiddenError(scope.name.lower())

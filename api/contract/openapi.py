@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.access.caller import Scope
 from api.contract.operations import OPERATIONS, Operation
 from api.contract.responses import Message
 from api.requests.multipart import FORM_TYPE, PICTURE_FIELD
@@ -19,8 +20,10 @@ _REFERENCE = "#/components/schemas/{model}"
 _TAGS = ["Service APIs"]
 _REFUSALS = {
     "401": "No valid API key, where keys are set",
+    "403": "The key's scope does not reach so far",
     "413": "The request body is too large",
     "415": "The request body is of another type than those above, or is compressed",
+    "421": "Without keys: a Host that is not the service's own",
     "429": "Too many requests at once; see Retry-After",
 }
 _DESCRIPTION = (
@@ -57,7 +60,9 @@ def document(bentoml_document: dict[str, Any]) -> dict[str, Any]:
     info = {"title": "Image search engine", "version": "1", "description": _DESCRIPTION}
     paths = {"/heartbeat": _heartbeat(), **bentoml_document["paths"]}
     for path in ("/healthz", "/metrics"):
-        paths[path]["get"]["responses"]["401"] = _answer(_REFUSALS["401"], Message)
+        paths[path]["get"]["responses"].update(_refusals("401", "421"))
+    for path in ("/livez", "/readyz"):
+        paths[path]["get"]["responses"].update(_refusals("421"))
     paths["/readyz"]["get"]["responses"]["503"] = {"description": "Not ready, or not any more"}
     for operation in OPERATIONS:
         at_path = paths.setdefault(operation.path, {})
@@ -98,6 +103,7 @@ def _mounted(operation: Operation) -> dict[str, Any]:
 
 def _described(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {"responses": {"200": _success(operation), **_errors(operation)}}
+    described["security"] = [{}, {"key": [operation.scope.name.lower()]}]
     parameters = _parameters(operation)
     if parameters:
         described["parameters"] = parameters
@@ -164,7 +170,7 @@ def _heartbeat() -> dict[str, Any]:
     schema = {"type": "object", "properties": {"message": {"type": "string"}}}
     content = {JSON_TYPE: {"schema": schema, "example": {"message": "Api is running"}}}
     success = {"description": "The service is up", "content": content}
-    refused = {"401": _answer(_REFUSALS["401"], Message)}
+    refused = _refusals("401", "421")
     return {
         "get": {
             "tags": _TAGS,
@@ -181,10 +187,14 @@ def _errors(operation: Operation) -> dict[str, Any]:
     if "id" in operation.request.path_fields:
         missing = {"message": "no image has this id", "code": "not_found"}
         errors["404"] = _answer("No image has this id", Message, missing)
-    for status, text in _REFUSALS.items():
-        if operation.method in _WITH_BODY or status not in _NO_BODY:
-            errors[status] = _answer(text, Message)
-    return errors
+    left_out = set() if operation.method in _WITH_BODY else set(_NO_BODY)
+    if operation.scope is Scope.READ:
+        left_out.add("403")
+    return {**errors, **_refusals(*[one for one in _REFUSALS if one not in left_out])}
+
+
+def _refusals(*statuses: str) -> dict[str, Any]:
+    return {status: _answer(_REFUSALS[status], Message) for status in statuses}
 
 
 def _answer(

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.access.caller import Scope
 from api.contract import requests, responses
 from api.requests.reader import JsonInput
 from images.decode.structure import MEDIA_TYPES
@@ -22,6 +23,7 @@ class Operation:
     """One method of one path.
 
     Attributes:
+        scope: what a key must be allowed for it.
         request: what it takes.
         answer: its success as JSON; None where that is a picture.
         success: its success in words.
@@ -34,6 +36,7 @@ class Operation:
 
     method: str
     path: str
+    scope: Scope
     request: type[JsonInput]
     answer: type[BaseModel] | None
     success: str
@@ -49,6 +52,7 @@ def _search(path: str) -> Operation:
     return Operation(
         "post",
         path,
+        Scope.READ,
         requests.SearchRequest,
         responses.SearchAnswer,
         "What was found, best first",
@@ -65,15 +69,16 @@ def _search(path: str) -> Operation:
     )
 
 
-def _get(
+def _get(  # noqa: PLR0913, PLR0917 - what an operation has
     path: str,
+    scope: Scope,
     request: type[JsonInput],
     answer: type[BaseModel] | None,
     success: str,
     description: str,
     **more: Any,
 ) -> Operation:
-    return Operation("get", path, request, answer, success, description=description, **more)
+    return Operation("get", path, scope, request, answer, success, description=description, **more)
 
 
 _ADDED = {"url": _URL, "id": _ID, "created": True}
@@ -116,6 +121,7 @@ OPERATIONS = (
     Operation(
         "post",
         "/post_image_to_index",
+        Scope.WRITE,
         requests.AddRequest,
         responses.AddAnswer,
         "The image is in the index, durably",
@@ -129,6 +135,7 @@ OPERATIONS = (
     Operation(
         "post",
         "/post_images_to_index",
+        Scope.WRITE,
         requests.AddManyRequest,
         responses.AddManyAnswer,
         "A result for each image, in their order",
@@ -141,6 +148,7 @@ OPERATIONS = (
     Operation(
         "post",
         "/run_object_detection",
+        Scope.READ,
         requests.DetectRequest,
         None,
         'The picture with the objects drawn in; the objects as JSON with "json"',
@@ -150,6 +158,7 @@ OPERATIONS = (
     ),
     _get(
         "/images",
+        Scope.READ,
         requests.ListRequest,
         responses.ListAnswer,
         "Some images, and how many there are in all",
@@ -159,6 +168,7 @@ OPERATIONS = (
     ),
     _get(
         "/images/{id}",
+        Scope.READ,
         requests.ImageRequest,
         responses.StoredAnswer,
         "The image",
@@ -168,6 +178,7 @@ OPERATIONS = (
     Operation(
         "patch",
         "/images/{id}",
+        Scope.WRITE,
         requests.PatchRequest,
         responses.StoredAnswer,
         "The image as it now is",
@@ -183,6 +194,7 @@ OPERATIONS = (
     Operation(
         "delete",
         "/images/{id}",
+        Scope.WRITE,
         requests.ImageRequest,
         responses.DeleteAnswer,
         "It is deleted",
@@ -191,6 +203,7 @@ OPERATIONS = (
     ),
     _get(
         "/images/{id}/thumbnail",
+        Scope.READ,
         requests.ImageRequest,
         None,
         "A small copy of the picture",
@@ -199,6 +212,7 @@ OPERATIONS = (
     ),
     _get(
         "/images/{id}/image",
+        Scope.READ,
         requests.ImageRequest,
         None,
         "The picture's file",
@@ -208,15 +222,21 @@ OPERATIONS = (
     Operation(
         "post",
         "/delete_images",
+        Scope.WRITE,
         requests.DeleteManyRequest,
         responses.DeleteAnswer,
         "How many were deleted; ids that there are not do no harm",
         {"message": "success", "deleted": 3},
-        "give either ids or metadata, a filter",
-        {"by id": {"ids": [_ID]}, "by filter": {"metadata": {"price": {"$gt": 100}}}},
+        'give one of ids, metadata (a filter) and "all": true',
+        {
+            "by id": {"ids": [_ID]},
+            "by filter": {"metadata": {"price": {"$gt": 100}}},
+            "all": {"all": True},
+        },
     ),
     _get(
         "/index",
+        Scope.READ,
         requests.NoRequest,
         responses.IndexAnswer,
         "The table as it is now",
@@ -225,6 +245,7 @@ OPERATIONS = (
     ),
     _get(
         "/index/columns",
+        Scope.READ,
         requests.NoRequest,
         responses.ColumnsAnswer,
         "What the images' metadata holds, by key",
@@ -235,6 +256,7 @@ OPERATIONS = (
     Operation(
         "delete",
         "/index/columns/{key}",
+        Scope.ADMIN,
         requests.ColumnRequest,
         responses.DropAnswer,
         "The key is gone, and how many images had it",
@@ -245,6 +267,7 @@ OPERATIONS = (
     ),
     _get(
         "/index/versions",
+        Scope.READ,
         requests.NoRequest,
         responses.VersionsAnswer,
         "The versions, newest first",
@@ -254,6 +277,7 @@ OPERATIONS = (
     Operation(
         "post",
         "/index/restore",
+        Scope.ADMIN,
         requests.RestoreRequest,
         responses.RestoreAnswer,
         "The table is as it was, as a new version",
@@ -263,6 +287,7 @@ OPERATIONS = (
     ),
     _get(
         "/index/log",
+        Scope.ADMIN,
         requests.LogRequest,
         responses.LogAnswer,
         "The changes, newest first",
@@ -273,6 +298,7 @@ OPERATIONS = (
     Operation(
         "post",
         "/index/undo",
+        Scope.ADMIN,
         requests.UndoRequest,
         responses.UndoAnswer,
         "What was undone, and what was left as it is",
@@ -281,3 +307,11 @@ OPERATIONS = (
         {"since noon": {"key": "shop", "since": "2026-01-31T12:00:00Z", "dry_run": True}},
     ),
 )
+
+_OTHER_PATHS = ("/", "/docs", "/heartbeat", "/docs.json", "/schema.json", "/healthz", "/metrics")
+
+SCOPES: dict[tuple[str, str], Scope] = {
+    **{("GET", path): Scope.READ for path in _OTHER_PATHS},
+    **{(one.method.upper(), one.path): one.scope for one in OPERATIONS},
+}
+"""By method and path, what a key must be allowed. A test holds it and the routes together."""

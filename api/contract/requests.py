@@ -242,7 +242,7 @@ class PatchRequest(ImageRequest):
 
 
 class DeleteManyRequest(JsonInput):
-    """Images to delete: by their ids, or all that match a filter."""
+    """Images to delete: by their ids, all that match a filter, or all."""
 
     ids: Annotated[
         list[Annotated[str, Field(max_length=MAX_ID_CHARS)]] | None,
@@ -254,15 +254,21 @@ class DeleteManyRequest(JsonInput):
         ),
     ] = Field(default=None, min_length=1, max_length=MAX_DELETE_IDS, description="Ids of images")
     metadata: Annotated[dict[str, Any] | None, optional("object", additionalProperties=True)] = (
-        Field(default=None, description="A filter, as for a search; an empty one is refused")
+        Field(
+            default=None,
+            description="A filter, as for a search; one that keeps every image is refused",
+        )
     )
+    all: bool = Field(default=False, description="`true` for every image")
 
     @model_validator(mode="after")
     def _one_way(self) -> "DeleteManyRequest":
-        if (self.ids is None) == (self.metadata is None):
-            raise ValueError("give either ids or metadata, a filter")
+        if (self.ids is not None) + (self.metadata is not None) + self.all != 1:
+            raise ValueError('give one of ids, metadata (a filter) and "all": true')
         if self.metadata == {}:
-            raise ValueError("an empty filter would delete every image: name what to delete")
+            raise ValueError(
+                'an empty filter would delete every image: name what to delete, or give "all": true'
+            )
         return self
 
 

@@ -1,4 +1,4 @@
-"""Gate: what is decided before a route runs, by key (401), content type (415) and load (429).
+"""Gate: what is decided before a route runs, by key (401, 403), type (415) and load (429).
 
 `/livez` and `/readyz` always pass, so that an orchestrator sees a busy or locked service as alive,
 and so do the files of the web pages; `/heartbeat`, `/metrics` and the pages themselves pass when
@@ -6,25 +6,33 @@ the service is full.
 """
 
 import asyncio
-import hashlib
-import hmac
-import logging
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access.caller import CALLER, Caller
+from api.access.caller import Scope as KeyScope
+from api.access.keys import KeyRing
+from api.access.scopes import Scopes
+from api.contract.operations import SCOPES
 from api.errors import (
-    ApiError,
     EncodedBodyError,
     ForeignFormError,
     MediaTypeError,
     OverloadedError,
     RequestError,
-    problem_of,
 )
 from api.limits.in_flight import InFlight
-from api.middleware.request_body import BodyReader, answer_unread, replay
+from api.middleware.refusals import (
+    FORBIDDEN,
+    LOGIN_PAGES,
+    NOTHING_HERE,
+    OVERLOADED,
+    UNAUTHORIZED,
+    Refusal,
+    refusal_of,
+)
+from api.middleware.request_body import BodyReader, replay
 from api.requests.multipart import FORM_TYPE
 from api.requests.reader import (
     MEDIA_TYPE,
@@ -34,10 +42,7 @@ from api.requests.reader import (
     is_upload,
     media_type,
 )
-from api.routes.page import OPEN_FILES, PAGES, is_asked_by_browser, page
-from api.telemetry.metrics import REFUSALS
-
-logger = logging.getLogger("bentoml.image_search")
+from api.routes.page import OPEN_FILES, PAGES, is_asked_by_browser
 
 EXCHANGE = "image_search.exchange"
 """Key of the scope under which the outermost middleware puts its `Exchange`."""
@@ -49,50 +54,8 @@ LIGHT_PATHS = frozenset({"/heartbeat", "/metrics", *PAGES})
 SHARED_PATHS = frozenset({"/metrics", "/readyz"})
 
 _READ = ("GET", "HEAD")
-_GUESSABLE_CHARS = 16
 # A file is passed on as it is, JSON becomes objects (`api.limits.in_flight`).
 _UPLOAD_WEIGHT = 0.25
-
-
-class Refusal:
-    """A prepared answer to a request whose body is not read; counted by its code.
-
-    Args:
-        code: what it is counted as.
-        answer: the answer, which can go out any number of times.
-    """
-
-    def __init__(self, code: str, answer: Response) -> None:
-        self._count = REFUSALS.labels(code)
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count and answer."""
-        self._count.inc()
-        await answer_unread(self._answer, scope, receive, send)
-
-
-_BEARER = {"WWW-Authenticate": "Bearer"}
-# Made once: a full service refuses many times as many requests as it answers.
-UNAUTHORIZED = Refusal(
-    "unauthorized",
-    JSONResponse(
-        {"message": "a valid API key is needed: Authorization: Bearer KEY", "code": "unauthorized"},
-        status_code=401,
-        headers=_BEARER,
-    ),
-)
-LOGIN_PAGES = {path: Refusal("unauthorized", page(path, 401, _BEARER)) for path in PAGES}
-"""A browser gets the page all the same, and the page asks for the key."""
-
-
-def _refusal_of(error: ApiError) -> Refusal:
-    problem = problem_of(error)
-    answer = JSONResponse(problem.document(), problem.status, problem.headers)
-    return Refusal(problem.code, answer)
-
-
-OVERLOADED = _refusal_of(OverloadedError())
 
 
 class Gate:
@@ -100,7 +63,7 @@ class Gate:
 
     Args:
         app: the application behind the gate.
-        api_keys: accepted bearer tokens; none means that everybody may ask.
+        keys: that let in; where it is not locked, everybody may do everything.
         max_in_flight: requests worked on at once.
         bodies: reads the bodies.
         uploads: reads those with a picture in them; None where there are none.
@@ -110,7 +73,7 @@ class Gate:
     def __init__(  # noqa: PLR0913 - each is another thing that it checks
         self,
         app: ASGIApp,
-        api_keys: frozenset[str],
+        keys: KeyRing,
         max_in_flight: int,
         bodies: BodyReader,
         *,
@@ -119,9 +82,7 @@ class Gate:
     ) -> None:
         self._app = app
         self._shared = SingleFlight(app)
-        self._key_digests = [_digest(key.encode()) for key in api_keys]
-        if any(len(key) < _GUESSABLE_CHARS for key in api_keys):
-            logger.warning("an API key is shorter than %d characters: guessable", _GUESSABLE_CHARS)
+        self._keys, self._scopes = keys, Scopes(SCOPES)
         self._in_flight = InFlight(max_in_flight)
         self._bodies = bodies
         self._uploads = uploads or bodies
@@ -133,29 +94,53 @@ class Gate:
             await self._app(scope, receive, send)
             return
         path, method = scope["path"], scope["method"]
-        if path not in OPEN_PATHS and not (path in OPEN_FILES and method in _READ):
-            if (refusal := self._refusal(scope)) is not None:
-                await refusal(scope, receive, send)
-                return
-            if path not in LIGHT_PATHS:
-                await self._work(scope, receive, send)
-                return
-        app = self._shared if path in SHARED_PATHS and method in _READ else self._app
-        await app(scope, receive, send)
+        if path in OPEN_PATHS or (path in OPEN_FILES and method in _READ):
+            await self._pass(scope, receive, send)
+            return
+        await self._keys.refresh()
+        caller = self._caller(scope)
+        if caller is None:
+            asks = is_asked_by_browser(scope)
+            await (LOGIN_PAGES[path] if asks else UNAUTHORIZED)(scope, receive, send)
+            return
+        if (refusal := self._refusal(scope, caller)) is not None:
+            await refusal(scope, receive, send)
+            return
+        token = CALLER.set(caller)
+        try:
+            await (self._pass if path in LIGHT_PATHS else self._work)(scope, receive, send)
+        finally:
+            CALLER.reset(token)
 
-    def _refusal(self, scope: Scope) -> Refusal | None:
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_shared = scope["path"] in SHARED_PATHS and scope["method"] in _READ
+        await (self._shared if is_shared else self._app)(scope, receive, send)
+
+    def _caller(self, scope: Scope) -> Caller | None:
+        """Who sends a request; None where it needs a key and has none that is known."""
+        address = (scope.get("client") or (None,))[0]
+        if not self._keys.locked:
+            return Caller(None, KeyScope.ADMIN, address)
+        key = self._keys.find(Headers(scope=scope).getlist("authorization"))
+        return None if key is None else Caller(key.name, key.scope, address)
+
+    def _refusal(self, scope: Scope, caller: Caller) -> Refusal | None:
         """What its headers alone are refused for."""
-        if self._key_digests and not self._has_key(scope):
-            return LOGIN_PAGES[scope["path"]] if is_asked_by_browser(scope) else UNAUTHORIZED
+        needed = self._scopes.needed(scope["method"], scope["path"])
+        if caller.scope < (needed or KeyScope.ADMIN):
+            return NOTHING_HERE if needed is None else FORBIDDEN[needed]
         if scope["method"] in WITH_BODY:
             kind = scope[MEDIA_TYPE] = media_type(scope)
             accepted = accepted_types(scope["method"], scope["path"])
             if kind not in accepted and not is_upload(scope["path"], kind):
-                return _refusal_of(MediaTypeError(accepted))
-            if kind == FORM_TYPE and is_foreign_form(scope, self._origins):
-                return _refusal_of(ForeignFormError())
-            if Headers(scope=scope).get("content-encoding", "identity").lower() != "identity":
-                return _refusal_of(EncodedBodyError())
+                return refusal_of(MediaTypeError(accepted))
+            headers = Headers(scope=scope)
+            # Without a type, too, a page sends a body to any host without asking.
+            is_simple = kind == FORM_TYPE or "content-type" not in headers
+            if is_simple and is_foreign_form(scope, self._origins):
+                return refusal_of(ForeignFormError())
+            if headers.get("content-encoding", "identity").lower() != "identity":
+                return refusal_of(EncodedBodyError())
         if scope["path"] not in LIGHT_PATHS and self._in_flight.is_full():
             return OVERLOADED
         return None
@@ -173,7 +158,7 @@ class Gate:
                 await OVERLOADED(scope, receive, send)
                 return
             except RequestError as error:
-                await _refusal_of(error)(scope, receive, send)
+                await refusal_of(error)(scope, receive, send)
                 return
         if self._in_flight.is_full():  # it was not when the body began to come
             await OVERLOADED(scope, receive, send)
@@ -183,19 +168,6 @@ class Gate:
         with self._in_flight.entered(size) as leave:
             scope[EXCHANGE].begin(receive, leave)
             await self._app(scope, own_receive, send)
-
-    def _has_key(self, scope: Scope) -> bool:
-        given = Headers(scope=scope).getlist("authorization")
-        scheme, _, key = given[0].partition(" ") if given else ("", "", "")
-        digest = _digest(key.strip().encode("latin-1"))
-        # All are compared, and digests of one length: the time tells nothing about a key.
-        matches = [hmac.compare_digest(digest, known) for known in self._key_digests]
-        # Of two headers another server could have read the other one.
-        return len(given) == 1 and scheme.lower() == "bearer" and any(matches)
-
-
-def _digest(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()
 
 
 class SingleFlight:

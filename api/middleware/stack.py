@@ -1,4 +1,4 @@
-"""The middlewares in front of BentoML's application: addresses, answers, CORS, gate, inwards.
+"""The middlewares in front of BentoML's own, inwards: addresses, answers, hosts, CORS, gate.
 
 Each request gets an id: in its answer, in the log, and its client may choose it. (BentoML's own
 `X-BentoML-Request-ID` is the id of a trace's span; it is taken off.) The headers of all answers are
@@ -9,7 +9,7 @@ service.
 import asyncio
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 
 from starlette.middleware.cors import CORSMiddleware
@@ -17,8 +17,11 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access.addresses import ClientAddresses
+from api.access.hosts import is_addressed
+from api.access.keys import KeyRing
 from api.limits.slow_readers import SLOW_READERS, Backlog
 from api.middleware.gate import EXCHANGE, Gate
+from api.middleware.refusals import MISDIRECTED
 from api.middleware.request_body import BodyReader, ClientGoneError
 from api.routes.page import POLICIES
 from api.settings import ApiSettings
@@ -57,19 +60,22 @@ _IN_JSON = {
 }
 
 
-def with_middlewares(app: ASGIApp, settings: ApiSettings, max_image_bytes: int) -> ASGIApp:
+def with_middlewares(
+    app: ASGIApp, settings: ApiSettings, keys: KeyRing, max_image_bytes: int
+) -> ASGIApp:
     """Wrap an application in all middlewares.
 
     Args:
         app: BentoML's application.
         settings: who may ask, and how much.
+        keys: of the settings.
         max_image_bytes: of a picture's file, so that one can be uploaded.
     """
     # A form holds what a JSON body would, besides the picture.
     max_upload_bytes = settings.max_body_bytes + max_image_bytes
     gate: ASGIApp = Gate(
         app,
-        settings.api_keys,
+        keys,
         settings.max_in_flight,
         BodyReader(settings.max_body_bytes),
         uploads=BodyReader(max_upload_bytes, max_reading_bytes=_MAX_UPLOADING_BYTES),
@@ -84,7 +90,26 @@ def with_middlewares(app: ASGIApp, settings: ApiSettings, max_image_bytes: int) 
             expose_headers=["Retry-After", REQUEST_ID_HEADER],
             max_age=_PREFLIGHT_S,
         )
+    if not keys.locked:
+        gate = OwnHosts(gate, settings.hosts)
     return ClientAddresses(Answers(gate), settings.trusted_proxies)
+
+
+class OwnHosts:
+    """Middleware that answers only what is addressed to this service, against DNS rebinding.
+
+    Args:
+        app: the application.
+        names: of the service, besides `localhost` and IP addresses.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        self._app, self._names = app, names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it (421)."""
+        is_meant = scope["type"] != "http" or is_addressed(scope, self._names)
+        await (self._app if is_meant else MISDIRECTED)(scope, receive, send)
 
 
 class Answers:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from api.access.author import author
+from api.access.caller import Scope, require
 from api.contract.requests import DeleteManyRequest, ImageRequest, ListRequest, PatchRequest
 from api.contract.responses import DeleteAnswer, ListAnswer, StoredAnswer
 from api.errors import NoFileError, NotFoundError
@@ -55,10 +56,16 @@ async def delete_image(backend: "Backend", request: ImageRequest) -> DeleteAnswe
 
 
 async def delete_images(backend: "Backend", request: DeleteManyRequest) -> DeleteAnswer:
-    """Delete images by their ids, or all that match a filter."""
-    if request.metadata is None:
-        deleted = await backend.index.delete(request.ids or [], author())
+    """Delete images by their ids, all that match a filter, or all.
+
+    Raises:
+        ForbiddenError: the key may delete by ids only.
+        FilterError: the filter is senseless, or keeps every image.
+    """
+    if request.ids is not None:
+        deleted = await backend.index.delete(request.ids, author())
     else:
+        require(Scope.ADMIN)
         deleted = await backend.index.delete_matching(request.metadata, author())
     return DeleteAnswer(message="success", deleted=deleted)
 

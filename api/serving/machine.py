@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 from bentoml._internal.configuration.containers import BentoMLContainer
 
+from api.access.hosts import listening_on
+
 LEAST_MEMORY_BYTES = 1 << 30
 """Two processes with torch and one with Arrow take about this much before the first request."""
 
@@ -35,8 +37,11 @@ class MachineError(Exception):
     """The service cannot run here; the message is one line."""
 
 
-def check_port() -> None:
+def check_port(*, open_to_others: bool) -> None:
     """Refuse a port that cannot be listened on; outside of `bentoml serve` there is none to check.
+
+    Args:
+        open_to_others: whether others than this machine may reach it.
 
     Raises:
         MachineError: it is taken, or not allowed, or the address is not this machine's.
@@ -45,6 +50,7 @@ def check_port() -> None:
     asked = context.params if context is not None else {}
     if "port" in asked:
         host = asked.get("host") or BentoMLContainer.http.host.get()
+        host = listening_on(host, open_to_others=open_to_others)
         try_to_listen(host, asked["port"] or BentoMLContainer.http.port.get())
 
 

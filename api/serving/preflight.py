@@ -12,6 +12,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from api.access.keys import (
+    READ_BY_OTHERS,
+    SETTING,
+    Key,
+    KeysFileError,
+    is_read_by_others,
+    read_keys,
+)
 from api.serving.machine import (
     MachineError,
     check_libraries,
@@ -20,7 +28,7 @@ from api.serving.machine import (
     hide_process,
     raise_descriptor_limit,
 )
-from api.settings import ENV_PREFIX, Settings, SettingsError
+from api.settings import ENV_PREFIX, ApiSettings, Settings, SettingsError
 from api.telemetry.tracing import check_tracing
 from runners.errors import RunnerError
 from runners.preflight import ensure_weights
@@ -38,7 +46,7 @@ def prepare(settings: Settings) -> None:
     """
     try:
         check_tracing()
-        check_port()
+        check_port(open_to_others=settings.api.locked or settings.api.open)
         raise_descriptor_limit(settings.api.max_in_flight)
     except (SettingsError, MachineError) as error:
         raise SystemExit(_refuse(error)) from None
@@ -54,6 +62,8 @@ def _absolute_paths(settings: Settings) -> dict[str, str]:
     """
     store, models = settings.store, settings.models
     paths = {"CACHE_DIR": str(models.cache_dir.absolute())}
+    if settings.api.api_keys_file is not None:
+        paths["API_KEYS_FILE"] = str(settings.api.api_keys_file.absolute())
     if "://" not in store.store_uri:
         paths["STORE_URI"] = str(Path(store.store_uri).absolute())
     if models.models == "pretrained":
@@ -82,6 +92,7 @@ def check() -> None:
 
     Raises:
         SettingsError: a variable has a senseless value.
+        KeysFileError: the file of keys cannot be used, or there is none in it.
         MachineError: memory or a library is missing.
         RunnerError: weights are missing, unknown or cannot be downloaded.
         StoreError: the table cannot be opened, or belongs to another model.
@@ -90,6 +101,7 @@ def check() -> None:
 
     settings = Settings.from_environment()
     os.umask(settings.store.umask)
+    check_access(settings.api)
     for line in contradictions(settings):
         logger.warning(line)
     check_memory()
@@ -97,6 +109,26 @@ def check() -> None:
     ensure_weights(settings.models)
     clip = clip_source(settings.models)
     asyncio.run(check_model(settings.store, clip.architecture, identity_of(clip)))
+
+
+def check_access(api: ApiSettings) -> None:
+    """Check who is let in; workers do not, as those of the models are given no keys.
+
+    Raises:
+        SettingsError: any web page could do anything.
+        KeysFileError: the file of keys cannot be used, or there is none in it.
+    """
+    if not api.locked and "*" in api.cors_origins:
+        raise SettingsError(
+            f"{ENV_PREFIX}CORS_ORIGINS=* lets every web page read, add and delete images where"
+            f" there are no keys: set {ENV_PREFIX}API_KEYS, or name the origins"
+        )
+    file = api.api_keys_file
+    if file is not None:
+        if not read_keys(file, [Key.of_environment(key) for key in api.api_keys]):
+            raise KeysFileError(f"{SETTING}={file} holds no key")
+        if is_read_by_others(file):
+            logger.warning(READ_BY_OTHERS, SETTING, file)
 
 
 def main() -> int:
@@ -107,7 +139,7 @@ def main() -> int:
     logging.getLogger("runners").setLevel(logging.INFO)
     try:
         check()
-    except (SettingsError, MachineError, RunnerError, StoreError, OSError) as error:
+    except (SettingsError, KeysFileError, MachineError, RunnerError, StoreError, OSError) as error:
         return _refuse(error)
     return 0
 

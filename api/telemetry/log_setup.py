@@ -16,12 +16,15 @@ from api.telemetry.logs import JsonLines, Redaction, TextLines
 LogFormat = Literal["text", "json"]
 
 
-def configure_logs(format: LogFormat, secrets: Collection[str]) -> None:
+def configure_logs(format: LogFormat, secrets: Collection[str]) -> Redaction:
     """Let this process log in a format. Call it after BentoML has set up its handlers.
 
     Args:
         format: of every line.
         secrets: what is never written, such as the API keys.
+
+    Returns:
+        What removes them, to be told of more.
     """
     redaction = Redaction(secrets)
     formatter = (JsonLines if format == "json" else TextLines)(redaction)
@@ -37,6 +40,7 @@ def configure_logs(format: LogFormat, secrets: Collection[str]) -> None:
     threading.excepthook = lambda end: _log_uncaught(
         end.exc_type, end.exc_value or end.exc_type(), end.exc_traceback
     )
+    return redaction
 
 
 def _log_uncaught(

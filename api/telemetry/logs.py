@@ -66,9 +66,16 @@ class Redaction:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        longest_first = sorted(secrets, key=len, reverse=True)
-        known = [re.escape(one) for one in longest_first if len(one) >= _SHORTEST_KEY]
-        self._secrets = re.compile("|".join(known)) if known else None
+        self._known: frozenset[str] = frozenset()
+        self._secrets: re.Pattern[str] | None = None
+        self.hide(secrets)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Remove these from now on as well. One that was a key stays out of the log."""
+        self._known |= {one for one in secrets if len(one) >= _SHORTEST_KEY}
+        longest_first = sorted(self._known, key=len, reverse=True)
+        if longest_first:
+            self._secrets = re.compile("|".join(map(re.escape, longest_first)))
 
     def lines(self, text: str) -> list[str]:
         """The lines of a message or a trace, printable and without secrets."""

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from cli.tables.rows import Row
 from cli.terminal import shown
 from image_search import (
+    AccessError,
     AsyncClient,
     ImageSearchError,
+    MisdirectedError,
     OverloadedError,
     RefusedError,
     Retries,
     TimedOutError,
-    UnauthorizedError,
     UnreachableError,
 )
 from image_search.calls import OnDuplicate
@@ -160,8 +161,10 @@ class Adder:
         return None
 
     def _refuse_if_hopeless(self, error: ImageSearchError) -> None:
-        if isinstance(error, UnauthorizedError):
-            raise UnavailableError(f"{error.message} (--api-key, IMAGE_SEARCH_API_KEY)")
+        if isinstance(error, MisdirectedError):
+            raise UnavailableError(error.message)
+        if isinstance(error, AccessError):
+            raise UnavailableError(f"{error.message} (IMAGE_SEARCH_API_KEY, --api-key-file)")
         if error.status in {404, 405, 415}:
             raise UnavailableError("what answers there is no image search service: see --server")
 

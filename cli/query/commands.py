@@ -130,26 +130,29 @@ def get(id_: str, server: str, api_key: str | None) -> None:
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @to_service
 @_filter
-@click.option("--yes", is_flag=True, help="Delete all that match without asking first.")
-def delete(
+@click.option("--all", "everything", is_flag=True, help="Delete every image of the index.")
+@click.option("--yes", is_flag=True, help="Delete without asking first.")
+def delete(  # noqa: PLR0913 - what the command takes
     *,
     ids: tuple[str, ...],
     server: str,
     api_key: str | None,
     conditions: dict[str, Any] | None,
+    everything: bool,
     yes: bool,
 ) -> None:
-    """Delete images by their IDs, or all that match a filter."""
-    if bool(ids) == bool(conditions):
-        raise click.UsageError("give either IDs or a --filter with conditions")
-    if conditions and not yes:
-        click.confirm("Delete every image that matches the filter?", abort=True, err=True)
+    """Delete images by their IDs, all that match a filter, or all."""
+    if bool(ids) + bool(conditions) + everything != 1:
+        raise click.UsageError("give one of IDs, a --filter with conditions and --all")
     with client_of(server, api_key) as client:
-        if conditions:
-            deleted = client.delete_many(filter=conditions)
-        else:
+        if not (ids or yes):
+            what = f"all {client.status().rows:,} images" if everything else "every match"
+            click.confirm(f"Delete {what} of the index at {server}?", abort=True, err=True)
+        if ids:
             parts = [ids[at : at + 1000] for at in range(0, len(ids), 1000)]
             deleted = sum(client.delete_many(part) for part in parts)
+        else:
+            deleted = client.delete_many(filter=conditions, all=everything)
     click.echo(f"{deleted:,} deleted.")
 
 
@@ -188,13 +191,13 @@ def _write_grid(client: "Client", hits: "Sequence[Hit]", path: Path) -> None:
 @contextmanager
 def client_of(server: str, api_key: str | None) -> "Iterator[Client]":
     """A client whose errors end the command: 1 where it was refused, 3 where nothing answers."""
-    from image_search import Client, ImageSearchError, RefusedError, UnauthorizedError  # noqa: PLC0415
+    from image_search import AccessError, Client, ImageSearchError, RefusedError  # noqa: PLC0415
 
     try:
         with Client(server, api_key=api_key) as client:
             yield client
     except ImageSearchError as error:
-        refused = isinstance(error, RefusedError) and not isinstance(error, UnauthorizedError)
+        refused = isinstance(error, RefusedError) and not isinstance(error, AccessError)
         kind = click.ClickException if refused else _UnavailableError
         raise kind(shown(error.message)) from error
     except ValueError as error:

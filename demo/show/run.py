@@ -67,6 +67,7 @@ def _environment(folder: str) -> dict[str, str]:
         "IMAGE_SEARCH_STORE_URI": str(Path(folder) / "index"),
         "IMAGE_SEARCH_ALLOW_NETWORKS": "127.0.0.1/32",
         "IMAGE_SEARCH_API_KEYS": "",
+        "IMAGE_SEARCH_API_KEYS_FILE": "",
         "IMAGE_SEARCH_DEVICE": "cpu",
         "BENTOML_HOME": str(Path(folder) / "bentoml"),
     }

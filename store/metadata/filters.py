@@ -72,6 +72,41 @@ def where_of(given: Mapping[str, Any] | CheckedFilter | None, registry: Registry
     return compile_filter(given.filter, registry.by_key)  # columns have come, or gone in a restore
 
 
+def holds_without_values(node: Mapping[str, Any]) -> bool:
+    """Whether a filter that was compiled holds for an image without any metadata.
+
+    What holds whatever the metadata is does, such as ``{"$or": [f, {"$not": f}]}``, and so does
+    what names something that no image has, such as ``{"$not": {"shop": "no such shop"}}``.
+    """
+    return all(_holds(key, operand) for key, operand in node.items())
+
+
+def _holds(key: str, operand: Any) -> bool:
+    match key:
+        case "$and":
+            return all(map(holds_without_values, operand))
+        case "$or":
+            return any(map(holds_without_values, operand))
+        case "$not":
+            return not holds_without_values(operand)
+    if not isinstance(operand, Mapping):
+        return operand is None
+    return all(_operator_holds(name, of) for name, of in operand.items())
+
+
+def _operator_holds(name: str, operand: Any) -> bool:
+    match name:
+        case "$eq" | "$ne":
+            return (operand is None) == (name == "$eq")
+        case "$in" | "$nin":
+            return (None in operand) == (name == "$in")
+        case "$exists":
+            return not operand
+        case "$not":
+            return not all(_operator_holds(inner, of) for inner, of in operand.items())
+    return False
+
+
 class _Compiler:
     """Compiles one filter and counts its terms and values while it goes."""
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from store.changes.change import Draft, Undone
 from store.changes.log import Begun, ChangeLog
-from store.errors import StoreFullError, StoreMovedError, UnknownKeyError
+from store.errors import FilterError, StoreFullError, StoreMovedError, UnknownKeyError
 from store.metadata.columns import Column, Registry
-from store.metadata.filters import compile_filter
+from store.metadata.filters import holds_without_values, where_of
 from store.metadata.rows import Row, stored, to_arrow, to_dicts, to_rows
 from store.metadata.values import text_in
 from store.snapshot.latest import Snapshots
@@ -136,7 +136,8 @@ class Committer:
             `Undone`.
 
         Raises:
-            FilterError: the filter does not fit the columns, or there is no such column.
+            FilterError: the filter does not fit the columns or keeps every row, or there is no such
+                column.
             VersionError: there is no such version.
         """
         [operation] = operations
@@ -191,11 +192,17 @@ class Committer:
         return count
 
     async def _delete_matching(self, delete: DeleteMatching, snapshot: Snapshot) -> int:
-        where = compile_filter(delete.filter, snapshot.registry.by_key)
+        where = where_of(delete.filter, snapshot.registry)
         found = await self._table.query().where(where).select(["id"]).to_arrow()
         ids = found["id"].to_pylist()
+        is_broad = delete.filter is not None and holds_without_values(delete.filter)
+        if is_broad and ids and len(ids) == await self._table.count_rows():
+            raise FilterError(
+                "the filter keeps every image, and would keep one without metadata too: name what"
+                ' to delete, or give "all": true'
+            )
         if ids:
-            more = {"filter": delete.filter}
+            more = {"filter": delete.filter or {}}
             async with self._logged([Draft(delete.by, "delete_matching", ids, more)]):
                 await self._delete(where)
         return len(ids)

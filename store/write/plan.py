@@ -49,9 +49,9 @@ class Delete:
 
 @dataclass(frozen=True, eq=False)
 class DeleteMatching:
-    """Deletes the rows that match a filter."""
+    """Deletes the rows that match a filter; all of them where there is none."""
 
-    filter: Mapping[str, Any]
+    filter: Mapping[str, Any] | None
     by: Author = NOBODY
 
 

@@ -15,8 +15,11 @@ def test_defaults() -> None:
 
 
 def test_keys_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMAGE_SEARCH_API_KEYS", " one, two ,,")
-    assert Settings.from_environment().api.api_keys == {"one", "two"}
+    monkeypatch.setenv("IMAGE_SEARCH_API_KEYS", " one-of-sixteen-signs, two-of-sixteen-signs ,,")
+    assert Settings.from_environment().api.api_keys == {
+        "one-of-sixteen-signs",
+        "two-of-sixteen-signs",
+    }
 
 
 @pytest.mark.parametrize(
@@ -27,8 +30,15 @@ def test_keys_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
         ("REQUEST_TIMEOUT_S", "-1"),
         ("API_WORKERS", "0"),
         ("API_KEYS", ",, ,"),
-        ("API_KEYS", "a-good-key,a bad key"),
-        ("API_KEYS", "tab\there"),
+        ("API_KEYS", "a-key-of-sixteen-signs,a bad key of sixteen"),
+        ("API_KEYS", "tab\there-and-more-of-it"),
+        ("API_KEYS", "a-key-of-sixteen-signs,fifteen-of-them"),
+        ("HOSTS", "http://images.example.com"),
+        ("HOSTS", "images.example.com:3000"),
+        ("HOSTS", "a..b"),
+        ("HOSTS", "*"),
+        ("HOSTS", "*.example.com"),
+        ("OPEN", "perhaps"),
         ("CORS_ORIGINS", "shop.example"),
         ("CORS_ORIGINS", "https://shop.example/"),
         ("CORS_ORIGINS", "https://Shop.example"),
@@ -64,6 +74,18 @@ def test_a_bad_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_a_file_of_keys_locks_and_an_empty_name_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, locked in (("", False), ("keys.txt", True)):
+        monkeypatch.setenv("IMAGE_SEARCH_API_KEYS_FILE", given)
+        api = Settings.from_environment().api
+        assert (api.locked, api.api_keys_file) == (locked, Path(given) if locked else None)
+
+
+def test_hosts_are_names_in_one_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGE_SEARCH_HOSTS", " Images.Example.com. , box ,")
+    assert Settings.from_environment().api.hosts == {"images.example.com", "box"}
+
+
 @pytest.mark.parametrize("origin", ["https://shop.example", "http://127.0.0.1:8080", "*"])
 def test_origins(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
     monkeypatch.setenv("IMAGE_SEARCH_CORS_ORIGINS", f"{origin}, https://other.example")
@@ -97,6 +119,10 @@ def test_what_is_set_for_the_command_line_is_no_misspelling(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("IMAGE_SEARCH_SERVER", "http://127.0.0.1:3000")
-    monkeypatch.setenv("IMAGE_SEARCH_API_KEYS", "a-key, another")
-    monkeypatch.setenv("IMAGE_SEARCH_API_KEY", "a-key")
-    assert Settings.from_environment().api.api_keys == {"a-key", "another"}
+    monkeypatch.setenv("IMAGE_SEARCH_API_KEYS", "a-key-of-sixteen-signs, another-of-sixteen")
+    monkeypatch.setenv("IMAGE_SEARCH_API_KEY", "a-key-of-sixteen-signs")
+    monkeypatch.setenv("IMAGE_SEARCH_API_KEY_FILE", "key")
+    assert Settings.from_environment().api.api_keys == {
+        "a-key-of-sixteen-signs",
+        "another-of-sixteen",
+    }

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import requests
 from click.testing import CliRunner, Result
@@ -14,6 +15,7 @@ from PIL import Image
 
 from cli.main import main
 from cli.query.grid import grid, label
+from cli.terminal import to_service
 from demo.process import PROJECT, ServiceProcess, free_port
 from demo.server import PictureServer
 from image_search import Client, Hit
@@ -142,11 +144,22 @@ def test_get_delete_and_status(service: ServiceProcess, ids: list[str]) -> None:
     assert kept.exit_code == 1
     assert _asked(service, "get", ids[1]).exit_code == 0
     assert _asked(service, "delete", "--filter", '{"q_n": 1}', "--yes").output == "1 deleted.\n"
+    everything = _asked(service, "delete", "--all", given="n\n")
+    assert everything.exit_code == 1
+    assert "images of the index at http://127.0.0.1" in everything.output
+    broad = _asked(service, "delete", "--filter", '{"q_n": {"$ne": -1}}', "--yes")
+    assert (broad.exit_code, '"all": true' in broad.output) == (1, True)
 
 
 @pytest.mark.parametrize(
     "words",
-    [["search"], ["search", "--filter", "{}"], ["delete"], ["delete", "a", "--filter", '{"a": 1}']],
+    [
+        ["search"],
+        ["search", "--filter", "{}"],
+        ["delete"],
+        ["delete", "a", "--filter", '{"a": 1}'],
+        ["delete", "a", "--all"],
+    ],
 )
 def test_wrong_usage(service: ServiceProcess, words: list[str]) -> None:
     assert _asked(service, *words).exit_code == 2
@@ -157,3 +170,42 @@ def test_nobody_listens() -> None:
     done = CliRunner().invoke(main, ["get", "a", "--server", server])
     assert done.exit_code == 3
     assert done.output.startswith("Error: no connection to")
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "sent"),
+    [
+        (["--api-key-file", "{file}"], {}, "the-key-of-the-file"),
+        ([], {"IMAGE_SEARCH_API_KEY_FILE": "{file}"}, "the-key-of-the-file"),
+        ([], {"IMAGE_SEARCH_API_KEY": "its-own"}, "its-own"),
+        (["--api-key-file", "{file}"], {"IMAGE_SEARCH_API_KEY": "its-own"}, "the-key-of-the-file"),
+        (["--api-key", "typed"], {"IMAGE_SEARCH_API_KEY_FILE": "{file}"}, "typed"),
+        (["--api-key", "typed", "--api-key-file", "{file}"], {}, "the-key-of-the-file"),
+        ([], {}, None),
+    ],
+)
+def test_where_the_key_comes_from(
+    tmp_path: Path, options: list[str], environment: dict[str, str], sent: str | None
+) -> None:
+    file = tmp_path / "key"
+    file.write_text("the-key-of-the-file\n")
+    seen: list[str | None] = []
+
+    @click.command()
+    @to_service
+    def told(server: str, api_key: str | None) -> None:
+        seen.append(api_key)
+
+    filled = {name: text.format(file=file) for name, text in environment.items()}
+    unset = dict.fromkeys(("IMAGE_SEARCH_API_KEY", "IMAGE_SEARCH_API_KEY_FILE"))
+    CliRunner().invoke(told, [one.format(file=file) for one in options], env={**unset, **filled})
+    assert seen == [sent]
+
+
+@pytest.mark.parametrize("held", [b"", b"two keys", b"\xff\xfe"])
+def test_a_file_that_holds_no_key(tmp_path: Path, held: bytes) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(held)
+    done = CliRunner().invoke(main, ["status", "--api-key-file", str(file)])
+    assert done.exit_code == 2
+    assert "must hold an API key" in done.output

@@ -21,6 +21,8 @@ from tests.guard.stage.site import Talk
 DETECT = "run_object_detection"
 # What the stage's service accepts; rows send the first.
 KEYS = ("first-key-0123456789", "zweiter-schlüssel-ü")
+# Those of its file, by their scopes; they are called like these.
+SCOPED = {scope: f"a-key-to-{scope}-0123456789" for scope in ("read", "write", "admin")}
 JSON = {"Content-Type": "application/json"}
 
 

@@ -18,10 +18,10 @@ ARGUMENTS = (
     "--disable-gpu",
     "--disable-quic",
     "--disable-sync",
-    # The browser has errands of its own all the same: no name but loopback leads anywhere.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--no-first-run",
 )
+# The browser has errands of its own all the same: no name but loopback leads anywhere.
+NO_NAMES = "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
 _STATUS = re.compile(r"the server responded with a status of (\d+)")
 
@@ -38,9 +38,15 @@ def executable() -> str:
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
-    """A browser with a fresh profile."""
-    arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+def launched(*more: str, names: str = NO_NAMES) -> Iterator[Browser]:
+    """A browser with a fresh profile.
+
+    Args:
+        more: arguments of Chromium's.
+        names: what they lead to, as rules of Chromium's.
+    """
+    rules = f"--host-resolver-rules={names}"
+    arguments = [*ARGUMENTS, rules, *more, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable(), args=arguments)
         yield browser

@@ -23,6 +23,7 @@ from tests.running import environment
 expect.set_options(timeout=30_000)
 
 KEY = "a-key-that-is-long-enough"
+READ_KEY = "a-key-to-look-around-with"
 SCENES = 60
 Open = Callable[..., Watched]
 
@@ -39,7 +40,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
     """The service, locked: tests without a key see what a stranger does."""
     executable()
     folder = tmp_path_factory.mktemp("page")
-    settings = environment(folder, IMAGE_SEARCH_API_KEYS=KEY)
+    keys = folder / "keys"
+    keys.touch(0o600)
+    keys.write_text(f"guest read {READ_KEY}\n")
+    settings = environment(folder, IMAGE_SEARCH_API_KEYS=KEY, IMAGE_SEARCH_API_KEYS_FILE=str(keys))
     with ServiceProcess(settings, folder / "log") as running:
         yield running
 

@@ -9,8 +9,8 @@ from api.routes.page import OPEN_FILES, PAGES
 from demo.process import ServiceProcess
 from demo.show.tour import Shown
 from tests.page.chromium import Watched
-from tests.page.conftest import KEY, Open
-from tests.page.seen import overflows
+from tests.page.conftest import KEY, READ_KEY, Open
+from tests.page.seen import ids, overflows, settled
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -59,6 +59,28 @@ def test_the_page_of_the_api_has_the_key_of_the_tab(watch: Open, scenes: list[Sh
     expect(page.locator(".card").first).to_be_visible()
     page.get_by_role("link", name="API").click()
     expect(page.get_by_text("/search_similar_images")).to_be_visible()
+
+
+def test_a_key_to_read_searches_and_is_told_what_it_may_not(
+    watch: Open, scenes: list[Shown]
+) -> None:
+    window = watch(key=READ_KEY)
+    page = window.open()
+    expect(page.locator(".card").first).to_be_visible()
+    page.get_by_label("Words").fill("a blue star")
+    page.get_by_role("button", name="Search", exact=True).click()
+    settled(page)
+    assert ids(page)
+    window.expected = {403}
+    page = window.open("?view=add")
+    page.locator("#addresses").fill("\n".join(one.url for one in scenes[:30]))
+    page.get_by_role("button", name="Add 30 pictures").click()
+    expect(page.locator("#add-stop")).to_be_hidden()
+    expect(page.locator("#add-failure-list li").first).to_contain_text("'write' is needed")
+    # The others are not even tried.
+    assert page.locator("#add-failure-list li").count() <= 4
+    expect(page.locator("#add-shown")).to_contain_text("0 of 30 pictures added")
+    expect(page.get_by_role("dialog")).to_be_hidden()
 
 
 def test_browsers_get_the_pages_and_others_json(service: ServiceProcess) -> None:

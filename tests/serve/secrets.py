@@ -54,7 +54,10 @@ def tell_secrets(url: str, pictures: str, headers: Mapping[str, str]) -> None:
         requests.get(f"{url}/{path}", headers=headers, timeout=60)
     _raw(url, f"GET /{SECRET}\x01 HTTP/1.1\r\nHost: {SECRET}\r\nA{SECRET}\r\n\r\n")
     _raw(url, f"{SECRET}\r\n\r\n")
-    _raw(url, f"POST /delete_images HTTP/1.1\r\nHost: h\r\nContent-Type: \xff{SECRET}\r\n\r\n")
+    _raw(
+        url,
+        f"POST /delete_images HTTP/1.1\r\nHost: localhost\r\nContent-Type: \xff{SECRET}\r\n\r\n",
+    )
 
 
 def _raw(url: str, request: str) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from demo.process import ServiceProcess
 
-HOST = b"Host: x\r\n"
+HOST = b"Host: localhost\r\n"
 JSON = HOST + b"Content-Type: application/json\r\n"
 POST = b"POST /run_object_detection HTTP/1.1\r\n" + JSON
 _LENGTH = re.compile(rb"^content-length: *(\d+)\r$", re.IGNORECASE | re.MULTILINE)

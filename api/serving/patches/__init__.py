@@ -1,6 +1,7 @@
 """Run-time patches of BentoML 1.4.39, uvicorn and circus: all there are, applied in one place.
 
-    supervisor   how circus stops its workers, where it takes commands, where files are written
+    supervisor   how circus stops its workers, where it takes commands, where files are written,
+                 where it listens, and what the models' workers are given
     server       BentoML's ASGI applications: the front around the API, middlewares, media types;
                  bounds on uvicorn's HTTP parser
 
@@ -17,8 +18,14 @@ from api.serving.patches import server, supervisor
 from api.serving.patches.server import Front
 
 
-def apply_patches(
-    service: Any, front: Front, paths: Iterable[str], *, stop_s: float, umask: int
+def apply_patches(  # noqa: PLR0913 - each is another thing that is patched
+    service: Any,
+    front: Front,
+    paths: Iterable[str],
+    *,
+    stop_s: float,
+    umask: int,
+    open_to_others: bool,
 ) -> None:
     """Patch this process. Call it once, before the process serves or supervises.
 
@@ -28,6 +35,7 @@ def apply_patches(
         paths: of its routes; metrics and logs name no others.
         stop_s: after so many seconds a stop kills the workers that still run.
         umask: of the supervisor and its workers.
+        open_to_others: whether others than this machine may reach it.
     """
-    supervisor.patch(stop_s, umask)
+    supervisor.patch(stop_s, umask, open_to_others=open_to_others)
     server.patch(service, front, paths)

@@ -23,6 +23,7 @@ from starlette.routing import Mount, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.access.hosts import TARGET_HOST
 from api.limits.slow_readers import SLOW_READERS, Backlog
 from api.middleware.stack import ALWAYS, BACKLOG
 from api.telemetry.logs import TraceIds
@@ -41,6 +42,7 @@ much, up to the next part of a body or whole head."""
 MAX_PIPELINED = 64
 """Requests on one connection that wait for the answers before theirs."""
 
+_HOST_END = re.compile(rb"[/?#]")
 _AROUND_HEADER = len(b": \r\n")
 _INVALID = {"message": "the request is not valid HTTP/1.1", "code": "bad_request"}
 
@@ -213,6 +215,11 @@ class BoundedHttp(HttpToolsProtocol):
         # uvicorn appends trailers to `headers`: the application is not to see them.
         self.scope["headers"] = headers.copy()
         self.scope[BACKLOG] = self._backlog  # type: ignore[literal-required]
+        scheme, is_absolute, target = self.url.partition(b"://")
+        if is_absolute and b"/" not in scheme:
+            # uvicorn knows no absolute form: it takes the path, and leaves the host to `Host`.
+            host = _HOST_END.split(target, 1)[0].decode("latin-1")
+            self.scope[TARGET_HOST] = host  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

@@ -1,6 +1,10 @@
-"""BentoML's supervisor, a circus arbiter: how it stops, who commands it, where its files go."""
+"""BentoML's supervisor, a circus arbiter: how it stops, who commands it, where its files go.
+
+And where it listens, and what its workers are given.
+"""
 
 import functools
+import logging
 import os
 import shutil
 import tempfile
@@ -10,6 +14,12 @@ from typing import Any
 
 from bentoml._internal.utils.circus import Arbiter
 from circus.arbiter import Arbiter as CircusArbiter
+from circus.sockets import CircusSocket
+
+from api.access.hosts import listening_on
+from api.settings import ENV_PREFIX
+
+logger = logging.getLogger("bentoml.image_search")
 
 MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - the folder in it is private, or not taken
 LEAST_FREE_BYTES = 16 << 20
@@ -19,23 +29,29 @@ twice as much when they are full."""
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 TEMPORARY_FOLDER = "TMPDIR"
 API_SERVER_NAME = "_bento_api_server"
-"""What BentoML calls the API's socket (1.4.39, `_bentoml_impl.server.serving`)."""
+API_WATCHER = "service"
+"""What BentoML calls the API's socket and its workers (1.4.39, `_bentoml_impl.server.serving`)."""
 
+_KEYS = f"{ENV_PREFIX}API_KEY"
 _start = Arbiter.start
 
 
-def patch(stop_s: float, umask: int) -> None:
+def patch(stop_s: float, umask: int, *, open_to_others: bool) -> None:
     """Make the supervisor of this process stop in the right order and take no commands.
 
     Args:
         stop_s: after so many seconds a stop kills the workers that still run.
         umask: permissions that no file of it and of its workers is to have.
+        open_to_others: whether others than this machine may reach the service.
     """
 
     @functools.wraps(_start)
     def start(arbiter: Any, cb: Callable[[Any], Any] | None = None) -> None:
         os.umask(umask)
         bound_stop(arbiter, stop_s)
+        if not open_to_others:
+            keep_to_loopback(arbiter)
+        keep_keys_from_models(arbiter)
         _start_patched(arbiter, cb)
 
     Arbiter.start = start
@@ -54,6 +70,38 @@ def _start_patched(arbiter: Any, cb: Callable[[Any], Any] | None) -> None:
         arbiter.exit_stack.close()
         for folder in filter(None, folders):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_to_loopback(arbiter: Any) -> None:
+    """Have the API listen on loopback where it was to listen on an address that others reach.
+
+    BentoML listens on all interfaces where it is told nothing else (1.4.39, `http.host`), by an
+    option, an environment variable or its configuration: so the socket is looked at itself.
+    """
+    asked = arbiter.sockets.get(API_SERVER_NAME)
+    if asked is None or (host := listening_on(asked.host, open_to_others=False)) == asked.host:
+        return
+    arbiter.sockets[API_SERVER_NAME] = CircusSocket(
+        name=API_SERVER_NAME, host=host, port=asked.port, backlog=asked.backlog
+    )
+    asked.close()
+    logger.warning(
+        "listening on %s instead of %s, as there are no API keys: set IMAGE_SEARCH_API_KEYS, or"
+        " IMAGE_SEARCH_OPEN=true to let everybody in who reaches the port",
+        host,
+        asked.host,
+    )
+
+
+def keep_keys_from_models(arbiter: Any) -> None:
+    """Take the API's keys out of the environment of all workers but the API's own.
+
+    The key of the command line too, where a shell has both.
+    """
+    for watcher in arbiter.watchers:
+        if watcher.name != API_WATCHER and watcher.env is not None:
+            for name in [one for one in watcher.env if one.upper().startswith(_KEYS)]:
+                del watcher.env[name]
 
 
 def move_metrics_to_memory(arbiter: Any, disk: Path = MEMORY_DISK) -> Path | None:

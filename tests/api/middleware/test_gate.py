@@ -10,6 +10,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from api.access.caller import CALLER, Caller
+from api.access.caller import Scope as KeyScope
+from api.access.keys import Key, KeyRing, _digest
 from api.middleware.gate import Gate
 from api.middleware.request_body import BodyReader
 from api.middleware.stack import Answers
@@ -28,7 +31,7 @@ def gated(keys: frozenset[str] = frozenset(), room: int = 10) -> Answers:
 
     methods = ["GET", "POST", "PATCH"]
     routes = [Route(path, answer, methods=methods) for path in PATHS]
-    return Answers(Gate(Starlette(routes=routes), keys, room, BodyReader(1000)))
+    return Answers(Gate(Starlette(routes=routes), KeyRing(keys), room, BodyReader(1000)))
 
 
 def statuses(gate: Answers, *asked: tuple[str, bytes | None]) -> list[httpx.Response]:
@@ -116,7 +119,7 @@ def test_a_failing_application_gives_its_room_back() -> None:
     async def fails(scope: object, receive: object, send: object) -> None:
         raise RuntimeError("broken")
 
-    gate = Answers(Gate(fails, frozenset(), 1, BodyReader(1000)))
+    gate = Answers(Gate(fails, KeyRing(), 1, BodyReader(1000)))
     for _ in range(3):
         with pytest.raises(RuntimeError):
             statuses(gate, ("/work", None))
@@ -173,3 +176,77 @@ def test_two_keys_at_once_are_none() -> None:
 @pytest.mark.parametrize("path", ["/work", "/", "/nowhere", "/livez/", "/LIVEZ", "//livez"])
 def test_every_method_and_path_needs_a_key(method: str, path: str) -> None:
     assert sent(method, f"http://test{path}", keys=KEYS).status_code == 401
+
+
+class Scoped(KeyRing):
+    """One key of each scope, without a file."""
+
+    def __init__(self) -> None:
+        super().__init__(["of-admin"])
+        self._known = [
+            *self._own,
+            *(Key(f"a-{name}", scope, _digest(f"of-{name}".encode())) for name, scope in READERS),
+        ]
+
+
+READERS = (("read", KeyScope.READ), ("write", KeyScope.WRITE))
+
+
+def asked(method: str, path: str, scope: str) -> tuple[httpx.Response, list[Caller]]:
+    """A request with the key of a scope, and who the application saw."""
+    seen: list[Caller] = []
+
+    async def app(scope: object, receive: object, send: Any) -> None:
+        seen.append(CALLER.get())
+        await PlainTextResponse("ok")(scope, receive, send)  # type: ignore[arg-type]
+
+    async def ask() -> httpx.Response:
+        gate = Answers(Gate(app, Scoped(), 9, BodyReader(1000)))
+        transport = httpx.ASGITransport(app=gate, client=("192.0.2.9", 1234))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            given = {"Authorization": f"Bearer of-{scope}"}
+            return await client.request(method, path, headers=given)
+
+    return asyncio.run(ask()), seen
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "needed"),
+    [
+        ("GET", "/heartbeat", "read"),
+        ("HEAD", "/images/x/image", "read"),
+        ("POST", "/search_simmilar_images", "read"),
+        ("POST", "/post_image_to_index", "write"),
+        ("PATCH", "/images/x", "write"),
+        ("POST", "/delete_images", "write"),
+        ("POST", "/index/restore", "admin"),
+        ("PUT", "/images", "admin"),
+        ("OPTIONS", "/images/x", "admin"),
+    ],
+)
+def test_a_scope_reaches_so_far(method: str, path: str, needed: str) -> None:
+    order = ["read", "write", "admin"]
+    for scope in order:
+        answer, seen = asked(method, path, scope)
+        if order.index(scope) < order.index(needed):
+            assert (answer.status_code, seen) == (403, [])
+            assert answer.json()["code"] == "forbidden"
+            assert f"{needed!r}" in answer.json()["message"]
+        else:
+            assert answer.status_code == 200
+            assert [(one.scope.name, one.address) for one in seen] == [(scope.upper(), "192.0.2.9")]
+            assert seen[0].key == f"a-{scope}" or scope == "admin"
+    assert CALLER.get().key is None
+
+
+def test_what_is_not_declared_is_not_there_but_for_an_admin() -> None:
+    for scope, status in (("read", 404), ("write", 404), ("admin", 200)):
+        assert asked("POST", "/index/some-new-route", scope)[0].status_code == status
+
+
+def test_a_foreign_page_sends_no_body_without_a_type_either() -> None:
+    """A browser does not ask before that: a request without a body, or one of no type."""
+    headers = {"Origin": "http://evil.example"}
+    assert sent("POST", headers=headers).json()["code"] == "foreign_form"
+    assert sent("POST", headers={"Origin": "http://test"}).status_code == 200
+    assert sent("POST", headers=headers, json={}).status_code == 200  # a browser asks before

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.access.keys import KeyRing
 from api.middleware.gate import Gate
 from api.middleware.request_body import BodyReader
 from api.middleware.stack import Answers
@@ -36,7 +37,7 @@ class Work:
 
 
 def gate(work: Work, room: int = 2, **bounds: Any) -> Answers:
-    return Answers(Gate(work, frozenset(), room, BodyReader(1000, **bounds)))
+    return Answers(Gate(work, KeyRing(), room, BodyReader(1000, **bounds)))
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
+from api.access.keys import KeyRing
 from api.middleware.stack import with_middlewares
 from api.settings import ApiSettings
 from api.telemetry.logs import REQUEST_ID
@@ -29,11 +30,13 @@ async def work(_: Request) -> Response:
 
 def asked(method: str, path: str, headers: Any = None, **settings: Any) -> httpx.Response:
     routes = [Route("/work", work), Route("/", work)]
-    app = with_middlewares(Starlette(routes=routes), ApiSettings(**settings), 1 << 20)
+    given = ApiSettings(**settings)
+    keys = KeyRing(given.api_keys)
+    app = with_middlewares(Starlette(routes=routes), given, keys, 1 << 20)
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.request(method, path, headers=headers)
 
     return asyncio.run(ask())
@@ -125,6 +128,26 @@ def test_origins_that_are_not(origin: str) -> None:
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+@pytest.mark.parametrize("path", ["/work", "/", "/livez", "/metrics", "/page/main.js", "/nowhere"])
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "HEAD", "TRACE"])
+def test_without_keys_no_foreign_name_is_answered(path: str, method: str) -> None:
+    wanted = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    for more in ({}, {"cors_origins": ORIGIN}, {"hosts": "own.example", "open": True}):
+        answer = asked(method, path, {"Host": "evil.example", **wanted}, **more)
+        assert answer.status_code == 421
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "access-control" not in str(answer.headers).lower()
+        if method != "HEAD":
+            assert answer.json()["code"] == "misdirected"
+    assert asked("GET", "/work", {"Host": "own.example:81"}, hosts="own.example").status_code == 200
+
+
+def test_with_keys_a_service_has_any_name() -> None:
+    locked = {"api_keys": "a-key-that-is-long"}
+    assert asked("GET", "/work", {"Host": "evil.example"}, **locked).status_code == 401
+    assert asked("GET", "/work", {"Host": "evil.example", **BEARER}, **locked).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/work", "/livez"])
 def test_there_are_no_websockets(path: str) -> None:
     sent: list[Message] = []
@@ -141,7 +164,7 @@ def test_there_are_no_websockets(path: str) -> None:
     scope = {"type": "websocket", "path": path, "headers": []}
 
     async def connect() -> None:
-        await with_middlewares(never, ApiSettings(), 1 << 20)(scope, receive, send)
+        await with_middlewares(never, ApiSettings(), KeyRing(), 1 << 20)(scope, receive, send)
 
     asyncio.run(connect())
     assert sent == [{"type": "websocket.close", "code": 1008}]

@@ -33,12 +33,15 @@ def test_a_port_that_is_taken_is_refused() -> None:
 def test_the_port_is_the_one_that_serving_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, int]] = []
     monkeypatch.setattr("api.serving.machine.try_to_listen", lambda *address: asked.append(address))
-    check_port()
-    for host, port in (("127.0.0.1", 1234), (None, None)):
-        with click.Context(click.Command("serve")) as context:
-            context.params = {"host": host, "port": port}
-            check_port()
-    assert asked == [("127.0.0.1", 1234), ("0.0.0.0", 3000)]
+    check_port(open_to_others=True)
+    for is_open in (True, False):
+        for host, port in (("127.0.0.1", 1234), ("::1", 1), ("::", 2), (None, None)):
+            with click.Context(click.Command("serve")) as context:
+                context.params = {"host": host, "port": port}
+                check_port(open_to_others=is_open)
+    own = [("127.0.0.1", 1234), ("::1", 1)]
+    assert asked[:4] == [*own, ("::", 2), ("0.0.0.0", 3000)]
+    assert asked[4:] == [*own, ("127.0.0.1", 2), ("127.0.0.1", 3000)]
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from bentoml._internal.utils.circus import Arbiter, create_standalone_arbiter
 from bentoml.serving import create_watcher
 from circus.arbiter import Arbiter as CircusArbiter
 from circus.plugins import get_plugin_cmd
+from circus.sockets import CircusSocket
 from circus.watcher import Watcher
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from starlette.types import Message, Receive, Scope, Send
@@ -28,9 +30,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from api.serving.patches.server import NOWHERE, ClientsPath, KnownPaths
 from api.serving.patches.supervisor import (
     API_SERVER_NAME,
+    API_WATCHER,
     METRICS_FOLDER,
     bound_stop,
     close_control_sockets,
+    keep_keys_from_models,
+    keep_to_loopback,
     move_metrics_to_memory,
 )
 
@@ -188,6 +193,41 @@ def test_the_reloaders_supervisor_stays_where_it_was() -> None:
     close_control_sockets(arbiter)
     assert (arbiter.endpoint, arbiter.ctrl.endpoint) == (endpoint, endpoint)
     assert arbiter.pubsub_endpoint == events
+
+
+def test_the_models_workers_are_given_no_keys() -> None:
+    names = ("API_KEYS", "API_KEYS_FILE", "API_KEY", "api_keys", "DEVICE")
+    env = {f"IMAGE_SEARCH_{name}": "x" for name in names}
+    workers = [
+        SimpleNamespace(name=name, env=dict(env)) for name in ("service_ClipEmbedder", API_WATCHER)
+    ]
+    keep_keys_from_models(SimpleNamespace(watchers=[*workers, SimpleNamespace(name="x", env=None)]))
+    assert [one.env for one in workers] == [{"IMAGE_SEARCH_DEVICE": "x"}, env]
+
+
+def test_what_the_supervisor_calls_the_apis_workers() -> None:
+    source = inspect.getsource(serving.serve_http)
+    assert f'name="{API_WATCHER}"' in source
+    assert f"name={serving.API_SERVER_NAME!r}" in source or "name=API_SERVER_NAME" in source
+
+
+@pytest.mark.parametrize(("host", "family"), [("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6)])
+def test_without_keys_the_socket_is_loopbacks(
+    host: str, family: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = CircusSocket(name=API_SERVER_NAME, host=host, port=0, family=family)
+    arbiter = create_standalone_arbiter([], sockets=[asked])
+    keep_to_loopback(arbiter)
+    arbiter.sockets.bind_and_listen_all()
+    try:
+        bound = [one.getsockname()[0] for one in arbiter.sockets.values()]
+    finally:
+        arbiter.sockets.close_all()
+    assert bound == ["127.0.0.1"]
+    assert len(caplog.records) == 1
+    assert f"127.0.0.1 instead of {host}" in caplog.text
+    keep_to_loopback(arbiter)
+    assert len(caplog.records) == 1
 
 
 def test_metrics_go_to_memory_where_there_is_some(tmp_path: Path) -> None:

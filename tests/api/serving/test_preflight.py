@@ -49,6 +49,10 @@ def test_the_demo_models_are_there(tmp_path: Path) -> None:
         ({"CLIP_PRETRAINED": "./nowhere.pt"}, "nowhere.pt"),
         ({"DEVICE": "gpu"}, "IMAGE_SEARCH_DEVICE='gpu'"),
         ({"API_KEY": "secret"}, "IMAGE_SEARCH_API_KEYS"),
+        ({"MODELS": "demo", "CORS_ORIGINS": "*"}, "IMAGE_SEARCH_CORS_ORIGINS=*"),
+        ({"MODELS": "demo", "API_KEYS_FILE": "/no/such/keys"}, "/no/such/keys"),
+        ({"MODELS": "demo", "API_KEYS_FILE": "/dev/null"}, "/dev/null"),
+        ({"API_KEYS": "fifteen-of-them"}, "16 characters"),
     ],
 )
 def test_a_failure_is_one_line_and_status_1(

@@ -15,7 +15,7 @@ from typing import Self
 import requests
 
 from demo.process import ServiceProcess
-from tests.guard.case import KEYS, Case
+from tests.guard.case import KEYS, SCOPED, Case
 from tests.guard.judge import Outcome
 from tests.guard.oracle.names import NameServer
 from tests.guard.stage.box import Box, NoBoxError
@@ -56,6 +56,7 @@ class Stage:
             "IMAGE_SEARCH_DEVICE": "cpu",
             "IMAGE_SEARCH_STORE_URI": str(folder / "index"),
             "IMAGE_SEARCH_API_KEYS": ",".join(KEYS),
+            "IMAGE_SEARCH_API_KEYS_FILE": str(_keys_file(folder)),
             "SSL_CERT_FILE": str(CERTIFICATE),
             **LIMITS,
         }
@@ -158,6 +159,13 @@ class Stage:
             "path": f"/{unique}",
             "host": f"h{unique}.test",
         }
+
+
+def _keys_file(folder: Path) -> Path:
+    file = folder / "keys"
+    file.touch(0o600)
+    file.write_text("".join(f"{scope} {scope} {key}\n" for scope, key in SCOPED.items()))
+    return file
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:

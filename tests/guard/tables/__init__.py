@@ -10,6 +10,7 @@ from tests.guard.tables import (
     keys,
     lookups,
     redirects,
+    scopes,
     servers,
     tls,
     urls,
@@ -27,4 +28,5 @@ TABLES: dict[str, list[Case]] = {
     "filters": filters.CASES,
     "columns": columns.CASES,
     "keys": keys.CASES,
+    "scopes": scopes.CASES,
 }

@@ -192,4 +192,29 @@ DELETED = [
     )
 ]
 
-CASES = [*VALUES, *KEYS, *OPERATORS, *TYPES, *LIMITS, *MEANINGS, *DELETED]
+KEEPS_ALL = refusal("invalid_filter", says="the filter keeps every image")
+BROAD: list[dict[str, Any]] = [
+    {"$not": {"s": "no such"}},
+    {"$not": {"$not": {"$not": {"s": "no such"}}}},
+    {"s": {"$ne": "no such"}},
+    {"s": {"$nin": ["no such"]}},
+    {"s": {"$nin": []}},
+    {"s": {"$not": {"$contains": "no such"}}},
+    {"n": {"$not": {"$lt": 1, "$gt": 1}}},
+    {"$or": [{"n": 1}, {"$not": {"n": 1}}]},
+    {"$or": [{"n": 1}, {"n": {"$ne": 1}}]},
+    {"$or": [{"n": {"$exists": True}}, {"n": None}]},
+    {"$or": [{"n": {"$lt": 2}}, {"n": {"$gte": 2}}, {"n": {"$exists": False}}]},
+    {"$and": [{"s": {"$ne": "no such"}}, {"n": {"$ne": -99}}]},
+    {"$not": {"$and": [{"n": 1}, {"n": 2}]}},
+    {"$not": {"$or": [{"s": "no such"}, {"n": -99}]}},
+    {"l": {"$nin": ["no such", ["no", "such"]]}, "f": {"$ne": 77.5}},
+]
+EMPTY: list[dict[str, Any]] = [{"$and": [{}]}, {"$or": [{"n": 1}, {}]}, {"$not": {"$not": {}}}]
+KEPT = [
+    sent("delete_images", {"metadata": node}, expected, f"deleting all by {node!r:.80}")
+    for nodes, expected in ((BROAD, KEEPS_ALL), (EMPTY, INVALID))
+    for node in nodes
+]
+
+CASES = [*VALUES, *KEYS, *OPERATORS, *TYPES, *LIMITS, *MEANINGS, *DELETED, *KEPT]

@@ -49,7 +49,7 @@ def _add_until_killed(service: ServiceProcess, pictures: PictureServer) -> dict[
 
 
 def test_kill_and_restart(tmp_path: Path, pictures: PictureServer) -> None:
-    settings = environment(tmp_path, IMAGE_SEARCH_API_KEYS=f"other, {KEY}")
+    settings = environment(tmp_path, IMAGE_SEARCH_API_KEYS=f"another-key-of-sixteen, {KEY}")
     service = ServiceProcess(settings, tmp_path / "log")
     service.start()
     try:

@@ -106,6 +106,25 @@ def test_the_probes_are_open_and_safe(locked: ServiceProcess) -> None:
         assert is_safe(answer)
 
 
+def test_no_model_and_no_decoder_has_the_key(locked: ServiceProcess) -> None:
+    """Neither in its environment nor in its command line, which every user of the machine reads."""
+    assert locked.process is not None
+    supervisor = psutil.Process(locked.process.pid)
+    everyone = [supervisor, *supervisor.children(recursive=True)]
+    assert len(everyone) >= 6  # with both models, the API and two decoders
+    having = [one.cmdline() for one in everyone[1:] if KEY in _environment(one)]
+    assert len(having) == 1
+    assert "ImageSearch" in having[0]
+    assert not any(KEY in " ".join(one.cmdline()) for one in everyone)
+
+
+def _environment(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.environ().values())
+    except psutil.AccessDenied:  # nobody can read that of a process that does not let them
+        return ""
+
+
 def test_nothing_tells_versions(locked: ServiceProcess) -> None:
     for path in ("docs.json", "schema.json", "nowhere", ""):
         answer = requests.get(f"{locked.url}/{path}", headers=BEARER, timeout=60)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -94,6 +95,18 @@ def test_weights_of_another_architecture_end_the_service(tmp_path: Path) -> None
     assert "does not hold weights of the architecture ViT-B-32" in line
 
 
+def _listening(service: ServiceProcess) -> set[tuple[str, int]]:
+    """The addresses at which any process of a service can be reached."""
+    assert service.process is not None
+    supervisor = psutil.Process(service.process.pid)
+    return {
+        (one.laddr.ip, one.laddr.port)
+        for process in (supervisor, *supervisor.children(recursive=True))
+        for one in process.net_connections("inet")
+        if one.status == psutil.CONN_LISTEN
+    }
+
+
 def test_a_bento_serves_from_an_empty_folder(tmp_path: Path, pictures: PictureServer) -> None:
     home = {"BENTOML_HOME": str(tmp_path / "bentos"), "BENTOML_DO_NOT_TRACK": "True"}
     subprocess.run(
@@ -106,11 +119,14 @@ def test_a_bento_serves_from_an_empty_folder(tmp_path: Path, pictures: PictureSe
     empty = tmp_path / "empty"
     empty.mkdir()
     settings = {**environment(tmp_path), **home, "IMAGE_SEARCH_STORE_URI": "table"}
-    bento = ServiceProcess(settings, tmp_path / "log", target="image_search:latest", cwd=empty)
+    log = tmp_path / "log"
+    bento = ServiceProcess(settings, log, host=None, target="image_search:latest", cwd=empty)
     with bento:
+        assert _listening(bento) == {("127.0.0.1", bento.port)}  # as it has no keys
         post, url = poster(bento.url), pictures.url + "0.jpg"
         assert requests.get(f"{bento.url}/heartbeat", timeout=60).ok
         assert post("post_image_to_index", {"url": url}).ok
         assert post("search_simmilar_images", {"url": url}).json()["results"][0]["url"] == url
         assert post("run_object_detection", {"url": url}).headers["Content-Type"] == "image/jpg"
+    assert log.read_text().count("listening on 127.0.0.1 instead of 0.0.0.0") == 1
     assert (empty / "table").is_dir()  # where the person stood, not inside the Bento

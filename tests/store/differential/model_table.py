@@ -99,7 +99,10 @@ class ModelTable:
     def delete_matching(self, node: Any) -> int:
         if _has_empty_part(node):
             raise Refused(FilterError)
-        return self.delete(self.matching(node))
+        found = self.matching(node)
+        if found and len(found) == len(self.rows) and matches({}, node, self.columns):
+            raise Refused(FilterError)
+        return self.delete(found)
 
     def drop_column(self, key: str) -> int:
         """Takes a key away; tells how many rows had it."""

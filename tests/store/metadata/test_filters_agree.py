@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from store.index import ImageIndex
+from store.metadata.filters import holds_without_values
 from store.schemas import SearchQuery
+from tests.store.differential.model import matches
 from tests.store.differential.model_table import ModelTable
 from tests.store.differential.strategies import (
     FLOATS,
@@ -71,6 +73,11 @@ async def _fill(index: ImageIndex) -> None:
 @given(node=seeded(lambda rng: filter_(rng, list(COLUMNS))))
 def test_every_filter_finds_what_the_model_finds(search: Search, node: dict[str, Any]) -> None:
     assert search(node) == MODEL.matching(node)
+
+
+@given(node=seeded(lambda rng: filter_(rng, list(COLUMNS))))
+def test_what_holds_for_an_image_without_metadata(node: dict[str, Any]) -> None:
+    assert holds_without_values(node) == matches({}, node, MODEL.columns)
 
 
 @pytest.mark.parametrize("key", COLUMNS)

@@ -132,6 +132,49 @@ def test_a_filter_with_an_empty_part_deletes_nothing(tmp_path: Path, part: dict[
     run(check())
 
 
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"n": {"$ne": 7}},
+        {"$not": {"n": 7}},
+        {"$or": [{"n": 1}, {"$not": {"n": 1}}]},
+        {"$or": [{"n": {"$exists": True}}, {"n": None}]},
+    ],
+)
+def test_a_filter_that_keeps_everything_deletes_nothing(
+    tmp_path: Path, node: dict[str, Any]
+) -> None:
+    """Unless it could not do so for an image without metadata: that one names what it means."""
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1, {"n": 1}))
+            await index.upsert(image(2, {"n": 2}))
+            with pytest.raises(FilterError, match="keeps every image"):
+                await index.delete_matching(node)
+            await index.upsert(image(3, {"n": 7}))
+            await index.delete_matching({"n": {"$ne": 7}})
+            assert await index.count() == 1
+            assert await index.delete_matching({"n": 7}) == 1
+            assert await index.delete_matching(node) == 0
+
+    run(check())
+
+
+def test_all_can_be_deleted_and_restored(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            for n in range(3):
+                await index.upsert(image(n, {"n": n} if n else "a text"))
+            full = (await index.versions())[0].version
+            assert await index.delete_matching(None) == 3
+            assert await index.delete_matching(None) == 0
+            await index.restore(version=full)
+            assert await index.count() == 3
+
+    run(check())
+
+
 def test_what_was_cleaned_up_is_said_to_be_gone(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:

@@ -1,0 +1,80 @@
+"""Scopes: what the keys of the stage's file may do, and what they may not."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from tests.guard.case import BAD_REQUEST, SCOPED, Case, Expected, refusal, sent
+
+OK, NO_URL, NOT_FOUND = Expected(200), refusal(), refusal("not_found", status=404)
+UNKNOWN_KEY = refusal("unknown_key")
+NOT_TAKEN = refusal("method_not_allowed", status=405)
+LEVELS = ("read", "write", "admin")
+
+ROUTES: tuple[tuple[str, str, Any, str, Expected], ...] = (
+    ("GET", "heartbeat", None, "read", OK),
+    ("GET", "images?limit=1", None, "read", OK),
+    ("HEAD", "images", None, "read", OK),
+    ("GET", "images/x", None, "read", NOT_FOUND),
+    ("GET", "images/x/image", None, "read", NOT_FOUND),
+    ("GET", "images/x/thumbnail", None, "read", NOT_FOUND),
+    ("GET", "index", None, "read", OK),
+    ("GET", "index/columns", None, "read", OK),
+    ("GET", "index/versions", None, "read", OK),
+    ("GET", "metrics", None, "read", OK),
+    ("GET", "docs.json", None, "read", OK),
+    ("GET", "schema.json", None, "read", OK),
+    ("GET", "healthz", None, "read", OK),
+    ("POST", "search_simmilar_images", {}, "read", BAD_REQUEST),
+    ("POST", "search_similar_images", {}, "read", BAD_REQUEST),
+    ("POST", "run_object_detection", {}, "read", NO_URL),
+    ("POST", "post_image_to_index", {}, "write", NO_URL),
+    ("POST", "post_images_to_index", {"images": []}, "write", BAD_REQUEST),
+    ("PATCH", "images/x", {"metadata": {}}, "write", NOT_FOUND),
+    ("DELETE", "images/x", None, "write", NOT_FOUND),
+    ("POST", "delete_images", {"ids": ["x"]}, "write", OK),
+    ("POST", "delete_images", {}, "write", BAD_REQUEST),
+    ("POST", "delete_images", {"metadata": {"nosuch": 1}}, "admin", UNKNOWN_KEY),
+    ("POST", "index/restore", {"version": 1 << 62}, "admin", refusal("unknown_version")),
+    ("PUT", "images", {}, "admin", NOT_TAKEN),
+    ("DELETE", "images", None, "admin", NOT_TAKEN),
+    ("OPTIONS", "images", None, "admin", NOT_TAKEN),
+    ("GET", "delete_images", None, "admin", NOT_TAKEN),
+    ("HEAD", "index/restore", None, "admin", NOT_TAKEN),
+)
+
+
+def with_key(case: Case, name: str) -> Case:
+    given = {**case.headers, "Authorization": f"Bearer {SCOPED[name]}"}
+    return replace(case, title=f"{name}: {case.title}", headers=given, keyless=True)
+
+
+def forbidden(needed: str) -> Expected:
+    return refusal("forbidden", status=403, says=f"'{needed}'")
+
+
+def asked(method: str, path: str, body: Any, expected: Expected) -> Case:
+    shown = "" if body is None else json.dumps(body)
+    return sent(path, body, expected, f"{method} /{path} {shown}", method)
+
+
+REACHED = [
+    with_key(
+        asked(method, path, body, expected if level >= LEVELS.index(needed) else forbidden(needed)),
+        name,
+    )
+    for method, path, body, needed, expected in ROUTES
+    for level, name in enumerate(LEVELS)
+]
+# For who has no such key there is nothing, whatever is there.
+NOWHERE = [
+    with_key(asked(method, path, None, NOT_FOUND), name)
+    for method, path in (("GET", "nosuch"), ("DELETE", "images/x/image/y"), ("GET", "images/"))
+    for name in LEVELS
+]
+ALL = [
+    with_key(asked("POST", "delete_images", {"all": True}, forbidden("admin")), name)
+    for name in LEVELS[:2]
+]
+
+CASES = [*REACHED, *NOWHERE, *ALL]
