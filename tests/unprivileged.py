@@ -6,6 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a service shows it to root only")
+"""Of tests that look into processes which are not dumpable."""
+
 DROPS = os.geteuid() == 0 and shutil.which("setpriv") is not None
 PREFIX = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if DROPS else []
 """Of a command, which is then without root's capabilities: a user like any other of its id."""

@@ -150,8 +150,16 @@ def taken_by_all(root: int) -> Taken:
     found = {}
     for name, process in processes_of(root).items():
         with suppress(psutil.Error):  # it ended meanwhile
-            found[name] = (resident_mib(process), process.num_fds())
+            found[name] = (resident_mib(process), _descriptors(process))
     return found
+
+
+def _descriptors(process: psutil.Process) -> int:
+    """0 where they are shown to root only: the service's processes are not dumpable."""
+    try:
+        return int(process.num_fds())
+    except psutil.AccessDenied:
+        return 0
 
 
 def failures(ledger: Ledger) -> Counter[str]:

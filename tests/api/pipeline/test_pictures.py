@@ -25,6 +25,7 @@ from images.schemas import ORDINARY_BYTES, Head, LabelledBox
 from images.workers.process import Decoder
 from runners.schemas import ClipInfo, YoloInfo
 from tests.images.workers.decoder_processes import busy, pids
+from tests.unprivileged import needs_root
 
 CLIP = ClipInfo("m", "p", 8, 32, "bicubic", "shortest", 0, (0, 0, 0), (1, 1, 1), 77)
 YOLO = YoloInfo("w", ("thing",), 64, 32)
@@ -71,6 +72,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
     return Settings.from_environment()
 
 
+@needs_root
 def test_forty_large_pictures_at_once_stay_within_the_budget(settings: Settings) -> None:
     async def detect(pictures: Pictures, url: str) -> int:
         async with pictures.for_yolo(Source(url), YOLO) as (picture, boxed):

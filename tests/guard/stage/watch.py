@@ -27,6 +27,8 @@ def memory_bytes(supervisor: int) -> int:
     for process in (parent, *parent.children(recursive=True)):
         try:
             total += process.memory_full_info().pss
+        except psutil.AccessDenied:  # shown to root only
+            total += process.memory_info().rss
         except psutil.Error:  # it has ended
             continue
     return total

@@ -14,10 +14,12 @@ import pytest
 
 from images.workers.decoders import Decoders
 from tests.images.workers.decoder_processes import clip, descriptors, pids, run
+from tests.unprivileged import needs_root
 
 PROJECT = Path(__file__).resolve().parents[3]
 
 
+@needs_root
 def test_a_process_holds_nothing_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(decoders: Decoders) -> None:
         (pid,) = pids(decoders)

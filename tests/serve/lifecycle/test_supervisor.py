@@ -4,11 +4,9 @@ import os
 from pathlib import Path
 
 import psutil
-import pytest
 
 from demo.process import ServiceProcess
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="its processes show it to root only")
+from tests.unprivileged import needs_root
 
 
 @needs_root

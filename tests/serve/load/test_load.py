@@ -11,6 +11,7 @@ import requests
 from demo.process import ServiceProcess
 from demo.server import PictureServer
 from tests.running import SCENES
+from tests.unprivileged import needs_root
 
 IN_FLIGHT = 64
 IDLE_S = 6  # the model services close connections that idle for 5 s
@@ -74,6 +75,7 @@ def test_made_up_paths_leave_nothing_behind(service: ServiceProcess) -> None:
     assert "forged" not in log
 
 
+@needs_root
 def test_supervisor_and_api_hold_no_torch(service: ServiceProcess) -> None:
     assert service.process is not None
     supervisor = psutil.Process(service.process.pid)
