@@ -79,6 +79,12 @@ def _make_index(folder: Path) -> Path:
     return folder / "index" / "images.lance"
 
 
+def _put_a_file(table: Path) -> None:
+    table.rename(table.with_name("away"))
+    table.write_text("x")
+    table.chmod(0o600)  # else it is said that others could read it
+
+
 def _only_file(folder: Path) -> Path:
     [file] = folder.iterdir()
     return file
@@ -90,7 +96,7 @@ def _only_file(folder: Path) -> Path:
         (lambda table: min(table.glob("_versions/*.manifest")).unlink(), ["acknowledged"]),
         (shutil.rmtree, ["is missing", "backup", "images.acknowledged"]),
         (lambda table: _only_file(table / "data").unlink(), ["images.lance/data/", "--repair"]),
-        (lambda table: table.rename(table.with_name("away")) and table.write_text("x"), []),
+        (_put_a_file, []),
     ],
 )
 def test_a_damaged_table_is_one_line(
