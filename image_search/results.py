@@ -151,6 +151,7 @@ class Change:
         filter: of `delete_matching`.
         restored: version that a `restore` went back to.
         undone: key whose changes an `undo` took back.
+        column: metadata key of a `drop_column`.
     """
 
     at: datetime
@@ -166,6 +167,7 @@ class Change:
     filter: dict[str, Any] | None = None
     restored: int | None = None
     undone: str | None = None
+    column: str | None = None
 
 
 @dataclass(frozen=True)

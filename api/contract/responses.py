@@ -240,6 +240,7 @@ class Change(Answer):
     )
     restored: int = Field(default=0, description="Of `restore`: the version gone back to")
     undone: str = Field(default="", description="Of `undo`: the key")
+    column: str = Field(default="", description="Of `drop_column`: the metadata key")
     version_before: int
     version: _Integer = Field(
         description="That it made; null while it is made, and where its process ended meanwhile"

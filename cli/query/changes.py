@@ -84,7 +84,7 @@ def undo(  # noqa: PLR0913 - what the command takes
 
 
 def _row(change: "Change") -> tuple[Any, ...]:
-    about = change.filter or change.undone or change.restored
+    about = change.filter or change.undone or change.restored or change.column
     if about is None and len(change.ids) == 1:
         about = change.ids[0]
     version = change.version if change.version is not None else "?"
