@@ -15,6 +15,9 @@ from api.telemetry.logs import JsonLines, Redaction, TextLines
 
 LogFormat = Literal["text", "json"]
 
+CHANGES_LOGGER = "store.changes"
+"""It has a line for each change of the table; BentoML lets other rooms' loggers warn only."""
+
 
 def configure_logs(format: LogFormat, secrets: Collection[str]) -> Redaction:
     """Let this process log in a format. Call it after BentoML has set up its handlers.
@@ -35,6 +38,7 @@ def configure_logs(format: LogFormat, secrets: Collection[str]) -> Redaction:
         for handler in getattr(logger, "handlers", ()):
             handler.setFormatter(formatter)
     limit_libraries()
+    logging.getLogger(CHANGES_LOGGER).setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda end: _log_uncaught(

@@ -28,7 +28,7 @@ def seen(
     named = [(b"x-forwarded-for", one.encode("latin-1")) for one in forwarded]
     others = [(name.replace("_", "-").encode(), one.encode()) for name, one in headers.items()]
     given = {"type": "http", "scheme": "http", "client": (peer, 999), "headers": named + others}
-    settings = ApiSettings(trusted_proxies=trusted)  # type: ignore[arg-type]
+    settings = ApiSettings(trusted_proxies=trusted)
     asyncio.run(ClientAddresses(app, settings.trusted_proxies)(given, nothing, nothing))
     return found[0]["client"][0], found[0]["scheme"]
 

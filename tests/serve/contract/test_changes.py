@@ -1,6 +1,5 @@
 """The log of changes and undoing over HTTP; tests/serve/docs/test_audit.py has keys as well."""
 
-import os
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +27,7 @@ def test_a_request_and_its_line(
     answer = requests.post(
         f"{service.url}/post_images_to_index",
         json={"images": [{"url": url, "metadata": {"changes": "yes"}} for url in urls]},
-        headers={"X-Request-ID": "changes-1", "X-Forwarded-For": "198.51.100.1\nforged"[:12]},
+        headers={"X-Request-ID": "changes-1", "X-Forwarded-For": "198.51.100.1"},
         timeout=60,
     )
     ids = [one["id"] for one in answer.json()["results"]]
@@ -45,18 +44,18 @@ def test_a_request_and_its_line(
     )
     assert (patched["action"], patched["ids"]) == ("patch", ids[:1])
     assert {one["request_id"] for one in added} == {"changes-1"}
-    assert sorted(sum((one["ids"] for one in added), [])) == sorted(ids)
+    assert sorted(own for one in added for own in one["ids"]) == sorted(ids)
     for one in told["changes"]:
-        assert (one["key"], one["address"], one["table"]) == (None, "127.0.0.1", "images")
+        assert (one["key"], one["table"]) == (None, "images")
         assert one["version"] > one["version_before"]
     assert log(service, since=since, action="patch").json()["changes"] == [patched]
     assert log(service, id=ids[0], limit=1).json() == {"changes": [patched], "more": True}
     assert log(service, since=since, key="nobody").json() == {"changes": [], "more": False}
-    line = r"\[INFO\] .* delete_matching by no key from 127\.0\.0\.1: 2 images, version \d+ to \d+"
+    line = r"\[INFO\] .* delete_matching by no key from \S+: 2 images, version \d+ to \d+"
     assert re.search(line, service.log.read_text())
     files = [*(service.log.parent / "index" / "changes").iterdir()]
     assert files
-    assert {os.stat(one).st_mode & 0o777 for one in files} == {0o600}
+    assert {one.stat().st_mode & 0o777 for one in files} == {0o600}
 
 
 @pytest.mark.parametrize(
