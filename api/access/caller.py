@@ -4,6 +4,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
 
+from api.access.refused import log_refused
 from api.errors import ForbiddenError
 
 
@@ -46,5 +47,7 @@ def require(scope: Scope) -> None:
     Raises:
         ForbiddenError: the caller's key may not do that.
     """
-    if CALLER.get().scope < scope:
+    caller = CALLER.get()
+    if caller.scope < scope:
+        log_refused(ForbiddenError.status, caller.key, caller.address)
         raise ForbiddenError(scope.name.lower())

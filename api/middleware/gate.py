@@ -13,14 +13,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.access.caller import CALLER, Caller
 from api.access.caller import Scope as KeyScope
 from api.access.keys import KeyRing
+from api.access.refused import log_refused
 from api.access.scopes import Scopes
 from api.contract.operations import SCOPES
 from api.errors import (
     EncodedBodyError,
+    ForbiddenError,
     ForeignFormError,
     MediaTypeError,
     OverloadedError,
     RequestError,
+    UnauthorizedError,
 )
 from api.limits.in_flight import InFlight
 from api.middleware.refusals import (
@@ -100,8 +103,11 @@ class Gate:
         await self._keys.refresh()
         caller = self._caller(scope)
         if caller is None:
-            asks = is_asked_by_browser(scope)
-            await (LOGIN_PAGES[path] if asks else UNAUTHORIZED)(scope, receive, send)
+            if is_asked_by_browser(scope):
+                await LOGIN_PAGES[path](scope, receive, send)
+                return
+            log_refused(UnauthorizedError.status, None, _address(scope))
+            await UNAUTHORIZED(scope, receive, send)
             return
         if (refusal := self._refusal(scope, caller)) is not None:
             await refusal(scope, receive, send)
@@ -118,7 +124,7 @@ class Gate:
 
     def _caller(self, scope: Scope) -> Caller | None:
         """Who sends a request; None where it needs a key and has none that is known."""
-        address = (scope.get("client") or (None,))[0]
+        address = _address(scope)
         if not self._keys.locked:
             return Caller(None, KeyScope.ADMIN, address)
         key = self._keys.find(Headers(scope=scope).getlist("authorization"))
@@ -128,6 +134,7 @@ class Gate:
         """What its headers alone are refused for."""
         needed = self._scopes.needed(scope["method"], scope["path"])
         if caller.scope < (needed or KeyScope.ADMIN):
+            log_refused(ForbiddenError.status, caller.key, caller.address)
             return NOTHING_HERE if needed is None else FORBIDDEN[needed]
         if scope["method"] in WITH_BODY:
             kind = scope[MEDIA_TYPE] = media_type(scope)
@@ -168,6 +175,10 @@ class Gate:
         with self._in_flight.entered(size) as leave:
             scope[EXCHANGE].begin(receive, leave)
             await self._app(scope, own_receive, send)
+
+
+def _address(scope: Scope) -> str | None:
+    return (scope.get("client") or (None,))[0]
 
 
 class SingleFlight:

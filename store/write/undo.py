@@ -126,7 +126,7 @@ def _deleted(past: "LanceDataset", then: Registry, ids: set[str], plan: UndoPlan
     deleted = set[str]()
     for filter, of_filter in by_filter.values():
         where = text_in("id", of_filter)
-        if filter is not None:  # else it was all images, or is not known
+        if filter:  # else it was all images, or is not known
             try:
                 where = f"({where}) AND ({compile_filter(filter, then.by_key)})"
             except FilterError:  # no image had such a key
