@@ -1,12 +1,13 @@
 """Slow readers: clients that take their answers more slowly than these are made.
 
 From its first byte on an answer has no place among the requests in flight. It costs the memory
-that its client has not taken yet, which is bounded here: who takes next to nothing for five
-seconds is disconnected, and where memory is short, those who take little give way to others.
+that its client has not taken yet, which is bounded here: who takes nothing for five seconds is
+disconnected, and where memory is short, those who take little give way to others.
 
 What counts is what the client's machine has acknowledged. That a write returns tells little: the
 kernel takes megabytes for a client that reads nothing, and for one that reads 20 kB a second it
-asks for more only every half a minute.
+asks for more only every half a minute. The client's kernel takes some as well, 128 KiB on the same
+machine, and opens its window again when most of that is read: so bytes that were taken buy time.
 """
 
 import asyncio
@@ -25,9 +26,10 @@ from api.telemetry.log_limit import RateLimitedLog
 from api.telemetry.metrics import SENDING_BYTES, SLOW_READERS_ENDED
 
 LOOK_S = 1.0
-STALL_S = 5.0
-LEAST_BYTES = 20 << 10
-"""What a client is to take in `STALL_S`, or all that there is: a fifth of a slow phone's."""
+STALL_S, LONGEST_STALL_S = 5.0, 15.0
+LEAST_BYTES_S = 10 << 10
+"""Who takes nothing goes after `STALL_S`. What was taken buys the time in which it would have been
+taken at this rate, up to `LONGEST_STALL_S`: a slow phone takes twice as much in a second."""
 
 SLOW_BYTES_S = 256 << 10
 """A client that takes less in a second gives way where an answer waits for memory."""
@@ -68,8 +70,9 @@ class Backlog:
         self.is_behind = self.is_over = False
         self._transport = transport
         self._socket = transport.get_extra_info("socket")
-        self._since = 0.0
-        self._left = self._written = self._taken = self._due = 0
+        self._patience_s = STALL_S
+        self._looked = 0.0
+        self._left = self._written = 0
         with suppress(OSError, AttributeError):  # a Unix socket, another system
             self._socket.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, KERNEL_BYTES)
 
@@ -85,20 +88,19 @@ class Backlog:
     def look(self, now: float) -> bool:
         """Whether the client is to be disconnected, as it took too little; look once a second."""
         if not (left := self.buffered()):
-            self.is_behind, self.rate = False, None
+            self.is_behind, self.rate, self._patience_s = False, None, STALL_S
+            self._left = self._written = 0
             return False
         left += _in_kernel(self._socket)
-        if not self.is_behind:
-            self.is_behind, self._since = True, now
-            self._taken, self._due = 0, min(LEAST_BYTES, left)
-        else:
-            taken = max(0, self._left + self._written - left)
-            self._taken += taken
+        taken = max(0, self._left + self._written - left)
+        if self.is_behind:
+            # Where this process stood still, that was not the client's fault.
+            self._patience_s -= min(now - self._looked, 2 * LOOK_S)
             self.rate = taken if self.rate is None else (self.rate + taken) / 2
-        self._left, self._written = left, 0
-        if self._taken >= self._due:
-            self._since, self._taken, self._due = now, 0, min(LEAST_BYTES, left)
-        return now - self._since >= STALL_S
+        bought_s = taken / LEAST_BYTES_S
+        self._patience_s = min(self._patience_s + bought_s, LONGEST_STALL_S)
+        self.is_behind, self._looked, self._left, self._written = True, now, left, 0
+        return self._patience_s <= 0
 
     def end(self) -> None:
         """Disconnect the client; nothing of what was written stays, in the kernel neither."""
@@ -111,7 +113,7 @@ def _in_kernel(of: Any) -> int:
     """Bytes that the kernel has of a socket: not sent, or not acknowledged yet."""
     try:
         return int(struct.unpack("i", ioctl(of.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
-    except OSError:  # a system that does not tell
+    except (OSError, ValueError):  # a system that does not tell, or a closed socket
         return 0
 
 
@@ -126,11 +128,14 @@ class SlowReaders:
         self.missing_bytes: Callable[[], int] = lambda: 0
         self._backlogs: set[Backlog] = set()
         self._sending: set[Backlog] = set()
+        self._looking: asyncio.AbstractEventLoop | None = None
 
     def connected(self, transport: asyncio.Transport) -> Backlog:
         """Watch a connection until it is `lost`."""
-        if not self._backlogs:
-            asyncio.get_running_loop().call_later(LOOK_S, self._look)
+        loop = asyncio.get_running_loop()
+        if self._looking is not loop:
+            self._looking = loop
+            loop.call_later(LOOK_S, self._look)
         backlog = Backlog(transport)
         self._backlogs.add(backlog)
         return backlog
@@ -159,14 +164,16 @@ class SlowReaders:
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
+        if not self._backlogs:
+            self._looking = None
+            return
+        loop.call_later(LOOK_S, self._look)
         behind = {one for one in self._backlogs if one.is_behind or one.buffered()}
         stalled = {one for one in behind if one.look(loop.time())}
         for backlog in stalled:
             self._end(backlog, "stalled")
         self._make_way((behind | self._sending) - stalled)
         self._make_way_for_answers()
-        if self._backlogs:
-            loop.call_later(LOOK_S, self._look)
 
     def _make_way(self, backlogs: set[Backlog]) -> None:
         """Where the bounds are passed, end those that take least."""

@@ -78,6 +78,13 @@ class Client:
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slow_readers, "LOOK_S", 0.02)
     monkeypatch.setattr(slow_readers, "STALL_S", 0.3)
+    monkeypatch.setattr(slow_readers, "LONGEST_STALL_S", 0.9)
+    monkeypatch.setattr(slow_readers, "LEAST_BYTES_S", 64_000)
+
+
+def _patiently(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STALL_S", "LONGEST_STALL_S"):
+        monkeypatch.setattr(slow_readers, name, 60)
 
 
 async def until(holds: Callable[[], Any]) -> None:
@@ -147,7 +154,7 @@ def test_who_stops_in_the_middle_or_takes_a_byte_at_a_time_goes() -> None:
 
 def test_the_owner_of_most_makes_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """One key's many connections give way to each other, and not another's to them."""
-    monkeypatch.setattr(slow_readers, "STALL_S", 60)
+    _patiently(monkeypatch)
     monkeypatch.setattr(slow_readers, "MAX_BYTES", 100 * MIB)
     ended, sending = rise("slow_readers_total", reason="memory"), rise("sending_bytes")
 
@@ -170,7 +177,7 @@ def test_the_owner_of_most_makes_way(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_slow_readers_give_way_where_an_answer_waits_for_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(slow_readers, "STALL_S", 60)
+    _patiently(monkeypatch)
     monkeypatch.setattr(slow_readers, "SLOW_SHARE_BYTES", 20 * MIB)
     missing = [0]
     monkeypatch.setattr(SLOW_READERS, "missing_bytes", lambda: missing[0])
