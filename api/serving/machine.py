@@ -28,6 +28,7 @@ _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 _LARGE_BYTES = 1 << 20
 _ARENAS = 2
 
+_MOUNTS = Path("/proc/self/mountinfo")
 _PR_SET_DUMPABLE = 4
 
 _PILLOW_LIBRARIES = {"jpg": "JPEG", "zlib": "PNG", "webp": "WebP"}
@@ -149,15 +150,22 @@ def check_libraries() -> None:
         )
 
 
-def hide_process() -> None:
+def hide_process(mounts: Path = _MOUNTS) -> bool:
     """Keep others of the same user out of this process: environment, memory, open files, tracing.
 
     Only root can look into it from then on, its user's debuggers and core dumps cannot
     (PR_SET_DUMPABLE, prctl(2)). It ends with exec(2): each process calls this for itself, first
     thing.
+
+    Returns:
+        False where that would do harm: with hidepid (proc(5), systemd's `ProtectProc`) such a
+        process cannot be seen at all, and a supervisor that is not root lost sight of its workers.
     """
     with suppress(OSError, AttributeError):
+        if "hidepid=" in mounts.read_text():
+            return False
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    return True
 
 
 def return_freed_memory() -> None:

@@ -133,10 +133,12 @@ def check_access(api: ApiSettings) -> None:
 
 def main() -> int:
     """Say what is wrong in one line; the exit status is 0 when everything is there."""
-    hide_process()
+    is_hidden = hide_process()
     # Downloads are told of, as they may take minutes.
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("runners").setLevel(logging.INFO)
+    if not is_hidden:
+        logger.warning("/proc is mounted with hidepid: other programs of this user can read keys")
     try:
         check()
     except (SettingsError, KeysFileError, MachineError, RunnerError, StoreError, OSError) as error:

@@ -106,3 +106,24 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(MachineError, match="libgl1"):
         check_libraries()
+
+
+HIDDEN = """
+import ctypes, sys
+from pathlib import Path
+from api.serving.machine import hide_process
+print(hide_process(*map(Path, sys.argv[1:])), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [("rw", "True 0"), ("rw,hidepid=invisible", "False 1")]
+)
+def test_a_process_is_hidden_where_that_does_no_harm(
+    tmp_path: Path, options: str, said: str
+) -> None:
+    """prctl(PR_GET_DUMPABLE) says 0 then."""
+    (tmp_path / "mounts").write_text(f"22 27 0:21 / /proc rw,relatime - proc proc {options}\n")
+    command = [sys.executable, "-c", HIDDEN, str(tmp_path / "mounts")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout.split("\n")[0] == said

@@ -272,3 +272,47 @@ def test_landlock_stands_in_where_there_is_no_seccomp(tmp_path: Path) -> None:
         assert ran.stdout.startswith(" ")
         pytest.skip("no Landlock here")
     assert ran.stdout.split()[:4] == ["landlock", "refused", "refused", "refused"]
+
+
+ALLOWED, ENDED, UNKNOWN, FORBIDDEN = 0x7FFF0000, 0x80000000, 0x50000 + 38, 0x50000 + 1
+PID = 4711
+
+
+def judged(machine: str, architecture: int, number: int, *arguments: int) -> int:
+    """What a filter returns: classic BPF, interpreted."""
+    words = {0: number, 4: architecture}
+    words |= {16 + 8 * n: value for n, value in enumerate([*arguments, *[0] * 6][:6])}
+    program, at, value = list(sandbox.program(machine, PID)), 0, 0
+    while True:
+        operation, if_true, if_not, operand = program[at]
+        at += 1
+        if operation == 0x06:
+            return operand
+        if operation == 0x20:
+            value = words[operand]
+        elif operation == 0x54:
+            value &= operand
+        else:
+            is_true = {0x15: value == operand, 0x35: value >= operand}[operation]
+            at += if_true if is_true else if_not
+
+
+@pytest.mark.parametrize("machine", sandbox.ARCHITECTURES)
+def test_the_filter_of_each_processor(machine: str) -> None:
+    own, column = sandbox.ARCHITECTURES[machine], list(sandbox.ARCHITECTURES).index(machine)
+    numbers = {name: both[column] for name, both in sandbox.CALLS.items()}
+
+    def of(name: str, *arguments: int) -> int:
+        return judged(machine, own, numbers[name], *arguments)
+
+    assert of("read") == of("sendmsg", 5) == of("exit_group", 1) == ALLOWED
+    assert of("mmap", 0, 1, 3) == of("mprotect", 0, 1, 1) == ALLOWED
+    assert of("mmap", 0, 1, 5) == of("mprotect", 0, 1, 7) == FORBIDDEN
+    assert (of("tgkill", PID), of("tgkill", PID + 1)) == (ALLOWED, FORBIDDEN)
+    assert (of("fcntl", 0, 1030), of("fcntl", 0, 8, 1)) == (ALLOWED, FORBIDDEN)
+    assert of("clone3") == UNKNOWN
+    for number in set(range(600)) - set(numbers.values()):
+        assert judged(machine, own, number) == FORBIDDEN
+    assert judged(machine, own, 0x40000000 | numbers["read"]) == ENDED
+    for other in (0x40000003, *(set(sandbox.ARCHITECTURES.values()) - {own})):
+        assert judged(machine, other, numbers["read"]) == ENDED
