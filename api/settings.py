@@ -22,6 +22,7 @@ Network = IPv4Network | IPv6Network
 S = TypeVar("S", bound=BaseSettings)
 # A browser sends it as RFC 6454 serializes it, and it is compared as a text.
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
+_SECRET = frozenset({"api_keys", "api_keys_file", "fetch_proxy"})
 _NO_HEADER = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
 _LEAST_KEY_CHARS = 16
 _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
@@ -260,7 +261,7 @@ def _read(settings: type[S]) -> S:
 
 def _in_words(fault: ErrorDetails) -> str:
     field = str(fault["loc"][0])
-    given = "" if field in ("api_keys", "api_keys_file") else f"={fault['input']!r}"
+    given = "" if field in _SECRET else f"={fault['input']!r}"
     reason = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return f"{ENV_PREFIX}{field.upper()}{given}: {reason}"
 

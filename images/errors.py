@@ -9,6 +9,7 @@ ImageError
 │   ├── HttpStatusError     the server answered with another status than 200
 │   ├── RedirectError       more redirects than are followed
 │   └── BadAnswerError      the answer is no complete, plain HTTP body
+│       └── CutOffError     the connection broke before its end
 ├── TooLargeError           more bytes than are accepted
 ├── NotAnImageError         the bytes are of no known image format
 ├── BrokenImageError        an image by its header, but damaged or cut off
@@ -21,6 +22,7 @@ ImageError
 network here; `detail` is for the log.
 """
 
+from http import HTTPStatus
 from typing import ClassVar
 
 _MAX_DETAIL_CHARS = 500
@@ -32,9 +34,13 @@ class ImageError(Exception):
     Attributes:
         code: Machine-readable name of the kind of error.
         detail: For the log; may name addresses, and is cut off where a server made it up.
+        may_pass: Whether the same download may succeed in a moment.
+        retry_after_s: Seconds that the server asks to wait until then.
     """
 
     code: ClassVar[str] = "image_error"
+    may_pass = False
+    retry_after_s = 0.0
 
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
@@ -93,9 +99,10 @@ class HttpStatusError(FetchError):
 
     code = "http_status"
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, retry_after_s: float = 0.0) -> None:
         super().__init__(f"could not fetch the image: the server answered {status} instead of 200")
-        self.status = status
+        self.status, self.retry_after_s = status, retry_after_s
+        self.may_pass = status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500
 
 
 class RedirectError(FetchError):
@@ -111,6 +118,12 @@ class BadAnswerError(FetchError):
     """The server's answer is not complete, plain HTTP."""
 
     code = "bad_answer"
+
+
+class CutOffError(BadAnswerError):
+    """The connection broke before the answer's end."""
+
+    may_pass = True
 
 
 class TooLargeError(ImageError):

@@ -1,9 +1,13 @@
 """Settings of downloads and decoding: what is allowed, and how much of it."""
 
+import base64
 import re
 from contextlib import suppress
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -14,6 +18,8 @@ ENV_PREFIX = "IMAGE_SEARCH_"
 AllowedEntry = IPv4Network | IPv6Network | str
 _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(\s*-\s*(?P<last>[0-9]{1,5}))?")
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+_PROXY_HOST = re.compile(r"[a-z0-9_.-]{1,253}|[0-9a-f:.]+")
+_HEADER_TEXT = re.compile(r"([!-~]([ -~]{0,254}[!-~])?)?")
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _LAST_LABEL_IS_NUMERIC = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 
@@ -84,6 +90,49 @@ def _check_ports(text: str) -> str:
     return text
 
 
+@dataclass(frozen=True)
+class Proxy:
+    """The proxy that all downloads go through.
+
+    Attributes:
+        host, port: where it listens.
+        authorization: value of its `Proxy-Authorization` header; empty for none.
+    """
+
+    host: str
+    port: int
+    authorization: str = field(default="", repr=False)
+
+
+def _parse_proxy(value: object) -> object:
+    """Read a proxy's URL; leave anything but a text to pydantic. No message quotes a password."""
+    if not isinstance(value, str):
+        return value
+    if not value:
+        return None
+    form = "should be http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, percent-encoded"
+    try:
+        url = urlsplit(value)
+        host, port = url.hostname or "", url.port or 80
+    except ValueError:
+        raise ValueError(form) from None
+    if url.scheme == "https":
+        raise ValueError(f"{form}; pictures of https addresses go through it all the same")
+    beside = url.path not in ("", "/") or url.query or url.fragment
+    if url.scheme != "http" or not _PROXY_HOST.fullmatch(host) or beside:
+        raise ValueError(form)
+    if url.username is None:
+        return Proxy(host, port)
+    user, word = (unquote_to_bytes(part or "") for part in (url.username, url.password))
+    return Proxy(host, port, "Basic " + base64.b64encode(user + b":" + word).decode())
+
+
+def _check_user_agent(text: str) -> str:
+    if not _HEADER_TEXT.fullmatch(text):
+        raise ValueError("should be up to 256 printable ASCII characters")
+    return text
+
+
 class FetchSettings(BaseSettings):
     """The limits of a download, read from `IMAGE_SEARCH_*` environment variables."""
 
@@ -122,6 +171,19 @@ class FetchSettings(BaseSettings):
     )
     max_redirects: int = Field(
         default=5, ge=0, le=20, description="How many redirects a download follows"
+    )
+    fetch_proxy: Annotated[Proxy | None, NoDecode, BeforeValidator(_parse_proxy)] = Field(
+        default=None,
+        description="Proxy that all downloads go through, `http://USER:PASSWORD@HOST:PORT`",
+    )
+    fetch_headers: Annotated[Path | None, BeforeValidator(lambda path: path or None)] = Field(
+        default=None,
+        description='File with the headers that a host is sent, JSON: `{"HOST": {"NAME": '
+        '"VALUE"}}`',
+    )
+    fetch_user_agent: Annotated[str, AfterValidator(_check_user_agent)] = Field(
+        default="",
+        description="`User-Agent` of downloads; empty for the service's name and version",
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
-from api.requests.reader import JsonInput, without_nulls
+from api.requests.reader import JsonInput, trimmed, without_nulls
 from images.fetch.urls import MAX_URL_CHARS
 from store.changes.change import Action
 from store.schemas import MAX_LIMIT, MAX_METADATA_CHARS, MAX_OFFSET, MAX_TEXT_CHARS
@@ -106,7 +106,7 @@ class Term(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, given: Any) -> Any:
-        return without_nulls(cls, given)
+        return trimmed(without_nulls(cls, given))
 
     @model_validator(mode="after")
     def _one_thing(self) -> "Term":

@@ -18,6 +18,7 @@ from api.pipeline.model_call import ModelCall
 from api.pipeline.pictures import Pictures
 from api.settings import Settings
 from api.telemetry.metrics import IndexObserver
+from images.fetch.headers import HeadersError
 from images.workers.sandbox import Sandbox
 from runners.schemas import ClipInfo, DetectionRows, YoloInfo
 from runners.serving.service import CALL_ITEMS, LANES, WORKERS
@@ -129,7 +130,7 @@ class Backend:
                 logger.error("%s; trying again (%s)", error, error.detail)  # noqa: TRY400 - each time
                 await asyncio.sleep(RETRY_S)
             else:
-                pictures = Pictures(settings)
+                pictures = _pictures(settings)
                 await pictures.decoders.ready()
                 _tell_sandbox(pictures.decoders.sandbox)
                 return cls(settings, models, index, pictures)
@@ -160,6 +161,14 @@ def _tell_sandbox(sandbox: Sandbox) -> None:
     else:
         by = f"{sandbox} only" if sandbox else "nothing"
         logger.warning("decoders are kept in by %s: this system takes no seccomp filter", by)
+
+
+def _pictures(settings: Settings) -> Pictures:
+    """What brings pictures in; ends the service where the hosts' headers are not what they were."""
+    try:
+        return Pictures(settings)
+    except HeadersError as error:
+        end_service(f"IMAGE_SEARCH_FETCH_HEADERS: {error}")
 
 
 async def _described(client: Any, from_dict: Callable[[Mapping[str, Any]], T]) -> T:

@@ -1,23 +1,33 @@
 """Downloads off the event loop: how many run at once, in all and of one host."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 
 from api.errors import HostBusyError
 from api.limits.in_flight import waiting_for_others
 from api.limits.memory import Line
-from api.telemetry.metrics import DOWNLOAD, DOWNLOAD_QUEUE, DOWNLOADED_BYTES
-from images.errors import UnreachableError
+from api.telemetry.metrics import DOWNLOAD, DOWNLOAD_QUEUE, DOWNLOAD_RETRIES, DOWNLOADED_BYTES
+from images.errors import ImageError, UnreachableError
 from images.fetch.fetcher import Download, Fetcher
 
 LONGEST_WAIT_S = 8.0
 """A host whose next download has waited for so long is busy: those beyond the patient ones are
 refused. A burst of hundreds to a host that answers at once never waits so long."""
+
+_RETRIES = 3
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+"""A server that asks to wait for longer is asked again by a later request only."""
+
+_LEAST_S = 0.5
+"""Of a download's time, for another attempt."""
 
 
 class Downloads:
@@ -26,14 +36,21 @@ class Downloads:
     Each hop needs a slot of the host that it goes to. A redirect to another host gives its slot
     back and waits for that host's: neither a thread nor another host's slot is taken meanwhile.
 
+    What may pass is tried again after a pause, in which a download holds nothing; no more of them
+    pause at once than there are threads.
+
     Args:
         fetcher: what downloads.
         threads: downloads at once, and files between download and decoding.
         per_host: of them from one host; 0 for half.
+        patience_s: seconds since its begin in which a download may be tried again.
     """
 
-    def __init__(self, fetcher: Fetcher, threads: int, per_host: int = 0) -> None:
-        self._fetcher = fetcher
+    def __init__(
+        self, fetcher: Fetcher, threads: int, per_host: int = 0, patience_s: float = 30.0
+    ) -> None:
+        self._fetcher, self._patience_s = fetcher, patience_s
+        self._may_pause = threads
         self._hosts = HostLimits(threads, per_host)
         self._threads = ThreadPoolExecutor(threads, "download")
 
@@ -50,12 +67,7 @@ class Downloads:
         """
         download = self._fetcher.begin(url)
         with waiting_for_others():
-            slot = await self._slot(download)
-            with DOWNLOAD():
-                while (data := await self._hop(download, slot)) is None:
-                    if slot.name != _host(download):
-                        self._hosts.end(slot)
-                        slot = await self._slot(download)
+            data, slot = await self._downloaded(download)
         DOWNLOADED_BYTES.inc(len(data))
         self._hosts.end_share(slot)
         try:
@@ -67,6 +79,40 @@ class Downloads:
         """Take no more work; what runs may end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._fetcher.close()
+
+    async def _downloaded(self, download: Download) -> tuple[bytes, "Slot"]:
+        end = time.monotonic() + self._patience_s
+        slot = await self._slot(download)
+        with DOWNLOAD():
+            for retry in count(1):
+                try:
+                    return await self._hops(download, slot)
+                except ImageError as error:
+                    await self._pause(download, error, retry, end)
+                slot = await self._slot(download)
+        raise AssertionError
+
+    async def _hops(self, download: Download, slot: "Slot") -> tuple[bytes, "Slot"]:
+        while (data := await self._hop(download, slot)) is None:
+            if slot.name != _host(download):
+                self._hosts.end(slot)
+                slot = await self._slot(download)
+        return data, slot
+
+    async def _pause(self, download: Download, error: ImageError, retry: int, end: float) -> None:
+        """Wait until a download may be tried again; raises its error where it may not."""
+        drawn_s = random.random() * _FIRST_PAUSE_S * 2 ** (retry - 1)  # noqa: S311 - full jitter
+        pause_s = error.retry_after_s + drawn_s
+        in_time = pause_s <= _LONGEST_PAUSE_S and time.monotonic() + pause_s < end
+        may = error.may_pass and retry <= _RETRIES and in_time and self._may_pause
+        if not (may and download.repeat(_LEAST_S)):
+            raise error
+        DOWNLOAD_RETRIES.labels(error.code).inc()
+        self._may_pause -= 1
+        try:
+            await asyncio.sleep(pause_s)
+        finally:
+            self._may_pause += 1
 
     async def _slot(self, download: Download) -> "Slot":
         with DOWNLOAD_QUEUE.wait():

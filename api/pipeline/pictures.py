@@ -53,7 +53,10 @@ class Pictures:
             settings.decode.limits, api.decode_processes, settings.decode.decode_timeout_s
         )
         self._downloads = Downloads(
-            Fetcher(settings.fetch), api.download_threads, api.downloads_per_host
+            Fetcher(settings.fetch),
+            api.download_threads,
+            api.downloads_per_host,
+            api.request_timeout_s / 2,
         )
         self._quality = api.jpeg_quality
         self._keep_originals = api.keep_originals

@@ -115,6 +115,7 @@ class JsonInput(bentoml.IODescriptor):
         Raises:
             RequestError: with the first thing that is wrong and what would be right.
         """
+        given = trimmed(given)
         if cls.url_missing is not None and given.get("url") in (None, ""):
             raise MissingUrlError(cls.url_missing)
         misplaced = cls.path_fields & given.keys()
@@ -129,6 +130,12 @@ class JsonInput(bentoml.IODescriptor):
             first = min(details, key=lambda one: one["type"] != "extra_forbidden")
             raise RequestError(in_words(first, known)) from None
         return request
+
+
+def trimmed(given: Any) -> Any:
+    """What was given to a model, its url without the blanks that were copied along with it."""
+    url = given.get("url") if isinstance(given, dict) else None
+    return {**given, "url": url.strip()} if isinstance(url, str) else given
 
 
 def without_nulls(model: type[BaseModel], given: Any) -> Any:

@@ -101,7 +101,7 @@ async def _result(backend: "Backend", element: Any, on_duplicate: str, new: NewK
     except Exception as error:  # fails this image alone
         return _failed(element, error)
     told = added.model_dump(exclude_unset=True, exclude={"message", "url"})
-    return BatchResult(url=element["url"], **told)
+    return BatchResult(url=_url(element), **told)
 
 
 async def _add_unless_near(backend: "Backend", image: NewImage) -> AddAnswer:
@@ -154,7 +154,7 @@ def _checked(element: Any, on_duplicate: str) -> AddRequest:
 
 def _url(element: Any) -> str | None:
     url = element.get("url") if isinstance(element, dict) else None
-    return url if isinstance(url, str) else None
+    return url.strip() if isinstance(url, str) else None
 
 
 def _by_url(elements: list[Any]) -> list[list[int]]:

@@ -30,6 +30,7 @@ from api.serving.machine import (
 )
 from api.settings import ENV_PREFIX, ApiSettings, Settings, SettingsError
 from api.telemetry.tracing import check_tracing
+from images.fetch.headers import HeadersError, HostHeaders
 from runners.errors import RunnerError
 from runners.preflight import ensure_weights
 from runners.weights.source import clip_source, identity_of, sha256_of, yolo_source
@@ -64,6 +65,8 @@ def _absolute_paths(settings: Settings) -> dict[str, str]:
     paths = {"CACHE_DIR": str(models.cache_dir.absolute())}
     if settings.api.api_keys_file is not None:
         paths["API_KEYS_FILE"] = str(settings.api.api_keys_file.absolute())
+    if settings.fetch.fetch_headers:
+        paths["FETCH_HEADERS"] = str(settings.fetch.fetch_headers.absolute())
     if "://" not in store.store_uri:
         paths["STORE_URI"] = str(Path(store.store_uri).absolute())
     if models.models == "pretrained":
@@ -102,6 +105,7 @@ def check() -> None:
     settings = Settings.from_environment()
     os.umask(settings.store.umask)
     check_access(settings.api)
+    check_headers(settings.fetch.fetch_headers)
     for line in contradictions(settings):
         logger.warning(line)
     check_memory()
@@ -129,6 +133,20 @@ def check_access(api: ApiSettings) -> None:
             raise KeysFileError(f"{SETTING}={file} holds no key")
         if is_read_by_others(file):
             logger.warning(READ_BY_OTHERS, SETTING, file)
+
+
+def check_headers(path: Path | None) -> None:
+    """Check the file of the hosts' headers, which the API workers alone read.
+
+    Raises:
+        SettingsError: it is not what it should be.
+    """
+    try:
+        HostHeaders.from_file(path)
+    except HeadersError as error:
+        raise SettingsError(f"{ENV_PREFIX}FETCH_HEADERS={path}: {error}") from None
+    if path is not None and is_read_by_others(path):
+        logger.warning(READ_BY_OTHERS, f"{ENV_PREFIX}FETCH_HEADERS", path)
 
 
 def main() -> int:

@@ -43,6 +43,7 @@ REQUESTS_IN_FLIGHT = _gauge("requests_in_flight", "Requests worked on now")
 LIMIT = _gauge("limit", "What may be in use at once, over all workers", "of")
 
 DOWNLOADED_BYTES = _counter("download_bytes_total", "Bytes of downloaded files")
+DOWNLOAD_RETRIES = _counter("download_retries_total", "Downloads that were tried again", "code")
 DECODER_RESTARTS = _counter("decoder_restarts_total", "Decoders started anew", "reason")
 DECODE_MEMORY = _gauge("decode_memory_bytes", "Memory that is set aside for pictures now")
 SLOW_READERS_ENDED = _counter(

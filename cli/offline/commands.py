@@ -128,6 +128,7 @@ def _errors_in_one_line() -> Iterator[None]:
     service's log has.
     """
     from api.settings import SettingsError  # noqa: PLC0415 - so that --help is fast
+    from images.fetch.headers import HeadersError  # noqa: PLC0415
     from runners.errors import RunnerError  # noqa: PLC0415
     from store.errors import StoreError  # noqa: PLC0415
 
@@ -137,5 +138,5 @@ def _errors_in_one_line() -> Iterator[None]:
         # An OSError names its file in its text only, not in its `repr`, which is the detail.
         cause = str(error.__cause__) if isinstance(error.__cause__, OSError) else error.detail
         raise click.ClickException(shown(f"{error} ({cause})" if cause else error)) from error
-    except (SettingsError, OSError) as error:
+    except (SettingsError, HeadersError, OSError) as error:
         raise click.ClickException(shown(error)) from error

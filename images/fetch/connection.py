@@ -1,158 +1,30 @@
-"""Guarded connections: urllib3's, made by the dialer, with one budget of time and bytes a download.
+"""Guarded connections: urllib3's, made by the dialer, each download with its budget."""
 
-A timeout per read would be no deadline: a byte every second keeps it from ever firing. And a limit
-on the body does not bound what a server can make us read: header lines, redirects and chunk sizes
-come on top. So both are checked where bytes arrive, in the socket.
-"""
-
-import errno
-import io
 import socket
 import ssl
-import threading
 import time
-from contextlib import suppress
-from http.client import HTTPResponse
+from contextlib import closing
+from http.client import HTTPException, HTTPResponse
 from typing import Any, Self, cast
 
 import certifi
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from images.errors import BadAnswerError, FetchTimeoutError, TlsError, TooLargeError, UrlError
-from images.fetch.dial import Dialer
+from images.errors import (
+    BadAnswerError,
+    FetchTimeoutError,
+    TlsError,
+    UnreachableError,
+    UrlError,
+)
+from images.fetch.budget import MAX_HEAD_BYTES, Budget, BudgetedSocket, BudgetedTlsSocket
+from images.fetch.dial import AnyDialer
 from images.fetch.urls import Origin
-
-OVERHEAD_BYTES = 2**20
-"""Allowed beside the file for headers, chunk sizes and redirects."""
-
-_MAX_HEAD_BYTES = 2**16
-"""Head of one answer, interim answers (1xx) included: eight times what servers accept."""
-
-_BUFFER_BYTES = 2**14
-"""Read ahead of a socket: most thumbnails come with their head in one system call."""
+from images.settings import Proxy
 
 _CONNECT_SHARE = 0.95
 """Part of the connect timeout that is spent on connecting: what used it up is then answered at the
 same moment as what was refused at once."""
-
-
-class Budget:
-    """Time and bytes of one download, for all of its hops together.
-
-    Belongs to the thread of the hop, but for `cancel`.
-
-    Attributes:
-        left_s: time that is left, while no hop runs: waiting for a turn at a host costs none.
-        end: moment of `time.monotonic` when a hop that runs is out of time.
-        received_bytes: from the network, in all hops.
-        head_end_bytes: of those, where the head of the current answer must have ended; None while
-            its body is read.
-        connect_end: moment of `time.monotonic` until which a host that cannot be reached must not
-            be answered: the time would tell whether an address is forbidden, unknown or silent.
-        socket: that the hop reads from; None between hops. `lock` guards it.
-    """
-
-    def __init__(self, limit_s: float, limit_bytes: int, connect_s: float) -> None:
-        self.limit_s = self.left_s = limit_s
-        self.limit_bytes, self.connect_s = limit_bytes, connect_s
-        self.end = self.connect_end = 0.0
-        self.received_bytes = 0
-        self.head_end_bytes: int | None = None
-        self.socket: socket.socket | None = None
-        self.lock = threading.Lock()
-        self.is_cancelled = False
-
-    def remaining_s(self) -> float:
-        """Return the seconds that are left, always more than 0.
-
-        Raises:
-            FetchTimeoutError: none are left, or the download was cancelled.
-        """
-        remaining = self.end - time.monotonic()
-        if remaining <= 0 or self.is_cancelled:
-            raise FetchTimeoutError(self.limit_s)
-        return remaining
-
-    def cancel(self) -> None:
-        """End the hop that another thread is at, and let none follow.
-
-        What waits for the network ends at once, but for a name lookup or a TCP connection, which
-        end at the connect timeout.
-        """
-        with self.lock, suppress(OSError):
-            self.is_cancelled = True
-            if self.socket is not None:  # TLS's own shutdown would free its state under the reader
-                socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
-
-    def leave_socket(self) -> None:
-        """From here on, to cancel this download must not hit another that uses its descriptor."""
-        with self.lock:
-            self.socket = None
-
-    def overdrawn(self) -> Exception:
-        """Build the error for more bytes than an acceptable download has."""
-        if self.received_bytes > 2 * self.limit_bytes + OVERHEAD_BYTES:
-            return TooLargeError(self.limit_bytes)
-        return BadAnswerError("could not fetch the image: the answer's headers are too long")
-
-
-class BudgetedSocket(socket.socket):
-    """TCP connection whose reads keep to the budget of the download that uses it.
-
-    Attributes:
-        budget: of that download. None while the connection is idle: nothing is read then.
-        had_leftover: whether bytes beyond the end of an answer came with it.
-    """
-
-    budget: Budget | None = None
-    had_leftover = False
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        """Receive what is there, waiting no longer than the budget allows."""
-        budget = self.budget
-        if budget is None:
-            raise BlockingIOError(errno.EAGAIN, "the connection is idle")
-        remaining_s = budget.end - time.monotonic()
-        if remaining_s <= 0:
-            raise FetchTimeoutError(budget.limit_s)
-        self.settimeout(remaining_s)
-        try:
-            received_bytes = super().recv_into(*args, **kwargs)
-        except TimeoutError:
-            raise FetchTimeoutError(budget.limit_s) from None
-        budget.received_bytes += received_bytes
-        most = budget.head_end_bytes or 2 * budget.limit_bytes + OVERHEAD_BYTES
-        if budget.received_bytes > most:
-            raise budget.overdrawn()
-        return received_bytes
-
-    def makefile(self, *_: object, **__: object) -> Any:
-        """Return the buffered reader from which http.client reads one answer."""
-        reader = _AnswerReader(super().makefile("rb", buffering=0), _BUFFER_BYTES)
-        reader.connection = self
-        return reader
-
-
-class BudgetedTlsSocket(BudgetedSocket, ssl.SSLSocket):
-    """TLS connection that keeps to a budget."""
-
-
-class _AnswerReader(io.BufferedReader):
-    """Buffered reader of one answer; notes on its socket if bytes came beyond the answer's end.
-
-    http.client closes it at that end. Read-ahead bytes would be lost with it: who sends two
-    answers to one request must not get the connection's next request.
-    """
-
-    connection: BudgetedSocket
-
-    def close(self) -> None:
-        """Look for what was read ahead, and close."""
-        if not self.closed:
-            self.connection.budget = None  # what has not come yet is not waited for
-            with suppress(OSError):
-                self.connection.had_leftover |= bool(self.peek(1))
-        super().close()
 
 
 class _Answer(HTTPResponse):
@@ -174,7 +46,9 @@ class Connection(HTTPConnection):
     response_class = _Answer
     sock: BudgetedSocket | None
     origin: Origin
-    dialer: Dialer
+    dialer: AnyDialer
+    tunnel: Proxy | None = None
+    """The proxy that is asked to connect to the origin (CONNECT), once it was dialled."""
     budget: Budget
 
     def use(self, budget: Budget) -> None:
@@ -182,7 +56,7 @@ class Connection(HTTPConnection):
         self.budget = budget
         budget.socket = self.sock
         self.timeout = budget.remaining_s()  # after the line before: no cancelling gets lost
-        budget.head_end_bytes = budget.received_bytes + _MAX_HEAD_BYTES
+        budget.head_end_bytes = budget.received_bytes + MAX_HEAD_BYTES
         if self.sock is not None:
             self.sock.budget = budget
 
@@ -196,7 +70,28 @@ class Connection(HTTPConnection):
         self.sock = BudgetedSocket(fileno=plain.detach())
         self.use(budget)
         self.sock.settimeout(self.timeout)
+        if self.tunnel is not None:
+            self._ask_for_tunnel(self.tunnel, end)
         return self.sock
+
+    def _ask_for_tunnel(self, proxy: Proxy, end: float) -> None:
+        """Let the proxy connect; http.client's own `_tunnel` keeps to no budget.
+
+        Raises:
+            UnreachableError: it does not, or not before the moment `end`.
+        """
+        budget, whole_end = self.budget, self.budget.end
+        budget.end = min(whole_end, end)
+        try:
+            status = _tunnel_status(cast(BudgetedSocket, self.sock), self.origin, proxy)
+        except (OSError, HTTPException, FetchTimeoutError, BadAnswerError) as error:
+            reason = error.args[0] if error.args else type(error).__name__
+            raise UnreachableError(f"no answer of the proxy to CONNECT: {reason}") from error
+        finally:
+            budget.end = whole_end
+        if not 200 <= status < 300:
+            raise UnreachableError(f"the proxy answered {status} to CONNECT")
+        self.use(budget)
 
     def is_reusable(self, answer: HTTPResponse) -> bool:
         """Was the answer read to its end, and was it clear where that is?"""
@@ -204,6 +99,17 @@ class Connection(HTTPConnection):
         doubtful = answer.chunked and "Content-Length" in answer.headers
         clean = self.sock is not None and not self.sock.had_leftover
         return over and not doubtful and clean and self.is_connected
+
+
+def _tunnel_status(sock: BudgetedSocket, origin: Origin, proxy: Proxy) -> int:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host.rstrip(".")
+    lines = [f"CONNECT {host}:{origin.port} HTTP/1.1", f"Host: {host}:{origin.port}"]
+    if proxy.authorization:
+        lines.append(f"Proxy-Authorization: {proxy.authorization}")
+    sock.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
+    with closing(HTTPResponse(sock, method="CONNECT")) as answer:
+        answer.begin()
+        return answer.status
 
 
 class TlsConnection(Connection, HTTPSConnection):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from ipaddress import ip_address
+from typing import Protocol
 
 from images.errors import UnreachableError
 from images.fetch.destinations import Address, AllowList, Ports, forbidden_reason
@@ -24,13 +25,20 @@ Resolver = Callable[[str], Sequence[str]]
 _MAX_LOOKUPS = 512
 
 
+class AnyDialer(Protocol):
+    """Opens connections to hosts that may be connected to."""
+
+    def dial(self, host: str, port: int, end: float) -> socket.socket:
+        """See `Dialer.dial`."""
+
+
 class Dialer:
     """Connects to hosts that may be connected to; may be used from many threads."""
 
     def __init__(self, allow: AllowList, ports: Ports, resolve: Resolver) -> None:
         self._allow = allow
         self._ports = ports
-        self._resolve = _BoundedResolver(resolve)
+        self._resolve = BoundedResolver(resolve)
 
     def dial(self, host: str, port: int, end: float) -> socket.socket:
         """Open a TCP connection before a moment of `time.monotonic`.
@@ -39,15 +47,7 @@ class Dialer:
             UnreachableError: the host has no address, one of them or the port is forbidden, or
                 none answers.
         """
-        addresses = self._judged_addresses(host, port, end)
-        failures = []
-        for index, address in enumerate(addresses):
-            timeout_s = _left_s(host, end) / (len(addresses) - index)
-            try:
-                return _connected(address, port, timeout_s)
-            except OSError as error:
-                failures.append(f"{address} port {port}: {error}")
-        raise UnreachableError("; ".join(failures))
+        return connected(host, self._judged_addresses(host, port, end), port, end)
 
     def _judged_addresses(self, host: str, port: int, end: float) -> list[Address]:
         """Resolve the host; a single forbidden answer condemns it.
@@ -55,15 +55,16 @@ class Dialer:
         A name that mixes both kinds has no honest use, and trying only the good answers would
         leave the choice to whoever owns the name.
         """
-        _refuse(host, self._ports.forbidden_reason(port))
+        refuse(host, self._ports.forbidden_reason(port))
         addresses = [ip_address(text) for text in self._resolve(host, end)]
         if not self._allow.has_name(host):
             for address in addresses:
-                _refuse(host, forbidden_reason(address, self._allow))
+                refuse(host, forbidden_reason(address, self._allow))
         return addresses
 
 
-def _refuse(host: str, reason: str | None) -> None:
+def refuse(host: str, reason: str | None) -> None:
+    """Raise `UnreachableError` where there is a reason to."""
     if reason:
         raise UnreachableError(f"{host}: blocked: {reason}")
 
@@ -73,6 +74,22 @@ def _left_s(host: str, end: float) -> float:
     if left_s <= 0:
         raise UnreachableError(f"{host}: no connection before the deadline")
     return left_s
+
+
+def connected(host: str, addresses: Sequence[Address], port: int, end: float) -> socket.socket:
+    """Connect to the first of a host's addresses that answers.
+
+    Raises:
+        UnreachableError: none does in time.
+    """
+    failures = []
+    for index, address in enumerate(addresses):
+        timeout_s = _left_s(host, end) / (len(addresses) - index)
+        try:
+            return _connected(address, port, timeout_s)
+        except OSError as error:
+            failures.append(f"{address} port {port}: {error}")
+    raise UnreachableError("; ".join(failures))
 
 
 def _connected(address: Address, port: int, timeout_s: float) -> socket.socket:
@@ -99,7 +116,7 @@ def system_resolver(host: str) -> list[str]:
     return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
 
-def _literal(host: str) -> Sequence[str]:
+def literal_addresses(host: str) -> Sequence[str]:
     """The address that a host spells itself; reads 127.1, 0x7f.1 and 2130706433 as ones, too.
 
     Empty for a name. Asks nobody, so that it needs no thread.
@@ -113,7 +130,7 @@ def _literal(host: str) -> Sequence[str]:
     return [str(answer[4][0]) for answer in answers]
 
 
-class _BoundedResolver:
+class BoundedResolver:
     """Resolver with a time limit, which getaddrinfo has not; may be called from many threads."""
 
     def __init__(self, resolve: Resolver) -> None:
@@ -126,7 +143,7 @@ class _BoundedResolver:
         Raises:
             UnreachableError: it has none, or they were not known in time.
         """
-        literal = _literal(host)
+        literal = literal_addresses(host)
         if literal:
             return literal
         if not self._free.acquire(timeout=_left_s(host, end)):

@@ -2,15 +2,26 @@
 
 import re
 import time
-from http.client import HTTPException
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, IncompleteRead
 
 import requests
 import urllib3.exceptions
 
-from images.errors import BadAnswerError, HttpStatusError, RedirectError, TooLargeError
-from images.fetch.connection import OVERHEAD_BYTES, Budget
+from images.errors import (
+    BadAnswerError,
+    CutOffError,
+    HttpStatusError,
+    RedirectError,
+    TooLargeError,
+)
+from images.fetch.budget import OVERHEAD_BYTES, Budget
 from images.fetch.destinations import AllowList, Ports
 from images.fetch.dial import Dialer, Resolver, system_resolver
+from images.fetch.headers import HostHeaders
+from images.fetch.proxy import ProxyDialer
 from images.fetch.transport import GuardedSession
 from images.fetch.urls import WebUrl, check_url, redirect_url
 from images.settings import FetchSettings, parse_ports
@@ -19,17 +30,26 @@ _OK = 200
 _REDIRECTS = (301, 302, 303, 307, 308)
 _INCOMPLETE = "could not fetch the image: the server's answer is incomplete or not valid HTTP"
 _PIECE_BYTES = 2**18
+_MAX_DATE_CHARS = 64
 _LENGTH = re.compile("[0-9]{1,1000}")  # beyond some thousands of digits, Python reads no integer
 
 
 class Fetcher:
-    """Downloads images; one instance serves any number of threads."""
+    """Downloads images; one instance serves any number of threads.
+
+    Raises:
+        HeadersError: the file of the hosts' headers is not what it should be.
+    """
 
     def __init__(self, settings: FetchSettings, resolve: Resolver = system_resolver) -> None:
         self._settings = settings
         allow = AllowList.from_entries(settings.allow_networks)
-        dialer = Dialer(allow, Ports(*parse_ports(settings.fetch_ports)), resolve)
-        self._session = GuardedSession(dialer)
+        ports, proxy = Ports(*parse_ports(settings.fetch_ports)), settings.fetch_proxy
+        dialer = (
+            ProxyDialer(proxy, allow, ports, resolve) if proxy else Dialer(allow, ports, resolve)
+        )
+        headers = HostHeaders.from_file(settings.fetch_headers)
+        self._session = GuardedSession(dialer, settings.fetch_user_agent, headers, proxy)
 
     def begin(self, url: str) -> "Download":
         """Prepare a download, whose hops the caller makes.
@@ -93,9 +113,15 @@ class Download:
                 return None
         except (HTTPException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             # A ValueError is what http.client makes of a negative chunk size.
-            raise BadAnswerError(_INCOMPLETE, f"{type(error).__name__}: {error}") from error
+            kind = CutOffError if _is_break(error) else BadAnswerError
+            raise kind(_INCOMPLETE, f"{type(error).__name__}: {error}") from error
         finally:
             budget.left_s = budget.end - time.monotonic()
+
+    def repeat(self, least_s: float) -> bool:
+        """Let the next hop be the one that failed; False where less time than this is left."""
+        self._hops_left += 1
+        return self._budget.left_s >= least_s
 
     def cancel(self) -> None:
         """End the hop that another thread is at, and let none follow; see `Budget.cancel`."""
@@ -135,6 +161,25 @@ def _redirect_target(response: requests.Response) -> str | None:
     return str(locations.pop()) if any(locations) else None
 
 
+def _is_break(error: Exception) -> bool:
+    """Did the connection break? What came until then was HTTP."""
+    broken = isinstance(error, urllib3.exceptions.ProtocolError) and len(error.args) > 1
+    return isinstance(error.args[1] if broken else error, ConnectionError | IncompleteRead)
+
+
+def _retry_after_s(response: requests.Response) -> float:
+    """The seconds that an answer asks to wait (RFC 9110, 10.2.3); 0 where it does not."""
+    given = response.raw.headers.getlist("Retry-After")
+    if len(given) != 1 or len(given[0]) > _MAX_DATE_CHARS:
+        return 0.0
+    with suppress(ValueError, OverflowError):
+        if _LENGTH.fullmatch(given[0].strip()):
+            return float(given[0])
+        moment = parsedate_to_datetime(given[0])
+        return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    return 0.0
+
+
 def _check_head(response: requests.Response, limit_bytes: int) -> None:
     """Refuse by the headers what need not be read.
 
@@ -142,7 +187,7 @@ def _check_head(response: requests.Response, limit_bytes: int) -> None:
     not understand as no header at all.
     """
     if response.status_code != _OK:
-        raise HttpStatusError(response.status_code)
+        raise HttpStatusError(response.status_code, _retry_after_s(response))
     headers = response.raw.headers
     encoding = ", ".join(headers.getlist("Content-Encoding")).strip().lower()
     if encoding not in ("", "identity"):

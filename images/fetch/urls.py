@@ -18,6 +18,10 @@ from urllib3.util.url import Url, parse_url
 from images.errors import UrlError
 
 MAX_URL_CHARS = 8192
+_NO_DATA_URLS = (
+    "a data: URL is not taken; send the picture's bytes themselves, as the body with their own"
+    " Content-Type (image/png) or as the file `image` of a form"
+)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _WEB_URL = re.compile(r"https?://(?P<authority>[^/?#]*)", re.IGNORECASE)
 # Whitespace, control characters, halves of surrogate pairs, and the backslash that browsers read
@@ -59,6 +63,8 @@ def check_url(url: str) -> WebUrl:
     Raises:
         UrlError: it is malformed, too long, carries credentials or is not http(s).
     """
+    if url[:5].lower() == "data:":
+        raise UrlError(_NO_DATA_URLS)
     if len(url) > MAX_URL_CHARS:
         raise UrlError(f"the URL is longer than {MAX_URL_CHARS} characters")
     _check_chars(url)

@@ -32,7 +32,9 @@ API_SERVER_NAME = "_bento_api_server"
 API_WATCHER = "service"
 """What BentoML calls the API's socket and its workers (1.4.39, `_bentoml_impl.server.serving`)."""
 
-_KEYS = f"{ENV_PREFIX}API_KEY"
+_SECRETS = (f"{ENV_PREFIX}API_KEY", f"{ENV_PREFIX}FETCH_")
+"""How the names of settings begin that hold keys, or what downloads are sent with."""
+
 _start = Arbiter.start
 
 
@@ -94,13 +96,13 @@ def keep_to_loopback(arbiter: Any) -> None:
 
 
 def keep_keys_from_models(arbiter: Any) -> None:
-    """Take the API's keys out of the environment of all workers but the API's own.
+    """Take keys and the proxy's password out of the environment of all workers but the API's own.
 
     The key of the command line too, where a shell has both.
     """
     for watcher in arbiter.watchers:
         if watcher.name != API_WATCHER and watcher.env is not None:
-            for name in [one for one in watcher.env if one.upper().startswith(_KEYS)]:
+            for name in [one for one in watcher.env if one.upper().startswith(_SECRETS)]:
                 del watcher.env[name]
 
 
