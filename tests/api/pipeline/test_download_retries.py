@@ -111,7 +111,7 @@ def test_the_time_that_a_server_asks_for_is_waited(
     assert begun[1] - begun[0] >= least_s
 
 
-@pytest.mark.parametrize("given", ["11", "3600", "9" * 40, in_seconds(60)])
+@pytest.mark.parametrize("given", ["11", "3600", "9" * 40, in_seconds(3600)])
 def test_a_long_time_is_not(given: str) -> None:
     before = time.monotonic()
     with (

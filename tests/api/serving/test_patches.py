@@ -196,7 +196,7 @@ def test_the_reloaders_supervisor_stays_where_it_was() -> None:
 
 
 def test_the_models_workers_are_given_no_keys() -> None:
-    names = ("API_KEYS", "API_KEYS_FILE", "API_KEY", "api_keys", "DEVICE")
+    names = ("API_KEYS", "API_KEYS_FILE", "API_KEY", "api_keys", "FETCH_PROXY", "DEVICE")
     env = {f"IMAGE_SEARCH_{name}": "x" for name in names}
     workers = [
         SimpleNamespace(name=name, env=dict(env)) for name in ("service_ClipEmbedder", API_WATCHER)
