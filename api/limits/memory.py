@@ -1,7 +1,6 @@
 """Memory budgets: what pictures and large answers reserve before they are made."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -80,7 +79,7 @@ class MemoryBudget:
         self._queue = queue
         self._returned = asyncio.Event()
         self._line = Line(self._returned)
-        self._wanted: deque[int] = deque()
+        self._wanted: list[int] = []
 
     @property
     def waiting(self) -> int:
@@ -88,8 +87,8 @@ class MemoryBudget:
         return len(self._wanted)
 
     def missing_bytes(self) -> int:
-        """What the next piece of work lacks; 0 where none waits."""
-        return max(0, self._wanted[0] - self.free_bytes) if self._wanted else 0
+        """What the waiting pieces of work lack; 0 where none waits."""
+        return max(0, sum(self._wanted) - self.free_bytes)
 
     async def reserve(self, size_bytes: int) -> Reservation:
         """Wait until so much is free, and reserve it."""

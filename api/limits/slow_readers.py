@@ -121,7 +121,7 @@ class SlowReaders:
     """Watches the backlogs of a worker's connections, and ends those that it must.
 
     Attributes:
-        missing_bytes: tells how much memory an answer waits for that is yet to be made.
+        missing_bytes: tells how much memory is missing for answers that wait to be made.
     """
 
     def __init__(self) -> None:

@@ -71,7 +71,7 @@ def test_few_answers_wait_for_memory_and_it_is_known_how_much_they_lack() -> Non
             asyncio.create_task(answers.of_bytes(HEAVY_BYTES, heavy)) for _ in range(MAX_WAITING)
         ]
         await asyncio.sleep(0.01)
-        assert readers.missing_bytes() == HEAVY_BYTES - (512 - 2 * 200 << 20)
+        assert readers.missing_bytes() == MAX_WAITING * HEAVY_BYTES - (512 - 2 * 200 << 20)
         with pytest.raises(OverloadedError):
             await answers.of_bytes(1, heavy)
         for task in waiting:

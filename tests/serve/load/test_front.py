@@ -78,6 +78,8 @@ CASES: list[tuple[str, tuple[bytes, ...], bytes, bytes]] = [
     ("no UTF-8 in a path", (get(b"/images/%ff%fe"),), b" 404 ", b""),
     ("a long query", (get(b"/images?limit=" + b"1" * 9000),), b" 400 ", b"the query is"),
     ("HEAD", (b"HEAD /heartbeat HTTP/1.1\r\n" + HOST + b"\r\n",), b" 200 ", b"nosniff"),
+    ("HEAD of a probe", (b"HEAD /readyz HTTP/1.1\r\n" + HOST + b"\r\n",), b" 200 ", b"nosniff"),
+    ("HEAD of metrics", (b"HEAD /metrics HTTP/1.1\r\n" + HOST + b"\r\n",), b" 200 ", b"nosniff"),
     ("a WebSocket", (GET + UPGRADE,), b" 403 ", b""),
     ("another protocol", (GET + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n",), b" 200 ", b"Api"),
     ("POST, another protocol", (POST + H2C + b"Content-Length: 2\r\n\r\n{}",), b" 400 ", NO_URL),
