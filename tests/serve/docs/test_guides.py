@@ -23,7 +23,7 @@ MOMENT = "2026-05-01T12:00:00Z"
 ELSEWHERE = {"reembed.md"}
 
 
-def _commands(page: str) -> list[str]:
+def commands_of(page: str) -> list[str]:
     """What a page of docs/ tells to type into a second terminal, in its order."""
     text = (PROJECT / "docs" / page).read_text()
     return [command for block in BLOCK.findall(text) for command in COMMAND.findall(block)]
@@ -40,7 +40,7 @@ def home(tmp_path: Path, service: ServiceProcess, scenes: list[Scene]) -> Path:
     return tmp_path
 
 
-def _run(command: str, service: ServiceProcess, folder: Path) -> str:
+def run(command: str, service: ServiceProcess, folder: Path) -> str:
     meant = {
         "uv run image-search": f"{sys.executable} -m cli.main",
         SERVICE: service.url,
@@ -68,21 +68,21 @@ def _run(command: str, service: ServiceProcess, folder: Path) -> str:
 
 
 def test_the_first_steps_lead_to_a_result(service: ServiceProcess, home: Path) -> None:
-    index, search = _commands("first-steps.md")
-    _run(index, service, home)
-    found = _run(search, service, home).splitlines()
+    index, search = commands_of("first-steps.md")
+    run(index, service, home)
+    found = run(search, service, home).splitlines()
     assert len(found) >= 4, found
 
 
 def test_the_other_guides_run(service: ServiceProcess, home: Path) -> None:
-    _run(_commands("first-steps.md")[0], service, home)
-    for command in _commands("command-line.md") + _commands("store.md"):
-        assert _run(command, service, home) or "export" in command
+    run(commands_of("first-steps.md")[0], service, home)
+    for command in commands_of("command-line.md") + commands_of("store.md"):
+        assert run(command, service, home) or "export" in command
     assert (home / "found.png").read_bytes().startswith(b"\x89PNG")
     rows = requests.get(f"{service.url}/index", timeout=60).json()["rows"]
     assert pq.read_metadata(home / "images.parquet").num_rows == rows > 0
 
 
 def test_no_guide_is_left_out() -> None:
-    told = {page.name for page in (PROJECT / "docs").glob("*.md") if _commands(page.name)}
-    assert told - ELSEWHERE == {"first-steps.md", "command-line.md", "store.md"}
+    told = {page.name for page in (PROJECT / "docs").glob("*.md") if commands_of(page.name)}
+    assert told - ELSEWHERE == {"audit.md", "first-steps.md", "command-line.md", "store.md"}
