@@ -7,6 +7,7 @@ from tests.guard.tables import (
     columns,
     files,
     filters,
+    forged,
     keys,
     lookups,
     redirects,
@@ -27,6 +28,7 @@ TABLES: dict[str, list[Case]] = {
     "bodies": bodies.CASES,
     "filters": filters.CASES,
     "columns": columns.CASES,
+    "forged": forged.CASES,
     "keys": keys.CASES,
     "scopes": scopes.CASES,
 }

@@ -59,6 +59,8 @@ EVERYWHERE = [
         ("GET", "images/x"),
         ("GET", "index"),
         ("GET", "index/versions"),
+        ("GET", "index/log"),
+        ("HEAD", "index/log"),
         ("GET", "healthz"),
         ("GET", "schema.json"),
         ("GET", "static_content/nothing.css"),
@@ -84,6 +86,7 @@ EVERYWHERE = [
         ("POST", "run_object_detection"),
         ("POST", "delete_images"),
         ("POST", "index/restore"),
+        ("POST", "index/undo"),
         ("PATCH", "images/x"),
         ("DELETE", "images/x"),
     )

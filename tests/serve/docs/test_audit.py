@@ -19,13 +19,16 @@ from tests.running import environment
 from tests.serve.docs.test_guides import MOMENT, commands_of, run
 
 SHOP, CRAWLER, OPS = KEYS = "shop", "crawler", "ops"
+ADDRESSES = {SHOP: "203.0.113.1", CRAWLER: "203.0.113.2", OPS: "2001:db8::3"}
 SCOPES = {SHOP: "write", CRAWLER: "admin", OPS: "admin"}
 IMAGES = 20
 Metadata = dict[str, Any]
 
 
-def bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}-key-0123456789"}
+def sent_by(key: str) -> dict[str, str]:
+    """Headers of a request that comes through a proxy; its client has named another address."""
+    forwarded = f"198.51.100.66, {ADDRESSES[key]}"
+    return {"Authorization": f"Bearer {key}-key-0123456789", "X-Forwarded-For": forwarded}
 
 
 class Model:
@@ -49,7 +52,7 @@ class Model:
 
 
 class Day:
-    """Traffic of three keys, and what it makes of the table: of all of it, and without one key's."""
+    """Traffic of three keys, and what it makes of the table: all of it, and all but one key's."""
 
     def __init__(self, service: ServiceProcess, pictures: PictureServer) -> None:
         self._service, self._pictures = service, pictures
@@ -65,7 +68,7 @@ class Day:
 
     def ask(self, key: str, method: str, path: str, body: Any = None) -> Any:
         answer = requests.request(
-            method, f"{self._service.url}/{path}", json=body, headers=bearer(key), timeout=60
+            method, f"{self._service.url}/{path}", json=body, headers=sent_by(key), timeout=60
         )
         assert answer.ok, answer.text
         return answer.json()
@@ -141,7 +144,7 @@ class Day:
                 answer = requests.post(
                     f"{self._service.url}/post_image_to_index",
                     json=body,
-                    headers=bearer(key),
+                    headers=sent_by(key),
                     timeout=60,
                 )
             except requests.ConnectionError:
@@ -167,7 +170,7 @@ def locked(tmp_path: Path) -> Iterator[ServiceProcess]:
     keys = tmp_path / "keys"
     keys.write_text("\n".join(lines))
     keys.chmod(0o600)
-    more = {"IMAGE_SEARCH_API_KEYS_FILE": str(keys), "IMAGE_SEARCH_TRUSTED_PROXIES": "::1"}
+    more = {"IMAGE_SEARCH_API_KEYS_FILE": str(keys), "IMAGE_SEARCH_TRUSTED_PROXIES": "127.0.0.1"}
     settings = environment(tmp_path, IMAGE_SEARCH_STORE_UPKEEP_EVERY="1000", **more)
     with ServiceProcess(settings, tmp_path / "log") as service:
         yield service
@@ -208,13 +211,14 @@ def test_a_day_is_told_and_one_key_of_it_undone(
     report = day.ask(OPS, "POST", "index/undo", {"key": CRAWLER, "since": format_timestamp(since)})
     assert (report["removed"], report["restored"]) == (0, 0)
     _check_undone(day, report["left"], acknowledged)
+    _check_refused(locked)
 
 
 def _check_told(day: Day, told: list[dict[str, Any]]) -> None:
     """Each of the last changes has its line, in their order, and nothing else has one."""
     changes = [(one["key"], one["action"], tuple(one["ids"])) for one in told]
     assert changes[-len(day.did) :] == day.did
-    assert {one["address"] for one in told if one["key"]} == {"127.0.0.1"}
+    assert all(one["address"] == ADDRESSES[one["key"]] for one in told if one["key"])
     for one in told[-len(day.did) :]:
         assert one["version"] > one["version_before"]
 
@@ -228,3 +232,18 @@ def _check_undone(day: Day, left: list[dict[str, Any]], acknowledged: dict[str, 
     assert len(left) < IMAGES
     assert {day.id(n) for n in acknowledged[SHOP]} <= table.keys()
     assert not [day.id(n) for n in range(101, 1100, 2) if day.id(n) in table]
+
+
+def _check_refused(service: ServiceProcess) -> None:
+    """Refused keys are in the log with their address, and the others' spoofed one is nowhere."""
+    path = f"{service.url}/index/log"
+    headers = {**sent_by(SHOP), "Authorization": "Bearer a-guess-0123456789"}
+    for _ in range(9):
+        assert requests.get(path, headers=headers, timeout=60).status_code == 401
+    assert requests.get(path, headers=sent_by(SHOP), timeout=60).status_code == 403
+    log = service.log.read_text()
+    assert log.count("refused (401): a request without a valid key, from 203.0.113.1") == 1
+    assert log.count("refused (403): a request with the key 'shop', from 203.0.113.1") == 1
+    assert "203.0.113.2:0 (scheme=http,method=POST" in log
+    assert "198.51.100.66" not in log
+    assert "a-guess" not in log
