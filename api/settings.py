@@ -128,10 +128,10 @@ class ApiSettings(BaseSettings):
         "time each.",
     )
     decode_memory_bytes: int = Field(
-        default=1 << 30,
+        default=2 << 30,
         ge=128 << 20,
         description="Memory that a worker's pictures take at the same time, in bytes: 14 to 32 "
-        "per pixel, by format.",
+        "per pixel, by format. One picture alone may take 2 GiB, or all of it where that is more.",
     )
     jpeg_quality: int = Field(
         default=90, ge=1, le=95, description="JPEG quality of the annotated picture."

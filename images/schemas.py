@@ -28,13 +28,16 @@ Body = bytes | memoryview
 ORDINARY_BYTES = 64 << 20
 """Memory that a picture is given without asking its file: enough for up to 5 megapixels."""
 
+LARGEST_BYTES = 2 << 30
+"""Memory that one picture may take, where the budget of all is not more: 150 megapixels of JPEG."""
+
 _DRAWN_BYTES = 14
 """Per pixel: 3 for the shared pixels, 8 for two copies of 4, 3 for the JPEG file."""
 
 _DECODED_BYTES = {
     # A progressive one: 2 for each coefficient of 4 channels, beside the picture.
     "JPEG": 12,
-    # Its own mode, its copy in RGB, and that turned upright: 4 each.
+    # Its own mode, its copy in RGB, and that turned upright: 4 each; masks of 1.
     "PNG": 13,
     "BMP": 13,
     "GIF": 13,
@@ -42,6 +45,10 @@ _DECODED_BYTES = {
     "WEBP": 24,
     # Planes of 16 bits, with alpha 8, twice where it is a grid; 4 in RGBA, 4 as bytes; as above.
     "AVIF": 32,
+    # Planes of 16 bits, with alpha 8, and what libde265 knows of each block; the picture, as above.
+    "HEIF": 18,
+    # A strip that is all of it, 8 where it is deep; the picture, as above.
+    "TIFF": 16,
 }
 
 
@@ -61,11 +68,16 @@ def most_needed_bytes(max_pixels: int, file_bytes: int) -> int:
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What a picture may be; `DecodeSettings` says what each limit is for."""
+    """What a picture may be; `DecodeSettings` says what each limit is for.
+
+    Attributes:
+        max_memory_bytes: that one picture may take.
+    """
 
     max_image_pixels: int
     max_aspect_ratio: float
     max_image_frames: int
+    max_memory_bytes: int = LARGEST_BYTES
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ class FetchSettings(BaseSettings):
         "cannot be reached is answered, whatever the reason",
     )
     max_image_bytes: int = Field(
-        default=20 * 2**20,
+        default=50 * 2**20,
         ge=1,
         le=2**30,
         description="Largest file that is downloaded or uploaded, in bytes",
@@ -193,15 +193,15 @@ class DecodeSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True)
 
     max_image_pixels: int = Field(
-        default=50_000_000,
+        default=120_000_000,
         ge=1,
         le=1_000_000_000,
         description="Largest picture that is decoded: width times height",
     )
-    # CLIP scales the short side to its input size, so the picture in between has the aspect ratio
-    # times that size squared: 50 x 224 x 224 pixels are 7.5 MB, a ratio of 6000 was 817 MB.
+    # CLIP scales the short side to its input size. Only what is then cut out of the long one is
+    # computed (`images.decode.prepare`), so that a strip costs no more than its pixels.
     max_aspect_ratio: float = Field(
-        default=50.0,
+        default=100.0,
         ge=1,
         le=1000,
         description="Largest ratio of a picture's long side to its short side",

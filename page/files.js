@@ -1,6 +1,6 @@
 /** Files that a person chooses, drops or pastes. */
 
-const PICTURES = /\.(?:jpe?g|png|webp|gif|bmp|avif)$/i;
+const PICTURES = /\.(?:jpe?g|a?png|webp|gif|bmp|avif|hei[cf]|hif|tiff?|mpo)$/i;
 
 /** Whether a file looks like a picture; what it really is, the service finds out. */
 export function isPicture({ type, name }) {

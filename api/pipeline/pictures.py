@@ -20,6 +20,7 @@ from api.telemetry.metrics import DECODE, DECODE_MEMORY, DRAW, MEMORY_QUEUE
 from images.errors import MoreMemoryError, TooLargeError
 from images.fetch.fetcher import Fetcher
 from images.schemas import (
+    LARGEST_BYTES,
     ORDINARY_BYTES,
     ClipPicture,
     ClipTask,
@@ -49,9 +50,10 @@ class Pictures:
     def __init__(self, settings: Settings) -> None:
         api = settings.api
         self.memory = MemoryBudget(api.decode_memory_bytes, DECODE_MEMORY, MEMORY_QUEUE)
-        self.decoders = Decoders(
-            settings.decode.limits, api.decode_processes, settings.decode.decode_timeout_s
+        limits = replace(
+            settings.decode.limits, max_memory_bytes=max(api.decode_memory_bytes, LARGEST_BYTES)
         )
+        self.decoders = Decoders(limits, api.decode_processes, settings.decode.decode_timeout_s)
         self._downloads = Downloads(
             Fetcher(settings.fetch),
             api.download_threads,

@@ -16,7 +16,8 @@ LARGEST_BYTES = 1 << 30
 """Size of the largest file that a service can be set to accept; its real limit, it says itself."""
 
 EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".avif"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".avif"}
+    | {".heic", ".heif", ".hif", ".tif", ".tiff"}
 )
 """Extensions of the formats that the service accepts."""
 

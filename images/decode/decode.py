@@ -1,58 +1,16 @@
-"""Decoding: bytes to an upright RGB picture; every limit is checked before the pixels are decoded.
+"""Decoding: bytes to an upright RGB picture, with every limit checked before its pixels are."""
 
-Two of Pillow's process-wide switches are set here and nowhere else: its warning about
-decompression bombs is an error, and its `MAX_IMAGE_PIXELS` is our setting.
-"""
-
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from typing import Any
 
-import numpy as np
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageFile
 
-from images.decode.structure import check_frames, check_parts, check_size, webp_size
-from images.errors import (
-    BrokenImageError,
-    ImageError,
-    ImageLimitError,
-    ImageMemoryError,
-    NotAnImageError,
-)
+from images.decode.flatten import to_rgb
+from images.decode.readers import opened
+from images.decode.structure import check_frames, check_size
+from images.errors import BrokenImageError, ImageError, ImageLimitError, ImageMemoryError
 from images.schemas import DecodeLimits
-
-
-class _JpegFile(JpegImagePlugin.JpegImageFile):
-    """A JPEG of which only the first picture counts, and whose EXIF is read with the others'.
-
-    Pillow's own factory goes on to read an index of further pictures (MPO), and its reader takes
-    the resolution out of EXIF, of whatever size, while it opens the file.
-    """
-
-    def _read_dpi_from_exif(self) -> None:
-        """The resolution is not used."""
-
-
-_READERS: dict[str, Callable[..., ImageFile.ImageFile]] = {
-    "JPEG": _JpegFile,
-    "PNG": PngImagePlugin.PngImageFile,
-    "WEBP": WebPImagePlugin.WebPImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
-    "AVIF": AvifImagePlugin.AvifImageFile,
-}
-FORMATS = tuple(_READERS)
 
 _ORIENTATION_TAG = 0x0112
 _MAX_EXIF_LENGTH = 1 << 16
@@ -66,25 +24,19 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_UNMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
-_TO_8_BITS = ((np.arange(1 << 16) * 255 + 32767) // 65535).astype(np.uint8)
-
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-# A picture is decoded in one thread, as many pictures are decoded beside each other.
-AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
 def open_header(data: bytes, limits: DecodeLimits) -> ImageFile.ImageFile:
     """Read an image file's header, and check it against every limit.
 
     Raises:
-        NotAnImageError: the bytes are of no format in `FORMATS`.
+        NotAnImageError: the bytes are of none of `structure.FORMATS`.
         BrokenImageError: they are, but they are damaged or cut off.
         ImageLimitError: the picture has more pixels, is a longer strip, or has more frames or
             parts than is accepted.
     """
     with _translated():
-        picture = _opened(data, limits)
+        picture = opened(data, limits)
         check_size(picture.width, picture.height, limits)
         _check_run_lengths(picture, data)
         if picture.format in {"WEBP", "AVIF"}:  # a GIF's property goes through all frames
@@ -95,11 +47,11 @@ def open_header(data: bytes, limits: DecodeLimits) -> ImageFile.ImageFile:
 def decode_pixels(picture: ImageFile.ImageFile) -> Image.Image:
     """Decode what `open_header` returned.
 
-    Of an animation it is the first frame. The conversion to RGB is Pillow's own, which drops an
-    alpha channel rather than blending it: so does the preprocessing the CLIP models come with.
+    Of an animation it is the first frame. What is transparent is laid on a plain ground
+    (`images.decode.flatten`), so that what is invisible in the file is nowhere visible.
 
     Returns:
-        The picture in mode RGB, turned upright by its EXIF orientation, without any metadata.
+        The picture in mode RGB, turned upright, without any metadata.
 
     Raises:
         BrokenImageError: the file is damaged or cut off.
@@ -115,49 +67,6 @@ def decode_pixels(picture: ImageFile.ImageFile) -> Image.Image:
     return upright
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
-    """A picture of any mode in mode RGB; the picture itself where it is in that mode."""
-    if picture.mode == "RGB":
-        return picture
-    if picture.mode in _UNMULTIPLIED:
-        picture = picture.convert(_UNMULTIPLIED[picture.mode])
-    elif picture.mode.startswith("I"):
-        # Grey of 16 bits. Pillow's own conversion cuts every value above 255 to white.
-        grey = np.asarray(picture)
-        if picture.mode == "I":
-            grey = grey.clip(0, 65535)
-        picture = Image.fromarray(_TO_8_BITS[grey])
-    return picture.convert("RGB")
-
-
-def _opened(data: bytes, limits: DecodeLimits) -> ImageFile.ImageFile:
-    """Read the header, by the first reader that knows the file's signature.
-
-    This is `Image.open` with a list of formats, but for one thing: ultralytics replaces that
-    function, in any process that imports it, by one that installs a package whenever a file is
-    not recognized (ultralytics/utils/patches.py).
-    """
-    Image.MAX_IMAGE_PIXELS = limits.max_image_pixels
-    for name, reader in _READERS.items():
-        _, accept = Image.OPEN[name]
-        # The check of a reader that was not compiled in answers with a text.
-        if accept is not None and accept(data[:16]) is True:
-            check_parts(name, data, limits)
-            webp_size(data, limits)
-            try:
-                return reader(BytesIO(data), "")
-            except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-                raise ImageLimitError(
-                    f"the image has more than {limits.max_image_pixels:,} pixels, which is the "
-                    "most that is accepted",
-                    str(error),
-                ) from error
-    raise NotAnImageError(
-        f"the file is not an image of a supported format ({', '.join(FORMATS)})",
-        f"starts with {data[:16]!r}",
-    )
-
-
 def _check_run_lengths(picture: ImageFile.ImageFile, data: bytes) -> None:
     """Refuse a large run-length encoded BMP: Pillow unpacks those in Python, byte by byte."""
     packed = any(tile[0] == "bmp_rle" for tile in picture.tile)
@@ -170,9 +79,13 @@ def _check_run_lengths(picture: ImageFile.ImageFile, data: bytes) -> None:
 def _orientation(picture: Image.Image) -> int:
     """Return the EXIF orientation; 1, upright, where EXIF is absent or cannot be read.
 
+    Readers of formats that tell of it in another way have an `orientation`.
+
     EXIF is cut at the length that fits into a JPEG's segment: its entries may overlap, so that
     what Pillow reads and keeps of it grows with the square of its length.
     """
+    if hasattr(picture, "orientation"):
+        return int(picture.orientation)
     for name in ("exif", "Raw profile type exif"):
         if name in picture.info:
             picture.info[name] = picture.info[name][:_MAX_EXIF_LENGTH]

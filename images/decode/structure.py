@@ -25,24 +25,68 @@ _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 _GIF_EXTENSION, _GIF_FRAME, _GIF_END = b"!", b",", b";"
 
-_SIGNATURES = {
-    b"\xff\xd8\xff": "image/jpeg",
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"GIF87a": "image/gif",
-    b"GIF89a": "image/gif",
-    b"BM": "image/bmp",
+FORMATS = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "AVIF": "image/avif",
+    "HEIF": "image/heif",
+    "TIFF": "image/tiff",
 }
-MEDIA_TYPES = tuple(sorted({*_SIGNATURES.values(), "image/avif", "image/webp"}))
-"""Of the formats that are decoded."""
+"""The formats that are decoded, with their media types."""
+
+_HEIC = "image/heic"
+MEDIA_TYPES = tuple(sorted({*FORMATS.values(), _HEIC}))
+"""Of the formats that are decoded; a HEIF file that is coded in HEVC has one of its own."""
+
+_SIGNATURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
+_VP8 = frozenset({b"VP8 ", b"VP8L", b"VP8X"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
+_HEIF_BRANDS = _HEIC_BRANDS | {b"mif1", b"msf1", b"mif2"}
+_MAX_BRANDS_BYTES = 1024
+
+
+def file_format(data: bytes) -> str | None:
+    """Which of `FORMATS` a file is by its first bytes, whatever its name says; None for others."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and data[12:16] in _VP8:
+        return "WEBP"
+    if brands := _brands(data):
+        if brands & _AVIF_BRANDS:
+            return "AVIF"
+        return "HEIF" if brands & _HEIF_BRANDS else None
+    return next((name for start, name in _SIGNATURES.items() if data.startswith(start)), None)
 
 
 def media_type(data: bytes) -> str | None:
     """The media type of a picture's file; None for what is none of `MEDIA_TYPES`."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    if data[4:8] == b"ftyp":  # of the formats in such a box, only AVIF is decoded
-        return "image/avif"
-    return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), None)
+    name = file_format(data)
+    if name == "HEIF" and _brands(data) & _HEIC_BRANDS:
+        return _HEIC
+    return None if name is None else FORMATS[name]
+
+
+def _brands(data: bytes) -> frozenset[bytes]:
+    """What an ISO base media file says that it is, in its first box; none of any other file.
+
+    AVIF and HEIF share a container, and many files name the container's brand before the codec's.
+    """
+    if data[4:8] != b"ftyp":
+        return frozenset()
+    end = min(int.from_bytes(data[:4], "big"), _MAX_BRANDS_BYTES, len(data))
+    return frozenset(data[place : place + 4] for place in (8, *range(16, end - 3, 4)))
 
 
 def check_size(width: int, height: int, limits: DecodeLimits) -> None:
@@ -99,20 +143,19 @@ def _little_endian(number: bytes) -> int:
     return int.from_bytes(number, "little")
 
 
-def check_parts(file_format: str, data: bytes, limits: DecodeLimits) -> None:
-    """Refuse a file of too many parts, animation frames or JPEG scans.
+def check_parts(name: str, data: bytes, limits: DecodeLimits) -> None:
+    """Refuse a JPEG or GIF of too many parts, animation frames or scans.
 
-    WebP and AVIF are taken apart by their C libraries, and tell the number of frames themselves.
+    WebP, AVIF and HEIF are taken apart by their C libraries, and tell the number of frames
+    themselves.
 
     Raises:
         ImageLimitError: there are more than any encoder makes.
     """
     try:
-        if file_format == "JPEG":
+        if name == "JPEG":
             _check_jpeg(data)
-        elif file_format == "PNG":
-            _check_png(data, limits)
-        elif file_format == "GIF":
+        elif name == "GIF":
             _check_gif(data, limits)
     except (IndexError, struct.error):
         return  # cut off: the reader refuses it
@@ -130,13 +173,15 @@ def check_frames(frames: int, limits: DecodeLimits) -> None:
         )
 
 
-def _max_parts(data: bytes) -> int:
+def max_parts(data: bytes) -> int:
+    """How many parts a file may have: more than any encoder makes of so many bytes."""
     return _LEAST_MAX_PARTS + len(data) // _BYTES_PER_PART
 
 
-def _too_many(name: str) -> ImageLimitError:
+def too_many(name: str) -> ImageLimitError:
+    """The error of a file of more."""
     return ImageLimitError(
-        f"the {name} file has more parts (segments, chunks or blocks) than are accepted"
+        f"the {name} file has more parts (segments, chunks, blocks, strips) than are accepted"
     )
 
 
@@ -148,7 +193,7 @@ def _check_jpeg(data: bytes) -> None:
     picture (a second one, the film of a moving photograph) is not looked at.
     """
     offset, scans, exif, most_scans = 2, 0, 0, _MAX_SCANS
-    for _ in range(_max_parts(data)):
+    for _ in range(max_parts(data)):
         marker = _JPEG_MARKER.search(data, offset)
         if marker is None or marker[1][0] == _END_OF_IMAGE:
             return
@@ -162,9 +207,9 @@ def _check_jpeg(data: bytes) -> None:
         if scans > most_scans:
             raise ImageLimitError(f"the JPEG has more than {most_scans} scans")
         if exif > _MAX_EXIF_SEGMENTS:  # Pillow joins them one by one
-            raise _too_many("JPEG")
+            raise too_many("JPEG")
         offset += (data[offset] << 8) + data[offset + 1]
-    raise _too_many("JPEG")
+    raise too_many("JPEG")
 
 
 def _most_scans(height: int, width: int) -> int:
@@ -173,21 +218,8 @@ def _most_scans(height: int, width: int) -> int:
     return min(_MAX_SCANS, max(_ALLOWED_SCANS, affordable))
 
 
-def _check_png(data: bytes, limits: DecodeLimits) -> None:
-    offset, frames = 8, 0
-    for _ in range(_max_parts(data)):
-        if offset + 12 > len(data):
-            return
-        length, kind = struct.unpack_from(">I4s", data, offset)
-        frames += kind == b"fcTL"
-        promised = struct.unpack_from(">I", data, offset + 8)[0] if kind == b"acTL" else 0
-        check_frames(max(frames, promised), limits)
-        offset += 12 + length
-    raise _too_many("PNG")
-
-
 def _check_gif(data: bytes, limits: DecodeLimits) -> None:
-    frames, parts = 0, _max_parts(data)
+    frames, parts = 0, max_parts(data)
     offset = 13 + _colours_bytes(data[10])
     while parts > 0:
         parts -= 1
@@ -207,7 +239,7 @@ def _check_gif(data: bytes, limits: DecodeLimits) -> None:
             offset += data[offset] + 1
             parts -= 1
         offset += 1
-    raise _too_many("GIF")
+    raise too_many("GIF")
 
 
 def _colours_bytes(flags: int) -> int:

@@ -19,13 +19,13 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageFilter, ImagePalette, PpmImagePlugin, TiffImagePlugin
+from PIL import Image, ImageCms, ImageColor, ImageFilter, ImagePalette, PpmImagePlugin
 
 from images.decode.decode import decode_pixels, open_header
 from images.decode.draw import draw_boxes, encode_jpeg
 from images.decode.prepare import clip_pixels, letterbox, pixel_digest, thumbnail
 from images.decode.structure import webp_size
-from images.errors import ImageError, ImageMemoryError, MoreMemoryError
+from images.errors import ImageError, ImageLimitError, ImageMemoryError, MoreMemoryError
 from images.schemas import (
     LENGTHS,
     Body,
@@ -39,7 +39,7 @@ from images.schemas import (
 from images.workers import sandbox
 
 # Pillow imports them where it first needs them, which is too late in the sandbox.
-_IMPORTED = (ImageColor, ImageFilter, ImagePalette, PpmImagePlugin, TiffImagePlugin)
+_IMPORTED = (ImageCms, ImageColor, ImageFilter, ImagePalette, PpmImagePlugin)
 
 Reply = tuple[Head, Body]
 _MAX_DETAIL_CHARS = 1000
@@ -117,17 +117,22 @@ class Tasks:
     def _decoded(self, request: Head, data: bytes) -> tuple[Image.Image, int]:
         """The picture, and the memory that it takes at most."""
         if size := webp_size(data, self._limits):
-            _check_memory("WEBP", size, data, request)
+            self._check_memory("WEBP", size, data, request)
         header = open_header(data, self._limits)
-        needed = _check_memory(header.format or "", header.size, data, request)
+        needed = self._check_memory(header.format or "", header.size, data, request)
         return decode_pixels(header), needed
 
-
-def _check_memory(file_format: str, size: tuple[int, int], data: bytes, request: Head) -> int:
-    needed = needed_bytes(file_format, size[0] * size[1], len(data))
-    if needed > request["memory_bytes"]:
-        raise MoreMemoryError(needed)
-    return needed
+    def _check_memory(self, name: str, size: tuple[int, int], data: bytes, request: Head) -> int:
+        needed = needed_bytes(name, size[0] * size[1], len(data))
+        if needed > self._limits.max_memory_bytes:
+            raise ImageLimitError(
+                f"the image has {size[0]} x {size[1]} pixels, which as {name} take "
+                f"{needed >> 20:,} MiB of memory; at most {self._limits.max_memory_bytes >> 20:,} "
+                "are given to one (IMAGE_SEARCH_DECODE_MEMORY_BYTES)"
+            )
+        if needed > request["memory_bytes"]:
+            raise MoreMemoryError(needed)
+        return needed
 
 
 def _write(fd: int, pixels: NDArray[np.uint8]) -> None:

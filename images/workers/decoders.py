@@ -156,6 +156,7 @@ class Pool:
         """
         file_bytes, pixels = len(job.payload), self._limits.max_image_pixels
         most_bytes = most_needed_bytes(pixels, file_bytes) if file_bytes else 0
+        most_bytes = min(most_bytes, self._limits.max_memory_bytes)
         try:
             refusal = read_refusal(head, job.header["memory_bytes"], most_bytes)
             return refusal or job.parse(head, body)

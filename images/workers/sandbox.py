@@ -45,7 +45,7 @@ CALLS = {
     "brk": (12, 214),
     "mremap": (25, 216),
     "madvise": (28, 233),
-    # Its one thread, its own signals, time and chance.
+    # Its threads, its own signals, time and chance.
     "futex": (202, 98),
     "sched_yield": (24, 124),
     "rt_sigaction": (13, 134),
@@ -56,6 +56,8 @@ CALLS = {
     "getpid": (39, 172),
     "getcwd": (79, 17),  # Pillow's `save` compares the names of files, also where it has none
     "gettid": (186, 178),
+    "set_robust_list": (273, 99),
+    "rseq": (334, 293),  # without it the C library ends a process that starts a thread
     "gettimeofday": (96, 169),
     "clock_gettime": (228, 113),
     "getrandom": (318, 278),
@@ -66,6 +68,7 @@ CALLS = {
     "mprotect": (10, 226),
     "fcntl": (72, 25),
     "tgkill": (234, 131),
+    "clone": (56, 220),
     # Refused as unknown: the C library then tries a call that is refused as forbidden.
     "clone3": (435, 435),
 }
@@ -75,6 +78,9 @@ _LOAD, _AND, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
 _ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 """Offsets in what a filter sees (struct seccomp_data); an argument has 8 bytes, the lower first."""
+
+_THREAD = 0x3D0F00
+"""Flags with which pthread_create(3) calls clone(2): a thread under the same filter, no process."""
 
 _X32 = 0x40000000
 _WHOLE = 0xFFFFFFFF
@@ -138,6 +144,7 @@ def _with_argument(pid: int) -> dict[str, tuple[int, int, int]]:
         "mprotect": (2, mmap.PROT_EXEC, 0),
         "fcntl": (1, _WHOLE, fcntl.F_DUPFD_CLOEXEC),  # of `mmap.mmap`; others send signals
         "tgkill": (0, _WHOLE, pid),  # of abort(3)
+        "clone": (0, _WHOLE, _THREAD),  # libde265 (HEIC) always decodes in one
     }
 
 

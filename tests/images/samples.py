@@ -2,12 +2,14 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from tests.images import heif
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (40, 24)) -> Image.Image:
@@ -32,6 +34,13 @@ def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+def sample(file_format: str, size: tuple[int, int] = (40, 24)) -> bytes:
+    """A file in colour of a format; a HEIF has a size of its own."""
+    return (
+        heif.stored("colour") if file_format == "HEIF" else encoded(picture(size=size), file_format)
+    )
+
+
 CASES = [
     *[("PNG", mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")],
     *[("JPEG", mode) for mode in ("L", "RGB", "CMYK")],
@@ -39,8 +48,21 @@ CASES = [
     *[("WEBP", mode) for mode in ("RGB", "RGBA")],
     *[("BMP", mode) for mode in ("1", "L", "P", "RGB", "RGBA")],
     *[("AVIF", mode) for mode in ("RGB", "RGBA")],
+    *[("TIFF", mode) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "LAB")],
 ]
-"""A format, and a mode that it has."""
+"""A format, and a mode that it has. HEIF, which nothing here can write, is in `heif`."""
+
+
+TIFF_COMPRESSIONS = (
+    "tiff_ccitt",
+    "group3",
+    "group4",
+    "tiff_lzw",
+    "jpeg",
+    "tiff_adobe_deflate",
+    "packbits",
+)
+"""What is accepted, as Pillow calls it."""
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -53,6 +75,37 @@ def png(width: int, height: int, *extra: bytes, pixels: bytes | None = None) -> 
     rows = zlib.compress(bytes(height * (width + 1))) if pixels is None else pixels
     parts = [chunk(b"IHDR", header), *extra, chunk(b"IDAT", rows), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+Entry = tuple[int, int, Sequence[int]]
+SHORT, LONG = 3, 4
+
+
+def tiff(*changes: Entry, pixels: bytes = bytes(8 * 8), count: int | None = None) -> bytes:
+    """A grey TIFF of 8 x 8, some of its tags replaced; `count` is how many it says there are."""
+    tags: dict[int, tuple[int, Sequence[int]]] = {
+        256: (SHORT, [8]),
+        257: (SHORT, [8]),
+        258: (SHORT, [8]),
+        259: (SHORT, [1]),
+        262: (SHORT, [1]),
+        273: (LONG, [8]),
+        278: (SHORT, [8]),
+        279: (LONG, [len(pixels)]),
+        **{tag: (kind, values) for tag, kind, values in changes},
+    }
+    start = 8 + len(pixels)
+    place, entries, values = start + 2 + 12 * len(tags) + 4, b"", b""
+    for tag, (kind, numbers) in sorted(tags.items()):
+        form = "H" if kind == SHORT else "I"
+        packed = struct.pack(f"<{len(numbers)}{form}", *numbers)
+        inline = (
+            packed.ljust(4, b"\0") if len(packed) <= 4 else struct.pack("<I", place + len(values))
+        )
+        values += packed if len(packed) > 4 else b""
+        entries += struct.pack("<HHI", tag, kind, len(numbers)) + inline
+    directory = struct.pack("<H", count or len(tags)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", start) + pixels + directory + values
 
 
 def all_files() -> list[bytes]:
@@ -87,6 +140,12 @@ def _special() -> Iterator[bytes]:
     yield encoded(picture(), "WEBP", lossless=True)
     yield encoded(picture(), "AVIF", subsampling="4:4:4", speed=10)
     yield run_lengths()
+    for compression in TIFF_COMPRESSIONS:
+        mode = "1" if compression.startswith(("group", "tiff_ccitt")) else "RGB"
+        yield encoded(picture(mode), "TIFF", compression=compression)
+    yield encoded(picture(), "TIFF", compression="tiff_lzw", big_tiff=True, strip_size=240)
+    yield from (heif.stored(kind) for kind in heif.KINDS)
+    yield heif.heif(2, 2, turn=3, mirror=1, exif=exif.tobytes())
 
 
 def run_lengths() -> bytes:

@@ -14,7 +14,7 @@ from demo.process import PROJECT, ServiceProcess
 from demo.scenes.scenes import Scene
 from demo.server import as_jpeg
 from image_search import Client
-from images.decode.decode import FORMATS
+from images.decode.structure import FORMATS
 from tests.cli.interrupted import command
 
 
@@ -138,5 +138,7 @@ def test_a_folder_that_cannot_be_listed_is_told_of(tmp_path: Path) -> None:
 
 def test_files_are_known_by_the_formats_that_are_taken() -> None:
     Image.init()
-    formats = {extension: Image.registered_extensions()[extension] for extension in EXTENSIONS}
+    known = {**Image.registered_extensions(), ".mpo": "JPEG"}
+    known |= dict.fromkeys([".heic", ".heif", ".hif"], "HEIF")
+    formats = {extension: known[extension] for extension in EXTENSIONS}
     assert set(formats.values()) == set(FORMATS)

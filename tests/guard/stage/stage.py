@@ -31,6 +31,7 @@ LIMITS = {
     "IMAGE_SEARCH_FETCH_TIMEOUT_S": "4",
     "IMAGE_SEARCH_MAX_IMAGE_BYTES": "2000000",
     "IMAGE_SEARCH_MAX_IMAGE_PIXELS": "4000000",
+    "IMAGE_SEARCH_MAX_ASPECT_RATIO": "50",
     "IMAGE_SEARCH_ALLOW_NETWORKS": "10.20.0.0/16,fd12:3456::/32,cdn.internal",
 }
 _RESOLVER = "nameserver {server}\noptions timeout:30 attempts:2\n"

@@ -19,10 +19,11 @@ from tests.guard.case import (
     served,
 )
 from tests.guard.stage.site import http
-from tests.images.samples import chunk, encoded, png
+from tests.images import heif
+from tests.images.samples import LONG, SHORT, TIFF_COMPRESSIONS, chunk, encoded, png, tiff
 from tests.images.samples import picture as drawn
 
-OUTSIDE = refusal("not_an_image", says="(JPEG, PNG, WEBP, GIF, BMP, AVIF)")
+OUTSIDE = refusal("not_an_image", says="(JPEG, PNG, WEBP, GIF, BMP, AVIF, HEIF, TIFF)")
 # Some damage hides nothing that the pixels need.
 EITHER = either("image_broken", "not_an_image", "image_dimensions")
 REFUSED = refusal("image_broken", "not_an_image", "image_dimensions")
@@ -42,9 +43,16 @@ MODES = [
         "WEBP": ("RGB", "RGBA"),
         "BMP": ("1", "L", "P", "RGB", "RGBA"),
         "AVIF": ("RGB", "RGBA"),
+        "TIFF": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "LAB"),
     }.items()
     for mode in modes
-]
+] + [
+    *(file(f"HEIC {kind}", heif.stored(kind), picture(64, 48)) for kind in heif.KINDS),
+    *(
+        file(f"TIFF {kind}", encoded(drawn("1" if "3" in kind or "4" in kind or "ccitt" in kind else "RGB"), "TIFF", compression=kind), picture(*SMALL))
+        for kind in TIFF_COMPRESSIONS
+    ),
+]  # fmt: skip
 
 
 def frames(count: int) -> list[Image.Image]:
@@ -77,7 +85,7 @@ SHAPES = [
             oriented(kind, orientation),
             picture(*SMALL if orientation < 5 else SMALL[::-1]),
         )
-        for kind in ("JPEG", "PNG", "WEBP")
+        for kind in ("JPEG", "PNG", "WEBP", "TIFF")
         for orientation in range(1, 9)
     ),
     *(
@@ -111,6 +119,20 @@ SHAPES = [
         "a profile of nonsense", encoded(drawn(), "PNG", icc_profile=b"nonsense"), picture(*SMALL)
     ),
     file("a lossless WebP", encoded(drawn("RGBA"), "WEBP", lossless=True), picture(*SMALL)),
+    *(
+        file(
+            f"HEIC turned by {turn} quarters, {orientation} by EXIF",
+            heif.heif(2, 1, turn=turn, exif=oriented("TIFF", orientation)),
+            picture(*(128, 64) if turn % 2 == 0 else (64, 128)),
+        )
+        for turn in range(4)
+        for orientation in (1, 6)
+    ),
+    file(
+        "a TIFF of 3 pages",
+        encoded(drawn(), "TIFF", save_all=True, append_images=frames(3)),
+        picture(*SMALL),
+    ),
     file("one pixel", encoded(Image.new("RGB", (1, 1)), "PNG"), picture(1, 1)),
     file("just within the strip", encoded(Image.new("L", (2, 100)), "PNG"), picture(2, 100)),
     file(
@@ -129,11 +151,19 @@ TOO_LARGE = [
     file("a GIF of 65535 by 65535", b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x08\0;", REFUSED),
     file("a BMP of 60000 by 60000", b"BM" + struct.pack("<IHHIIiiHHIIiiII", 99, 0, 0, 54, 40, 60000, 60000, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(40), REFUSED),
     file("a BMP of negative size", b"BM" + struct.pack("<IHHIIiiHHIIiiII", 99, 0, 0, 54, 40, -9, -9, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(40), REFUSED),
+    file("a HEIC grid of 60000 by 60000", heif.heif(2, 2, size=(60_000, 60_000)), TOO_MANY_PIXELS),
+    file("a real HEIC bomb: 961 tiles that are the same", heif.heif(31, 31, size=(1984, 1984)), picture(1984, 1984)),
+    file("a HEIC bomb of 1,089 tiles", heif.heif(33, 33), TOO_MANY_PIXELS),
+    file("a HEIC strip", heif.heif(60, 1), TOO_MANY_PIXELS),
+    file("a TIFF of 60000 by 60000", tiff((256, LONG, [60_000]), (257, LONG, [60_000])), TOO_MANY_PIXELS),
+    file("a TIFF of 2^32 by 2^32", tiff((256, LONG, [2**32 - 1]), (257, LONG, [2**32 - 1])), TOO_MANY_PIXELS),
+    file("a TIFF of tiles of 65536 by 65536", tiff((322, LONG, [65536]), (323, LONG, [65536])), TOO_MANY_PIXELS),
+    file("a TIFF of 200,000 strips", tiff((273, LONG, [8] * 200_000), (279, LONG, [64] * 200_000)), TOO_MANY_PIXELS),
     file("no width", png(0, 8), REFUSED),
     file("no height", png(8, 0), REFUSED),
 ]  # fmt: skip
 
-WHOLE = {kind: encoded(drawn(size=(200, 120)), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")}  # fmt: skip
+WHOLE = {kind: encoded(drawn(size=(200, 120)), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "TIFF")} | {"HEIC": heif.heif(2, 2)}  # fmt: skip
 CUT = [
     file(f"{kind} cut off at {percent}%", data[: len(data) * percent // 100], REFUSED)
     for kind, data in WHOLE.items()
@@ -142,10 +172,10 @@ CUT = [
 
 HONEST = encoded(drawn(), "JPEG", progressive=True)
 CORRUPT = [
-    file("zTXt of nonsense", png(8, 8, chunk(b"zTXt", b"x\0\0broken")), EITHER),
-    file("a text bomb", png(8, 8, chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(2**25)))), REFUSED),
-    file("an iTXt bomb", png(8, 8, chunk(b"iTXt", b"x\0\1\0\0\0" + zlib.compress(bytes(2**25)))), REFUSED),
-    file("an iCCP bomb", png(8, 8, chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(2**25)))), REFUSED),
+    file("zTXt of nonsense", png(8, 8, chunk(b"zTXt", b"x\0\0broken")), picture(8, 8)),
+    file("a text bomb", png(8, 8, chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(2**25)))), picture(8, 8)),
+    file("an iTXt bomb", png(8, 8, chunk(b"iTXt", b"x\0\1\0\0\0" + zlib.compress(bytes(2**25)))), picture(8, 8)),
+    file("an iCCP bomb", png(8, 8, chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(2**25)))), picture(8, 8)),
     file("pixels that are not deflated", png(8, 8, pixels=b"nonsense"), BROKEN),
     file("too few pixels", png(8, 8, pixels=zlib.compress(b"short")), BROKEN),
     file("a pixel bomb behind a small header", png(8, 8, pixels=zlib.compress(bytes(2**26))), picture(8, 8)),
@@ -158,6 +188,22 @@ CORRUPT = [
     file("a JPEG of 1,000 scans", HONEST[:-2] + HONEST[HONEST.rindex(b"\xff\xda") : -2] * 1000 + HONEST[-2:], TOO_MANY_PIXELS),
     file("a WebP whose size lies", b"RIFF\xff\xff\xff\xffWEBPVP8 \xff\xff\xff\x7f" + bytes(50), REFUSED),
     file("a GIF without a frame", b"GIF89a\x08\0\x08\0\0\0\0;", REFUSED),
+    file("a wrong checksum in a text", png(8, 8, chunk(b"tEXt", b"x\0y")[:-1] + b"!"), picture(8, 8)),
+    file("a PNG without its end", png(8, 8)[:-12], picture(8, 8)),
+    file("a JPEG without its end marker", HONEST[:-2], picture(*SMALL)),
+    file("a JPEG without its end", HONEST[:-20], BROKEN),
+    file("a GIF without its trailer", encoded(drawn("P"), "GIF")[:-1], picture(*SMALL)),
+    file("a HEIC of boxes only", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", REFUSED),
+    file("a HEIC canvas that no tile covers", heif.heif(2, 2, size=(1000, 1000)), BROKEN),
+    file("HEIC tiles that are smaller than they say", heif.heif(2, 2, tile=(3000, 3000)), BROKEN),
+    file("a HEIC in AV1 that says it is AVIF", heif.heif(brands=(b"avif", b"mif1")), BROKEN),
+    file("a TIFF whose strips are the same bytes", tiff((273, LONG, [8] * 1000), (279, LONG, [9000] * 1000)), BROKEN),
+    file("a TIFF whose directory lies outside", b"II*\0\xff\xff\xff\xff", BROKEN),
+    file("a TIFF that follows itself", tiff()[:-4] + struct.pack("<I", 72), picture(8, 8)),
+    *(
+        file(f"a TIFF of compression {number}", tiff((259, SHORT, [number])), refusal("not_an_image", says="LZW"))
+        for number in (6, 32809, 34676, 34887, 34925, 50000, 50001)
+    ),
     file("an AVIF of boxes only", b"\0\0\0\x20ftypavif\0\0\0\0avifmif1miafMA1B", REFUSED),
 ]  # fmt: skip
 
@@ -186,15 +232,15 @@ OTHERS = [
         "a pickle": b"\x80\x04\x95cos\nsystem\n(S'id'\ntR.",
         "JSON": b"{}",
         "MP4": b"\0\0\0\x20ftypisom\0\0\2\0",
-        "HEIC": b"\0\0\0\x20ftypheic\0\0\0\0mif1heic",
-        "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n",
+        "JPEG 2000": encoded(drawn(), "JPEG2000"),
+        "JPEG 2000 in HEIF": b"\0\0\0\x18ftypj2ki\0\0\0\0j2kiheif",
         "JPEG XL": b"\xff\x0a" + bytes(20),
         "PSD": b"8BPS\0\1" + bytes(20),
         "WMF": b"\xd7\xcd\xc6\x9a" + bytes(40),
         "XBM": b"#define x_width 8\n#define x_height 8\nstatic char x_bits[] = {0};\n",
         "FITS": b"SIMPLE  =                    T",
         "WAV": b"RIFF\x24\0\0\0WAVEfmt ",
-        **{kind: encoded(drawn(), kind) for kind in ("TIFF", "PPM", "ICO", "PDF", "TGA", "PCX", "ICNS", "DDS", "SGI")},
+        **{kind: encoded(drawn(), kind) for kind in ("PPM", "ICO", "PDF", "TGA", "PCX", "ICNS", "DDS", "SGI")},
     }.items()
 ]  # fmt: skip
 

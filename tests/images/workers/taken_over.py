@@ -58,10 +58,21 @@ def forked(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def threaded() -> None:
-    thread = threading.Thread(target=int)
+def threaded(attack: Callable[[], object]) -> None:
+    """The same from a thread of its own, which a decoder may have."""
+    failures: list[OSError] = []
+
+    def attempt() -> None:
+        try:
+            attack()
+        except OSError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=attempt)
     thread.start()
     thread.join()
+    if failures:
+        raise failures[0]
 
 
 def paired() -> None:
@@ -141,7 +152,9 @@ ATTACKS: dict[str, Attack] = {
     "fork": lambda _: forked(os.fork()),
     "clone": lambda _: forked(call(56, 220, signal.SIGCHLD)),
     "clone3": lambda _: call(435),
-    "start a thread": lambda _: threaded(),
+    "read a file in a thread": lambda _: threaded(
+        lambda: os.close(os.open("/etc/passwd", os.O_RDONLY))
+    ),
     "start a program": lambda _: os.posix_spawn("/bin/true", ["true"], {}),
     "become a program": lambda _: os.execv("/bin/true", ["true"]),
     "signal its parent": lambda _: os.kill(os.getppid(), 0),

@@ -19,6 +19,7 @@ from images.schemas import (
 )
 from images.settings import DecodeSettings
 from images.workers.decoders import Decoders
+from tests.images.heif import TILE, heif
 from tests.images.samples import encoded
 from tests.images.workers.decoder_processes import pids
 
@@ -49,22 +50,29 @@ WORST: dict[str, dict[str, Any]] = {
     "JPEG": {"mode": "CMYK", "progressive": True, "subsampling": 0},
     "PNG": {"mode": "RGBA", "compress_level": 1},
     "PNG 16": {"mode": "I;16", "compress_level": 1},
+    "PNG LA": {"mode": "LA", "compress_level": 1},
+    "PNG P": {"mode": "P", "compress_level": 1, "transparency": bytes(range(256))},
     "BMP": {"mode": "RGBA"},
     "GIF": {"mode": "P"},
     "WEBP": {"mode": "RGBA", "lossless": True, "quality": 0, "method": 0},
     "AVIF": {"mode": "RGBA", "subsampling": "4:4:4", "speed": 10},
+    "TIFF": {"mode": "CMYK", "compression": "tiff_lzw", "strip_size": 1 << 30},
+    "TIFF JPEG": {"mode": "RGB", "compression": "jpeg", "strip_size": 1 << 30},
+    "HEIF": {},
 }
 
 
 def worst(kind: str) -> bytes:
     """The file of a format that takes the most: all channels, at full resolution, turned."""
+    if kind == "HEIF":  # in 8 bits; what takes the most, 10 bits with alpha, takes twice as much
+        return heif(-(-SIZE[0] // TILE), -(-SIZE[1] // TILE), size=SIZE, turn=1)
     options = dict(WORST[kind])
     mode = options.pop("mode")
     if mode == "I;16":
         grey = np.asarray(photograph().convert("L")).astype(np.uint16) * 257
         return encoded(Image.fromarray(grey), "PNG", exif=turned(), **options)
     picture = photograph().convert("RGB")
-    if mode == "RGBA":
+    if str(mode).endswith("A"):
         picture.putalpha(picture.convert("L"))
     extra = {} if kind in {"BMP", "GIF"} else {"exif": turned()}
     return encoded(picture.convert(str(mode)), kind.split(maxsplit=1)[0], **options, **extra)

@@ -135,7 +135,7 @@ def test_a_form_may_hold_a_url_or_a_text_instead(
     ("data", "fields", "code", "says"),
     [
         (b"no image but text", {}, "not_an_image", "supported format"),
-        (b"x" * (20 * 2**20 + 1), {}, "image_too_large", "20,971,520 bytes"),
+        (b"x" * (50 * 2**20 + 1), {}, "image_too_large", "52,428,800 bytes"),
         (None, {"unknown": "1"}, "bad_request", "unknown field 'unknown'"),
         (None, {"url": "http://127.0.0.1:1/"}, "bad_request", "image and url do not go together"),
     ],
