@@ -153,7 +153,7 @@ TOO_LARGE = [
     file("a BMP of negative size", b"BM" + struct.pack("<IHHIIiiHHIIiiII", 99, 0, 0, 54, 40, -9, -9, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(40), REFUSED),
     file("a HEIC grid of 60000 by 60000", heif.heif(2, 2, size=(60_000, 60_000)), TOO_MANY_PIXELS),
     file("a real HEIC bomb: 961 tiles that are the same", heif.heif(31, 31, size=(1984, 1984)), picture(1984, 1984)),
-    file("a HEIC bomb of 1,089 tiles", heif.heif(33, 33), TOO_MANY_PIXELS),
+    file("a HEIC bomb of 1,089 tiles", heif.heif(33, 33), BROKEN),
     file("a HEIC strip", heif.heif(60, 1), TOO_MANY_PIXELS),
     file("a TIFF of 60000 by 60000", tiff((256, LONG, [60_000]), (257, LONG, [60_000])), TOO_MANY_PIXELS),
     file("a TIFF of 2^32 by 2^32", tiff((256, LONG, [2**32 - 1]), (257, LONG, [2**32 - 1])), TOO_MANY_PIXELS),
