@@ -185,7 +185,9 @@ class ImageIndex(Reader):
     async def drop_column(self, key: str, by: Author = NOBODY) -> int:
         """Takes a metadata key and its values away, after the commit; its name is free again.
 
-        A restore of a version before brings both back.
+        A restore of a version before brings both back. It waits for a round of upkeep to end: an
+        index that was made of the column meanwhile, and committed after, would leave a table that
+        nothing can be read from any more (LanceDB 0.40).
 
         Returns:
             How many images had a value.
@@ -193,7 +195,9 @@ class ImageIndex(Reader):
         Raises:
             UnknownKeyError: there is no such key.
         """
-        return int(await self._writer.write(DropColumn(key, by)))
+        with self.opened.writing():
+            async with self._upkeep.paused():
+                return int(await self._writer.write(DropColumn(key, by)))
 
     async def versions(self) -> list[TableVersion]:
         """The versions that can be restored, newest first."""

@@ -5,6 +5,7 @@ new table with everything else as it was. The old table may change all the while
 do is found by comparing the two, again and again, until nothing is left.
 """
 
+import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -219,8 +220,18 @@ class Rebuild:
     async def _commit(self, write: Callable[[], Awaitable[object]]) -> None:
         """Commits to the new table; again where upkeep was faster."""
         self._new_prints = None
-        await until_committed(lambda: self._locked(write))
+        async with self._upkeep_away():
+            await until_committed(lambda: self._locked(write))
         self._committed()
+
+    @contextlib.asynccontextmanager
+    async def _upkeep_away(self) -> AsyncIterator[None]:
+        """Keeps upkeep away where columns may be dropped; see `ImageIndex.drop_column`."""
+        if await have_same_columns(self._new, self._old):
+            yield
+            return
+        async with self._tables.location.lock(f"{self._new.name}.upkeep").held():
+            yield
 
     async def _locked(self, write: Callable[[], Awaitable[object]]) -> None:
         async with self._tables.location.write_lock(self._new.name):

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import math
 import time
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,10 @@ class Upkeep:
                 await asyncio.to_thread(write_report, *self._report_of, report)
         self.last = report
         return report
+
+    def paused(self) -> AbstractAsyncContextManager[None]:
+        """Keeps upkeep away during the block, of whichever process, once it has ended a round."""
+        return self._lock.held()
 
     async def latest(self) -> UpkeepReport | None:
         """The last report, whichever process made it."""

@@ -207,3 +207,18 @@ def test_a_filter_that_was_compiled_before_is_of_no_use_any_more(tmp_path: Path)
                 await index.search(SearchQuery(filter=compiled))
 
     run(check())
+
+
+def test_it_waits_for_upkeep_and_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    """An index of the column that is committed after it would break the table."""
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(0, {"shop": "A"}))
+            async with index.opened.location.lock("images.upkeep").held():
+                dropping = asyncio.create_task(index.drop_column("shop"))
+                await index.upsert(image(1, {"shop": "B"}))
+                assert not dropping.done()
+            assert await dropping == 2
+
+    run(check())
