@@ -5,18 +5,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from demo.process import free_port
 from demo.server import PictureServer
 from image_search import (
+    AccessError,
     Client,
+    ForbiddenError,
     ImageSearchError,
+    MisdirectedError,
     Retries,
     TimedOutError,
+    UnauthorizedError,
     UnexpectedAnswerError,
     UnreachableError,
 )
+from image_search.request import error_of
 
 
 def test_nobody_listens() -> None:
@@ -52,6 +58,17 @@ def test_a_senseless_address_is_refused(server: str) -> None:
 def test_a_senseless_key_is_refused() -> None:
     with pytest.raises(ValueError, match="line break"):
         Client(api_key="a\r\nX-Other: b")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, UnauthorizedError), (403, ForbiddenError), (421, MisdirectedError)],
+)
+def test_who_is_not_let_in_is_told_why(status: int, kind: type[AccessError]) -> None:
+    error = error_of(httpx.Response(status, json={"message": "why", "code": "a_code"}))
+    assert type(error) is kind
+    assert isinstance(error, AccessError)
+    assert (error.message, error.code, error.status) == ("why", "a_code", status)
 
 
 def test_importing_it_brings_nothing_heavy() -> None:

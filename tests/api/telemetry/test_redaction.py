@@ -33,6 +33,13 @@ def test_a_key_is_found_before_a_shorter_one_that_begins_it() -> None:
     assert Redaction(["abcdef", "abcdef-more"]).without_secrets("abcdef-more") == "***"
 
 
+def test_keys_that_come_later_are_cut_out_and_old_ones_still() -> None:
+    redaction = Redaction([KEY])
+    redaction.hide(["another-horse"])
+    redaction.hide([])
+    assert redaction.without_secrets(f"{KEY} and another-horse") == "*** and ***"
+
+
 def test_keys_that_are_words_do_not_eat_the_log() -> None:
     assert Redaction(["in"]).without_secrets("written in time") == "written in time"
 

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from tests.serve.wire import POST, exchange
 from tests.unprivileged import PREFIX, can_open, interpreter
 
 KEY = "a-key-that-is-long"
+GUEST, OTHER = "a-key-of-a-guest-01", "a-key-of-another-02"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 ORIGIN = "https://shop.example"
 WITHIN_S = 30  # until what happens at once has happened, while other work has the cores
@@ -28,6 +30,14 @@ SAFE = {
 }
 
 
+def _write_keys(folder: Path, *lines: str) -> Path:
+    """Put a file of keys in the place of the one before, as a whole."""
+    file, fresh = folder / "keys", folder / "fresh"
+    fresh.touch(0o600)
+    fresh.write_text("\n".join(lines))
+    return fresh.replace(file)
+
+
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """A service with a key, one place and an origin, and without privileges."""
@@ -35,6 +45,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]
     settings = environment(
         folder,
         IMAGE_SEARCH_API_KEYS=KEY,
+        IMAGE_SEARCH_API_KEYS_FILE=str(_write_keys(folder, f"guest read {GUEST}")),
         IMAGE_SEARCH_MAX_IN_FLIGHT="1",
         IMAGE_SEARCH_CORS_ORIGINS=ORIGIN,
         IMAGE_SEARCH_FETCH_TIMEOUT_S="55",
@@ -123,6 +134,40 @@ def _environment(process: psutil.Process) -> str:
         return " ".join(process.environ().values())
     except psutil.AccessDenied:  # nobody can read that of a process that does not let them
         return ""
+
+
+def test_keys_come_and_go_while_it_runs(locked: ServiceProcess) -> None:
+    folder = locked.log.parent
+
+    def statuses(key: str) -> tuple[int, int]:
+        """Of a request to read, and of one to write."""
+        headers = {"Authorization": f"Bearer {key}"}
+        read = requests.get(f"{locked.url}/index", headers=headers, timeout=60)
+        write = requests.delete(f"{locked.url}/images/x", headers=headers, timeout=60)
+        return read.status_code, write.status_code
+
+    def become(guest: tuple[int, int], other: tuple[int, int]) -> None:
+        deadline = time.monotonic() + WITHIN_S
+        while (seen := (statuses(GUEST), statuses(OTHER))) != (guest, other):
+            assert time.monotonic() < deadline, seen
+            time.sleep(0.1)
+        assert statuses(KEY) == (200, 404)
+        assert requests.get(f"{locked.url}/index", timeout=60).status_code == 401
+
+    become((200, 403), (401, 401))
+    _write_keys(folder, f"guest write {GUEST}", f"other read {OTHER}")
+    become((200, 404), (200, 403))
+    _write_keys(folder, f"guest read {GUEST}", "other read too-short")
+    time.sleep(1.1)  # it is looked at again, and stays as it was
+    become((200, 404), (200, 403))
+    (folder / "keys").unlink()
+    become((401, 401), (401, 401))
+    _write_keys(folder, f"guest read {GUEST}")
+    become((200, 403), (401, 401))
+    log = locked.log.read_text(errors="replace")
+    assert log.count("the API keys stay as they were") == 1
+    assert log.count("holds no key") == 1
+    assert not any(key in log for key in (KEY, GUEST, OTHER, "too-short"))
 
 
 def test_nothing_tells_versions(locked: ServiceProcess) -> None:
