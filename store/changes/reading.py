@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -16,22 +16,29 @@ _BLOCK_BYTES = 1 << 16
 _SLACK = timedelta(hours=1)
 """By so much a clock that was set may have put moments out of order."""
 
+_ACTION = b'"action":'
 _MORE = frozenset({"filter", "restored", "undone", "since", "before", "column"})
 
 
-def newest_first(store: Path, since: datetime | None = None) -> Iterator[Change]:
+def newest_first(
+    store: Path, since: datetime | None = None, *, having: Sequence[str] = ()
+) -> Iterator[Change]:
     """The changes of all tables of a store's folder. Blocks.
 
     Args:
         store: its folder.
         since: those of before this moment may be missing.
+        having: texts that are in each change that is looked for; others may be missing.
 
     Raises:
         OSError: a file cannot be read.
     """
     versions: dict[str, int | None] = {}
+    needles = [json.dumps(text).encode() for text in having]
     for segment in segments(store / FOLDER):
         for line in _lines(segment):
+            if _ACTION in line and not all(needle in line for needle in needles):
+                continue  # a tenth of what reading it takes
             told = _parsed(line)
             if "action" not in told:
                 versions[told.get("commit", "")] = told.get("version")
@@ -51,7 +58,8 @@ def listed(store: Path, query: LogQuery) -> tuple[list[Change], bool]:
     Raises:
         OSError: a file cannot be read.
     """
-    found = filter(query.takes, newest_first(store, query.since))
+    having = [text for text in (query.key, query.action, query.id) if text is not None]
+    found = filter(query.takes, newest_first(store, query.since, having=having))
     changes = list(islice(found, query.limit + 1))
     return changes[: query.limit], len(changes) > query.limit
 

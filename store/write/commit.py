@@ -4,30 +4,28 @@ Each is written down in the change log before it is made, and its version after 
 """
 
 import asyncio
-import contextlib
-from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from store.changes.change import Draft, Undone
-from store.changes.log import Begun, ChangeLog
+from store.changes.change import Draft
+from store.changes.log import ChangeLog
 from store.errors import FilterError, StoreFullError, StoreMovedError, UnknownKeyError
 from store.metadata.columns import Column, Registry
 from store.metadata.filters import holds_without_values, where_of
-from store.metadata.rows import Row, stored, to_arrow, to_dicts, to_rows
+from store.metadata.rows import Row, stored, to_arrow, to_rows
 from store.metadata.values import text_in
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
-from store.table.connection import in_dataset
 from store.table.disk.location import Location
 from store.table.disk.sync import Acknowledged, has_space, sync_to_disk
 from store.table.faults import CommitConflictError
 from store.table.names import is_superseded
 from store.table.open import ensure_ready
-from store.table.versions import restorable, restore_version
+from store.table.versions import restore_version
+from store.write.logged import LoggedTable, drafts_of
+from store.write.lookups import existing, twins
 from store.write.plan import (
     Alone,
     Clock,
@@ -42,7 +40,7 @@ from store.write.plan import (
     Undo,
     Upsert,
 )
-from store.write.undo import MOST_RESTORED, chunks, drafts_of, plan_of, rows_of
+from store.write.undo import undo
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -75,9 +73,7 @@ class Committer:
         self._folder = folder = location.folder
         self._locked = folder is not None
         self._acknowledged = Acknowledged(folder, table.name) if folder and sync else None
-        self._log = log
-        self._made: list[tuple[Begun, int | None]] = []
-        self._version = 0
+        self._logged = LoggedTable(table, log)
         self._clock = Clock()
         self._checked: Registry | None = None
 
@@ -103,14 +99,14 @@ class Committer:
         plan = await self._plan(snapshot, puts)
         answers = plan.apply(puts)
         if plan.rows:
-            async with self._logged(drafts_of(puts, answers)):
+            async with self._logged.change(drafts_of(puts, answers)):
                 await self._write(plan, snapshot)
         return answers
 
     async def delete(self, deletes: Sequence[Delete]) -> list[int]:
         """Deletes the rows of all deletes at once; tells how many there were of each, in order."""
         ids = frozenset().union(*(delete.ids for delete in deletes))
-        there = await asyncio.to_thread(_existing, await self._latest(), ids)
+        there = await asyncio.to_thread(existing, await self._latest(), ids)
         found, left = [], set(there)
         for delete in deletes:
             found.append(left & delete.ids)
@@ -121,8 +117,8 @@ class Committer:
             if those
         ]
         if there:
-            async with self._logged(drafts):
-                await self._delete(text_in("id", there))
+            async with self._logged.change(drafts):
+                await self._logged.delete(text_in("id", there))
         return [len(those) for those in found]
 
     async def alone(self, operations: Sequence[Alone]) -> list[Any]:
@@ -148,38 +144,20 @@ class Committer:
             case DropColumn():
                 return [await self._drop_column(operation, snapshot.registry)]
             case Undo():
-                return [await self._undo(operation, snapshot)]
+                return [await undo(operation, self._logged, snapshot, self._folder)]
         more = {"restored": operation.version}
-        async with self._logged([Draft(operation.by, "restore", more=more)]):
+        async with self._logged.change([Draft(operation.by, "restore", more=more)]):
             await restore_version(self._table, operation.version)
             await ensure_ready(self._table)
-            self._version = int(await self._table.version())
+            self._logged.version = int(await self._table.version())
         return [operation.version]
 
     def sync(self) -> None:
         """Notes which versions were made, and waits until the commits are on the disk. Blocks."""
-        made, self._made = self._made, []
-        self._log.settle(made)
+        self._logged.settle()
         if self._folder is not None and self._acknowledged is not None:
             sync_to_disk(self._folder)
-            self._acknowledged.write(self._version)
-
-    @contextlib.asynccontextmanager
-    async def _logged(self, drafts: Sequence[Draft]) -> AsyncIterator[None]:
-        """Writes down what the block commits: before it, and in `sync` the version that it made."""
-        before = self._version
-        begun = await asyncio.to_thread(self._log.begin, drafts, before)
-        try:
-            yield
-        except Exception:
-            with contextlib.suppress(Exception):
-                if int(await self._table.version()) == before:
-                    await asyncio.to_thread(self._log.settle, [(begun, None)])
-            raise
-        self._made.append((begun, self._version))
-
-    async def _delete(self, where: str) -> None:
-        self._version = int((await self._table.delete(where)).version)
+            self._acknowledged.write(self._logged.version)
 
     async def _drop_column(self, drop: DropColumn, registry: Registry) -> int:
         column = registry.by_key.get(drop.key)
@@ -187,8 +165,8 @@ class Committer:
             raise UnknownKeyError(drop.key, registry.by_key)
         count = int(await self._table.count_rows(f"{column.name} IS NOT NULL"))
         draft = Draft(drop.by, "drop_column", more={"column": drop.key})
-        async with self._logged([draft]):
-            self._version = int((await self._table.drop_columns([column.name])).version)
+        async with self._logged.change([draft]):
+            self._logged.version = int((await self._table.drop_columns([column.name])).version)
         return count
 
     async def _delete_matching(self, delete: DeleteMatching, snapshot: Snapshot) -> int:
@@ -203,40 +181,9 @@ class Committer:
             )
         if ids:
             more = {"filter": delete.filter or {}}
-            async with self._logged([Draft(delete.by, "delete_matching", ids, more)]):
-                await self._delete(where)
+            async with self._logged.change([Draft(delete.by, "delete_matching", ids, more)]):
+                await self._logged.delete(where)
         return len(ids)
-
-    async def _undo(self, undo: Undo, snapshot: Snapshot) -> Undone:
-        versions = await restorable(self._table)
-        plan = await asyncio.to_thread(plan_of, undo.span, self._folder, self.table, versions)
-        removed = restored = 0
-        for ids in chunks(plan.remove):
-            there = await asyncio.to_thread(_existing, snapshot, ids)
-            await self._put_back(undo, there, [], snapshot)
-            removed += len(there)
-        for goals in chunks(plan.restore):
-            if restored >= MOST_RESTORED and not undo.dry_run:
-                return plan.done(removed, restored, more=True)
-            read = partial(rows_of, plan=plan, goals=goals, registry=snapshot.registry)
-            rows = await in_dataset(self._table, read)
-            await self._put_back(undo, {row.id for row in rows}, rows, snapshot)
-            restored += len(rows)
-        return plan.done(removed, restored)
-
-    async def _put_back(
-        self, undo: Undo, ids: set[str], rows: Sequence[Row], snapshot: Snapshot
-    ) -> None:
-        """Deletes rows, or makes them these; one commit."""
-        if undo.dry_run or not ids:
-            return
-        if rows and not has_space(self._folder):
-            raise StoreFullError("what is free is reserved for deletes")
-        async with self._logged([Draft(undo.by, "undo", sorted(ids), undo.span.told())]):
-            if rows:
-                await self._merge(to_arrow(rows, snapshot.registry, snapshot.dataset.schema))
-            else:
-                await self._delete(text_in("id", ids))
 
     async def _latest(self) -> Snapshot:
         # Before the version is looked at: later, it may be of a commit made in between.
@@ -249,7 +196,7 @@ class Committer:
         if self._acknowledged is not None:
             # What is committed on top of an older version would settle the loss.
             self._acknowledged.refuse_older(snapshot.version, known)
-        self._version = snapshot.version
+        self._logged.version = snapshot.version
         return snapshot
 
     async def _plan(self, snapshot: Snapshot, puts: Sequence[Put]) -> Plan:
@@ -260,15 +207,15 @@ class Committer:
             rows = self._table.query().where(text_in("id", ids)).select(stored(registry))
             patched = to_rows(await rows.to_arrow(), registry)
         upserts = [put for put in puts if isinstance(put, Upsert)]
-        existing, twins = await asyncio.to_thread(self._seen, snapshot, upserts)
-        return Plan(registry, existing, patched, twins, self._clock)
+        seen = await asyncio.to_thread(self._seen, snapshot, upserts)
+        return Plan(registry, seen[0], patched, seen[1], self._clock)
 
     def _seen(self, snapshot: Snapshot, upserts: Sequence[Upsert]) -> tuple[set[str], list[Twin]]:
         if not has_space(self._folder):
             raise StoreFullError("what is free is reserved for deletes")
         ids = {put.image.id for put in upserts}
         pixels = {put.image.pixels for put in upserts if put.image.pixels is not None}
-        return _existing(snapshot, ids), _twins(snapshot, pixels, len(ids) + 1)
+        return existing(snapshot, ids), twins(snapshot, pixels, len(ids) + 1)
 
     async def _add_columns(self, added: Sequence[Column], before: Registry) -> None:
         try:
@@ -290,39 +237,10 @@ class Committer:
         rows = to_arrow(list(plan.rows.values()), plan.registry, schema)
         if self._locked and not plan.replaces:
             # Nobody else writes, so new rows stay new: appending them costs half of a merge.
-            self._version = int((await self._table.add(rows)).version)
-            self._snapshots.added(self._version, rows)
+            self._logged.version = int((await self._table.add(rows)).version)
+            self._snapshots.added(self._logged.version, rows)
             return
-        await self._merge(rows)
-
-    async def _merge(self, rows: pa.Table) -> None:
-        merge = self._table.merge_insert("id").when_matched_update_all()
-        merge = merge.when_not_matched_insert_all().use_index(self._locked)
-        self._version = int((await merge.execute(rows)).version)
-
-
-def _existing(snapshot: Snapshot, ids: Collection[str]) -> set[str]:
-    """Which of these ids there are."""
-    return set(snapshot.having("id", ids, ["id"])["id"].to_pylist())
-
-
-def _twins(snapshot: Snapshot, pixels: Collection[str], count: int) -> list[Twin]:
-    """The oldest rows of each of these pixels, so many that one stays that is not replaced.
-
-    A picture such as "not available" may be there a million times. It must not crowd out the
-    others: those of which enough was seen are left out and the rest is looked for again.
-    """
-    twins: list[Twin] = []
-    left = set(pixels)
-    while left:
-        limit = count * len(left)  # if so many come, some pixels have `count` of them
-        rows = snapshot.having("pixels", left, ["id", "created_at", "pixels"], limit)
-        found = [Twin(**row) for row in to_dicts(rows)]
-        seen = Counter(twin.pixels for twin in found)
-        enough = left if len(found) < limit else {one for one in left if seen[one] >= count}
-        twins += [twin for twin in found if twin.pixels in enough]
-        left -= enough
-    return twins
+        await self._logged.merge(rows, by_index=self._locked)
 
 
 def _check_unchanged(schema: pa.Schema, registry: Registry, cause: Exception | None = None) -> None:

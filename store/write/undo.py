@@ -1,6 +1,7 @@
-"""What the change log is told of puts, and what undoing takes from it and from old versions."""
+"""Undoing one key's changes: what it takes from the change log and from old versions, committed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -8,17 +9,23 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from store.changes.change import Draft
+from store.changes.change import Draft, Undone
 from store.changes.reading import newest_first
 from store.changes.story import Span
 from store.changes.undo import DELETED, UndoPlan, plan_undo
-from store.errors import FilterError, NoChangeLogError
+from store.errors import FilterError, NoChangeLogError, StoreFullError
 from store.metadata.columns import Registry
 from store.metadata.filters import compile_filter
-from store.metadata.rows import Row, stored, to_rows
+from store.metadata.rows import Row, stored, to_arrow, to_rows
 from store.metadata.values import text_in
-from store.schemas import Author, StoredImage, TableVersion, Upserted
-from store.write.plan import Put, PutAnswer
+from store.schemas import TableVersion
+from store.snapshot.snapshot import Snapshot
+from store.table.connection import in_dataset
+from store.table.disk.sync import has_space
+from store.table.versions import restorable
+from store.write.logged import LoggedTable
+from store.write.lookups import existing
+from store.write.plan import Undo
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -30,60 +37,70 @@ MOST_RESTORED = 20_000
 _T = TypeVar("_T")
 
 
-def chunks(whole: Sequence[_T]) -> Iterator[Sequence[_T]]:
+async def undo(
+    operation: Undo, logged: LoggedTable, snapshot: Snapshot, folder: Path | None
+) -> Undone:
+    """Undoes what a key has changed, or a part of it.
+
+    Args:
+        operation: whose changes, and by whom they are undone.
+        logged: the table.
+        snapshot: its latest.
+        folder: of the store.
+
+    Raises:
+        NoChangeLogError: there is no folder, and so no log.
+        StoreFullError: there is no room to bring images back.
+    """
+    if folder is None:
+        raise NoChangeLogError
+    versions = await restorable(logged.table)
+    plan = await asyncio.to_thread(_plan, operation.span, folder, logged.table.name, versions)
+    removed = restored = 0
+    for ids in _chunks(plan.remove):
+        there = await asyncio.to_thread(existing, snapshot, ids)
+        if there and not operation.dry_run:
+            async with logged.change([_draft(operation, there)]):
+                await logged.delete(text_in("id", there))
+        removed += len(there)
+    for goals in _chunks(plan.restore):
+        if restored >= MOST_RESTORED and not operation.dry_run:
+            return plan.done(removed, restored, more=True)
+        read = partial(_rows, plan=plan, goals=goals, registry=snapshot.registry)
+        rows = await in_dataset(logged.table, read)
+        if rows and not operation.dry_run:
+            await _bring_back(operation, logged, rows, snapshot, folder)
+        restored += len(rows)
+    return plan.done(removed, restored)
+
+
+async def _bring_back(
+    operation: Undo, logged: LoggedTable, rows: Sequence[Row], snapshot: Snapshot, folder: Path
+) -> None:
+    if not has_space(folder):
+        raise StoreFullError("what is free is reserved for deletes")
+    async with logged.change([_draft(operation, [row.id for row in rows])]):
+        table = to_arrow(rows, snapshot.registry, snapshot.dataset.schema)
+        await logged.merge(table, by_index=True)
+
+
+def _draft(operation: Undo, ids: Collection[str]) -> Draft:
+    return Draft(operation.by, "undo", sorted(ids), operation.span.told())
+
+
+def _chunks(whole: Sequence[_T]) -> Iterator[Sequence[_T]]:
     """Parts of what is to be undone, one commit each."""
     return (whole[at : at + _AT_ONCE] for at in range(0, len(whole), _AT_ONCE))
 
 
-def drafts_of(puts: Sequence[Put], answers: Sequence[PutAnswer]) -> list[Draft]:
-    """What puts change: one draft for each author and action, in the order of each image's."""
-    drafts: list[Draft] = []
-    open_ids: dict[tuple[Author, str], list[str]] = {}
-    seen: set[str] = set()
-    for put, answer in zip(puts, answers, strict=True):
-        if (action := _action(answer)) is None:
-            continue
-        if put.id in seen:  # what comes now comes after what was before
-            open_ids, seen = {}, set()
-        seen.add(put.id)
-        if (of := (put.by, action)) not in open_ids:
-            open_ids[of] = []
-            drafts.append(Draft(put.by, action, open_ids[of]))
-        open_ids[of].append(put.id)
-    return drafts
-
-
-def _action(answer: PutAnswer) -> str | None:
-    match answer:
-        case Upserted(skipped=False, created=created):
-            return "add" if created else "replace"
-        case StoredImage():
-            return "patch"
-    return None
-
-
-def plan_of(
-    span: Span, folder: Path | None, table: str, versions: Sequence[TableVersion]
-) -> UndoPlan:
-    """What undoing takes. Blocks.
-
-    Args:
-        span: which changes to undo.
-        folder: of the store.
-        table: the one in use.
-        versions: of it that can be gone back to.
-
-    Raises:
-        NoChangeLogError: there is no folder, and so no log.
-    """
-    if folder is None:
-        raise NoChangeLogError
+def _plan(span: Span, folder: Path, table: str, versions: Sequence[TableVersion]) -> UndoPlan:
+    """What undoing takes. Blocks."""
     since = min([span.since, *(version.created_at for version in versions)])
     history = partial(newest_first, folder, since)
     return plan_undo(history, table, span, [version.version for version in versions])
 
 
-def rows_of(
+def _rows(
     dataset: "LanceDataset", plan: UndoPlan, goals: Iterable[tuple[int, str]], registry: Registry
 ) -> list[Row]:
     """Rows of earlier versions, under the columns of now. Blocks.

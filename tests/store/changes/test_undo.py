@@ -200,7 +200,7 @@ def test_what_no_version_has_is_told(tmp_path: Path) -> None:
 
 def test_many_images_go_back_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_undo, "_AT_ONCE", 7)
-    monkeypatch.setattr("store.write.commit.MOST_RESTORED", 10)
+    monkeypatch.setattr(write_undo, "MOST_RESTORED", 10)
 
     async def check() -> None:
         async with opened(tmp_path) as index:
