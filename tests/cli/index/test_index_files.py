@@ -71,7 +71,7 @@ def test_what_is_no_picture_is_listed_and_the_rest_goes_on(
     (album / "loop.jpg").symlink_to("loop.jpg")
     os.mkfifo(album / "pipe.jpg")
     (album / "text.gif").write_bytes(b"no picture")
-    (album / "vast.bmp").write_bytes(b"BM" + bytes(21 << 20))
+    (album / "vast.bmp").write_bytes(b"BM" + bytes(51 << 20))
     code, said, failed = _index(album, ".", "--json", server=service.url)
     outcome = json.loads(said)
     assert (code, outcome["indexed"], outcome["failed"]) == (1, 3, 5)

@@ -161,7 +161,7 @@ def test_bodies_that_hold_no_picture(service: ServiceProcess, route: str) -> Non
 @pytest.mark.parametrize("route", POST_ROUTES)
 def test_too_large_an_upload_is_refused(service: ServiceProcess, route: str) -> None:
     url, headers = f"{service.url}/{route}", {"Content-Type": "image/png"}
-    answer = requests.post(url, data=b"x" * (22 * 2**20), headers=headers, timeout=60)
+    answer = requests.post(url, data=b"x" * (52 * 2**20), headers=headers, timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
@@ -170,7 +170,7 @@ def test_who_sends_all_before_reading_sees_the_refusal(service: ServiceProcess) 
 
     async def send() -> httpx.Response:
         async with httpx.AsyncClient(timeout=60) as client:
-            files = {"image": ("large.png", b"x" * (45 << 20))}
+            files = {"image": ("large.png", b"x" * (60 << 20))}
             return await client.post(f"{service.url}/post_image_to_index", files=files)
 
     answer = asyncio.run(send())
