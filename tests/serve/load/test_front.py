@@ -65,7 +65,7 @@ CASES: list[tuple[str, tuple[bytes, ...], bytes, bytes]] = [
     ("a folded header", (GET + b"X: a\r\n b\r\n\r\n",), b" 400 ", INVALID),
     ("encoded", (get(b"/%68eartbeat"),), b" 200 ", b"Api is running"),
     ("two slashes", (get(b"//heartbeat"),), b" 404 ", b"not_found"),
-    ("absolute", (get(b"http://x/heartbeat"),), b" 200 ", b"Api is running"),
+    ("absolute", (get(b"http://localhost/heartbeat"),), b" 200 ", b"Api is running"),
     ("a star", (b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",), b" 404 ", b"not_found"),
     ("CONNECT", (b"CONNECT 127.0.0.1:22 HTTP/1.1\r\n" + HOST + b"\r\n",), b" 400 ", INVALID),
     ("TRACE", (b"TRACE /heartbeat HTTP/1.1\r\n" + HOST + b"\r\n",), b" 405 ", b"method_not"),
