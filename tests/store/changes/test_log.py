@@ -88,6 +88,23 @@ def test_one_request_is_one_line_and_two_keys_never_share_a_version_of_an_image(
     assert len(touched) == 100
 
 
+def test_several_writers_share_a_log(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index, opened(tmp_path) as other:
+            await asyncio.gather(
+                *(index.upsert(image(n), SHOP) for n in range(30)),
+                *(other.upsert(image(n), WEB) for n in range(15, 45)),
+            )
+
+    run(check())
+    changes = told(tmp_path, action="add") + told(tmp_path, action="replace")
+    assert sorted(own for one in changes for own in one.ids) == sorted(
+        ids(*range(30), *range(15, 45))
+    )
+    assert {own for one in changes if one.by == WEB for own in one.ids} == {*ids(*range(15, 45))}
+    assert all(one.version is not None for one in changes)
+
+
 def test_lists_choose_and_page(tmp_path: Path) -> None:
     log = ChangeLog(tmp_path, "images")
     for n in range(1, 60):

@@ -11,14 +11,18 @@ import pytest
 from store.changes import undo as undo_module
 from store.changes.change import Left, LogQuery, Undone
 from store.changes.log import ChangeLog
+from store.changes.reading import newest_first
 from store.changes.story import Span
 from store.changes.undo import NOT_KEPT
 from store.errors import NoChangeLogError, UndoTooLargeError
 from store.index import ImageIndex
+from store.offline.repair import repair
 from store.schemas import Author, NewImage, image_id
+from store.settings import StoreSettings
 from store.table.connection import in_dataset
 from store.table.versions import remove_versions
 from store.write import undo as write_undo
+from tests.store.offline.moving import NEW, FakeEmbedder, moved, opened_as
 from tests.store.support import opened, run, url_of, vector
 
 SHOP, WEB, BAD, ADMIN = (Author(name, "203.0.113.7") for name in ("shop", "web", "bad", "admin"))
@@ -234,6 +238,33 @@ def test_another_life_of_the_table_is_not_this_ones(tmp_path: Path) -> None:
             assert await undo(index) == Undone(0, 0, [], 0)
 
     run(check())
+
+
+def test_a_change_of_the_model_begins_new_versions(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1, {"n": 1}), SHOP)
+            await index.patch(own(1), {"n": 2}, BAD)
+            await index.upsert(image(2, {"n": 2}), BAD)
+        await moved(tmp_path, FakeEmbedder())
+        async with opened_as(tmp_path, NEW) as index:
+            report = await undo(index)
+            assert report.left == [Left(own(1), NOT_KEPT)]
+            assert report.removed == 1
+            actions = [one.action for one in (await index.changes(LogQuery()))[0]]
+            assert actions == ["undo", "reembed", "add", "patch", "add", "create"]
+
+    run(check())
+
+
+def test_a_repair_is_told(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(1, {"n": 1}), SHOP)
+
+    run(check())
+    run(repair(StoreSettings(store_uri=str(tmp_path))))
+    assert [one.action for one in newest_first(tmp_path)] == ["repair", "add", "create"]
 
 
 def test_without_a_folder_there_is_no_log(tmp_path: Path) -> None:
