@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from store.changes.change import Change
     from store.schemas import Facet
 
-_IDS_OF_A_CHANGE = 1000
 _MOST_IDS = 20_000
 """In one answer; who wants more pages on."""
 
@@ -107,8 +106,7 @@ def _moment(name: str, text: str | None) -> datetime | None:
 
 
 def _change(change: "Change") -> ChangeRow:
-    ids = {"ids": change.ids[:_IDS_OF_A_CHANGE]}
-    return ChangeRow.model_validate({**vars(change), **vars(change.by), **change.more, **ids})
+    return ChangeRow.model_validate({**vars(change), **vars(change.by), **change.more})
 
 
 def _column(facet: "Facet") -> Column:

@@ -23,7 +23,7 @@ Action = Literal[
 """What a change does. The last three are told of a table as a whole: it began, other vectors took
 its place, damaged parts were left out."""
 
-LEFT_SHOWN = 1000
+LEFT_SHOWN = IDS_SHOWN = 1000
 
 
 @dataclass(frozen=True, eq=False)

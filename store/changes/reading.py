@@ -3,12 +3,13 @@
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from store.changes.change import Change, LogQuery
+from store.changes.change import IDS_SHOWN, Change, LogQuery
 from store.changes.log import FOLDER, segments
 from store.schemas import Author
 
@@ -55,12 +56,15 @@ def newest_first(
 def listed(store: Path, query: LogQuery) -> tuple[list[Change], bool]:
     """The changes that a query takes, newest first, and whether there are more. Blocks.
 
+    Each has its first thousand ids.
+
     Raises:
         OSError: a file cannot be read.
     """
     having = [text for text in (query.key, query.action, query.id) if text is not None]
     found = filter(query.takes, newest_first(store, query.since, having=having))
-    changes = list(islice(found, query.limit + 1))
+    shown = (replace(one, ids=one.ids[:IDS_SHOWN]) for one in found)
+    changes = list(islice(shown, query.limit + 1))
     return changes[: query.limit], len(changes) > query.limit
 
 

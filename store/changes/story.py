@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
@@ -117,7 +117,7 @@ class Story:
         """What has become of each of these images."""
         stories, wanted = defaultdict[str, ImageStory](ImageStory), set(ids)
         touching = [
-            (step, found)
+            (replace(step, change=replace(step.change, ids=())), found)
             for step in self
             if step.change.action in CHANGES
             # One that was cut off may not have been made: it is made again.
