@@ -65,6 +65,29 @@ def test_one_reads_ones_own_writes(watched: ServiceProcess, pictures: PictureSer
     assert min(counts.values()) > 0.1 * sum(counts.values())
 
 
+def test_a_dropped_key_is_gone_everywhere_at_once(
+    watched: ServiceProcess, pictures: PictureServer
+) -> None:
+    """One client adds and drops a key, of another type each time, and asks ever new connections."""
+    url = pictures.url + "2.jpg?dropped"
+    for turn, value in enumerate([1, "text", True, ["list"]] * 2):
+        body = {"url": url, "metadata": {"dropped": value, "turn": turn}}
+        own = ask(watched, "POST", "post_image_to_index", body)["id"]
+        for _ in range(3):
+            found = ask(watched, "POST", "search_simmilar_images", {"metadata": {"dropped": value}})
+            assert [one["id"] for one in found["results"]] == [own]
+        assert ask(watched, "DELETE", "index/columns/dropped")["count"] == 1
+        for _ in range(3):
+            assert ask(watched, "GET", f"images/{own}")["metadata"] == {"turn": turn}
+            refused = requests.post(
+                f"{watched.url}/search_simmilar_images",
+                json={"metadata": {"dropped": value}},
+                headers=ANEW,
+                timeout=60,
+            )
+            assert refused.json()["code"] == "unknown_key"
+
+
 def test_concurrent_changes_of_one_image_are_all_kept(
     watched: ServiceProcess, pictures: PictureServer
 ) -> None:
