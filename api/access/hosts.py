@@ -6,8 +6,8 @@ requests carry its own name as `Host`, which no page can change. An address as `
 name is needed to rebind one.
 """
 
+import functools
 import re
-from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from starlette.datastructures import Headers
@@ -21,7 +21,7 @@ _OWN = "localhost"
 _HOST = re.compile(r"(?:(?P<name>[A-Za-z0-9_.-]+)|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::[0-9]*)?")
 
 
-def is_addressed(scope: Scope, names: Collection[str]) -> bool:
+def is_addressed(scope: Scope, names: frozenset[str]) -> bool:
     """Whether a request names this service, and nobody else, as its host.
 
     Without any `Host`, as HTTP/1.0 allows and no browser sends it, it does.
@@ -36,7 +36,8 @@ def is_addressed(scope: Scope, names: Collection[str]) -> bool:
     return all(_is_own(host, names) for host in hosts)
 
 
-def _is_own(host: str, names: Collection[str]) -> bool:
+@functools.lru_cache(256)  # of few hosts: reading an address costs more than all the rest
+def _is_own(host: str, names: frozenset[str]) -> bool:
     match = _HOST.fullmatch(host)
     if match is None:
         return False

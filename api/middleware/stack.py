@@ -9,7 +9,7 @@ service.
 import asyncio
 import re
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import nullcontext
 
 from starlette.middleware.cors import CORSMiddleware
@@ -103,7 +103,7 @@ class OwnHosts:
         names: of the service, besides `localhost` and IP addresses.
     """
 
-    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, names: frozenset[str]) -> None:
         self._app, self._names = app, names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
