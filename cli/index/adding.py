@@ -3,8 +3,10 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import count
 
+from cli.index.errors import UnavailableError, UploadBrokenError, is_away, is_final
 from cli.tables.rows import Row
 from cli.terminal import shown
 from image_search import (
@@ -13,23 +15,9 @@ from image_search import (
     ImageSearchError,
     MisdirectedError,
     OverloadedError,
-    RefusedError,
     Retries,
-    TimedOutError,
-    UnreachableError,
 )
 from image_search.calls import OnDuplicate
-
-_PASSING = frozenset(
-    {"host_busy", "deadline", "model_unavailable", "internal", "store_read", "store_write"}
-)
-"""Codes of errors that may pass, each image's own; it has failed after some attempts."""
-
-_STOPPED = frozenset(
-    {"not_ready", "store_closed", "store_open", "store_moved", "disk_full", "disk_read_only"}
-    | {"index_damaged", "model_mismatch"}
-)
-"""Codes of errors that every image meets: the command waits for the service."""
 
 _ATTEMPTS = 4
 _PAUSES = Retries(attempts=1 << 30, within_s=float("inf"), first_pause_s=0.5, longest_pause_s=4.0)
@@ -38,21 +26,6 @@ _PAUSES = Retries(attempts=1 << 30, within_s=float("inf"), first_pause_s=0.5, lo
 INITIAL_IN_FLIGHT = 8
 MAX_IN_FLIGHT = 64
 """More than the 32 pictures that a service downloads at once by default, so that it never waits."""
-
-
-class UnavailableError(Exception):
-    """The service cannot be reached or used; the message is one line."""
-
-
-class UploadBrokenError(ImageSearchError):
-    """The connection breaks whenever a file is sent, while the service goes on."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the connection breaks whenever the file is sent: it may be larger than the service"
-            " takes (IMAGE_SEARCH_MAX_IMAGE_BYTES)",
-            "upload_broken",
-        )
 
 
 class InFlight:
@@ -143,10 +116,30 @@ class Adder:
                 self._in_flight.overloaded(halvings)
             failed += 1
             passing += self._is_own(error)
-            if _is_final(error) or passing >= _ATTEMPTS:
+            if is_final(error) or passing >= _ATTEMPTS:
                 return error
             chance = random.random()  # noqa: S311
             await asyncio.sleep(_PAUSES.drawn_pause_s(error, failed, chance))
+
+    async def columns(self) -> Mapping[str, str]:
+        """The types of the table's keys; none where the service does not tell.
+
+        Raises:
+            UnavailableError: as for `add`.
+        """
+        for failed in count(1):
+            try:
+                columns = (await self._client.status()).columns
+            except ImageSearchError as error:
+                self._refuse_if_hopeless(error)
+                if self._is_own(error):
+                    break
+                chance = random.random()  # noqa: S311
+                await asyncio.sleep(_PAUSES.drawn_pause_s(error, failed, chance))
+            else:
+                self._hear()
+                return columns
+        return {}
 
     async def _attempt(self, row: Row) -> ImageSearchError | None:
         self._began = self._began or time.monotonic()
@@ -170,7 +163,7 @@ class Adder:
 
     async def _broke_alone(self, error: ImageSearchError) -> bool:
         """Whether a connection broke although the service is there."""
-        if error.status is not None or not _is_away(error):
+        if error.status is not None or not is_away(error):
             return False
         try:
             await self._client.heartbeat()
@@ -180,7 +173,7 @@ class Adder:
 
     def _is_own(self, error: ImageSearchError) -> bool:
         """Whether an error is the image's own; else the service is waited for."""
-        if isinstance(error, OverloadedError) or _is_away(error):
+        if isinstance(error, OverloadedError) or is_away(error):
             self._wait(error)
             return False
         self._hear()
@@ -198,15 +191,3 @@ class Adder:
         if self._waiting:
             self._waiting = False
             self._say("The service answers again.")
-
-
-def _is_away(error: ImageSearchError) -> bool:
-    if isinstance(error, TimedOutError):
-        return False
-    return isinstance(error, UnreachableError) or error.code in _STOPPED
-
-
-def _is_final(error: ImageSearchError) -> bool:
-    if isinstance(error, RefusedError):
-        return error.code not in _PASSING and error.code not in _STOPPED
-    return False

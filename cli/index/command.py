@@ -57,6 +57,7 @@ from cli.terminal import json_object, shown, to_service
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File that records what is done.  [default: the first source's name and .index-state]",
 )
+@click.option("--retry-all", is_flag=True, help="Try again also what was refused for good.")
 @click.option("--start-over", is_flag=True, help="Index again what is already done.")
 @click.option(
     "--patience",
@@ -71,9 +72,10 @@ def index(sources: tuple[str, ...], **given: Any) -> None:
 
     A SOURCE is a folder, whose pictures and those of the folders below are uploaded; a picture's
     file; a quoted glob such as '2024/**/*.jpg'; a .csv, .parquet, .jsonl or .ndjson file with a
-    column of URLs, the other columns being metadata; - for URLs or JSON lines on standard input; or
-    an http(s) URL. Started again with the same sources, it goes on where it stopped. Exit status: 0
-    all are indexed, 1 some failed, 2 wrong usage, 3 the service cannot be used.
+    column of URLs, the other columns being metadata; a file that --failures wrote; - for URLs or
+    JSON lines on standard input; or an http(s) URL. Started again with the same sources, it goes on
+    where it stopped, and tries again what may pass. Exit status: 0 all are indexed, 1 some failed,
+    or there was no picture, 2 wrong usage, 3 the service cannot be used.
     """
     from cli.index.journal import JournalError  # noqa: PLC0415 - so that --help answers at once
     from cli.index.run import IndexOptions, run_index  # noqa: PLC0415

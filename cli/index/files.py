@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
@@ -19,27 +20,54 @@ EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".avif"}
     | {".heic", ".heif", ".hif", ".tif", ".tiff"}
 )
-"""Extensions of the formats that the service accepts."""
+"""Extensions of pictures; whether it takes a format, the service says for each."""
+
+HIDDEN, FOLDER_LINK, NO_PICTURE = "hidden", "links to folders", "no pictures"
+"""Reasons why something in a folder is left out."""
+
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
+_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"heif", b"hevc", b"mif1", b"msf1"})
+_SIGNATURE_BYTES = 16
 
 _WILD = frozenset("*?[")
 _ANY_FOLDERS = "**"
 
 
 class Found(NamedTuple):
-    """A picture's file, or a folder that cannot be listed, with the reason."""
+    """A picture's file, a folder that cannot be listed, or what is left out, with the reason."""
 
     path: str
     problem: str = ""
+    left_out: str = ""
 
 
 class _Entry(NamedTuple):
     path: str
     depth: int
     is_folder: bool
+    left_out: str = ""
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file's name is that of a picture."""
+def is_picture(path: str) -> bool:
+    """Whether a file is a picture, by its extension or else by how it begins."""
+    return _is_named_so(path) or _begins_so(path)
+
+
+def _begins_so(path: str) -> bool:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a pipe would be waited for
+            return False
+        with open(path, "rb") as file:  # noqa: PTH123 - a million of them
+            head = file.read(_SIGNATURE_BYTES)
+    except OSError:
+        return False
+    is_bmp = head.startswith(b"BM") and head[6:10] == bytes(4)
+    is_webp = head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+    is_heif = head[4:8] == b"ftyp" and head[8:12] in _BRANDS
+    return head.startswith(_SIGNATURES) or is_bmp or is_webp or is_heif
+
+
+def _is_named_so(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122 - a million of them
 
 
@@ -51,7 +79,8 @@ def is_glob(text: str) -> bool:
 def walk(folder: str, deepest: int | None = None) -> Iterator[Found]:
     """The pictures' files under a folder.
 
-    What is hidden is left out, and so are links to folders: they may lead in a circle.
+    What is hidden is left out, and so are links to folders, which may lead in a circle, and what
+    is no picture.
 
     Args:
         folder: to begin with; may be a link itself.
@@ -61,7 +90,7 @@ def walk(folder: str, deepest: int | None = None) -> Iterator[Found]:
     while waiting:
         entry = waiting.pop()
         if not entry.is_folder:
-            yield Found(entry.path)
+            yield Found(entry.path, left_out=entry.left_out)
         elif deepest is None or entry.depth < deepest:
             try:
                 waiting += _listed(entry)
@@ -76,21 +105,32 @@ def matching(pattern: str) -> Iterator[Found]:
     base, wanted = PurePath(*parts[:wild]), parts[wild:]
     for found in walk(str(base), None if _ANY_FOLDERS in wanted else len(wanted)):
         path = PurePath(found.path)
+        if found.left_out == HIDDEN:
+            continue  # no pattern means it
         if found.problem or _match(path.relative_to(base).parts, wanted):
-            yield Found(str(path), found.problem)
+            yield found._replace(path=str(path))
 
 
 def _listed(folder: _Entry) -> list[_Entry]:
-    """Pictures and folders in a folder, the last one first."""
+    """What is in a folder, the last one first."""
     with os.scandir(folder.path) as entries:
         seen = sorted(entries, key=lambda entry: entry.name, reverse=True)
-    shown = [entry for entry in seen if not entry.name.startswith(".")]
     return [
-        _Entry(entry.path, folder.depth + 1, is_folder)
-        for entry in shown
-        if (is_folder := entry.is_dir(follow_symlinks=False))
-        or (is_picture(entry.name) and not _leads_to_folder(entry))
+        _Entry(entry.path, folder.depth + 1, not reason and is_folder, reason)
+        for entry in seen
+        for is_folder in (entry.is_dir(follow_symlinks=False),)
+        for reason in (_reason_against(entry, is_folder),)
     ]
+
+
+def _reason_against(entry: "os.DirEntry[str]", is_folder: bool) -> str:
+    if entry.name.startswith("."):
+        return HIDDEN
+    if is_folder:
+        return ""
+    if _leads_to_folder(entry):
+        return FOLDER_LINK
+    return "" if is_picture(entry.path) else NO_PICTURE
 
 
 def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
@@ -140,11 +180,13 @@ def loaded(row: Row) -> Row:
 
 def _source(look: Callable[[], Iterable[Found]], base: PurePath, file_key: str) -> Source:
     """Source of what a look finds; it looks twice, once to count them for the time left."""
-    return Source(_rows(look(), base, file_key), sum(1 for _ in look()), {})
+    seen = Counter(found.left_out for found in look())
+    total = seen.pop("", 0)
+    return Source(_rows(look(), base, file_key), total, {}, dict(seen))
 
 
 def _rows(found: Iterable[Found], base: PurePath, file_key: str) -> Iterator[Row]:
-    for number, one in enumerate(found, 1):
+    for number, one in enumerate((one for one in found if not one.left_out), 1):
         path = PurePath(one.path)
         name = _name(path.relative_to(base) if path.is_relative_to(base) else path)
         key, problem = ("", one.problem) if one.problem else _known(one.path, name)

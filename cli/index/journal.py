@@ -8,6 +8,7 @@ memory; a picture's file is known by a digest of its path, size and age.
 
 import fcntl
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,12 +47,26 @@ class Journal:
 
     Without a path, nothing is written.
 
+    Args:
+        path: of the file.
+        identity: what the run is of; the state of another begins anew.
+        start_over: begin anew in any case.
+        again: whether what failed in an earlier run is not done.
+
     Raises:
         JournalError: another command uses it, it cannot be written, or it is another file.
     """
 
-    def __init__(self, path: Path | None, identity: Any, *, start_over: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        identity: Any,
+        *,
+        start_over: bool = False,
+        again: Callable[[Failure], bool] = lambda _failure: False,
+    ) -> None:
         self.done, self.failures = Done(), dict[Key, Failure]()
+        self._again = again
         self.began_anew = False
         self._file: IO[bytes] | None = None
         if path is None:
@@ -106,9 +121,13 @@ class Journal:
                 break  # cut off in the middle
             end += len(line)
             entry = json.loads(line)
-            self.done.add(entry["done"])
-            if "failure" in entry:
-                self.failures[entry["done"]] = entry["failure"]
+            key, failure = entry["done"], entry.get("failure")
+            self.failures.pop(key, None)  # of an earlier attempt
+            if failure is not None:
+                if self._again(failure):
+                    continue
+                self.failures[key] = failure
+            self.done.add(key)
         self._file.truncate(end)
 
     def _write(self, key: Key, entry: Any) -> None:

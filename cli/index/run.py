@@ -1,7 +1,6 @@
 """A run of `image-search index`: rows to the service, many at once, and what came of it."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,10 +10,12 @@ from urllib.parse import urlsplit
 import click
 from rich.console import Console
 
-from cli.index.adding import MAX_IN_FLIGHT, Adder, InFlight, UnavailableError
-from cli.index.files import loaded
+from cli.index.adding import MAX_IN_FLIGHT, Adder, InFlight
+from cli.index.errors import UnavailableError, may_pass
+from cli.index.files import NO_PICTURE, loaded
 from cli.index.journal import Journal
-from cli.index.sources import Background, Reading, opened, state_beside
+from cli.index.outcome import Outcome
+from cli.index.sources import Background, Reading, has_csv, opened, state_beside
 from cli.progress import FailureFile, WorkBar
 from cli.tables.rows import Row, Source
 from cli.terminal import UNAVAILABLE, shown
@@ -41,25 +42,9 @@ class IndexOptions:
     failures: Path | None
     state: Path | None
     start_over: bool
+    retry_all: bool
     patience: float
     as_json: bool
-
-
-@dataclass
-class Outcome:
-    """What came of a run.
-
-    Attributes:
-        indexed: images, in this run.
-        done_before: of earlier runs, the failed ones included.
-        failed: images, those of earlier runs included.
-        seconds: from the first request that was sent to the last answer.
-    """
-
-    indexed: int = 0
-    done_before: int = 0
-    failed: int = 0
-    seconds: float = 0.0
 
 
 def run_index(sources: Sequence[str], options: IndexOptions) -> int:
@@ -80,11 +65,15 @@ def run_index(sources: Sequence[str], options: IndexOptions) -> int:
         options.file_key,
         options.metadata,
     )
-    source = opened(sources, reading)
+    if options.failures is not None and any(_is_same(one, options.failures) for one in sources):
+        raise ValueError("--failures is one of the sources: name another file")
+    known: dict[str, str] = {}
+    source = opened(sources, reading, known)
     journal = _journal(source, sources, reading, options)
     try:
         with FailureFile(options.failures) as failures:
-            return _indexed(source, journal, failures, options)
+            work = Indexing(source, journal, failures, known if has_csv(sources) else None)
+            return _indexed(work, options)
     finally:
         journal.close()
 
@@ -98,24 +87,36 @@ def same_server(server: str) -> str:
 
 
 class Indexing:
-    """Sends the rows of a source that are not done yet."""
+    """Sends the rows of a source that are not done yet.
+
+    Args:
+        source: the rows.
+        journal: what is done.
+        failures: is told what failed.
+        known: is told the types of the table's keys before a row is read; None where nobody asks.
+    """
 
     def __init__(
-        self, source: Source, journal: Journal, failures: FailureFile, bar: WorkBar
+        self,
+        source: Source,
+        journal: Journal,
+        failures: FailureFile,
+        known: dict[str, str] | None = None,
     ) -> None:
-        self._source, self._journal = source, journal
-        self._failures, self._bar = failures, bar
+        self.source, self.journal = source, journal
+        self._failures, self._known = failures, known
         self._sending: dict[str, asyncio.Event] = {}
-        self.outcome = Outcome()
+        self._bar: WorkBar
+        self.outcome = Outcome(left_out=source.left_out)
 
-    async def run(self, options: IndexOptions) -> None:
+    async def run(self, options: IndexOptions, bar: WorkBar) -> None:
         """Send them.
 
         Raises:
             UnavailableError: the service cannot be reached.
             SourceError: a source cannot be read further.
         """
-        in_flight = InFlight(options.in_flight)
+        self._bar, in_flight = bar, InFlight(options.in_flight)
         async with AsyncClient(
             options.server,
             api_key=options.api_key,
@@ -123,7 +124,9 @@ class Indexing:
             connections=options.in_flight or MAX_IN_FLIGHT,
         ) as client:
             adder = Adder(client, in_flight, options.patience, options.on_duplicate, self._bar.say)
-            self._bar.begin(self._source.total, 0)
+            self._bar.begin(self.source.total, 0)
+            if self._known is not None:
+                self._known.update(await adder.columns())
             try:
                 async with asyncio.TaskGroup() as tasks:
                     await self._send_all(adder, in_flight, tasks)
@@ -134,8 +137,8 @@ class Indexing:
 
     async def _send_all(self, adder: Adder, in_flight: InFlight, tasks: asyncio.TaskGroup) -> None:
         background = Background()
-        while (row := await background.run(next, self._source.rows, None)) is not None:
-            if row.key in self._journal.done:
+        while (row := await background.run(next, self.source.rows, None)) is not None:
+            if row.key in self.journal.done:
                 self._skip(row)
                 continue
             # One after the other, so that of files with the same bytes the last one's name stays.
@@ -156,7 +159,7 @@ class Indexing:
         try:
             error = await adder.add(row)
             if error is None:
-                self._journal.added(row.key)
+                self.journal.added(row.key)
                 self._bar.advance(1)
                 self.outcome.indexed += 1
             else:
@@ -168,17 +171,19 @@ class Indexing:
     def _skip(self, row: Row) -> None:
         self.outcome.done_before += 1
         self._bar.skipped()
-        if (failure := self._journal.failures.get(row.key)) is not None:
+        if (failure := self.journal.failures.get(row.key)) is not None:
             self.outcome.failed += 1
-            self._failures.add(failure)
+            self._failures.add({**failure, "row": row.given})
 
     def _fail(self, row: Row, code: str, reason: str) -> None:
         failure = {**row.subject, "code": code, "reason": reason}
-        if not (row.file and row.problem):  # a file that cannot be read may be mended meanwhile
-            self._journal.failed(row.key, failure)
-        self._failures.add(failure)
+        is_unread = bool(row.file and row.problem)  # it may be mended meanwhile
+        if not is_unread:
+            self.journal.failed(row.key, failure)
+        self._failures.add({**failure, "row": row.given})
         self._bar.failed()
         self.outcome.failed += 1
+        self.outcome.may_pass += is_unread or may_pass(failure)
 
 
 def _journal(
@@ -191,37 +196,35 @@ def _journal(
         state = next(filter(None, map(state_beside, sources)), None)
     how = {"server": same_server(options.server), "on_duplicate": options.on_duplicate}
     identity = {**(source.identity or {}), **how, **asdict(reading)}
-    journal = Journal(state, identity, start_over=options.start_over)
+    again = (lambda _failure: True) if options.retry_all else may_pass
+    journal = Journal(state, identity, start_over=options.start_over, again=again)
     if journal.began_anew:
         click.echo(f"{shown(state)} was of other sources or options: it begins anew.", err=True)
     return journal
 
 
-def _indexed(source: Source, journal: Journal, failures: FailureFile, options: IndexOptions) -> int:
+def _is_same(source: str, path: Path) -> bool:
+    try:
+        return path.samefile(source)
+    except OSError:
+        return False
+
+
+def _indexed(work: Indexing, options: IndexOptions) -> int:
     with WorkBar(Console(stderr=True), "indexing") as bar:
-        work = Indexing(source, journal, failures, bar)
         end, code = "", None
         try:
-            asyncio.run(work.run(options))
+            asyncio.run(work.run(options, bar))
         except UnavailableError as error:
             end, code = f"The service cannot be used: {shown(error)}.", UNAVAILABLE
         except KeyboardInterrupt:
             end, code = "Interrupted.", _INTERRUPTED
-    click.echo(_summary(work.outcome, options))
+    outcome = work.outcome
+    click.echo(outcome.summary(options.failures, as_json=options.as_json))
+    for line in outcome.remarks(is_resumable=work.journal.is_resumable):
+        click.echo(line, err=True)
     if end:
-        again = " The same command goes on where it stopped." if journal.is_resumable else ""
+        again = " The same command goes on where it stopped." if work.journal.is_resumable else ""
         click.echo(f"{end}{again}", err=True)
-    return code if code is not None else int(work.outcome.failed > 0)
-
-
-def _summary(outcome: Outcome, options: IndexOptions) -> str:
-    if options.as_json:
-        return json.dumps(asdict(outcome))
-    parts = [f"{outcome.indexed:,} indexed"]
-    if outcome.done_before:
-        parts.append(f"{outcome.done_before:,} were done before")
-    if outcome.failed:
-        listed = options.failures
-        where = f"see {shown(listed)}" if listed else "--failures FILE lists them"
-        parts.append(f"{outcome.failed:,} failed ({where})")
-    return ", ".join(parts) + "."
+    nothing = work.source.total == 0 and NO_PICTURE in outcome.left_out
+    return code if code is not None else int(outcome.failed > 0 or nothing)

@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import json
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,10 +15,21 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from cli.index.files import file_source, folder_source, glob_source, is_glob, is_picture
-from cli.tables.rows import Row, Source, SourceError, csv_source, json_source, line_rows, lines_of
+from cli.tables.rows import (
+    NO_KEY,
+    Row,
+    Source,
+    SourceError,
+    csv_source,
+    is_failure,
+    json_source,
+    line_rows,
+    lines_of,
+)
 
 _TABLES = frozenset({".csv", ".parquet", ".jsonl", ".ndjson"})
 _STDIN = 0
+_LONGEST_LINE = 1 << 20
 _TAKEN = (
     "give folders, globs, pictures, .csv, .parquet, .jsonl and .ndjson files, http(s) URLs,"
     " or - for lines of standard input"
@@ -72,20 +85,28 @@ class Background:
                     future.set_exception(error)
 
 
-def opened(given: Sequence[str], reading: Reading) -> Source:
+def opened(given: Sequence[str], reading: Reading, known: Mapping[str, str]) -> Source:
     """All sources as one, the rows of tables numbered consecutively.
+
+    Args:
+        given: the sources.
+        reading: how they are read.
+        known: the types of the table's keys; looked at when the first row is read.
 
     Raises:
         SourceError: one of them is no source, or cannot be read.
     """
-    parts = [_opened(one, reading) for one in given]
+    parts = [_opened(one, reading, known) for one in given]
     rows = chain.from_iterable(part.rows for part in parts)
     totals = [part.total for part in parts if part.total is not None]
     identities = [part.identity for part in parts if part.identity is not None]
     total = sum(totals) if len(totals) == len(parts) else None
     whole = {"sources": [each for each in identities if each]}
     return Source(
-        _numbered(rows, reading.metadata), total, whole if len(identities) == len(parts) else None
+        _numbered(rows, reading.metadata),
+        total,
+        whole if len(identities) == len(parts) else None,
+        dict(sum((Counter(part.left_out) for part in parts), Counter())),
     )
 
 
@@ -100,7 +121,12 @@ def state_beside(given: str) -> Path | None:
     return path.with_name(path.name + ".index-state") if path.name else None
 
 
-def _opened(given: str, reading: Reading) -> Source:
+def has_csv(given: Sequence[str]) -> bool:
+    """Whether there is a CSV file among the sources, whose columns have no types."""
+    return any(Path(one).suffix.lower() == ".csv" for one in given if not _is_url(one))
+
+
+def _opened(given: str, reading: Reading, known: Mapping[str, str]) -> Source:
     if given == "-":
         return Source(line_rows(lines_of(_STDIN), reading.url_column, urls=True), None)
     if _is_url(given):
@@ -114,21 +140,21 @@ def _opened(given: str, reading: Reading) -> Source:
         raise SourceError(f"{given} is no file: {_TAKEN}")
     if is_picture(given):
         return file_source(given, reading.file_key)
-    return _table(Path(given), reading)
+    return _table(Path(given), reading, known)
 
 
 def _is_url(given: str) -> bool:
     return given.startswith(("http://", "https://"))
 
 
-def _table(path: Path, reading: Reading) -> Source:
+def _table(path: Path, reading: Reading, known: Mapping[str, str]) -> Source:
     kind = path.suffix.lower()
-    if kind not in _TABLES:
+    if kind not in _TABLES and not _holds_failures(path):
         raise SourceError(f"{path} is neither a table nor a picture: {_TAKEN}")
     try:
         seen = path.stat()
         if kind == ".csv":
-            source = csv_source(path, reading.url_column, reading.text_columns)
+            source = csv_source(path, reading.url_column, reading.text_columns, known)
         elif kind == ".parquet":
             from cli.tables.parquet import parquet_source  # noqa: PLC0415 - Arrow takes long to load
 
@@ -141,10 +167,19 @@ def _table(path: Path, reading: Reading) -> Source:
     return Source(source.rows, source.total, identity)
 
 
+def _holds_failures(path: Path) -> bool:
+    """Whether a file begins as one of `--failures` does, whatever it is called."""
+    try:
+        with path.open("rb") as file:
+            return is_failure(json.loads(file.readline(_LONGEST_LINE)))
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
 def _numbered(rows: Iterator[Row], metadata: Mapping[str, Any]) -> Iterator[Row]:
     numbers = count()
     for row in rows:
-        key = row.key if row.file else next(numbers)
+        key = next(numbers) if row.key == NO_KEY else row.key
         own = row.metadata  # a text stays as it is, in place of keys
         if not isinstance(own, str):
             own = {**metadata, **(own or {})} or None

@@ -3,25 +3,22 @@
 import csv
 import json
 import os
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from cli.tables.column_types import ColumnType, value_in
 
 Key = int | str
 """Key of a row in the state file: a table row's number, a digest of a file's path and age."""
 
+NO_KEY = -1
 Metadata = dict[str, Any] | str | None
 
 _LONGEST_FIELD = 1 << 24
 _READ_BYTES = 1 << 16
-_INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,18})", re.ASCII)
-_FLOAT = re.compile(r"[+-]?(0|[1-9]\d*)?(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_BOOLEANS = {"true": True, "false": False}
-_MOST = 2**63
+_FAILURE_KEYS = frozenset({"code", "reason", "row"})
 
 
 class SourceError(Exception):
@@ -39,20 +36,30 @@ class Row(NamedTuple):
         key: tells it from all other rows.
         file: path of the picture, where it is to be uploaded.
         data: of that file, once it is read.
+        raw: what stands there, where that is no row.
     """
 
     line: int
     url: str
     metadata: Metadata
     problem: str = ""
-    key: Key = -1
+    key: Key = NO_KEY
     file: str = ""
     data: bytes | None = None
+    raw: str | list[str] | None = None
 
     @property
     def subject(self) -> dict[str, Any]:
         """How a report names this row."""
         return {"file": self.file} if self.file else {"url": self.url, "line": self.line}
+
+    @property
+    def given(self) -> Any:
+        """The row as it was, for a report; `failed_row` makes a row of it again."""
+        if self.raw is not None:
+            return self.raw
+        what = {"file": os.path.abspath(self.file)} if self.file else {"url": self.url}  # noqa: PTH100
+        return {**what, "metadata": self.metadata}
 
 
 @dataclass(frozen=True)
@@ -64,71 +71,31 @@ class Source:
         total: how many there are, or None where that is not known.
         identity: changes where the content does; None where it cannot be read again, and empty
             where the rows' own keys say all.
+        left_out: how many things in folders are no rows, by the reason.
     """
 
     rows: Iterator[Row]
     total: int | None
     identity: dict[str, Any] | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
-def _is_integer(text: str) -> bool:
-    # With a leading zero it is a number for people only: a postal code, an article.
-    return _INTEGER.fullmatch(text) is not None and -_MOST <= int(text) < _MOST
-
-
-def _is_float(text: str) -> bool:
-    match = _FLOAT.fullmatch(text)
-    if match is None or not (match[1] or match[2]):
-        return False
-    return abs(float(text)) != float("inf")
-
-
-def _is_time(text: str) -> bool:
-    if _TIME.fullmatch(text) is None:
-        return False
-    try:
-        datetime.fromisoformat(text.upper())
-    except ValueError:
-        return False
-    return True
-
-
-def _is_boolean(text: str) -> bool:
-    return text.lower() in _BOOLEANS
-
-
-_KINDS: Mapping[str, tuple[Callable[[str], bool], Callable[[str], Any]]] = {
-    "integer": (_is_integer, int),
-    "float": (_is_float, float),
-    "boolean": (_is_boolean, lambda text: _BOOLEANS[text.lower()]),
-    "time": (_is_time, str),
-}
-
-
-class ColumnType:
-    """Type of a CSV column: the first kind that all of its values are of."""
-
-    def __init__(self) -> None:
-        self._left = list(_KINDS)
-
-    def see(self, text: str) -> None:
-        """Rule out the kinds that a value is not of; an empty one has none."""
-        if text and self._left:
-            self._left = [kind for kind in self._left if _KINDS[kind][0](text)]
-
-    def value(self, text: str) -> Any:
-        """Convert a text that `see` was given."""
-        return _KINDS[self._left[0]][1](text) if self._left else text
-
-
-def csv_source(path: Path, url_column: str, text_columns: Collection[str]) -> Source:
+def csv_source(
+    path: Path, url_column: str, text_columns: Collection[str], known: Mapping[str, str]
+) -> Source:
     """Rows of a CSV file with a header. It is read twice: once for the types of its columns.
+
+    Args:
+        path: of the file.
+        url_column: of the pictures' urls.
+        text_columns: those that are text whatever they look like.
+        known: the types that the table has; looked at when the first row is read.
 
     Raises:
         SourceError: it is no CSV file in UTF-8, or a column that was named is missing.
     """
     header, types, total = _surveyed(path, url_column, text_columns)
-    return Source(_csv_rows(path, header, types, url_column), total)
+    return Source(_csv_rows(path, header, types, url_column, known), total)
 
 
 def json_source(path: Path, url_column: str) -> Source:
@@ -198,22 +165,28 @@ def _surveyed(
 
 
 def _csv_rows(
-    path: Path, header: list[str], types: dict[str, ColumnType | None], url_column: str
+    path: Path,
+    header: list[str],
+    types: dict[str, ColumnType | None],
+    url_column: str,
+    known: Mapping[str, str],
 ) -> Iterator[Row]:
     records = _records(path)
     next(records)
+
+    def value(name: str, text: str) -> Any:
+        if (guessed := types[name]) is None:
+            return text
+        return value_in(known[name], text) if name in known else guessed.value(text)
+
     for line, record in records:
         if len(record) != len(header):
             problem = f"the row has {len(record)} values, but the header {len(header)}"
-            yield Row(line, "", None, problem)
+            yield Row(line, "", None, problem, raw=record)
             continue
         fields = dict(zip(header, record, strict=True))
         url = fields.pop(url_column).strip()
-        metadata = {
-            name: text if (kind := types[name]) is None else kind.value(text)
-            for name, text in fields.items()
-            if text
-        }
+        metadata = {name: value(name, text) for name, text in fields.items() if text}
         yield Row(line, url, metadata or None)
 
 
@@ -227,14 +200,41 @@ def _line_row(number: int, line: bytes, url_column: str, urls: bool) -> Row:
         if urls and not line.startswith(b"{"):
             return Row(number, line.decode(), None)
         document = json.loads(line)
-    except ValueError:
-        return Row(number, "", None, "the line is not a JSON object in UTF-8")
+    except (ValueError, RecursionError):
+        return _no_row(number, line, "the line is not a JSON object in UTF-8")
     if not isinstance(document, dict):
-        return Row(number, "", None, "the line is not a JSON object")
+        return _no_row(number, line, "the line is not a JSON object")
+    if is_failure(document):
+        return failed_row(number, document, url_column)
     url = document.pop(url_column, None)
     if not isinstance(url, str | None):
-        return Row(number, "", None, f"the {url_column} is not a text")
+        return _no_row(number, line, f"the {url_column} is not a text")
     return Row(number, (url or "").strip(), _metadata(document))
+
+
+def _no_row(number: int, line: bytes, problem: str) -> Row:
+    return Row(number, "", None, problem, raw=line.decode(errors="replace"))
+
+
+def is_failure(document: Any) -> bool:
+    """Whether a line is one of a file of failures."""
+    if not isinstance(document, dict) or not document.keys() >= _FAILURE_KEYS:
+        return False
+    return document.keys() <= {*_FAILURE_KEYS, "file", "url", "line"}
+
+
+def failed_row(number: int, failure: Mapping[str, Any], url_column: str) -> Row:
+    """The row that a failure was of; what was no row is read anew, as it may be mended."""
+    given = failure["row"]
+    if isinstance(given, str):
+        return _line_row(number, given.encode(errors="replace"), url_column, urls=False)
+    own = given if isinstance(given, dict) else {}
+    url, file, metadata = own.get("url", ""), own.get("file", ""), own.get("metadata")
+    is_row = isinstance(url, str) and isinstance(file, str) and bool(url or file)
+    if not (is_row and isinstance(metadata, dict | str | None)):
+        raw = given if isinstance(given, list) else json.dumps(given)
+        return Row(number, "", None, f"no row to try again: {failure['reason']}", raw=raw)
+    return Row(number, url.strip(), metadata or None, file=file)
 
 
 def _metadata(document: dict[str, Any]) -> dict[str, Any] | str | None:

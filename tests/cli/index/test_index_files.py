@@ -110,7 +110,8 @@ def test_globs_files_and_a_table_in_one_call(
 def test_the_order_is_that_of_the_names(album: Path) -> None:
     for name in ("b.png", "a0.gif"):
         (album / name).write_bytes(b"")
-    names = [os.path.relpath(found.path, album) for found in walk(str(album))]
+    found = [one for one in walk(str(album)) if not one.left_out]
+    names = [os.path.relpath(one.path, album) for one in found]
     assert names == ["a.jpg", "a0.gif", "b.png", "sub/deep/B.JPEG"]
 
 
@@ -127,8 +128,11 @@ def test_the_order_is_that_of_the_names(album: Path) -> None:
     ],
 )
 def test_what_a_glob_matches(album: Path, pattern: str, names: list[str]) -> None:
-    found = [Path(one.path).name for one in matching(f"{album}/{pattern}") if not one.problem]
-    assert found == names
+    found = [one for one in matching(f"{album}/{pattern}") if not one.problem]
+    assert [Path(one.path).name for one in found if not one.left_out] == names
+    left_out = {Path(one.path).name for one in found if one.left_out}
+    assert left_out <= {"notes.txt", "up"}
+    assert ("notes.txt" in left_out) == (pattern in ("*", "**"))
 
 
 def test_a_folder_that_cannot_be_listed_is_told_of(tmp_path: Path) -> None:
@@ -142,3 +146,47 @@ def test_files_are_known_by_the_formats_that_are_taken() -> None:
     known |= dict.fromkeys([".heic", ".heif", ".hif"], "HEIF")
     formats = {extension: known[extension] for extension in EXTENSIONS}
     assert set(formats.values()) == set(FORMATS)
+
+
+def test_what_a_folder_leaves_out_is_told(
+    service: ServiceProcess, scenes: list[Scene], tmp_path: Path
+) -> None:
+    """Pictures without an extension are taken; one that nobody can read is named."""
+    folder = tmp_path / "phone"
+    (folder / ".trash").mkdir(parents=True)
+    for number, kind in enumerate(("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")):
+        scenes[number].picture.save(folder / f"IMG_{number}", kind)
+    (folder / "broken.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    (folder / "notes.txt").write_text("BM is how a bitmap begins")
+    (folder / "film").write_bytes(b"\0\0\0\x18ftypisom" + bytes(99))
+    os.mkfifo(folder / "pipe")
+    (folder / "up").symlink_to(folder)
+    code, said, failed = _index(folder, ".", "--json", server=service.url)
+    outcome = json.loads(said)
+    assert (code, outcome["indexed"], outcome["failed"]) == (1, 6, 1)
+    assert outcome["left_out"] == {"hidden": 1, "no pictures": 3, "links to folders": 1}
+    assert [Path(each["file"]).name for each in failed] == ["broken.heic"]
+    assert _index(folder, "IMG_0", server=service.url)[:2] == (0, "1 indexed.\n")
+
+
+def test_a_folder_without_a_picture_is_no_success(service: ServiceProcess, tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    assert _index(folder, ".", server=service.url) == (0, "0 indexed.\n", [])
+    (folder / "notes.txt").write_text("no picture")
+    assert _index(folder, ".", server=service.url) == (1, "0 indexed.\n", [])
+
+
+def test_a_failed_file_is_uploaded_from_the_list_of_failures(
+    service: ServiceProcess, album: Path
+) -> None:
+    (album / "text.gif").write_bytes(b"no picture")
+    first = _index(album, ".", "--metadata", '{"f_album": "last"}', server=service.url)
+    assert (first[0], len(first[2])) == (1, 1)
+    mended = (album / "a.jpg").read_bytes() + b"mended"
+    (album / "text.gif").write_bytes(mended)
+    listed = album.parent / "listed"
+    (album.parent / "failures").rename(listed)
+    again = _index(album.parent, str(listed), server=service.url)
+    assert again == (0, "1 indexed.\n", [])
+    assert _metadata(service, mended) == {"file": "text.gif", "f_album": "last"}

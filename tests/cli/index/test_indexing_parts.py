@@ -1,14 +1,19 @@
 """The parts of `image-search index` that need no service."""
 
 import asyncio
+import json
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.index.adding import INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, InFlight
+from cli.index.errors import may_pass
 from cli.index.journal import Done, Journal, JournalError
 from cli.index.run import same_server
-from cli.tables.rows import ColumnType
+from cli.tables.column_types import ColumnType, value_in
+from cli.tables.rows import line_rows
 from cli.terminal import shown
 
 
@@ -17,7 +22,11 @@ from cli.terminal import shown
     [
         (["1", "", "-2"], [1, -2]),
         (["1", "2.5"], [1.0, 2.5]),
-        ([".5", "1e3"], [0.5, 1000.0]),
+        ([".5", "1e-03", "1.5e+20", "2.5E3"], [0.5, 0.001, 1.5e20, 2500.0]),
+        (["1e5", "2e7"], ["1e5", "2e7"]),
+        (["1", "1e5"], ["1", "1e5"]),
+        (["+49301234", "5"], ["+49301234", "5"]),
+        (["1.", "2"], ["1.", "2"]),
         (["true", "FALSE"], [True, False]),
         (["2026-01-31T12:00:00Z"], ["2026-01-31T12:00:00Z"]),
         (["1", "x"], ["1", "x"]),
@@ -36,6 +45,93 @@ def test_a_column_has_one_type(texts: list[str], values: list[object]) -> None:
     read = [column.value(text) for text in texts if text]
     assert read == values
     assert [type(one) for one in read] == [type(one) for one in values]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("string", "12", "12"),
+        ("timestamp", "2024", "2024"),
+        ("list of strings", "a", "a"),
+        ("integer", "007", 7),
+        ("integer", "-3", -3),
+        ("integer", "12.5", 12.5),
+        ("integer", "x", "x"),
+        ("integer", "9" * 25, "9" * 25),
+        ("float", "10", 10.0),
+        ("float", "1e5", 100_000.0),
+        ("float", "1e999", "1e999"),
+        ("float", "nan", "nan"),
+        ("boolean", "TRUE", True),
+        ("boolean", "1", "1"),
+        ("a type of tomorrow", "1", "1"),
+    ],
+)
+def test_the_types_of_the_table_win(kind: str, text: str, value: object) -> None:
+    read = value_in(kind, text)
+    assert (read, type(read)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "passes"),
+    [
+        ("http_status", "could not fetch the image: the server answered 503 instead of 200", True),
+        ("http_status", "could not fetch the image: the server answered 429 instead of 200", True),
+        ("http_status", "could not fetch the image: the server answered 404 instead of 200", False),
+        ("host_unreachable", "", True),
+        ("fetch_timeout", "", True),
+        ("host_busy", "", True),
+        ("model_unavailable", "", True),
+        ("not_an_image", "", False),
+        ("url_invalid", "", False),
+        ("no_url", "", False),
+        ("bad_row", "", False),
+    ],
+)
+def test_what_may_pass(code: str, reason: str, passes: bool) -> None:
+    assert may_pass({"code": code, "reason": reason}) is passes
+
+
+def test_what_failed_and_may_pass_is_not_done(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    journal = Journal(path, "a")
+    for key, code in enumerate(("not_an_image", "host_unreachable", "not_an_image")):
+        journal.failed(key, {"code": code})
+    journal.close()
+
+    def open_again(**more: Any) -> tuple[list[bool], list[Any]]:
+        with closing(Journal(path, "a", **more)) as again:
+            return [key in again.done for key in range(3)], list(again.failures)
+
+    assert open_again(again=may_pass) == ([True, False, True], [0, 2])
+    assert open_again(again=lambda _: True) == ([False] * 3, [])
+    with closing(Journal(path, "a", again=lambda _: True)) as third:
+        third.added(0)
+        third.added(1)
+    assert open_again(again=may_pass) == ([True] * 3, [2])
+
+
+def test_a_failure_carries_its_row() -> None:
+    lines = [
+        b'{"url": "http://a/1.jpg", "shop": "A", "price": 12.0, "code": "x"}',
+        b'{"url": 5}',
+        b"[1]",
+        b"nonsense",
+    ]
+    for row in line_rows(lines, "url"):
+        line = json.dumps({**row.subject, "code": "c", "reason": "r", "row": row.given}).encode()
+        (again,) = line_rows([line], "url")
+        if row.problem:
+            assert (again.problem, again.raw) == (row.problem, row.raw)
+        else:
+            assert (again.url, again.metadata) == (row.url, row.metadata)
+    mended = {"code": "bad_row", "reason": "r", "row": '{"url": "http://a/", "n": 1}'}
+    (row,) = line_rows([json.dumps(mended).encode()], "url")
+    assert (row.url, row.metadata) == ("http://a/", {"n": 1})
+    odds: list[Any] = [[], 5, None, {}, {"url": 5}, {"url": "u", "metadata": 5}, {"file": ["x"]}]
+    for odd in odds:
+        (row,) = line_rows([json.dumps({**mended, "row": odd}).encode()], "url")
+        assert row.problem == "no row to try again: r"
 
 
 def test_what_is_done_takes_little_memory() -> None:

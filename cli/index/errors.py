@@ -1,0 +1,63 @@
+"""How adding an image can fail: what every image meets, what may pass, and what stays as it is."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from image_search import ImageSearchError, RefusedError, TimedOutError, UnreachableError
+
+_PASSING = frozenset(
+    {"host_busy", "deadline", "model_unavailable", "internal", "store_read", "store_write"}
+)
+"""Codes of errors that may pass, each image's own; it has failed after some attempts."""
+
+_STOPPED = frozenset(
+    {"not_ready", "store_closed", "store_open", "store_moved", "disk_full", "disk_read_only"}
+    | {"index_damaged", "model_mismatch"}
+)
+"""Codes of errors that every image meets: the command waits for the service."""
+
+_LATER = frozenset(
+    {"host_unreachable", "fetch_timeout", "bad_answer", "overloaded", "upload_broken", "failed"}
+)
+"""Codes of errors that may pass, but not at once: the next call tries again."""
+
+_STATUS = re.compile(r"the server answered (\d{3}) instead of 200")
+"""In the message of `http_status`, whose code is one for all of them."""
+
+
+def may_pass(failure: Mapping[str, Any]) -> bool:
+    """Whether what failed may succeed in a later call: the host is down, or busy, or was slow."""
+    code = failure.get("code")
+    if code == "http_status" and (found := _STATUS.search(str(failure.get("reason")))):
+        return found[1] == "429" or found[1] >= "500"
+    return code in _PASSING or code in _STOPPED or code in _LATER
+
+
+class UnavailableError(Exception):
+    """The service cannot be reached or used; the message is one line."""
+
+
+class UploadBrokenError(ImageSearchError):
+    """The connection breaks whenever a file is sent, while the service goes on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the connection breaks whenever the file is sent: it may be larger than the service"
+            " takes (IMAGE_SEARCH_MAX_IMAGE_BYTES)",
+            "upload_broken",
+        )
+
+
+def is_away(error: ImageSearchError) -> bool:
+    """Whether the service cannot be reached, or used by anybody."""
+    if isinstance(error, TimedOutError):
+        return False
+    return isinstance(error, UnreachableError) or error.code in _STOPPED
+
+
+def is_final(error: ImageSearchError) -> bool:
+    """Whether the same image fails again, if it is sent at once."""
+    if isinstance(error, RefusedError):
+        return error.code not in _PASSING and error.code not in _STOPPED
+    return False

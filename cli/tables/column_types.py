@@ -1,0 +1,86 @@
+"""Types of a CSV file's columns: those that the table has, else what all values of a column fit.
+
+A column is numbers only where every value is written as a program writes numbers. What is a number
+by chance stays a text: `007`, `+49`, `1e5`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+_INTEGER = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
+# An exponent without a sign or a point before it is a code: programs write 1e-07 and 1.5e+20.
+_FLOAT = re.compile(
+    r"-?(?:(?:0|[1-9]\d*)(?:\.\d+)?|\.\d+)(?:(?<=\d)[eE][+-]\d+)?|-?(?:0|[1-9]\d*)\.\d+[eE]\d+",
+    re.ASCII,
+)
+_ANY_INTEGER = re.compile(r"[+-]?\d{1,30}", re.ASCII)
+_ANY_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_BOOLEANS = {"true": True, "false": False}
+_MOST = 2**63
+
+
+def _is_integer(text: str) -> bool:
+    return _INTEGER.fullmatch(text) is not None and -_MOST <= int(text) < _MOST
+
+
+def _is_float(text: str) -> bool:
+    return _FLOAT.fullmatch(text) is not None and abs(float(text)) != float("inf")
+
+
+def _is_time(text: str) -> bool:
+    if _TIME.fullmatch(text) is None:
+        return False
+    try:
+        datetime.fromisoformat(text.upper())
+    except ValueError:
+        return False
+    return True
+
+
+def _is_boolean(text: str) -> bool:
+    return text.lower() in _BOOLEANS
+
+
+def _boolean(text: str) -> bool:
+    return _BOOLEANS[text.lower()]
+
+
+_KINDS: Mapping[str, tuple[Callable[[str], bool], Callable[[str], Any]]] = {
+    "integer": (_is_integer, int),
+    "float": (_is_float, float),
+    "boolean": (_is_boolean, _boolean),
+    "time": (_is_time, str),
+}
+
+
+class ColumnType:
+    """Type of a CSV column: the first kind that all of its values are of."""
+
+    def __init__(self) -> None:
+        self._left = list(_KINDS)
+
+    def see(self, text: str) -> None:
+        """Rule out the kinds that a value is not of; an empty one has none."""
+        if text and self._left:
+            self._left = [kind for kind in self._left if _KINDS[kind][0](text)]
+
+    def value(self, text: str) -> Any:
+        """Convert a text that `see` was given."""
+        return _KINDS[self._left[0]][1](text) if self._left else text
+
+
+def value_in(kind: str, text: str) -> Any:
+    """A text as a value of a type that the table has; as it is where it can be none.
+
+    Args:
+        kind: the type, as the service names it.
+        text: of a cell.
+    """
+    if kind in ("integer", "float") and _ANY_FLOAT.fullmatch(text):
+        whole = kind == "integer" and _ANY_INTEGER.fullmatch(text) is not None
+        number: int | float = int(text) if whole else float(text)
+        return number if -_MOST <= number < _MOST else text
+    return _boolean(text) if kind == "boolean" and _is_boolean(text) else text
