@@ -93,7 +93,7 @@ def _paste(data: bytearray, random: Random, others: Sequence[bytes]) -> None:
 
 
 def _move_part(data: bytearray, random: Random, _: Sequence[bytes]) -> None:
-    """Repeat, remove or move a whole PNG chunk, JPEG segment or RIFF chunk."""
+    """Repeat, remove or move a whole PNG chunk, JPEG segment, RIFF chunk or ISO box."""
     parts = _parts(data)
     if len(parts) < 2:
         return
@@ -140,6 +140,8 @@ def _parts(data: bytearray) -> list[tuple[int, int]]:
         return _walked(data, 12, "<I", 4, 8)
     if data.startswith(b"\xff\xd8"):
         return _walked(data, 2, ">H", 2, 2)
+    if data[4:8] == b"ftyp":
+        return _walked(data, 0, ">I", 0, 0)
     return []
 
 
