@@ -4,6 +4,11 @@ The ground is white. Where a picture is itself white as far as it shows, it is b
 nothing would be left of it. "White" is a pixel whose darkest channel is at least `_WHITE_FROM`, and
 "as far as it shows" means that such pixels make up `_WHITE_SHARE` of all, each counted with its
 alpha: so soft edges count in part, and what is invisible does not count, whatever colour it has.
+
+Measured with the demo's model, a circle, a square and a triangle of one grey have on white a
+cosine of up to 1.0000 from 220 on, and of 0.93 at 180; on black 0.92 at each of these. The bound is
+higher: a light grey picture is seen on white, and photographs of white things, which have shadows,
+belong there.
 """
 
 import numpy as np
