@@ -296,7 +296,9 @@ def log(  # noqa: PLR0913 - what it can be asked for
     chosen = {"since": _moment(since), "before": _moment(before), "key": key}
     chosen |= {"action": action, "id": id}
     params: dict[str, str | int] = {name: one for name, one in chosen.items() if one is not None}
-    return Call("GET", "/index/log", of_json(ChangePage), params={"limit": limit, **params})
+    params = {"limit": limit, **params}
+    read_page = of_json(ChangePage)
+    return Call("GET", "/index/log", read_page, params=params, most_bytes=MOST_LIST_BYTES)
 
 
 def undo(
