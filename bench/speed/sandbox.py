@@ -2,9 +2,9 @@
 
 The service's own decoders, one with its system call filter and one without, prepare each picture
 for the embedder, digest and thumbnail included, and for the detector, in turn, so that noise hits
-both: scenes of the demo and photographs. The one with the filter may take 1.02 times as long, as
-the ratio of medians, on average over several pairs of processes: where its memory happens to lie
-makes one faster than another by some percent::
+both: scenes of the demo and photographs. The one with the filter may take 1.02 times as long, by
+the clock and by the decoder's own processor time, as the ratio of medians, on average over several
+pairs of processes: where its memory happens to lie makes one faster than another by some percent::
 
     uv run python -m bench sandbox              # about three minutes
 """
@@ -15,11 +15,14 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
 from statistics import geometric_mean
 from time import perf_counter
 
+import psutil
+
 from bench.load.photos import NAMES, photographs
-from bench.report import Cell, Limit, Report, median, ratio
+from bench.report import Limit, Report, median, ratio
 from demo.scenes.scenes import draw_scene
 from demo.server import as_jpeg
 from images.schemas import ORDINARY_BYTES, ClipTask, LetterboxTask, SharedPicture
@@ -33,44 +36,59 @@ _SCENES = 4
 _WARM_UP = 5
 _CLIP = ClipTask(224, "bicubic", "shortest", 0, digest=True, thumbnail_side=320)
 _LETTERBOX = LetterboxTask(640, 32)
-_UNGUARDED = (sys.executable, "-P", "-m", "bench.service.unguarded_decoder")
-Times = dict[tuple[str, str], list[float]]
-"""Milliseconds of one pair of processes by picture and kind of decoder, one a round."""
+_KINDS = ("filtered", "plain")
+_COMMAND = (sys.executable, "-P", "-m", "bench.service.compared_decoder")
+Times = dict[tuple[str, str], list[tuple[float, float]]]
+"""Of one pair of processes, by picture and kind of decoder, one a round: milliseconds, and those of
+the processor."""
+
+
+class Prepared:
+    """A decoder of a kind, and how long it takes for a picture."""
+
+    def __init__(self, pool: Decoders, kind: str) -> None:
+        self._pool = pool
+        children = psutil.Process().children()
+        (pid,) = (one.pid for one in children if kind in one.cmdline())
+        self._used = Path(f"/proc/{pid}/schedstat")
+
+    async def times(self, data: bytes) -> tuple[float, float]:
+        """Milliseconds, and those of the decoder's processor."""
+        began, used = perf_counter(), self._used_ms()
+        await self._pool.clip(data, _CLIP, ORDINARY_BYTES)
+        with SharedPicture(has_pixels=False) as picture:
+            await self._pool.letterbox(data, _LETTERBOX, ORDINARY_BYTES, picture)
+        return (perf_counter() - began) * 1e3, self._used_ms() - used
+
+    def _used_ms(self) -> float:
+        return int(self._used.read_text().split()[0]) / 1e6
 
 
 @asynccontextmanager
-async def started(command: tuple[str, ...]) -> AsyncIterator[Decoders]:
-    """A decoder that runs this command."""
-    usual, process.COMMAND = process.COMMAND, command
+async def started(kind: str) -> AsyncIterator[Prepared]:
+    """A decoder of a kind."""
+    usual, process.COMMAND = process.COMMAND, (*_COMMAND, kind)
     with closing(Decoders(DecodeSettings().limits, 1, 60)) as pool:
         process.COMMAND = usual
         await pool.ready()
-        yield pool
-
-
-async def measure(pictures: dict[str, bytes], rounds: int) -> Times:
-    """Time both on every picture, in turn."""
-    times: Times = {}
-    order = random.Random(1)  # noqa: S311
-    async with started(process.COMMAND) as filtered, started(_UNGUARDED) as plain:
-        if (filtered.sandbox, plain.sandbox) != ("seccomp", ""):
+        if (pool.sandbox == "seccomp") != (kind == "filtered"):
             raise RuntimeError("this machine takes no seccomp filter: there is nothing to compare")
+        yield Prepared(pool, kind)
+
+
+async def measure(pictures: dict[str, bytes], rounds: int, pair: int) -> Times:
+    """Time both on every picture, in turn; of the next pair the other one is started first."""
+    times: Times = {}
+    order = random.Random(pair)  # noqa: S311
+    first, second = _KINDS[:: 1 if pair % 2 else -1]
+    async with started(first) as one, started(second) as other:
         for turn in range(_WARM_UP + rounds):
             if turn == _WARM_UP:
                 times.clear()
             for name, data in pictures.items():
-                for kind, pool in order.sample([("filtered", filtered), ("plain", plain)], 2):
-                    took = times.setdefault((name, kind), [])
-                    took.append(await _once(pool, data))
+                for kind, each in order.sample([(first, one), (second, other)], 2):
+                    times.setdefault((name, kind), []).append(await each.times(data))
     return times
-
-
-async def _once(pool: Decoders, data: bytes) -> float:
-    began = perf_counter()
-    await pool.clip(data, _CLIP, ORDINARY_BYTES)
-    with SharedPicture(has_pixels=False) as picture:
-        await pool.letterbox(data, _LETTERBOX, ORDINARY_BYTES, picture)
-    return (perf_counter() - began) * 1e3
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -83,14 +101,19 @@ def run(given: Namespace, report: Report) -> list[Limit]:
     with photographs(_SIDES) as photos:
         names = [f"{name}-{side}.jpg" for name in NAMES for side in _SIDES]
         pictures |= {name: photos[name].read_bytes() for name in names}
-    pairs = [asyncio.run(measure(pictures, given.rounds)) for _ in range(given.pairs)]
-    rows: list[tuple[Cell, ...]] = []
-    prices = []
-    for name in pictures:
-        plain, filtered = (
-            [median(times[name, kind]) for times in pairs] for kind in ("plain", "filtered")
-        )
-        prices.append(geometric_mean(map(ratio, filtered, plain)))
-        rows.append((name, median(plain), median(filtered), prices[-1]))
-    report.table(["picture", "plain ms", "filtered ms", "price"], rows, "medians, in turn")
-    return [Limit("price of the sandbox", geometric_mean(prices), most=MOST_PRICE)]
+    pairs = [asyncio.run(measure(pictures, given.rounds, n)) for n in range(given.pairs)]
+    prices: list[Limit] = []
+    for which, clock in enumerate(("time", "processor time")):
+        rows = [_row(name, pairs, which) for name in pictures]
+        report.table(["picture", "plain ms", "filtered ms", "price"], rows, f"{clock}, medians")
+        price = geometric_mean(row[-1] for row in rows)
+        prices.append(Limit(f"price of the sandbox, {clock}", price, most=MOST_PRICE))
+    return prices
+
+
+def _row(name: str, pairs: list[Times], which: int) -> tuple[str, float, float, float]:
+    plain, filtered = (
+        [median([took[which] for took in times[name, kind]]) for times in pairs]
+        for kind in _KINDS[::-1]
+    )
+    return name, median(plain), median(filtered), geometric_mean(map(ratio, filtered, plain))

@@ -45,6 +45,7 @@ Reply = tuple[Head, Body]
 _MAX_DETAIL_CHARS = 1000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _MAX_OPEN_FILES = 32
+_MAX_THREADS_OF_USER = 4096
 _NICENESS = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -212,6 +213,10 @@ def confine(parent: int, max_file_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_OPEN_FILES, _MAX_OPEN_FILES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
+    # Threads are counted by user, and root's never: its decoders' end with their time limit.
+    _, most = resource.getrlimit(resource.RLIMIT_NPROC)
+    threads = _MAX_THREADS_OF_USER if most < 0 else min(most, _MAX_THREADS_OF_USER)
+    resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
     os.nice(_NICENESS)  # the event loop of the API goes first
 
 
