@@ -45,7 +45,7 @@ def test_what_is_not_the_clients_fault(one: type[Exception]) -> None:
 def test_what_is(one: type[Exception]) -> None:
     problem = problem_of(made(one))
     assert problem.ours is False
-    assert problem.status in {400, 404, 413, 415}
+    assert problem.status in {400, 401, 403, 404, 413, 415, 421}
     assert problem.message == "a line for the client"
     assert problem.code == one.code  # type: ignore[attr-defined]
 
