@@ -111,7 +111,7 @@ def test_the_time_that_a_server_asks_for_is_waited(
     assert begun[1] - begun[0] >= least_s
 
 
-@pytest.mark.parametrize("given", ["11", "3600", "9" * 40, in_seconds(3600)])
+@pytest.mark.parametrize("given", ["11", "3600", "9" * 40, "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_a_long_time_is_not(given: str) -> None:
     before = time.monotonic()
     with (
@@ -119,7 +119,7 @@ def test_a_long_time_is_not(given: str) -> None:
         pytest.raises(HttpStatusError),
     ):
         downloaded(server.url)
-    assert (len(server.requests), time.monotonic() - before < 5) == (1, True)
+    assert (len(server.requests), time.monotonic() - before < 10) == (1, True)
 
 
 def test_none_begins_after_the_time_for_it() -> None:
