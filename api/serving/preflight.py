@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import sys
+from logging.handlers import MemoryHandler
 from pathlib import Path
 
 from api.access.keys import (
@@ -152,16 +153,27 @@ def check_headers(path: Path | None) -> None:
 def main() -> int:
     """Say what is wrong in one line; the exit status is 0 when everything is there."""
     is_hidden = hide_process()
-    # Downloads are told of, as they may take minutes.
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("runners").setLevel(logging.INFO)
+    held = _hold_warnings()
     if not is_hidden:
         logger.warning("/proc is mounted with hidepid: other programs of this user can read keys")
     try:
         check()
     except (SettingsError, KeysFileError, MachineError, RunnerError, StoreError, OSError) as error:
         return _refuse(error)
+    held.setTarget(logging.StreamHandler())
+    held.flush()
     return 0
+
+
+def _hold_warnings() -> MemoryHandler:
+    """Keeps what is logged until it is known that the service starts: a refusal is one line."""
+    held = MemoryHandler(1 << 10, logging.CRITICAL)
+    logging.basicConfig(level=logging.WARNING, handlers=[held])
+    downloads = logging.getLogger("runners")  # told of at once, as they may take minutes
+    downloads.setLevel(logging.INFO)
+    downloads.addHandler(logging.StreamHandler())
+    downloads.propagate = False
+    return held
 
 
 def _refuse(error: Exception) -> int:

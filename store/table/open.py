@@ -77,7 +77,8 @@ async def ensure_ready(table: "AsyncTable") -> None:
 async def check_model(settings: StoreSettings, model: str, pretrained: str) -> None:
     """Refuse a table that other weights made, before they are loaded and its `dim` is known.
 
-    Where there is no table yet, its folder is tried.
+    Where there is no table yet, its folder is tried. A folder that can be used is closed to the
+    machine's other users: that is told of, and what is refused is told of in one line.
 
     Raises:
         ModelMismatchError: the table's vectors come from another model.
@@ -86,22 +87,26 @@ async def check_model(settings: StoreSettings, model: str, pretrained: str) -> N
     """
     location = Location(settings.store_uri)
     with opening(settings):
-        await asyncio.to_thread(location.check, sync=settings.store_sync, umask=settings.umask)
-        if not await asyncio.to_thread(location.has_tables):
-            # Said without LanceDB, whose import is most of a first start's check.
-            refuse_if_missing(settings.store_uri)
-            return
+        await asyncio.to_thread(location.check, sync=settings.store_sync)
+        maker = await _maker(settings, location)
+        if maker is not None and (maker.model, maker.pretrained) != (model, pretrained):
+            raise mismatch(maker, f"{model} ({pretrained})")
+        await asyncio.to_thread(location.close_to_others, settings.umask)
+
+
+async def _maker(settings: StoreSettings, location: Location) -> ModelIdentity | None:
+    """The model of the current table, whose files are looked at; None where there is no table."""
+    # Without LanceDB where there is none: its import is most of a first start's check.
+    if await asyncio.to_thread(location.has_tables):
         connection = await connect(settings)
-        name = await current_table(connection)
-        if name is None:
-            refuse_if_missing(settings.store_uri)
-            return
-        table = await connection.open_table(name)
-        await refuse_if_lost(connection, table)
-        maker = made_by(await table.schema())
-        await refuse_if_damaged(table)
-    if (maker.model, maker.pretrained) != (model, pretrained):
-        raise mismatch(maker, f"{model} ({pretrained})")
+        if (name := await current_table(connection)) is not None:
+            table = await connection.open_table(name)
+            await refuse_if_lost(connection, table)
+            maker = made_by(await table.schema())
+            await refuse_if_damaged(table)
+            return maker
+    refuse_if_missing(settings.store_uri)
+    return None
 
 
 def table_schema(identity: ModelIdentity) -> pa.Schema:

@@ -75,7 +75,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 def test_a_new_store_is_its_owners(tmp_path: Path) -> None:
     os.umask(ALONE)
     folder = tmp_path / "data" / "index"
-    Location(str(folder)).check(sync=True, umask=ALONE)
+    Location(str(folder)).check(sync=True)
     indexed(folder)
     open_to_others = {path: found for path, found in modes(tmp_path).items() if found & 0o077}
     assert open_to_others == {}
@@ -89,7 +89,7 @@ def test_one_of_an_earlier_release_is_closed_at_the_start_and_said_so(
     (tmp_path / ".locks").chmod(0o775)
     (tmp_path / "images.acknowledged").chmod(0o644)
     for _ in range(2):
-        Location(str(tmp_path)).check(sync=True, umask=ALONE)
+        Location(str(tmp_path)).close_to_others(ALONE)
     [said] = caplog.messages
     assert "IMAGE_SEARCH_STORE_SHARED" in said
     assert mode(tmp_path) == 0o700
@@ -99,7 +99,7 @@ def test_one_of_an_earlier_release_is_closed_at_the_start_and_said_so(
 def test_a_group_that_shares_it_keeps_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     indexed(tmp_path)
     tmp_path.chmod(0o2775)
-    Location(str(tmp_path)).check(sync=True, umask=SHARED)
+    Location(str(tmp_path)).close_to_others(SHARED)
     assert mode(tmp_path) == 0o2770
     assert len(caplog.messages) == 1
 

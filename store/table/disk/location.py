@@ -63,10 +63,8 @@ class Location:
         """Whether there may be tables; in a folder, by the names in it. Blocks."""
         return self.folder is None or any(each.suffix == ".lance" for each in self.folder.iterdir())
 
-    def check(self, *, sync: bool, umask: int) -> None:
+    def check(self, *, sync: bool) -> None:
         """Makes the folder if need be, writes a file in it, locks it, and syncs it. Blocks.
-
-        What of it other users could open, by this umask, is taken from them.
 
         Raises:
             StoreOpenError: something of that fails; it says what.
@@ -84,7 +82,6 @@ class Location:
             if sync:
                 with _refusal(_NO_SYNC):
                     sync_to_disk(folder)
-            close_to_others(folder, umask)
         except OSError as error:
             full = error.errno in FULL
             said = "'s disk is full" if full else f" cannot be written: {error.strerror}"
@@ -94,6 +91,11 @@ class Location:
             logger.warning(
                 "the index's disk is nearly full: images cannot be added until there is room"
             )
+
+    def close_to_others(self, umask: int) -> None:
+        """Takes from other users what of the folder they could open, by this umask. Blocks."""
+        if self.folder is not None:
+            close_to_others(self.folder, umask)
 
     def refuse_anothers(self, umask: int) -> None:
         """Refuses a folder whose tables are another user's, who could not open what is written.

@@ -82,7 +82,6 @@ def _make_index(folder: Path) -> Path:
 def _put_a_file(table: Path) -> None:
     table.rename(table.with_name("away"))
     table.write_text("x")
-    table.chmod(0o600)  # else it is said that others could read it
 
 
 def _only_file(folder: Path) -> Path:
@@ -109,6 +108,23 @@ def test_a_damaged_table_is_one_line(
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     for word in words:
         assert word in done.stderr
+
+
+def test_a_refused_start_says_nothing_else(tmp_path: Path) -> None:
+    """What it would have warned of waits for a start that goes on; so does closing the folder."""
+    table = _make_index(tmp_path)
+    for path in (table, table.parent):
+        path.chmod(0o755)
+    settings = {"MODELS": "demo", "CLIP_MODEL": "ViT-L-14"}
+    manifest = min(table.glob("_versions/*.manifest"))  # names count down: the newest
+    away = manifest.rename(tmp_path / "away")
+    refused = run(tmp_path, **settings)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1), refused.stderr
+    assert table.parent.stat().st_mode & 0o077
+    away.rename(manifest)
+    started = run(tmp_path, **settings)
+    assert (started.returncode, len(started.stderr.splitlines())) == (0, 2), started.stderr
+    assert not table.parent.stat().st_mode & 0o077
 
 
 def test_a_disk_that_takes_nothing_is_one_line(tmp_path: Path) -> None:
