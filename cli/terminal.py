@@ -14,6 +14,9 @@ from click.core import ParameterSource
 UNAVAILABLE = 3
 """Exit status where the service cannot be reached."""
 
+WANTS_KEY = "(IMAGE_SEARCH_API_KEY, --api-key-file)"
+"""Where a key is given, for those who are refused without one."""
+
 _FILE = "api_key_file"
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 

@@ -8,7 +8,7 @@ from itertools import count
 
 from cli.index.errors import UnavailableError, UploadBrokenError, is_away, is_final
 from cli.tables.rows import Row
-from cli.terminal import shown
+from cli.terminal import WANTS_KEY, shown
 from image_search import (
     AccessError,
     AsyncClient,
@@ -157,7 +157,7 @@ class Adder:
         if isinstance(error, MisdirectedError):
             raise UnavailableError(error.message)
         if isinstance(error, AccessError):
-            raise UnavailableError(f"{error.message} (IMAGE_SEARCH_API_KEY, --api-key-file)")
+            raise UnavailableError(f"{error.message} {WANTS_KEY}")
         if error.status in {404, 405, 415}:
             raise UnavailableError("what answers there is no image search service: see --server")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.query.commands import as_json_lines, client_of, print_rows
-from cli.terminal import to_service
+from cli.terminal import shown, to_service
 
 if TYPE_CHECKING:
     from image_search import Change
@@ -81,6 +81,8 @@ def undo(  # noqa: PLR0913 - what the command takes
         f"{undone.removed:,} images {would}removed, {undone.restored:,} {would}brought back,"
         f" {undone.left_total:,} left."
     )
+    if not (undone.removed or undone.restored or undone.left_total):
+        click.echo(f"The log has no change by {shown(key)} in that time to undo.", err=True)
 
 
 def _row(change: "Change") -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.output import opened_anew
-from cli.terminal import UNAVAILABLE, json_line, json_object, shown, to_service
+from cli.terminal import UNAVAILABLE, WANTS_KEY, json_line, json_object, shown, to_service
 
 if TYPE_CHECKING:
     from image_search import Client, Hit
@@ -101,6 +101,8 @@ def detect(  # noqa: PLR0913 - what the command takes
 ) -> None:
     """Find the objects in the picture at a URL, or in a FILE."""
     is_url = "://" in picture
+    if not is_url and not Path(picture).is_file():
+        raise click.ClickException(f"{shown(picture)} is no file: give one, or an http(s) URL")
     with client_of(server, api_key) as client:
         url, image = (picture, None) if is_url else (None, Path(picture).read_bytes())
         found = client.detect(url, image=image, confidence=confidence).detections
@@ -191,7 +193,13 @@ def _write_grid(client: "Client", hits: "Sequence[Hit]", path: Path) -> None:
 @contextmanager
 def client_of(server: str, api_key: str | None) -> "Iterator[Client]":
     """A client whose errors end the command: 1 where it was refused, 3 where nothing answers."""
-    from image_search import AccessError, Client, ImageSearchError, RefusedError  # noqa: PLC0415
+    from image_search import (  # noqa: PLC0415
+        AccessError,
+        Client,
+        ImageSearchError,
+        RefusedError,
+        UnauthorizedError,
+    )
 
     try:
         with Client(server, api_key=api_key) as client:
@@ -199,7 +207,8 @@ def client_of(server: str, api_key: str | None) -> "Iterator[Client]":
     except ImageSearchError as error:
         refused = isinstance(error, RefusedError) and not isinstance(error, AccessError)
         kind = click.ClickException if refused else _UnavailableError
-        raise kind(shown(error.message)) from error
+        way = f" {WANTS_KEY}" if isinstance(error, UnauthorizedError) else ""
+        raise kind(shown(error.message) + way) from error
     except ValueError as error:
         raise click.UsageError(shown(error)) from error
     except OSError as error:

@@ -14,11 +14,12 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from cli.main import main
+from cli.query.commands import client_of
 from cli.query.grid import grid, label
 from cli.terminal import to_service
 from demo.process import PROJECT, ServiceProcess, free_port
 from demo.server import PictureServer
-from image_search import Client, Hit
+from image_search import Client, Hit, UnauthorizedError
 from tests.cli.interrupted import command
 
 HOSTILE = "\x1b]0;owned\x07\u202egpj[red]\x9b2J"
@@ -65,6 +66,7 @@ def test_files_are_searched_by_and_looked_at(
         assert found.output == _asked(service, command_, *by_url).output != ""
     missing = _asked(service, "detect", str(tmp_path / "missing.jpg"))
     assert (missing.exit_code, missing.output.count("\n")) == (1, 1)
+    assert "missing.jpg is no file: give one, or an http(s) URL" in missing.output
     assert "missing.jpg" in missing.output
 
 
@@ -163,6 +165,20 @@ def test_get_delete_and_status(service: ServiceProcess, ids: list[str]) -> None:
 )
 def test_wrong_usage(service: ServiceProcess, words: list[str]) -> None:
     assert _asked(service, *words).exit_code == 2
+
+
+def test_who_is_refused_without_a_key_is_told_where_it_is_given() -> None:
+    with (
+        pytest.raises(click.ClickException, match="--api-key-file") as refused,
+        client_of("http://127.0.0.1", None),
+    ):
+        raise UnauthorizedError("a valid API key is needed", "unauthorized", 401)
+    assert refused.value.exit_code == 3
+
+
+def test_undoing_what_nobody_did_says_so(service: ServiceProcess) -> None:
+    done = _asked(service, "undo", "nobody", "--since", "2026-01-01T00:00:00Z", "--yes")
+    assert (done.exit_code, "no change by nobody" in done.output) == (0, True)
 
 
 def test_nobody_listens() -> None:
