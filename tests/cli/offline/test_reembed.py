@@ -307,7 +307,7 @@ def test_with_the_model_of_the_index_there_is_nothing_to_do(tmp_path: Path) -> N
         write_report(str(folder), table, UpkeepReport(datetime.now(UTC), 0.1, "ok", [], None))
     status, said = invoked("--delete-old")
     assert {one.name for one in folder.iterdir()} == {
-        ".locks", "images_2.lance", "images_2.upkeep.json"
+        ".locks", "changes", "images_2.lance", "images_2.upkeep.json"
     }  # fmt: skip
     assert (status, said.splitlines()[-1]) == (0, "Tables of earlier models deleted: 1.")
     assert run(tables()) == {"images_2": identity}
