@@ -37,6 +37,10 @@ class KeysFileError(Exception):
     """A file of keys cannot be used; the message is one line, and holds nothing of the file."""
 
 
+class UnreadableError(KeysFileError):
+    """It cannot be opened or read: that may pass, as where descriptors have run out."""
+
+
 @dataclass(frozen=True)
 class Key:
     """A key as the gate knows it: by its SHA-256 alone."""
@@ -79,6 +83,7 @@ class KeyRing:
         self._known = self._own
         self._file, self._hide = file, hide
         self._state: _State = ()
+        self._unreadable = ""
         self._looked_at = -math.inf
         self._looking: asyncio.Task[None] | None = None
         # A look takes microseconds, but on a network's file system for ever: not on the event loop.
@@ -103,10 +108,14 @@ class KeyRing:
         if state == self._state:
             return
         self._state = state
+        told, self._unreadable = self._unreadable, ""
         try:
             keys = {} if state is None else read_keys(file, self._own)
         except KeysFileError as error:
-            logger.error("the API keys stay as they were: %s", error)  # noqa: TRY400 - in one line
+            if isinstance(error, UnreadableError):  # the next look tries again, changed or not
+                self._state, self._unreadable = (), str(error)
+            if str(error) != told:
+                logger.error("the API keys stay as they were: %s", error)  # noqa: TRY400 - one line
             return
         self._hide(keys)
         self._known = [*self._own, *keys.values()]
@@ -122,7 +131,8 @@ class KeyRing:
             authorization: the values of all headers of this name, as Latin-1.
         """
         scheme, _, key = authorization[0].partition(" ") if authorization else ("", "", "")
-        digest = _digest(key.strip().encode("latin-1"))
+        # Blanks alone: of a key in UTF-8, a byte may be what Latin-1 takes for a space.
+        digest = _digest(key.strip(" \t").encode("latin-1"))
         found = None
         # All are compared, and digests of one length: the time tells nothing about a key.
         for known in self._known:
@@ -187,7 +197,7 @@ def _text_of(file: Path) -> str:
     except UnicodeDecodeError:
         raise KeysFileError(f"{SETTING}={file} is not UTF-8") from None
     except OSError as error:
-        raise KeysFileError(f"{SETTING}={file} cannot be read: {error.strerror}") from None
+        raise UnreadableError(f"{SETTING}={file} cannot be read: {error.strerror}") from None
 
 
 def _state_of(file: Path) -> _State:

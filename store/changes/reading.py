@@ -47,7 +47,7 @@ def newest_first(
             change = _change(told, versions)
             if change is None:
                 continue
-            if since is not None and change.at < since - _SLACK:
+            if since is not None and change.at + _SLACK < since:
                 return
             if change.version is not None or change.commit not in versions:
                 yield change

@@ -1,10 +1,12 @@
 """Keys with names and scopes: the file's form, and what happens when it changes."""
 
 import asyncio
+import errno
 import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -142,6 +144,23 @@ def test_a_broken_one_leaves_the_keys_and_is_told_of_once(
     assert names(ring) == [*ONE, "anna", "bart"]
 
 
+def test_one_that_cannot_be_opened_for_a_moment_is_tried_again(
+    ring: KeyRing, file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else a key that was taken out meanwhile would open the service until the next change."""
+    assert names(ring) == BOTH
+    file.write_text(f"anna read {ANNA}")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
+        for _ in range(3):
+            assert names(ring) == BOTH
+    assert names(ring) == [*ONE, "anna"]
+    assert [one.message for one in caplog.records] == [
+        f"the API keys stay as they were: IMAGE_SEARCH_API_KEYS_FILE={file} cannot be read:"
+        " Too many open files"
+    ]
+
+
 @pytest.mark.parametrize("own", [[], [OWN]])
 def test_without_its_file_nothing_is_open(
     file: Path, own: list[str], always: None, caplog: pytest.LogCaptureFixture
@@ -202,3 +221,10 @@ def test_one_header_of_the_right_scheme(ring: KeyRing) -> None:
     assert ring.find([f"bearer  {ANNA} "]) is not None
     for given in ([], [""], [ANNA], [f"Basic {ANNA}"], [f"Bearer {ANNA}"] * 2, [f"Bearer {ANNA}x"]):
         assert ring.find(given) is None
+    assert ring.find([f"Bearer \x85{ANNA}\xa0"]) is None
+
+
+def test_a_key_may_end_as_a_space_of_latin_1_does() -> None:
+    key = "a-key-that-ends-in-à"
+    assert key.encode()[-1:] == b"\xa0"
+    assert KeyRing([key]).find([f"Bearer {key} ".encode().decode("latin-1")]) is not None

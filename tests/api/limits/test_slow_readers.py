@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access.caller import CALLER, Caller
 from api.access.caller import Scope as KeyScope
@@ -32,8 +32,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[int]:
-    config = uvicorn.Config(Answers(app), http=BoundedHttp, log_config=None, lifespan="off")
+async def serving(answer: ASGIApp = app) -> AsyncIterator[int]:
+    config = uvicorn.Config(Answers(answer), http=BoundedHttp, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         task = asyncio.create_task(server.serve([listening]))
@@ -113,6 +113,33 @@ def test_who_reads_nothing_is_disconnected(size: int, times: int) -> None:
                 assert await client.read_all() < size * times
 
     asyncio.run(run())
+
+
+def test_what_is_answered_while_others_wait_ends_with_its_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is told, and nothing is written to nobody, which would be a trace in the log."""
+    gone = asyncio.Event()
+
+    async def answer(_: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await receive()
+            async with asyncio.timeout(5):
+                assert (await receive())["type"] == "http.disconnect"
+            await send({"type": "http.response.start", "status": 200})
+        finally:
+            gone.set()
+
+    async def run() -> None:
+        async with serving(answer) as port:
+            client = await Client(port).ask(1, times=2)
+            await until(lambda: SLOW_READERS._backlogs)
+            client.socket.close()
+            await gone.wait()
+            await until(at_rest)
+
+    asyncio.run(run())
+    assert not caplog.records
 
 
 def test_who_reads_slowly_gets_all_of_it() -> None:

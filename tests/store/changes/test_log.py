@@ -120,6 +120,8 @@ def test_lists_choose_and_page(tmp_path: Path) -> None:
     assert not more
     assert [one.version_before for one in page + rest] == [*range(59, 0, -1)]
     assert len(told(tmp_path, since=page[9].at)) == 10
+    first, last = (one.replace(tzinfo=UTC) for one in (datetime.min, datetime.max))
+    assert len(told(tmp_path, since=first)) == len(told(tmp_path, before=last)) == 59
 
 
 def test_long_lines_and_many_files_are_read_backwards(
