@@ -66,7 +66,10 @@ def made_whole(path: Path) -> Iterator[IO[bytes]]:
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "not a file that could be replaced", str(path))
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    file = os.fdopen(_open(part, os.O_WRONLY | os.O_EXCL, 0o666), "wb")
+    try:
+        file = os.fdopen(_open(part, os.O_WRONLY | os.O_EXCL, 0o666), "wb")
+    except OSError as error:  # told by the name that the person knows
+        raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         with file:
             yield file

@@ -86,8 +86,11 @@ def json_object(_context: click.Context, _option: click.Parameter, text: str | N
 def shown(text: object) -> str:
     """Text with control characters, direction marks and the like escaped, as in JSON.
 
-    Whoever adds an image chooses its metadata, and so what a terminal would be told to do.
+    Whoever adds an image chooses its metadata, and so what a terminal would be told to do. Of an
+    error of the system it is the file and the reason, without its number.
     """
+    if isinstance(text, OSError) and text.filename and text.strerror:
+        text = f"{text.filename}: {text.strerror}"
     safe = (_escaped(one) if unicodedata.category(one) in _UNSAFE else one for one in str(text))
     return "".join(safe)
 

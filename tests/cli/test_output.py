@@ -10,6 +10,7 @@ import pytest
 from cli.index.journal import Journal, JournalError
 from cli.output import made_whole, opened_anew, opened_notes
 from cli.progress import FailureFile
+from cli.terminal import shown
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +112,13 @@ def test_a_file_that_is_not_finished_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TypeError), made_whole(tmp_path / "out") as file:
         file.write(b"half") + "no number"  # type: ignore[operator]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_told_by_the_name_that_was_given(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "out"
+    with pytest.raises(OSError, match="No such file") as refused, made_whole(path):
+        pass
+    assert shown(refused.value) == f"{path}: No such file or directory"
 
 
 def test_a_device_is_not_replaced(tmp_path: Path) -> None:
