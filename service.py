@@ -146,8 +146,16 @@ class ImageSearch:
 
     @bentoml.api(input_spec=requests.DeleteManyRequest, output_spec=responses.DeleteAnswer)
     async def delete_images(self, request: requests.DeleteManyRequest) -> Response:
-        """Delete images by their ids, all that match a filter, or all."""
+        """Delete images by their ids or urls, all that match a filter, or all."""
         return await handler(images.delete_images, request)
+
+    @bentoml.api(input_spec=requests.UpdateManyRequest, output_spec=responses.UpdateAnswer)
+    async def update_images(self, request: requests.UpdateManyRequest) -> Response:
+        """Change the metadata of all images that match a filter, or of all, as a PATCH does one's.
+
+        Where the time for a request ends before all are changed, sent again it begins anew.
+        """
+        return await handler(images.update_images, request)
 
     @bentoml.api(
         route="/index/restore",

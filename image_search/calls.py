@@ -53,21 +53,23 @@ def add(
     url: str | None = None,
     metadata: GivenMetadata = None,
     *,
+    id: str | None = None,
     image: bytes | None = None,
     on_duplicate: OnDuplicate = "add",
 ) -> Call[Added]:
-    """Index a picture; one that is there already, by its url or its file, has its row replaced.
+    """Index a picture; one that is there already, by its id, its url or its file, is replaced.
 
     Args:
         url: where it is.
         metadata: columns, or a text.
-        image: its file's bytes, in place of a url.
+        id: what it is called; without, it is called by its url, or by its file.
+        image: its file's bytes: the url, if there is one, is stored, and not fetched.
         on_duplicate: what to do where its pixels are indexed already.
 
     Raises:
         RefusedError: the picture cannot be fetched or decoded, or the metadata does not fit.
     """
-    body = {"url": url, "metadata": metadata, "on_duplicate": on_duplicate}
+    body = {"url": url, "id": id, "metadata": metadata, "on_duplicate": on_duplicate}
     return post("/post_image_to_index", body, of_json(Added), image)
 
 
@@ -77,7 +79,7 @@ def add_many(
     """Index up to 256 pictures; one result for each, in order. A bad one fails alone.
 
     Args:
-        images: urls, or objects with `url`, and `metadata` and `on_duplicate` if wanted.
+        images: urls, or objects with `url`, and `id`, `metadata` and `on_duplicate` if wanted.
         on_duplicate: for those that do not say it themselves.
 
     Raises:
@@ -195,9 +197,11 @@ def original(id: str) -> Call[bytes]:
     return Call("GET", f"{_image_path(id)}/image", any_file, most_bytes=_FILE_BYTES)
 
 
-def list_images(*, limit: int = 10, offset: int = 0) -> Call[Page]:
-    """Some images, newest first, and how many there are."""
+def list_images(*, limit: int = 10, offset: int = 0, url: str | None = None) -> Call[Page]:
+    """Some images, or those of a url, newest first, and how many there are."""
     params: dict[str, str | int] = {"limit": limit, "offset": offset}
+    if url is not None:
+        params["url"] = url
     return Call("GET", "/images", of_json(Page), params=params, most_bytes=bytes_of(limit))
 
 
@@ -214,6 +218,20 @@ def update(id: str, metadata: GivenMetadata) -> Call[Image]:
     return Call("PATCH", _image_path(id), of_json(Image), body)
 
 
+def update_many(
+    metadata: GivenMetadata, *, filter: Mapping[str, Any] | None = None, all: bool = False
+) -> Call[int]:
+    """Change the metadata of all images that match a filter, or of all, as `update`; how many.
+
+    Raises:
+        ForbiddenError: the key may change by ids only.
+        RefusedError: the metadata does not fit, or the filter is senseless or keeps every image.
+    """
+    chosen = {"metadata": filter} if filter is not None else {}
+    body = encoded({**chosen, "all": all, "set": metadata})
+    return Call("POST", "/update_images", of_json(int, "updated"), body)
+
+
 def delete(id: str) -> Call[int]:
     """Delete one image; 1.
 
@@ -226,16 +244,21 @@ def delete(id: str) -> Call[int]:
 def delete_many(
     ids: Sequence[str] | None = None,
     *,
+    urls: Sequence[str] | None = None,
     filter: Mapping[str, Any] | None = None,
     all: bool = False,
 ) -> Call[int]:
-    """Delete up to 1000 images by their ids, all that match a filter, or all; tells how many.
+    """Delete images by up to 1000 ids or urls, all that match a filter, or all; tells how many.
 
     Raises:
-        ForbiddenError: the key may delete by ids only.
+        ForbiddenError: the key may delete by ids and urls only.
         RefusedError: not one of them is given, or the filter is senseless or keeps every image.
     """
-    body = {"ids": None if ids is None else list(ids), "metadata": filter, "all": all or None}
+    named = {
+        "ids": None if ids is None else list(ids),
+        "urls": None if urls is None else list(urls),
+    }
+    body = {**named, "metadata": filter, "all": all or None}
     return post("/delete_images", body, of_json(int, "deleted"))
 
 

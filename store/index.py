@@ -12,7 +12,8 @@ from store.changes.log import ChangeLog
 from store.changes.reading import listed
 from store.changes.story import Span
 from store.errors import NoChangeLogError
-from store.metadata.rows import check_url, check_vector
+from store.metadata.filters import refuse_broad
+from store.metadata.rows import check_id, check_url, check_vector
 from store.metadata.values import is_unicode
 from store.schemas import (
     NOBODY,
@@ -38,11 +39,24 @@ from store.table.versions import pick_version, restorable
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe
 from store.write.commit import Committer
-from store.write.plan import Delete, DeleteMatching, DropColumn, Patch, Restore, Undo, Upsert
+from store.write.plan import (
+    Delete,
+    DeleteMatching,
+    DeleteUrls,
+    DropColumn,
+    Patch,
+    PatchMatching,
+    Restore,
+    Undo,
+    Upsert,
+)
 from store.write.writer import Writer
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
+
+PATCHED_AT_ONCE = 4000
+"""Images of one operation: other writes wait for it."""
 
 
 class ImageIndex(Reader):
@@ -107,19 +121,21 @@ class ImageIndex(Reader):
                 raise
 
     async def upsert(self, image: NewImage, by: Author = NOBODY) -> Upserted:
-        """Adds an image; the row of the same url is replaced whole, its metadata and date too.
+        """Adds an image; the row of the same id is replaced whole, its metadata and date too.
 
         Args:
             image: to add.
             by: who adds it, for the change log; as for all that changes the table.
 
         Raises:
-            InvalidRowError: the url is empty, or the vector not [dim], finite and of unit length.
+            InvalidRowError: the url is empty, the id is none, or the vector is not [dim], finite
+                and of unit length.
             MetadataTypeError: no column can hold one of the values.
             MetadataConflictError: a value is not of its key's type.
             MetadataLimitError: too many keys in the table, or one that is too long.
         """
         check_url(image.url)
+        check_id(image.id)
         vector = check_vector(image.vector, self.opened.identity.dim)
         if self.files is not None and image.thumbnail is not None and image.pixels is not None:
             with self.opened.writing():
@@ -166,6 +182,41 @@ class ImageIndex(Reader):
         """Deletes images by id, after the commit; tells how many there were."""
         known = frozenset(each for each in ids if is_unicode(each))
         return int(await self._writer.write(Delete(known, by))) if known else 0
+
+    async def delete_urls(self, urls: Iterable[str], by: Author = NOBODY) -> int:
+        """Deletes all images of urls, after the commit; tells how many there were."""
+        known = frozenset(each for each in urls if is_unicode(each))
+        return int(await self._writer.write(DeleteUrls(known, by))) if known else 0
+
+    async def patch_matching(
+        self, filter: Mapping[str, Any] | None, metadata: Any, by: Author = NOBODY
+    ) -> int:
+        """Changes the metadata of the images that match a filter, as `patch` does one's.
+
+        Some thousand images are one commit, so that other writes need not wait for long. An image
+        that does not match any more when its turn comes is left as it is.
+
+        Args:
+            filter: None for all images.
+            metadata: the changes.
+            by: who makes them.
+
+        Returns:
+            How many were changed.
+
+        Raises:
+            FilterError: as for `delete_matching`.
+            MetadataError: the changes do not fit an image; those before it may be made.
+        """
+        if filter is not None:
+            refuse_empty(filter)
+        ids, rows = await self.matching(filter)
+        refuse_broad(filter, "change", len(ids), rows)
+        changed = 0
+        for at in range(0, len(ids), PATCHED_AT_ONCE):
+            part = ids[at : at + PATCHED_AT_ONCE]
+            changed += int(await self._writer.write(PatchMatching(part, filter, metadata, by)))
+        return changed
 
     async def delete_matching(self, filter: Mapping[str, Any] | None, by: Author = NOBODY) -> int:
         """Deletes the images that match a filter, after the commit; tells how many there were.

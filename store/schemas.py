@@ -1,6 +1,7 @@
 """What crosses the store's border: plain frozen dataclasses."""
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,16 @@ MAX_METADATA_CHARS = 65_536
 MAX_LIMIT = 1000
 MAX_OFFSET = 10_000
 MAX_TEXT_CHARS = 10_000
+
+
+MAX_OWN_ID_CHARS = 128
+ID_RULE = "1 to 128 of the characters A-Z a-z 0-9 . _ : - and not just . or .."
+_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_OWN_ID_CHARS}}}", re.ASCII)
+
+
+def is_id(text: str) -> bool:
+    """Whether an image may be called so: `ID_RULE`. What is but dots is a step in an address."""
+    return _ID.fullmatch(text) is not None and text not in {".", ".."}
 
 
 def image_id(url: str) -> str:
@@ -97,15 +108,16 @@ class NewImage:
     """An image to be stored.
 
     Attributes:
-        url: where it came from; it decides the id.
+        url: where it came from; it decides the id of an image without an `own_id`.
         vector: float32 [dim], unit length.
         metadata: an object of typed values, a free text, or nothing; or what
             `ImageIndex.check_metadata` made of that. Null values count as absent.
         pixels: digest of the decoded pixels, the same for pictures that are the same pixel by
             pixel; None where it is not known, which is no duplicate of anything.
-        skip_duplicate: leave a new url out if an image under another url has the same pixels.
+        skip_duplicate: leave a new image out if another one has the same pixels.
         thumbnail: a small copy, a file to be stored; needs ``pixels``, as 64 hexadecimal digits.
         file: what `ImageIndex.keep_original` has called the picture's own file, if it is stored.
+        own_id: what its owner calls it; None to have it called by its url.
     """
 
     url: str
@@ -115,11 +127,12 @@ class NewImage:
     skip_duplicate: bool = False
     thumbnail: bytes | None = None
     file: str | None = None
+    own_id: str | None = None
 
     @cached_property
     def id(self) -> str:
         """What the row is called."""
-        return image_id(self.url)
+        return image_id(self.url) if self.own_id is None else self.own_id
 
 
 @dataclass(frozen=True)
@@ -136,8 +149,8 @@ class Upserted:
 
     Attributes:
         id: of the image; of a skipped one, the id of the image that it duplicates.
-        created: False where it replaced the row of the same url, or was skipped.
-        duplicate_of: the oldest image under another url that has the same pixels.
+        created: False where it replaced the row of the same id, or was skipped.
+        duplicate_of: the oldest image with another id that has the same pixels.
         skipped: nothing was written, because of `NewImage.skip_duplicate`.
     """
 

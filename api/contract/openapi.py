@@ -14,7 +14,6 @@ from api.contract.operations import OPERATIONS, Operation
 from api.contract.responses import Message
 from api.requests.multipart import FORM_TYPE, PICTURE_FIELD
 from api.requests.reader import JSON_TYPE, PICTURE_TYPES, JsonInput, accepted_types
-from api.requests.source import INSTEAD_OF_A_PICTURE
 
 _REFERENCE = "#/components/schemas/{model}"
 _TAGS = ["Service APIs"]
@@ -127,7 +126,7 @@ def _contents(operation: Operation) -> dict[str, Any]:
 def _form_schema(model: type[JsonInput]) -> dict[str, Any]:
     """The fields as a form has them, and the picture in place of its url."""
     schema: dict[str, Any] = model.model_json_schema()
-    for name in schema["properties"].keys() & INSTEAD_OF_A_PICTURE:
+    for name in schema["properties"].keys() & model.instead_of_a_picture:
         del schema["properties"][name]
     schema["properties"][PICTURE_FIELD] = {**_FILE, "description": "The picture's file"}
     return {**schema, "required": [PICTURE_FIELD], "title": f"{model.__name__}Form"}

@@ -130,6 +130,7 @@ OPERATIONS = (
         {
             "object": {"url": _URL, "metadata": _METADATA},
             "text": {"url": _URL, "metadata": "a red running shoe"},
+            "id of its own": {"url": _URL, "id": "shop-A:1234"},
         },
     ),
     Operation(
@@ -162,7 +163,7 @@ OPERATIONS = (
         requests.ListRequest,
         responses.ListAnswer,
         "Some images, and how many there are in all",
-        "The images of the index, newest first.",
+        "The images of the index, or those of a url, newest first.",
         example={"images": [_STORED], "total": 1200},
         error="limit must be an integer",
     ),
@@ -227,11 +228,26 @@ OPERATIONS = (
         responses.DeleteAnswer,
         "How many were deleted; ids that there are not do no harm",
         {"message": "success", "deleted": 3},
-        'give one of ids, metadata (a filter) and "all": true',
+        'give one of ids, urls, metadata (a filter) and "all": true',
         {
             "by id": {"ids": [_ID]},
+            "by url": {"urls": [_URL]},
             "by filter": {"metadata": {"price": {"$gt": 100}}},
             "all": {"all": True},
+        },
+    ),
+    Operation(
+        "post",
+        "/update_images",
+        Scope.ADMIN,
+        requests.UpdateManyRequest,
+        responses.UpdateAnswer,
+        "How many were changed",
+        {"updated": 812},
+        'give one of metadata (a filter) and "all": true',
+        {
+            "by filter": {"metadata": {"shop": "A"}, "set": {"sale": True, "price": None}},
+            "all": {"all": True, "set": {"checked": False}},
         },
     ),
     _get(

@@ -7,7 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 from api.requests.reader import JsonInput, trimmed, without_nulls
 from images.fetch.urls import MAX_URL_CHARS
 from store.changes.change import Action
-from store.schemas import MAX_LIMIT, MAX_METADATA_CHARS, MAX_OFFSET, MAX_TEXT_CHARS
+from store.schemas import (
+    ID_RULE,
+    MAX_LIMIT,
+    MAX_METADATA_CHARS,
+    MAX_OFFSET,
+    MAX_OWN_ID_CHARS,
+    MAX_TEXT_CHARS,
+    is_id,
+)
 
 METADATA_SCHEMA = {
     "oneOf": [
@@ -29,6 +37,7 @@ _URL_LENGTH: dict[str, Any] = {"maxLength": MAX_URL_CHARS}
 _LARGEST_OFFSET = 10_000_000
 _LARGEST_VERSION = 2**63 - 1
 _EXAMPLE_URL = "https://example.com/shoe.jpg"
+_OWN_ID = "^[A-Za-z0-9._:-]*$"
 _EXAMPLE_ID = "0a137b375cc3881a70e186ce2172c8d1"
 
 
@@ -52,7 +61,7 @@ _Url = Annotated[
 ]
 OnDuplicate = Literal["add", "skip", "skip_near"]
 _ON_DUPLICATE = (
-    "What to do with a new url whose picture is indexed under another: `add` it all the same, "
+    "What to do with a new image whose picture is indexed already: `add` it all the same, "
     "`skip` it where the pixels are the same, or `skip_near` where it is similar too"
 )
 
@@ -61,14 +70,30 @@ class AddRequest(JsonInput):
     """An image to index."""
 
     url_missing: ClassVar[str | None] = "No url provided"
+    instead_of_a_picture: ClassVar[tuple[str, ...]] = ()
 
     url: _Url
+    id: Annotated[
+        str | None, optional("string", pattern=_OWN_ID, minLength=1, maxLength=MAX_OWN_ID_CHARS)
+    ] = Field(
+        default=None,
+        description="What the image is called, in place of an id made from its url: adding it"
+        " again replaces it, whatever its url",
+        examples=["shop-A:1234"],
+    )
     metadata: Metadata = Field(
         default=None,
         description="An object of typed columns, or a free text",
         examples=[{"shop": "A", "price": 9.5, "tags": ["red", "new"]}],
     )
     on_duplicate: OnDuplicate = Field(default="add", description=_ON_DUPLICATE)
+
+    @field_validator("id")
+    @classmethod
+    def _is_id(cls, given: str | None) -> str | None:
+        if given is not None and not is_id(given):
+            raise ValueError(f"must be {ID_RULE}")
+        return given
 
 
 class AddManyRequest(JsonInput):
@@ -77,7 +102,7 @@ class AddManyRequest(JsonInput):
     images: list[Annotated[Any, WithJsonSchema(AddRequest.model_json_schema())]] = Field(
         min_length=1,
         max_length=MAX_BATCH_IMAGES,
-        description="The images; of a url that stands here twice, the last one stays",
+        description="The images; of an id or a url that stands here twice, the last one stays",
     )
     on_duplicate: OnDuplicate = Field(
         default="add", description="For the images that do not say it themselves"
@@ -213,6 +238,12 @@ class ListRequest(JsonInput):
     offset: int = Field(
         default=0, ge=0, le=_LARGEST_OFFSET, description="Images to skip, for paging"
     )
+    url: Annotated[str | None, optional("string", **_URL_LENGTH)] = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_URL_CHARS,
+        description="Only the images with this url",
+    )
 
 
 class ImageRequest(JsonInput):
@@ -241,8 +272,12 @@ class PatchRequest(ImageRequest):
     )
 
 
+_NOT_ALL = "A filter, as for a search; one that keeps every image is refused"
+_BroadFilter = Annotated[dict[str, Any] | None, optional("object", additionalProperties=True)]
+
+
 class DeleteManyRequest(JsonInput):
-    """Images to delete: by their ids, all that match a filter, or all."""
+    """Images to delete: by their ids or urls, all that match a filter, or all."""
 
     ids: Annotated[
         list[Annotated[str, Field(max_length=MAX_ID_CHARS)]] | None,
@@ -253,21 +288,52 @@ class DeleteManyRequest(JsonInput):
             maxItems=MAX_DELETE_IDS,
         ),
     ] = Field(default=None, min_length=1, max_length=MAX_DELETE_IDS, description="Ids of images")
-    metadata: Annotated[dict[str, Any] | None, optional("object", additionalProperties=True)] = (
-        Field(
-            default=None,
-            description="A filter, as for a search; one that keeps every image is refused",
-        )
+    urls: Annotated[
+        list[Annotated[str, Field(max_length=MAX_URL_CHARS)]] | None,
+        optional(
+            "array",
+            items={"type": "string", **_URL_LENGTH},
+            minItems=1,
+            maxItems=MAX_DELETE_IDS,
+        ),
+    ] = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_DELETE_IDS,
+        description="Urls of images: all images of each",
     )
+    metadata: _BroadFilter = Field(default=None, description=_NOT_ALL)
     all: bool = Field(default=False, description="`true` for every image")
 
     @model_validator(mode="after")
     def _one_way(self) -> "DeleteManyRequest":
-        if (self.ids is not None) + (self.metadata is not None) + self.all != 1:
-            raise ValueError('give one of ids, metadata (a filter) and "all": true')
+        given = [one for one in (self.ids, self.urls, self.metadata) if one is not None]
+        if len(given) + self.all != 1:
+            raise ValueError('give one of ids, urls, metadata (a filter) and "all": true')
         if self.metadata == {}:
             raise ValueError(
                 'an empty filter would delete every image: name what to delete, or give "all": true'
+            )
+        return self
+
+
+class UpdateManyRequest(JsonInput):
+    """Changes to the metadata of all images that match a filter, or of all."""
+
+    metadata: _BroadFilter = Field(default=None, description=_NOT_ALL)
+    all: bool = Field(default=False, description="`true` for every image")
+    set: Metadata = Field(
+        description="The changes, as `PATCH /images/{id}` takes them",
+        examples=[{"sale": True, "price": None}],
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "UpdateManyRequest":
+        if (self.metadata is not None) + self.all != 1:
+            raise ValueError('give one of metadata (a filter) and "all": true')
+        if self.metadata == {}:
+            raise ValueError(
+                'an empty filter would change every image: name what to change, or give "all": true'
             )
         return self
 

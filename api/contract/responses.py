@@ -49,12 +49,10 @@ class NearDuplicate(Answer):
 _Skipped = Annotated[
     bool, Field(description="Nothing was written; `id` is the image that is there")
 ]
-_DuplicateOf = Annotated[
-    str, Field(description="Oldest image under another url that has the same pixels")
-]
+_DuplicateOf = Annotated[str, Field(description="Oldest other image that has the same pixels")]
 _NearDuplicates = Annotated[
     list[NearDuplicate],
-    Field(description="Images under other urls that are much like it, nearest first"),
+    Field(description="Other images that are much like it, nearest first"),
 ]
 
 
@@ -63,12 +61,14 @@ class AddAnswer(Answer):
 
     # BentoML's clients read only the fields that are declared here.
     message: str = Field(examples=["success"])
-    id: str = Field(description="Made from the url", examples=["0a137b375cc3881a70e186ce2172c8d1"])
-    created: bool = Field(description="false when the url was known and its row was replaced")
+    id: str = Field(
+        description="Its own, or made from the url", examples=["0a137b375cc3881a70e186ce2172c8d1"]
+    )
+    created: bool = Field(description="false when the image was known and its row was replaced")
     skipped: _Skipped = True
     duplicate_of: _DuplicateOf = ""
     near_duplicates: _NearDuplicates = []
-    url: str = Field(default="", description="Of an uploaded image: made from its file")
+    url: str = Field(default="", description="Of an uploaded image: its own, or made from its file")
 
 
 class BatchResult(Answer):
@@ -128,6 +128,12 @@ class DeleteAnswer(Answer):
 
     message: str = Field(examples=["success"])
     deleted: int
+
+
+class UpdateAnswer(Answer):
+    """How many images were changed."""
+
+    updated: int
 
 
 class Model(Answer):

@@ -23,9 +23,9 @@ from starlette.types import Scope
 
 from api.errors import MediaTypeError, MissingUrlError, RequestError
 from api.requests.multipart import FORM_TYPE
-from api.requests.source import Source
+from api.requests.source import INSTEAD_OF_A_PICTURE, Source
 from api.requests.strict_json import json_object
-from api.requests.uploads import query_texts, read_upload, typed
+from api.requests.uploads import as_picture, query_texts, read_upload, typed
 from api.requests.validation import in_words
 
 MEDIA_TYPE = "image_search.media_type"
@@ -74,6 +74,8 @@ class JsonInput(bentoml.IODescriptor):
     """The fixed message for a missing, null or empty url, where the route needs one."""
     path_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields that stand in the path."""
+    instead_of_a_picture: ClassVar[tuple[str, ...]] = INSTEAD_OF_A_PICTURE
+    """Fields that do not go together with an uploaded picture."""
     _upload: bytes | None = PrivateAttr(default=None)
 
     def source(self, url: str) -> Source:
@@ -94,6 +96,8 @@ class JsonInput(bentoml.IODescriptor):
                 fields = json_object(body) if body else {}
             else:
                 fields, picture = await read_upload(cls, request, kind, body)
+                if picture is not None:
+                    fields = await as_picture(fields, picture, cls.instead_of_a_picture)
             checked = cls.checked(fields, request.path_params)
             checked._upload = picture
             return Parsed(checked)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 UPLOAD_PREFIX = "upload:"
 INSTEAD_OF_A_PICTURE = ("url", "id", "query")
-"""The fields of requests that say which picture is meant; with an uploaded one, none of them."""
+"""The fields of requests that say which picture is meant; with an uploaded one, none of them, but
+where one is added: there they say what it is called."""
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Source:
     """A picture.
 
     Attributes:
-        url: where it is; of an uploaded one what it is called by (`upload_url`).
+        url: where it is; of an uploaded one its own, which is not fetched, or `upload_url`.
         data: the file, where it was uploaded.
     """
 

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from api.errors import RequestError
 from api.requests.multipart import FORM_TYPE, parse_form
-from api.requests.source import INSTEAD_OF_A_PICTURE, upload_url
+from api.requests.source import UPLOAD_PREFIX, is_upload_url, upload_url
 from api.requests.strict_json import json_value
 from api.requests.validation import short
 
@@ -35,7 +35,7 @@ async def read_upload(
         body: its body.
 
     Returns:
-        The fields by name, as JSON would have them, and the picture's file; its url is a field.
+        The fields by name, as JSON would have them, and the picture's file.
 
     Raises:
         RequestError: the body is not what it is said to be.
@@ -47,10 +47,32 @@ async def read_upload(
         form = await asyncio.to_thread(parse_form, body, request.headers["content-type"])
         # A form's field that was left empty is sent all the same.
         filled = {name: text for name, text in form.texts.items() if text}
-        return await _with_picture(typed(model, filled), form.picture)
+        return typed(model, filled), form.picture
     if not body:
         raise RequestError("the body is empty: it must be the picture's file")
-    return await _with_picture(typed(model, query_texts(request)), body)
+    return typed(model, query_texts(request)), body
+
+
+async def as_picture(
+    fields: dict[str, Any], picture: bytes, instead: Collection[str]
+) -> dict[str, Any]:
+    """The fields of an uploaded picture: its url is its own, or else made from the file.
+
+    Args:
+        fields: by name.
+        picture: its file.
+        instead: the fields that do not go together with it.
+
+    Raises:
+        RequestError: there is one of them, or a url that only files have that were uploaded.
+    """
+    for name in instead:
+        if fields.get(name):
+            raise RequestError(f"image and {name} do not go together: give one of them")
+    own = fields.get("url", "").strip()
+    if is_upload_url(own):
+        raise RequestError(f"a url with {UPLOAD_PREFIX} is made from the image: leave it out")
+    return {**fields, "url": own or await asyncio.to_thread(upload_url, picture)}
 
 
 def query_texts(request: Request) -> dict[str, str]:
@@ -111,15 +133,3 @@ def _types(schema: Mapping[str, Any]) -> Iterable[str]:
     if own is None:
         return [one["type"] for one in schema.get("oneOf", ())]
     return [own] if isinstance(own, str) else own
-
-
-async def _with_picture(
-    fields: dict[str, Any], picture: bytes | None
-) -> tuple[dict[str, Any], bytes | None]:
-    if picture is None:
-        return fields, None
-    for name in INSTEAD_OF_A_PICTURE:
-        if fields.get(name):
-            raise RequestError(f"image and {name} do not go together: give one of them")
-    url = await asyncio.to_thread(upload_url, picture)
-    return {**fields, "url": url}, picture

@@ -8,10 +8,13 @@ from api.access.author import author
 from api.contract.requests import AddManyRequest, AddRequest
 from api.contract.responses import AddAnswer, AddManyAnswer, BatchResult, NearDuplicate
 from api.errors import DeadlineError, RequestError
+from api.requests.source import is_upload_url
 from api.routes.handler import reported
 from api.telemetry.tracing import span
+from images.fetch.urls import check_url
 from store.errors import StoreFault
-from store.schemas import Near, NewImage, NewKeys, Upserted
+from store.metadata.values import is_unicode
+from store.schemas import Near, NewImage, NewKeys, Upserted, image_id
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -45,6 +48,8 @@ async def post_image_to_index(
     new = new or NewKeys(backend.settings.api.max_new_keys)
     metadata = await backend.index.check_metadata(request.metadata, new)
     source, models = request.source(request.url), backend.models
+    if source.data is not None and not is_upload_url(source.url):
+        check_url(source.url)  # it is not fetched, but shown as a link
     store = backend.index.keep_original
     picture, file = await backend.pictures.for_index(source, models.clip, store)
     image = NewImage(
@@ -55,6 +60,7 @@ async def post_image_to_index(
         skip_duplicate=request.on_duplicate != "add",
         thumbnail=picture.thumbnail,
         file=file,
+        own_id=request.id,
     )
     if request.on_duplicate == "skip_near":
         answer = await _add_unless_near(backend, image)
@@ -68,19 +74,19 @@ async def post_image_to_index(
 async def post_images_to_index(backend: "Backend", request: AddManyRequest) -> AddManyAnswer:
     """Add images, each for itself; one result for each, in order.
 
-    The images of one url are added one after another, so that the last one stays. What is not done
+    The images of one id are added one after another, so that the last one stays. What is not done
     within nine tenths of the request's time is given up, and told so.
     """
     results: dict[int, BatchResult] = {}
     new = NewKeys(backend.settings.api.max_new_keys)
 
-    async def add_one_url(positions: list[int]) -> None:
+    async def add_one_id(positions: list[int]) -> None:
         for position in positions:
             async with backend.batch_slots:
                 element = request.images[position]
                 results[position] = await _result(backend, element, request.on_duplicate, new)
 
-    chains = [asyncio.create_task(add_one_url(chain)) for chain in _by_url(request.images)]
+    chains = [asyncio.create_task(add_one_id(chain)) for chain in _by_id(request.images)]
     try:
         await asyncio.wait(chains, timeout=_BATCH_SHARE * backend.settings.api.request_timeout_s)
     finally:
@@ -157,12 +163,16 @@ def _url(element: Any) -> str | None:
     return url.strip() if isinstance(url, str) else None
 
 
-def _by_url(elements: list[Any]) -> list[list[int]]:
-    """The positions of each url's elements; what has no url stands alone."""
+def _by_id(elements: list[Any]) -> list[list[int]]:
+    """The positions of the elements of each row; what is none stands alone."""
     chains: dict[str | int, list[int]] = {}
     for position, element in enumerate(elements):
         url = _url(element)
-        chains.setdefault(position if url is None else url, []).append(position)
+        if url is None or not is_unicode(url):
+            chains[position] = [position]
+            continue
+        own = element.get("id")
+        chains.setdefault(own if isinstance(own, str) else image_id(url), []).append(position)
     return list(chains.values())
 
 

@@ -7,8 +7,14 @@ from starlette.responses import Response
 
 from api.access.author import author
 from api.access.caller import Scope, require
-from api.contract.requests import DeleteManyRequest, ImageRequest, ListRequest, PatchRequest
-from api.contract.responses import DeleteAnswer, ListAnswer, StoredAnswer
+from api.contract.requests import (
+    DeleteManyRequest,
+    ImageRequest,
+    ListRequest,
+    PatchRequest,
+    UpdateManyRequest,
+)
+from api.contract.responses import DeleteAnswer, ListAnswer, StoredAnswer, UpdateAnswer
 from api.errors import NoFileError, NotFoundError
 from api.routes.handler import Methods, json_response
 from images.decode.structure import media_type
@@ -26,10 +32,10 @@ _ANYTHING = "application/octet-stream"
 
 
 async def list_images(backend: "Backend", request: ListRequest) -> Response:
-    """The images, newest first."""
+    """The images, or those of a url, newest first."""
 
     async def page() -> Response:
-        images = await backend.index.images(request.limit, request.offset)
+        images = await backend.index.images(request.limit, request.offset, request.url)
         return await json_response(ListAnswer.model_validate(images))
 
     return await backend.large_answers.of_rows(request.limit, page)
@@ -56,18 +62,33 @@ async def delete_image(backend: "Backend", request: ImageRequest) -> DeleteAnswe
 
 
 async def delete_images(backend: "Backend", request: DeleteManyRequest) -> DeleteAnswer:
-    """Delete images by their ids, all that match a filter, or all.
+    """Delete images by their ids or urls, all that match a filter, or all.
 
     Raises:
-        ForbiddenError: the key may delete by ids only.
+        ForbiddenError: the key may delete by ids and urls only.
         FilterError: the filter is senseless, or keeps every image.
     """
     if request.ids is not None:
         deleted = await backend.index.delete(request.ids, author())
+    elif request.urls is not None:
+        deleted = await backend.index.delete_urls(request.urls, author())
     else:
         require(Scope.ADMIN)
         deleted = await backend.index.delete_matching(request.metadata, author())
     return DeleteAnswer(message="success", deleted=deleted)
+
+
+async def update_images(backend: "Backend", request: UpdateManyRequest) -> UpdateAnswer:
+    """Change the metadata of all images that match a filter, or of all.
+
+    Raises:
+        FilterError: the filter is senseless, or keeps every image.
+        MetadataError: the changes do not fit.
+    """
+    new = NewKeys(backend.settings.api.max_new_keys)
+    await backend.index.check_new_keys(request.set, new)
+    changed = await backend.index.patch_matching(request.metadata, request.set, author())
+    return UpdateAnswer(updated=changed)
 
 
 def _found(image: "StoredImage | None") -> StoredAnswer:

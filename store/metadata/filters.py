@@ -72,6 +72,25 @@ def where_of(given: Mapping[str, Any] | CheckedFilter | None, registry: Registry
     return compile_filter(given.filter, registry.by_key)  # columns have come, or gone in a restore
 
 
+def refuse_broad(filter: Mapping[str, Any] | None, verb: str, kept: int, rows: int) -> None:
+    """Refuses a filter that keeps all rows, unless it names a value that they have.
+
+    Args:
+        filter: that was compiled; None for all rows, which is no mistake.
+        verb: what is to be done with the rows.
+        kept: how many of them it keeps.
+        rows: how many there are.
+
+    Raises:
+        FilterError: it keeps all, and would keep one without metadata, too.
+    """
+    if filter is not None and kept and kept == rows and holds_without_values(filter):
+        raise FilterError(
+            "the filter keeps every image, and would keep one without metadata too: name what"
+            f' to {verb}, or give "all": true'
+        )
+
+
 def holds_without_values(node: Mapping[str, Any]) -> bool:
     """Whether a filter that was compiled holds for an image without any metadata.
 

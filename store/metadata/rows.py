@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from store.errors import InvalidRowError
 from store.metadata.columns import ARROW_TYPES, Registry
 from store.metadata.values import ColumnType, ColumnValue, format_timestamp, is_unicode
-from store.schemas import FloatVector, Hit, MetadataValue, StoredImage
+from store.schemas import ID_RULE, FloatVector, Hit, MetadataValue, StoredImage, is_id
 
 # A float32 vector of unit length is off by far less; an unnormalised one by far more.
 UNIT_TOLERANCE = 1e-3
@@ -42,6 +42,16 @@ def check_url(url: Any) -> str:
     if not isinstance(url, str) or not url or not is_unicode(url):
         raise InvalidRowError("the url must be text that is not empty")
     return url
+
+
+def check_id(own: str) -> None:
+    """Checks that a row can be called so: what stands in an address as it is, and is no step there.
+
+    Raises:
+        InvalidRowError: it cannot.
+    """
+    if not is_id(own):
+        raise InvalidRowError(f"the id must be {ID_RULE}")
 
 
 def check_vector(vector: Any, dim: int) -> FloatVector:

@@ -8,7 +8,7 @@ import numpy as np
 
 from store.errors import FilterError, QueryError
 from store.metadata.columns import CheckedMetadata, Registry
-from store.metadata.filters import ALWAYS, compile_filter
+from store.metadata.filters import ALWAYS, compile_filter, where_of
 from store.metadata.rows import selected, to_images, to_vectors
 from store.metadata.values import is_unicode, literal, text_in
 from store.pictures.files import Kind, PictureFiles, PictureLookup
@@ -74,8 +74,8 @@ class Reader:
         with self.opened.reading():
             return await self._pictures.of(image_id, kind)
 
-    async def images(self, limit: int, offset: int = 0) -> Page:
-        """The images, newest first.
+    async def images(self, limit: int, offset: int = 0, url: str | None = None) -> Page:
+        """The images, or those of a url, newest first.
 
         Raises:
             QueryError: limit is not 1 to 1000, or offset negative.
@@ -86,7 +86,21 @@ class Reader:
             raise QueryError("offset must not be negative")
         with self.opened.reading():
             snapshot = await self.snapshots.latest()
-            return Page(await asyncio.to_thread(_listed, snapshot, limit, offset), snapshot.rows)
+            if url is None:
+                listed = await asyncio.to_thread(_listed, snapshot, limit, offset)
+                return Page(listed, snapshot.rows)
+            return await asyncio.to_thread(_of_url, snapshot, limit, offset, url)
+
+    async def matching(self, filter: Mapping[str, Any] | None) -> tuple[list[str], int]:
+        """The ids of the images that match a filter, of all without, and how many images there are.
+
+        Raises:
+            FilterError: the filter is not in the language or does not fit the columns.
+        """
+        with self.opened.reading():
+            snapshot = await self.snapshots.latest()
+            where = where_of(filter, snapshot.registry)
+            return await asyncio.to_thread(_ids, snapshot, where), snapshot.rows
 
     async def vectors(self, ids: Collection[str]) -> dict[str, FloatVector]:
         """The stored vectors, float32 [dim], by id; ids that there are not are left out."""
@@ -229,10 +243,24 @@ class Reader:
             return CheckedFilter(filter, where, registry.columns)
 
 
-def _listed(snapshot: Snapshot, limit: int, offset: int) -> list[StoredImage]:
-    """A page of all images, newest first. Blocks."""
-    row_ids = newest(snapshot, limit, offset, ALWAYS)
+def _listed(snapshot: Snapshot, limit: int, offset: int, where: str = ALWAYS) -> list[StoredImage]:
+    """A page of the images that a predicate lets through, newest first. Blocks."""
+    row_ids = newest(snapshot, limit, offset, where)
     return to_images(snapshot.take(row_ids, selected(snapshot.registry)), snapshot.registry)
+
+
+def _of_url(snapshot: Snapshot, limit: int, offset: int, url: str) -> Page:
+    """A page of the images of a url, and how many it has. Blocks."""
+    if not is_unicode(url):
+        return Page([], 0)
+    where = f"url = {literal(url)}"
+    return Page(_listed(snapshot, limit, offset, where), len(snapshot.row_ids(where)))
+
+
+def _ids(snapshot: Snapshot, where: str) -> list[str]:
+    found = snapshot.dataset.scanner(columns=["id"], filter=where).to_table()
+    ids: list[str] = found["id"].to_pylist()
+    return ids
 
 
 def refuse_empty(filter: Any) -> None:

@@ -50,7 +50,7 @@ LEAST_STALE_ROWS = 1_000
 STALE_SHARE = 0.05
 """Rows that an index may lack, as a share of those that it has."""
 
-_BASE = ("id", "created_at", "pixels")
+_BASE = ("id", "url", "created_at", "pixels")
 
 
 @dataclass(frozen=True)

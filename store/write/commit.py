@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from store.changes.change import Draft
 from store.changes.log import ChangeLog
-from store.errors import FilterError, StoreFullError, StoreMovedError, UnknownKeyError
+from store.errors import MetadataError, StoreFullError, StoreMovedError, UnknownKeyError
 from store.metadata.columns import Column, Registry
-from store.metadata.filters import holds_without_values, where_of
+from store.metadata.filters import refuse_broad, where_of
 from store.metadata.rows import Row, stored, to_arrow, to_rows
 from store.metadata.values import text_in
 from store.snapshot.latest import Snapshots
@@ -31,8 +31,10 @@ from store.write.plan import (
     Clock,
     Delete,
     DeleteMatching,
+    DeleteUrls,
     DropColumn,
     Patch,
+    PatchMatching,
     Plan,
     Put,
     PutAnswer,
@@ -98,10 +100,15 @@ class Committer:
         snapshot = await self._latest()
         plan = await self._plan(snapshot, puts)
         answers = plan.apply(puts)
+        await self._commit_plan(plan, snapshot, puts, answers)
+        return answers
+
+    async def _commit_plan(
+        self, plan: Plan, snapshot: Snapshot, puts: Sequence[Put], answers: Sequence[PutAnswer]
+    ) -> None:
         if plan.rows:
             async with self._logged.change(drafts_of(puts, answers)):
                 await self._write(plan, snapshot)
-        return answers
 
     async def delete(self, deletes: Sequence[Delete]) -> list[int]:
         """Deletes the rows of all deletes at once; tells how many there were of each, in order."""
@@ -122,18 +129,19 @@ class Committer:
         return [len(those) for those in found]
 
     async def alone(self, operations: Sequence[Alone]) -> list[Any]:
-        """Deletes what matches a filter, drops a column, restores a version, or undoes changes.
+        """Does what is no put and no delete by id: each says itself what.
 
         Args:
             operations: one.
 
         Returns:
-            How many rows were deleted, or had a value; which version was restored; what was
-            `Undone`.
+            How many rows were deleted, changed, or had a value; which version was restored; what
+            was `Undone`.
 
         Raises:
             FilterError: the filter does not fit the columns or keeps every row, or there is no such
                 column.
+            MetadataError: a patch does not fit a row; none of them was changed.
             VersionError: there is no such version.
         """
         [operation] = operations
@@ -141,6 +149,10 @@ class Committer:
         match operation:
             case DeleteMatching():
                 return [await self._delete_matching(operation, snapshot)]
+            case DeleteUrls():
+                return [await self._delete_urls(operation)]
+            case PatchMatching():
+                return [await self._patch_matching(operation, snapshot)]
             case DropColumn():
                 return [await self._drop_column(operation, snapshot.registry)]
             case Undo():
@@ -171,19 +183,36 @@ class Committer:
 
     async def _delete_matching(self, delete: DeleteMatching, snapshot: Snapshot) -> int:
         where = where_of(delete.filter, snapshot.registry)
-        found = await self._table.query().where(where).select(["id"]).to_arrow()
-        ids = found["id"].to_pylist()
-        is_broad = delete.filter is not None and holds_without_values(delete.filter)
-        if is_broad and ids and len(ids) == await self._table.count_rows():
-            raise FilterError(
-                "the filter keeps every image, and would keep one without metadata too: name what"
-                ' to delete, or give "all": true'
-            )
-        if ids:
-            more = {"filter": delete.filter or {}}
-            async with self._logged.change([Draft(delete.by, "delete_matching", ids, more)]):
+        ids = await self._ids(where)
+        refuse_broad(delete.filter, "delete", len(ids), await self._table.count_rows())
+        draft = Draft(delete.by, "delete_matching", ids, {"filter": delete.filter or {}})
+        return await self._delete_where(where, draft)
+
+    async def _delete_urls(self, delete: DeleteUrls) -> int:
+        where = text_in("url", delete.urls)
+        return await self._delete_where(where, Draft(delete.by, "delete", await self._ids(where)))
+
+    async def _delete_where(self, where: str, draft: Draft) -> int:
+        if draft.ids:
+            async with self._logged.change([draft]):
                 await self._logged.delete(where)
-        return len(ids)
+        return len(draft.ids)
+
+    async def _patch_matching(self, patch: PatchMatching, snapshot: Snapshot) -> int:
+        where = f"{text_in('id', patch.ids)} AND ({where_of(patch.filter, snapshot.registry)})"
+        puts = [Patch(each, patch.metadata, patch.by) for each in await self._ids(where)]
+        plan = await self._plan(snapshot, puts)
+        answers = plan.apply(puts)
+        for answer in answers:
+            if isinstance(answer, MetadataError):
+                raise answer
+        await self._commit_plan(plan, snapshot, puts, answers)
+        return len(plan.rows)
+
+    async def _ids(self, where: str) -> list[str]:
+        found = await self._table.query().where(where).select(["id"]).to_arrow()
+        ids: list[str] = found["id"].to_pylist()
+        return ids
 
     async def _latest(self) -> Snapshot:
         # Before the version is looked at: later, it may be of a commit made in between.

@@ -48,6 +48,24 @@ class Delete:
 
 
 @dataclass(frozen=True, eq=False)
+class DeleteUrls:
+    """Deletes the rows of urls, all of each."""
+
+    urls: frozenset[str]
+    by: Author = NOBODY
+
+
+@dataclass(frozen=True, eq=False)
+class PatchMatching:
+    """Changes the metadata of those of some rows that match a filter, of all without one."""
+
+    ids: Sequence[str]
+    filter: Mapping[str, Any] | None
+    metadata: Any
+    by: Author = NOBODY
+
+
+@dataclass(frozen=True, eq=False)
 class DeleteMatching:
     """Deletes the rows that match a filter; all of them where there is none."""
 
@@ -81,7 +99,7 @@ class DropColumn:
 
 
 Put = Upsert | Patch
-Alone = DeleteMatching | Restore | Undo | DropColumn
+Alone = DeleteMatching | DeleteUrls | PatchMatching | Restore | Undo | DropColumn
 Operation = Put | Delete | Alone
 Caller = asyncio.Future[Any]
 """Is given the answer to an operation, or its error."""

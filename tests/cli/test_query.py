@@ -153,9 +153,24 @@ def test_get_delete_and_status(service: ServiceProcess, ids: list[str]) -> None:
     assert (broad.exit_code, '"all": true' in broad.output) == (1, True)
 
 
+def test_update_by_a_filter_and_delete_by_url(service: ServiceProcess, ids: list[str]) -> None:
+    url = json.loads(_asked(service, "get", ids[2]).output)["url"]
+    node = ["--filter", '{"q_n": 2}']
+    kept = _asked(service, "update", '{"q_n": 5}', *node, given="n\n")
+    assert kept.exit_code == 1
+    done = _asked(service, "update", '{"q_n": 5, "q_new": "x"}', *node, "--yes")
+    assert done.output == "1 changed.\n"
+    assert json.loads(_asked(service, "get", ids[2]).output)["metadata"]["q_new"] == "x"
+    assert _asked(service, "delete", "--url", url, "--url", "nobody's").output == "1 deleted.\n"
+
+
 @pytest.mark.parametrize(
     "words",
     [
+        ["update", "{}"],
+        ["update", "no object", "--all"],
+        ["update", "{}", "--all", "--filter", '{"a": 1}'],
+        ["delete", "a", "--url", "b"],
         ["search"],
         ["search", "--filter", "{}"],
         ["delete"],

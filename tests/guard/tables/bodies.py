@@ -12,6 +12,28 @@ INVALID = refusal("bad_request", says="the body ")
 OBJECT = refusal("bad_request", says="must be a JSON object")
 NO_ID = "images/" + "0" * 32
 BOTH = (ADD, SEARCH)
+UPDATE = "update_images"
+ID = refusal("bad_request", says="id must be 1 to 128 of the characters")
+HOSTILE_IDS = (
+    "",
+    ".",
+    "..",
+    "../../etc/passwd",
+    "a/b",
+    "a\\b",
+    "a b",
+    "x" * 129,
+    "\u00e4",
+    "\uff0e\uff0e",
+    "\u202etxt",
+    "a\0b",
+    "a\n",
+    "a\r\nX: y",
+    "%2e%2e",
+    "' OR 1=1 --",
+    "<script>",
+    "upload:" + "0" * 122,
+)
 
 
 def nested(depth: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
@@ -108,6 +130,22 @@ SIZES = [
     sent(DELETE, {"ids": "x"}, BAD_REQUEST),
     sent(DELETE, {"ids": [None]}, BAD_REQUEST),
     sent(DELETE, {"ids": [["x"]]}, BAD_REQUEST),
+    sent(DELETE, {"urls": []}, BAD_REQUEST),
+    sent(DELETE, {"urls": ["x"] * 1001}, BAD_REQUEST, "1,001 urls"),
+    sent(DELETE, {"urls": ["x" * 8193]}, BAD_REQUEST, "a url of 8,193 characters"),
+    sent(DELETE, {"urls": [5]}, BAD_REQUEST),
+    sent(DELETE, {"urls": ["x"], "ids": ["x"]}, BAD_REQUEST),
+    sent(DELETE, {"urls": ["x"], "all": True}, BAD_REQUEST),
+    *each(ADD, "id", HOSTILE_IDS, ID, url="http://127.0.0.1:1/"),
+    *each(ADD, "id", [5, True, ["x"], {"a": "b"}], BAD_REQUEST, url="http://127.0.0.1:1/"),
+    *each(UPDATE, "metadata", [None, {}, [], "x", 5], BAD_REQUEST, set={"n": 1}),
+    *each(UPDATE, "set", [5, [], True], BAD_REQUEST, metadata={"n": 1}),
+    sent(UPDATE, {}, BAD_REQUEST),
+    sent(UPDATE, {"metadata": {"n": 1}}, BAD_REQUEST),
+    sent(UPDATE, {"all": True}, BAD_REQUEST),
+    sent(UPDATE, {"all": True, "metadata": {"n": 1}, "set": {}}, BAD_REQUEST),
+    sent(UPDATE, {"ids": ["x"], "set": {}}, BAD_REQUEST),
+    sent(UPDATE, {"metadata": {"$not": {}}, "set": {"n": 1}}, refusal("invalid_filter")),
     sent(DELETE, {}, BAD_REQUEST),
     sent(DELETE, {"metadata": {}}, BAD_REQUEST),
     sent(RESTORE, {}, BAD_REQUEST),

@@ -137,7 +137,6 @@ def test_a_form_may_hold_a_url_or_a_text_instead(
         (b"no image but text", {}, "not_an_image", "supported format"),
         (b"x" * (50 * 2**20 + 1), {}, "image_too_large", "52,428,800 bytes"),
         (None, {"unknown": "1"}, "bad_request", "unknown field 'unknown'"),
-        (None, {"url": "http://127.0.0.1:1/"}, "bad_request", "image and url do not go together"),
     ],
 )
 def test_bad_uploads_are_refused(
@@ -146,6 +145,40 @@ def test_bad_uploads_are_refused(
     answer = send(route, picture if data is None else data, **fields)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     assert says in answer.json()["message"]
+
+
+@pytest.mark.parametrize("route", POST_ROUTES)
+def test_an_upload_may_bring_its_url_where_it_is_added(
+    send: Send, picture: bytes, route: str
+) -> None:
+    url = f"http://127.0.0.1:1/{image_id(repr(picture))}.jpg"  # nothing is there
+    answer = send(route, picture, url=f" {url}\n")
+    if route != "post_image_to_index":
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+        assert "image and url do not go together" in answer.json()["message"]
+        return
+    added = answer.json()
+    assert (added["url"], added["id"], added["created"]) == (url, image_id(url), True)
+    assert send(route, picture, url=url).json()["created"] is False
+    own = send(route, picture, url=url, id="a:1._-").json()
+    assert (own["id"], own["url"], own["duplicate_of"]) == ("a:1._-", url, added["id"])
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("javascript:alert(1)", "url_invalid"),
+        ("file:///etc/passwd", "url_invalid"),
+        ("http://user:word@example.com/", "url_invalid"),
+        ("http://example.com/" + "a" * 9000, "url_invalid"),
+        ("upload:" + "0" * 64, "bad_request"),
+    ],
+)
+def test_the_url_of_an_upload_is_one_of_the_web(
+    service: ServiceProcess, picture: bytes, url: str, code: str
+) -> None:
+    answer = sender(service, alone=False)("post_image_to_index", picture, url=url)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
 @pytest.mark.parametrize("route", POST_ROUTES)

@@ -119,6 +119,15 @@ class Reads(Machine):
         expected = self.model.matching({})[offset : offset + limit]
         assert [self._same_image(each) for each in found.images] == expected
 
+    @rule(handle=HANDLES, url=st.sampled_from(URLS))
+    def of_a_url(self, handle: int, url: str) -> None:
+        counts["by url"] += 1
+        found = self._run(self.indexes[handle].images(EVERYTHING, url=url))
+        rows = {own: row.order for own, row in self.model.rows.items() if row.url == url}
+        expected = sorted(rows, key=lambda own: -rows[own])
+        assert [self._same_image(each) for each in found.images] == expected
+        assert found.total == len(expected)
+
     @rule(handle=HANDLES, ids=DELETES)
     def vectors(self, handle: int, ids: list[str]) -> None:
         counts["vectors"] += 1

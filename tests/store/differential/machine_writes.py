@@ -24,6 +24,7 @@ from tests.store.differential.machine import (
 )
 from tests.store.differential.strategies import (
     KEYS,
+    URLS,
     image,
     metadata,
     obj,
@@ -105,6 +106,24 @@ class Writes(Machine):
             "delete by filter",
             lambda: self.indexes[handle].delete_matching(node),
             lambda: self.model.delete_matching(node),
+        )
+        self._remember()
+
+    @rule(handle=HANDLES, urls=st.lists(st.sampled_from(URLS), max_size=3))
+    def delete_urls(self, handle: int, urls: list[str]) -> None:
+        self._same(
+            "delete by url",
+            lambda: self.indexes[handle].delete_urls(urls),
+            lambda: self.model.delete_urls(urls),
+        )
+        self._remember()
+
+    @rule(handle=HANDLES, node=FILTERS, patch=seeded(_patch))
+    def patch_matching(self, handle: int, node: Any, patch: tuple[str, Any]) -> None:
+        self._same(
+            "patch by filter",
+            lambda: self.indexes[handle].patch_matching(node, patch[1]),
+            lambda: self.model.patch_matching(node, patch[1]),
         )
         self._remember()
 

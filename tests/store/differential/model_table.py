@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from store.errors import FilterError, MetadataLimitError, UnknownKeyError
-from store.schemas import FloatVector, NewImage, Upserted, image_id
+from store.schemas import FloatVector, NewImage, Upserted
 from tests.store.differential.model import matches
 from tests.store.differential.model_values import Refused, as_json, as_object, as_value, check_keys
 
@@ -50,7 +50,7 @@ class ModelTable:
 
     def upsert(self, image: NewImage) -> Upserted:
         check_keys(image.metadata)
-        own = image_id(image.url)
+        own = image.id
         created = own not in self.rows
         twin = self._twin(own, image.pixels)
         if twin is not None and image.skip_duplicate and created:
@@ -61,7 +61,7 @@ class ModelTable:
         return Upserted(own, created, twin)
 
     def _twin(self, own: str, pixels: str | None) -> str | None:
-        """The oldest image under another url that has the same pixels."""
+        """The oldest image with another id that has the same pixels."""
         same = [each for each, row in self.rows.items() if row.pixels == pixels and each != own]
         return min(same, key=lambda each: self.rows[each].order) if same and pixels else None
 
@@ -97,12 +97,28 @@ class ModelTable:
         return len(gone)
 
     def delete_matching(self, node: Any) -> int:
+        return self.delete(self._refuse_broad(node))
+
+    def delete_urls(self, urls: Iterable[str]) -> int:
+        gone = set(urls)
+        return self.delete([own for own, row in self.rows.items() if row.url in gone])
+
+    def patch_matching(self, node: Any, metadata: Any) -> int:
+        """Patches all rows that match, or none where it fits one of them not."""
+        found = self._refuse_broad(node)
+        tried = self.copy()
+        for own in found:
+            tried.patch(own, metadata)
+        self.become(tried)
+        return len(found)
+
+    def _refuse_broad(self, node: Any) -> list[str]:
         if _has_empty_part(node):
             raise Refused(FilterError)
         found = self.matching(node)
         if found and len(found) == len(self.rows) and matches({}, node, self.columns):
             raise Refused(FilterError)
-        return self.delete(found)
+        return found
 
     def drop_column(self, key: str) -> int:
         """Takes a key away; tells how many rows had it."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from store.schemas import NewImage
+from store.schemas import NewImage, image_id
 from tests.store.support import vector
 
 T = TypeVar("T")
@@ -172,7 +172,12 @@ def url(rng: Random) -> str:
 def image(rng: Random) -> NewImage:
     """Few vectors and pixels, so that images meet each other again."""
     pixels = rng.choice([None, None, "p1", "p2"])
-    return NewImage(url(rng), rng.choice(POOL), metadata(rng), pixels, rng.random() < 0.5)
+    # An id of its own, of which a few are those of urls.
+    own = rng.choice(["a:1", "b.2", "c-3", image_id(URLS[0])]) if rng.random() < 0.2 else None
+    skip = rng.random() < 0.5
+    return NewImage(
+        url(rng), rng.choice(POOL), metadata(rng), pixels=pixels, skip_duplicate=skip, own_id=own
+    )
 
 
 def several(rng: Random, make: Callable[[Random], T], least: int, most: int) -> list[T]:
