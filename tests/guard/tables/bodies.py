@@ -232,6 +232,12 @@ def form(*parts: str, end: str = "--b--\r\n") -> bytes:
 PICTURE = 'name="image"; filename="x"\r\n\r\nno picture'
 FORMS = [
     sent(route, body, expected, f"{route}: a form: {title}", Content_Type=FORM)
+    for route in (SEARCH, DETECT)
+    for title, body, expected in (
+        ("a url as well", form(PICTURE, 'name="url"\r\n\r\nhttp://example.com/'), BAD_REQUEST),
+    )
+] + [
+    sent(route, body, expected, f"{route}: a form: {title}", Content_Type=FORM)
     for route in (ADD, SEARCH, DETECT)
     for title, body, expected in (
         ("empty", b"", BAD_REQUEST),
@@ -243,7 +249,6 @@ FORMS = [
         ("another file", form('name="file"; filename="x"\r\n\r\nx'), BAD_REQUEST),
         ("an unknown field", form(PICTURE, 'name="x"\r\n\r\ny'), BAD_REQUEST),
         ("a nameless part", form("\r\n\r\nx"), BAD_REQUEST),
-        ("a url as well", form(PICTURE, 'name="url"\r\n\r\nhttp://example.com/'), BAD_REQUEST),
         ("a bad metadata object", form(PICTURE, 'name="metadata"\r\n\r\n{"a"'), BAD_REQUEST),
         ("many parts", form(*(f'name="x{n}"\r\n\r\n' for n in range(30_000))), BAD_REQUEST),
         ("a long head", form(f'name="{"x" * 500_000}"\r\n\r\ny'), BAD_REQUEST),
@@ -259,7 +264,10 @@ FORMS = [
     sent(ADD, form(PICTURE), BAD_REQUEST, "a form without a boundary", Content_Type="multipart/form-data"),
     sent(ADD, b"", BAD_REQUEST, "an empty picture", Content_Type="image/png"),
     sent(ADD, b"GIF89a", refusal("image_broken", "not_an_image"), "half a picture", Content_Type="image/png"),
-    sent(f"{ADD}?url=http://example.com/", b"x", BAD_REQUEST, "a picture, and a url in the query", Content_Type="image/png"),
+    sent(f"{SEARCH}?url=http://example.com/", b"x", BAD_REQUEST, "a picture, and a url in the query", Content_Type="image/png"),
+    sent(f"{ADD}?url=javascript:alert(1)", b"x", refusal("url_invalid"), "a picture, and a script for its url", Content_Type="image/png"),
+    sent(f"{ADD}?url=upload:x", b"x", BAD_REQUEST, "a picture, and another's url", Content_Type="image/png"),
+    sent(f"{ADD}?id=a/b", b"x", ID, "a picture, and a path for its id", Content_Type="image/png"),
     sent(f"{ADD}?a=1&a=2", b"x", BAD_REQUEST, "a picture, and a parameter twice", Content_Type="image/png"),
     sent(MANY, form(PICTURE), NOT_JSON_HERE, "a form for many", Content_Type=FORM),
     sent("delete_images", form(PICTURE), NOT_JSON_HERE, "a form for a deletion", Content_Type=FORM),

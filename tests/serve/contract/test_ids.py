@@ -150,7 +150,7 @@ def test_adds_go_on_while_many_are_changed(
             added = asyncio.to_thread(
                 client.add, pictures.url + "6.jpg?meanwhile", {"kind": "w", "lot": 0}
             )
-            return await asyncio.gather(change, added)
+            return list(await asyncio.gather(change, added))
 
         changed, _ = asyncio.run(both())
         assert changed in {1, 2}

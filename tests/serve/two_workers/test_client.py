@@ -69,8 +69,13 @@ def test_a_picture_is_sent_in_place_of_its_url(client: Any, pictures: PictureSer
     assert client.annotate(image=data) == client.annotate(url)
     client.delete(added.id)
 
+    named = client.add(url, id="a.b:c", image=data)  # the url is stored, and not fetched
+    assert (named.id, client.get("a.b:c").url) == ("a.b:c", url)
+    assert [one.id for one in client.list(url=url).images] == ["a.b:c"]
+    assert client.update_many({"shop": "N"}, filter={"shop": "no such shop"}) == 0
+    assert client.delete_many(urls=[url]) == 1
     with pytest.raises(RefusedError, match="do not go together"):
-        client.add(url, image=data)
+        client.search(url=url, image=data)
     with pytest.raises(RefusedError, match="No url provided"):
         client.add()
     with pytest.raises(RefusedError, match="supported format"):

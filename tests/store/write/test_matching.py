@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_a_patch_of_all_that_match_is_several_commits(
             assert after == dates
             changes, _ = await index.changes(LogQuery(key="other"))
             assert [(one.action, one.count) for one in changes] == [("patch", 10)] * 3
-            undone = await index.undo(Span("other", changes[-1].at, None))
+            undone = await index.undo(Span("other", changes[-1].at, datetime.now(UTC)))
             assert (undone.restored, await index.count({"half": 1})) == (30, 30)
             assert await index.patch_matching(None, None) == 60
             assert await index.count({"n": {"$exists": True}}) == 0
