@@ -146,7 +146,11 @@ class Adder:
         url = None if row.data is not None else row.url
         try:
             await self._client.add(
-                url, row.metadata, image=row.data, on_duplicate=self._on_duplicate
+                url,
+                row.metadata,
+                id=row.id or None,
+                image=row.data,
+                on_duplicate=self._on_duplicate,
             )
         except ImageSearchError as error:
             broke = row.data is not None and await self._broke_alone(error)

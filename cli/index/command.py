@@ -16,6 +16,10 @@ from cli.terminal import json_object, shown, to_service
     "--url-column", default="url", show_default=True, help="Column with the pictures' URLs."
 )
 @click.option(
+    "--id-column",
+    help="Column with what the images are called.  [default: an id made of the URL]",
+)
+@click.option(
     "--text-columns",
     default="",
     metavar="NAMES",

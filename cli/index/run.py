@@ -34,6 +34,7 @@ class IndexOptions:
     server: str
     api_key: str | None
     url_column: str
+    id_column: str | None
     text_columns: str
     file_key: str
     metadata: dict[str, Any]
@@ -64,6 +65,7 @@ def run_index(sources: Sequence[str], options: IndexOptions) -> int:
         [name for name in options.text_columns.split(",") if name],
         options.file_key,
         options.metadata,
+        options.id_column,
     )
     if options.failures is not None and any(_is_same(one, options.failures) for one in sources):
         raise ValueError("--failures is one of the sources: name another file")
@@ -150,9 +152,9 @@ class Indexing:
                 self._fail(row, "no_url", "the row has no url")
                 continue
             await in_flight.acquire()
-            while (earlier := self._sending.get(row.url)) is not None:
-                await earlier.wait()  # of one url, the last row is to stay
-            self._sending[row.url] = asyncio.Event()
+            while (earlier := self._sending.get(row.id or row.url)) is not None:
+                await earlier.wait()  # of one image, the last row is to stay
+            self._sending[row.id or row.url] = asyncio.Event()
             tasks.create_task(self._send(row, adder, in_flight))
 
     async def _send(self, row: Row, adder: Adder, in_flight: InFlight) -> None:
@@ -165,7 +167,7 @@ class Indexing:
             else:
                 self._fail(row, error.code or "failed", error.message)
         finally:
-            self._sending.pop(row.url).set()
+            self._sending.pop(row.id or row.url).set()
             in_flight.release()
 
     def _skip(self, row: Row) -> None:
@@ -195,7 +197,9 @@ def _journal(
     if state is None and source.identity is not None:
         state = next(filter(None, map(state_beside, sources)), None)
     how = {"server": same_server(options.server), "on_duplicate": options.on_duplicate}
-    identity = {**(source.identity or {}), **how, **asdict(reading)}
+    identity = {**(source.identity or {}), **how}
+    # A state of before there was an option goes on.
+    identity |= {name: one for name, one in asdict(reading).items() if one is not None}
     again = (lambda _failure: True) if options.retry_all else may_pass
     journal = Journal(state, identity, start_over=options.start_over, again=again)
     if journal.began_anew:

@@ -46,12 +46,14 @@ class Reading:
         text_columns: columns of CSV files that are text whatever they look like.
         file_key: the metadata key for a file's path; empty for none.
         metadata: of every image; a row's own keys win.
+        id_column: of tables, with what each image is called; None for ids that follow from urls.
     """
 
     url_column: str
     text_columns: Collection[str]
     file_key: str
     metadata: Mapping[str, Any]
+    id_column: str | None = None
 
 
 class Background:
@@ -103,7 +105,7 @@ def opened(given: Sequence[str], reading: Reading, known: Mapping[str, str]) -> 
     total = sum(totals) if len(totals) == len(parts) else None
     whole = {"sources": [each for each in identities if each]}
     return Source(
-        _numbered(rows, reading.metadata),
+        _numbered(rows, reading),
         total,
         whole if len(identities) == len(parts) else None,
         dict(sum((Counter(part.left_out) for part in parts), Counter())),
@@ -154,7 +156,8 @@ def _table(path: Path, reading: Reading, known: Mapping[str, str]) -> Source:
     try:
         seen = path.stat()
         if kind == ".csv":
-            source = csv_source(path, reading.url_column, reading.text_columns, known)
+            own = [] if reading.id_column is None else [reading.id_column]  # 007 is no number
+            source = csv_source(path, reading.url_column, [*reading.text_columns, *own], known)
         elif kind == ".parquet":
             from cli.tables.parquet import parquet_source  # noqa: PLC0415 - Arrow takes long to load
 
@@ -176,11 +179,12 @@ def _holds_failures(path: Path) -> bool:
         return False
 
 
-def _numbered(rows: Iterator[Row], metadata: Mapping[str, Any]) -> Iterator[Row]:
+def _numbered(rows: Iterator[Row], reading: Reading) -> Iterator[Row]:
     numbers = count()
-    for row in rows:
+    for given in rows:
+        row = given if reading.id_column is None else given.called_by(reading.id_column)
         key = next(numbers) if row.key == NO_KEY else row.key
         own = row.metadata  # a text stays as it is, in place of keys
         if not isinstance(own, str):
-            own = {**metadata, **(own or {})} or None
+            own = {**reading.metadata, **(own or {})} or None
         yield row._replace(key=key, metadata=own)

@@ -37,6 +37,7 @@ class Row(NamedTuple):
         file: path of the picture, where it is to be uploaded.
         data: of that file, once it is read.
         raw: what stands there, where that is no row.
+        id: what the image is called; empty for what follows from its url.
     """
 
     line: int
@@ -47,6 +48,7 @@ class Row(NamedTuple):
     file: str = ""
     data: bytes | None = None
     raw: str | list[str] | None = None
+    id: str = ""
 
     @property
     def subject(self) -> dict[str, Any]:
@@ -59,7 +61,17 @@ class Row(NamedTuple):
         if self.raw is not None:
             return self.raw
         what = {"file": os.path.abspath(self.file)} if self.file else {"url": self.url}  # noqa: PTH100
-        return {**what, "metadata": self.metadata}
+        return {**what, **({"id": self.id} if self.id else {}), "metadata": self.metadata}
+
+    def called_by(self, column: str) -> "Row":
+        """The row with its id taken from a column; a file has none, and keeps what it has."""
+        if self.problem or self.file or self.id:
+            return self
+        columns = dict(self.metadata) if isinstance(self.metadata, dict) else {}
+        own = columns.pop(column, None)
+        if isinstance(own, bool | float | list | dict) or own in {None, ""}:
+            return self._replace(problem=f"the row has no text and no whole number as its {column}")
+        return self._replace(id=str(own), metadata=columns or None)
 
 
 @dataclass(frozen=True)
@@ -230,11 +242,12 @@ def failed_row(number: int, failure: Mapping[str, Any], url_column: str) -> Row:
         return _line_row(number, given.encode(errors="replace"), url_column, urls=False)
     own = given if isinstance(given, dict) else {}
     url, file, metadata = own.get("url", ""), own.get("file", ""), own.get("metadata")
-    is_row = isinstance(url, str) and isinstance(file, str) and bool(url or file)
+    name = own.get("id", "")
+    is_row = all(isinstance(one, str) for one in (url, file, name)) and bool(url or file)
     if not (is_row and isinstance(metadata, dict | str | None)):
         raw = given if isinstance(given, list) else json.dumps(given)
         return Row(number, "", None, f"no row to try again: {failure['reason']}", raw=raw)
-    return Row(number, url.strip(), metadata or None, file=file)
+    return Row(number, url.strip(), metadata or None, file=file, id=name)
 
 
 def _metadata(document: dict[str, Any]) -> dict[str, Any] | str | None:

@@ -105,6 +105,38 @@ def test_of_one_url_the_last_row_stays(
     assert _there(service, "?twice") == {url: {"t_n": 19}}
 
 
+def test_a_column_names_the_images(
+    service: ServiceProcess, pictures: PictureServer, tmp_path: Path
+) -> None:
+    url, failures = pictures.url + "2.jpg?named", tmp_path / "failures"
+    (tmp_path / "a.csv").write_text(
+        f"url,sku,d_n\n{url},007,1\n{url},1e5,2\n{url},007,3\n{url},,4\n"
+    )
+    lines = [
+        {"url": url, "sku": 9, "d_n": 5},
+        {"url": url, "sku": True},
+        {"url": url, "sku": "a/b"},
+    ]
+    (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    words = ("--id-column", "sku", "--failures", failures)
+    done = _index(tmp_path / "a.csv", tmp_path / "b.jsonl", *words, server=service.url)
+    assert (done.returncode, done.stdout.startswith("4 indexed, 3 failed")) == (1, True), done
+    with Client(service.url) as client:
+        found = {one.id: one.metadata for one in client.list(limit=1000, url=url).images}
+        assert found == {"007": {"d_n": 3}, "1e5": {"d_n": 2}, "9": {"d_n": 5}}
+        failed = [json.loads(line) for line in failures.read_text().splitlines()]
+        reasons = [one["reason"] for one in failed]
+        assert sum("as its sku" in one for one in reasons) == 2
+        assert sum("id must be 1 to 128" in one for one in reasons) == 1
+        # What is mended there keeps its id.
+        mended = next(one for one in failed if one["row"].get("id") == "a/b")
+        mended["row"]["id"] = "a.b"
+        (tmp_path / "mended").write_text(json.dumps(mended))
+        assert _index(tmp_path / "mended", server=service.url).stdout == "1 indexed.\n"
+        assert client.get("a.b").url == url
+        assert client.delete_many(urls=[url]) == 4
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
