@@ -153,7 +153,7 @@ class ImageSearch:
     async def update_images(self, request: requests.UpdateManyRequest) -> Response:
         """Change the metadata of all images that match a filter, or of all, as a PATCH does one's.
 
-        Where the time for a request ends before all are changed, sent again it begins anew.
+        Where the time for a request ends before all are changed, sent again it goes on.
         """
         return await handler(images.update_images, request)
 

@@ -55,7 +55,7 @@ from store.write.writer import Writer
 if TYPE_CHECKING:
     from lancedb import AsyncTable
 
-PATCHED_AT_ONCE = 4000
+PATCHED_AT_ONCE = 2000
 """Images of one operation: other writes wait for it."""
 
 

@@ -107,7 +107,8 @@ class Committer:
         self, plan: Plan, snapshot: Snapshot, puts: Sequence[Put], answers: Sequence[PutAnswer]
     ) -> None:
         if plan.rows:
-            async with self._logged.change(drafts_of(puts, answers)):
+            written = [each for each in zip(puts, answers, strict=True) if each[0].id in plan.rows]
+            async with self._logged.change(drafts_of(written)):
                 await self._write(plan, snapshot)
 
     async def delete(self, deletes: Sequence[Delete]) -> list[int]:
@@ -206,8 +207,9 @@ class Committer:
         for answer in answers:
             if isinstance(answer, MetadataError):
                 raise answer
+        plan.leave_unchanged()
         await self._commit_plan(plan, snapshot, puts, answers)
-        return len(plan.rows)
+        return len(puts)
 
     async def _ids(self, where: str) -> list[str]:
         found = await self._table.query().where(where).select(["id"]).to_arrow()

@@ -68,12 +68,12 @@ class LoggedTable:
         self._log.settle(made)
 
 
-def drafts_of(puts: Sequence[Put], answers: Sequence[PutAnswer]) -> list[Draft]:
-    """What puts change: one draft for each author and action, in the order of each image's."""
+def drafts_of(answered: Sequence[tuple[Put, PutAnswer]]) -> list[Draft]:
+    """What puts with their answers change: one draft for each author and action, in their order."""
     drafts: list[Draft] = []
     open_ids: dict[tuple[Author, str], list[str]] = {}
     seen: set[str] = set()
-    for put, answer in zip(puts, answers, strict=True):
+    for put, answer in answered:
         if (action := _action(answer)) is None:
             continue
         if put.id in seen:  # what comes now comes after what was before

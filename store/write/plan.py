@@ -230,6 +230,15 @@ class Plan:
                 answers.append(error)
         return answers
 
+    def leave_unchanged(self) -> None:
+        """Leaves out rows that are as they were: after patches alone."""
+        before = self._patched
+        self.rows = {
+            own: row
+            for own, row in self.rows.items()
+            if (row.text, row.values) != (before[own].text, before[own].values)
+        }
+
     def _upsert(self, put: Upsert) -> Upserted:
         image, own = put.image, put.image.id
         created = own not in self._existing and own not in self.rows

@@ -73,6 +73,9 @@ def test_a_patch_of_all_that_match_is_several_commits(
             assert after == dates
             changes, _ = await index.changes(LogQuery(key="other"))
             assert [(one.action, one.count) for one in changes] == [("patch", 10)] * 3
+            version = (await index.state()).version
+            assert await index.patch_matching({"half": 3}, {"new": "x"}, OTHER) == 30
+            assert (await index.state()).version == version  # nothing is written again
             undone = await index.undo(Span("other", changes[-1].at, datetime.now(UTC)))
             assert (undone.restored, await index.count({"half": 1})) == (30, 30)
             assert await index.patch_matching(None, None) == 60
