@@ -227,7 +227,7 @@ class ImageIndex(Reader):
 
         Raises:
             FilterError: the filter is empty, not in the language or does not fit the columns; or it
-                keeps every image, and would keep one without metadata as well.
+                keeps every image, and names nothing that only these have.
         """
         if filter is not None:
             refuse_empty(filter)

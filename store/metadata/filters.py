@@ -82,48 +82,62 @@ def refuse_broad(filter: Mapping[str, Any] | None, verb: str, kept: int, rows: i
         rows: how many there are.
 
     Raises:
-        FilterError: it keeps all, and would keep one without metadata, too.
+        FilterError: it keeps all, and names nothing that tells these rows from others.
     """
-    if filter is not None and kept and kept == rows and holds_without_values(filter):
+    if filter is not None and kept and kept == rows and is_broad(filter):
         raise FilterError(
-            "the filter keeps every image, and would keep one without metadata too: name what"
-            f' to {verb}, or give "all": true'
+            "the filter keeps every image, and names nothing that only these have: name what to"
+            f' {verb}, or give "all": true'
         )
 
 
-def holds_without_values(node: Mapping[str, Any]) -> bool:
-    """Whether a filter that was compiled holds for an image without any metadata.
+def is_broad(node: Mapping[str, Any]) -> bool:
+    """Whether a filter that was compiled holds for images that have nothing of what it names.
 
-    What holds whatever the metadata is does, such as ``{"$or": [f, {"$not": f}]}``, and so does
-    what names something that no image has, such as ``{"$not": {"shop": "no such shop"}}``.
+    Those are an image without any metadata, or two whose values are all below or all above those
+    of the filter. So it is if the filter holds whatever the metadata is, such as
+    ``{"$or": [f, {"$not": f}]}``, or whatever the values are, such as ``{"shop": {"$exists":
+    true}}``, or names something that no image has, such as ``{"$not": {"shop": "no such shop"}}``.
     """
-    return all(_holds(key, operand) for key, operand in node.items())
+    return holds(node, None) or (holds(node, -1) and holds(node, 1))
 
 
-def _holds(key: str, operand: Any) -> bool:
+def holds(node: Mapping[str, Any], side: int | None) -> bool:
+    """Whether a filter holds for an image that has no values, or values that it does not name.
+
+    Args:
+        node: the filter.
+        side: where the image's values are: -1 below all others, 1 above, None for none at all.
+    """
+    return all(_holds(key, operand, side) for key, operand in node.items())
+
+
+def _holds(key: str, operand: Any, side: int | None) -> bool:
     match key:
         case "$and":
-            return all(map(holds_without_values, operand))
+            return all(holds(each, side) for each in operand)
         case "$or":
-            return any(map(holds_without_values, operand))
+            return any(holds(each, side) for each in operand)
         case "$not":
-            return not holds_without_values(operand)
-    if not isinstance(operand, Mapping):
-        return operand is None
-    return all(_operator_holds(name, of) for name, of in operand.items())
+            return not holds(operand, side)
+    conditions = operand if isinstance(operand, Mapping) else {"$eq": operand}
+    return all(_condition_holds(name, of, side) for name, of in conditions.items())
 
 
-def _operator_holds(name: str, operand: Any) -> bool:
+def _condition_holds(name: str, operand: Any, side: int | None) -> bool:
     match name:
         case "$eq" | "$ne":
-            return (operand is None) == (name == "$eq")
+            return (operand is None and side is None) == (name == "$eq")
         case "$in" | "$nin":
-            return (None in operand) == (name == "$in")
+            return (None in operand and side is None) == (name == "$in")
         case "$exists":
-            return not operand
+            return bool(operand) == (side is not None)
         case "$not":
-            return not all(_operator_holds(inner, of) for inner, of in operand.items())
-    return False
+            return not all(_condition_holds(inner, of, side) for inner, of in operand.items())
+        case "$contains" | "$gte" if operand == "":
+            return side is not None  # there is no text that is less, or that does not hold it
+    below = side == -1 and operand != ""
+    return (side == 1 and name in {"$gt", "$gte"}) or (below and name in {"$lt", "$lte"})
 
 
 class _Compiler:

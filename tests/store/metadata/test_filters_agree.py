@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from store.index import ImageIndex
-from store.metadata.filters import holds_without_values
+from store.metadata.filters import holds, is_broad
 from store.schemas import SearchQuery
 from tests.store.differential.model import matches
 from tests.store.differential.model_table import ModelTable
@@ -77,7 +77,33 @@ def test_every_filter_finds_what_the_model_finds(search: Search, node: dict[str,
 
 @given(node=seeded(lambda rng: filter_(rng, list(COLUMNS))))
 def test_what_holds_for_an_image_without_metadata(node: dict[str, Any]) -> None:
-    assert holds_without_values(node) == matches({}, node, MODEL.columns)
+    assert holds(node, None) == matches({}, node, MODEL.columns)
+
+
+@pytest.mark.parametrize(
+    ("node", "broad"),
+    [
+        ({"shop": "A"}, False),
+        ({"shop": None}, True),
+        ({"price": {"$gte": 3}}, False),
+        ({"price": {"$gte": 3, "$lt": 9}}, False),
+        ({"shop": {"$in": ["A", "B"]}}, False),
+        ({"shop": {"$contains": "a"}}, False),
+        ({"$and": [{"shop": {"$exists": True}}, {"price": {"$lt": 9}}]}, False),
+        ({"shop": {"$exists": True}}, True),
+        ({"shop": {"$exists": False}}, True),
+        ({"shop": {"$ne": "no such shop"}}, True),
+        ({"shop": {"$not": {"$in": ["A"]}}}, True),
+        ({"shop": {"$contains": ""}}, True),
+        ({"shop": {"$gte": ""}}, True),
+        ({"$not": {"shop": {"$lt": ""}}}, True),
+        ({"$or": [{"price": {"$gte": 3}}, {"price": {"$lt": 3}}]}, True),
+        ({"$or": [{"price": {"$gt": 3}}, {"price": {"$lte": 3}}, {"shop": "A"}]}, True),
+        ({"$or": [{"shop": "A"}, {"$not": {"shop": "A"}}]}, True),
+    ],
+)
+def test_what_names_nothing_that_tells_images_apart(node: dict[str, Any], broad: bool) -> None:
+    assert is_broad(node) is broad
 
 
 @pytest.mark.parametrize("key", COLUMNS)
