@@ -34,11 +34,13 @@ socketserver.TCPServer.request_queue_size = 256
 
 
 @pytest.fixture(autouse=True)
-def _any_size() -> Iterator[None]:
-    """Pillow's limit of pixels is the whole process's, and the code sets it: put it back."""
-    usual = Image.MAX_IMAGE_PIXELS
+def _whole_process() -> Iterator[None]:
+    """Pillow's limit of pixels and the umask are the whole process's, and the code sets them."""
+    pixels, umask = Image.MAX_IMAGE_PIXELS, os.umask(0o077)
+    os.umask(umask)
     yield
-    Image.MAX_IMAGE_PIXELS = usual
+    Image.MAX_IMAGE_PIXELS = pixels
+    os.umask(umask)
 
 
 MOST_PROCESSES = 4

@@ -66,6 +66,7 @@ def test_a_token_a_referer_and_a_proxy(tmp_path: Path) -> None:
             referer.url: {"Referer": "https://shop.example/", "User-Agent": "Mozilla/5.0"},
         }
         headers.write_text(json.dumps(entries))
+        headers.chmod(0o644)
         settings = environment(
             tmp_path,
             IMAGE_SEARCH_FETCH_PROXY=proxy_url.replace("//", f"//someone:{WORD}@"),
