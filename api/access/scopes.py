@@ -3,9 +3,19 @@
 import re
 from collections.abc import Mapping
 
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.routing import compile_path
 
 from api.access.caller import Scope
+
+
+class Rest(StringConvertor):
+    """The rest of a path, at least a character: a metadata key may have slashes and line breaks."""
+
+    regex = r"[\s\S]+"
+
+
+register_url_convertor("rest", Rest())
 
 
 class Scopes:

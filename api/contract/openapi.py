@@ -64,7 +64,8 @@ def document(bentoml_document: dict[str, Any]) -> dict[str, Any]:
         paths[path]["get"]["responses"].update(_refusals("421"))
     paths["/readyz"]["get"]["responses"]["503"] = {"description": "Not ready, or not any more"}
     for operation in OPERATIONS:
-        at_path = paths.setdefault(operation.path, {})
+        path = re.sub(r":\w+}", "}", operation.path)  # Starlette's convertor is no part of it
+        at_path = paths.setdefault(path, {})
         known = at_path.get(operation.method, _mounted(operation))
         at_path[operation.method] = {**known, **_described(operation)}
     _name_headers(paths)
@@ -92,7 +93,7 @@ def _name_headers(paths: dict[str, Any]) -> None:
 
 def _mounted(operation: Operation) -> dict[str, Any]:
     """What BentoML says of its own routes."""
-    words = re.sub("{[a-z]+}", "one", operation.path).replace("/", " ").split()
+    words = re.sub("{[a-z:]+}", "one", operation.path).replace("/", " ").split()
     return {
         "tags": _TAGS,
         "description": operation.description,

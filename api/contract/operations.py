@@ -271,7 +271,7 @@ OPERATIONS = (
     ),
     Operation(
         "delete",
-        "/index/columns/{key}",
+        "/index/columns/{key:rest}",
         Scope.ADMIN,
         requests.ColumnRequest,
         responses.DropAnswer,

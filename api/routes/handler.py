@@ -10,7 +10,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -31,14 +30,6 @@ logger = logging.getLogger("bentoml.image_search")
 _MANY_ROWS, _ROWS_AT_ONCE = 32, 16
 _IN_304 = ("cache-control", "etag", "vary")
 
-
-class Rest(StringConvertor):
-    """The rest of a path, at least a character: a metadata key may have slashes and line breaks."""
-
-    regex = r"[\s\S]+"
-
-
-register_url_convertor("rest", Rest())
 
 RouteFunction = Callable[["Backend", Any], Awaitable[Answer | Response]]
 Methods = Mapping[str, tuple[type[JsonInput], RouteFunction]]
