@@ -20,6 +20,18 @@ from cli.terminal import json_object, shown, to_service
     help="Column with what the images are called.  [default: an id made of the URL]",
 )
 @click.option(
+    "--leave-out",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column that is not to become metadata. Can be given several times.",
+)
+@click.option(
+    "--rename",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="A column and the metadata key that it is to become. Can be given several times.",
+)
+@click.option(
     "--text-columns",
     default="",
     metavar="NAMES",

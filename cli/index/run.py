@@ -17,6 +17,7 @@ from cli.index.journal import Journal
 from cli.index.outcome import Outcome
 from cli.index.sources import Background, Reading, has_csv, opened, state_beside
 from cli.progress import FailureFile, WorkBar
+from cli.tables.columns import renamed_from
 from cli.tables.rows import Row, Source
 from cli.terminal import UNAVAILABLE, shown
 from image_search import AsyncClient, Retries
@@ -35,6 +36,8 @@ class IndexOptions:
     api_key: str | None
     url_column: str
     id_column: str | None
+    leave_out: tuple[str, ...]
+    rename: tuple[str, ...]
     text_columns: str
     file_key: str
     metadata: dict[str, Any]
@@ -66,6 +69,8 @@ def run_index(sources: Sequence[str], options: IndexOptions) -> int:
         options.file_key,
         options.metadata,
         options.id_column,
+        list(options.leave_out) or None,
+        renamed_from(options.rename) or None,
     )
     if options.failures is not None and any(_is_same(one, options.failures) for one in sources):
         raise ValueError("--failures is one of the sources: name another file")

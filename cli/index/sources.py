@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,19 +15,21 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from cli.index.files import file_source, folder_source, glob_source, is_glob, is_picture
+from cli.tables.columns import Columns
+from cli.tables.csv_file import csv_source
 from cli.tables.rows import (
     NO_KEY,
     Row,
     Source,
     SourceError,
-    csv_source,
     is_failure,
     json_source,
     line_rows,
     lines_of,
 )
 
-_TABLES = frozenset({".csv", ".parquet", ".jsonl", ".ndjson"})
+_WITH_HEADER = frozenset({".csv", ".parquet"})
+_TABLES = _WITH_HEADER | {".jsonl", ".ndjson"}
 _STDIN = 0
 _LONGEST_LINE = 1 << 20
 _TAKEN = (
@@ -47,6 +49,8 @@ class Reading:
         file_key: the metadata key for a file's path; empty for none.
         metadata: of every image; a row's own keys win.
         id_column: of tables, with what each image is called; None for ids that follow from urls.
+        leave_out: columns of tables that do not become metadata; None for none.
+        rename: keys of metadata by the columns of tables; None where these are the same.
     """
 
     url_column: str
@@ -54,6 +58,20 @@ class Reading:
     file_key: str
     metadata: Mapping[str, Any]
     id_column: str | None = None
+    leave_out: Collection[str] | None = None
+    rename: Mapping[str, str] | None = None
+
+    @property
+    def columns(self) -> Columns:
+        """What is made of a table's columns.
+
+        Raises:
+            ValueError: one is to be left out and renamed.
+        """
+        left_out, renamed = self.leave_out or (), self.rename or {}
+        if both := next((name for name in renamed if name in left_out), None):
+            raise ValueError(f"the column {both!r} is to be left out and renamed: do either")
+        return Columns(self.url_column, self.id_column, left_out, renamed)
 
 
 class Background:
@@ -98,14 +116,16 @@ def opened(given: Sequence[str], reading: Reading, known: Mapping[str, str]) -> 
     Raises:
         SourceError: one of them is no source, or cannot be read.
     """
-    parts = [_opened(one, reading, known) for one in given]
+    columns = reading.columns
+    parts = [_opened(one, reading, columns, known) for one in given]
+    columns.check(parts)
     rows = chain.from_iterable(part.rows for part in parts)
     totals = [part.total for part in parts if part.total is not None]
     identities = [part.identity for part in parts if part.identity is not None]
     total = sum(totals) if len(totals) == len(parts) else None
     whole = {"sources": [each for each in identities if each]}
     return Source(
-        _numbered(rows, reading),
+        _numbered(rows, columns, reading.metadata),
         total,
         whole if len(identities) == len(parts) else None,
         dict(sum((Counter(part.left_out) for part in parts), Counter())),
@@ -128,9 +148,10 @@ def has_csv(given: Sequence[str]) -> bool:
     return any(Path(one).suffix.lower() == ".csv" for one in given if not _is_url(one))
 
 
-def _opened(given: str, reading: Reading, known: Mapping[str, str]) -> Source:
+def _opened(given: str, reading: Reading, columns: Columns, known: Mapping[str, str]) -> Source:
     if given == "-":
-        return Source(line_rows(lines_of(_STDIN), reading.url_column, urls=True), None)
+        lines = line_rows(lines_of(_STDIN), reading.url_column, urls=True)
+        return Source(lines, None, columns=None)
     if _is_url(given):
         digest = hashlib.sha256(given.encode(errors="surrogateescape")).hexdigest()
         return Source(iter([Row(1, given, None)]), 1, {"url": digest})
@@ -142,32 +163,40 @@ def _opened(given: str, reading: Reading, known: Mapping[str, str]) -> Source:
         raise SourceError(f"{given} is no file: {_TAKEN}")
     if is_picture(given):
         return file_source(given, reading.file_key)
-    return _table(Path(given), reading, known)
+    return _table(Path(given), reading, columns, known)
 
 
 def _is_url(given: str) -> bool:
     return given.startswith(("http://", "https://"))
 
 
-def _table(path: Path, reading: Reading, known: Mapping[str, str]) -> Source:
+def _table(path: Path, reading: Reading, columns: Columns, known: Mapping[str, str]) -> Source:
     kind = path.suffix.lower()
     if kind not in _TABLES and not _holds_failures(path):
         raise SourceError(f"{path} is neither a table nor a picture: {_TAKEN}")
     try:
         seen = path.stat()
-        if kind == ".csv":
-            own = [] if reading.id_column is None else [reading.id_column]  # 007 is no number
-            source = csv_source(path, reading.url_column, [*reading.text_columns, *own], known)
-        elif kind == ".parquet":
-            from cli.tables.parquet import parquet_source  # noqa: PLC0415 - Arrow takes long to load
-
-            source = parquet_source(path, reading.url_column)
-        else:
-            source = json_source(path, reading.url_column)
+        source = _table_of(kind, path, reading.text_columns, columns, known)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from error
     identity = {"path": str(path.absolute()), "size": seen.st_size, "mtime": seen.st_mtime_ns}
-    return Source(source.rows, source.total, identity)
+    return replace(source, identity=identity)
+
+
+def _table_of(
+    kind: str, path: Path, text: Collection[str], columns: Columns, known: Mapping[str, str]
+) -> Source:
+    if kind not in _WITH_HEADER:
+        return json_source(path, columns.url, columns.id, names=columns.needs_names)
+    if kind == ".csv":
+        own = [] if columns.id is None else [columns.id]  # 007 is no number
+        source = csv_source(path, columns.url, [*text, *own], known, columns.key)
+    else:
+        from cli.tables.parquet import parquet_source  # noqa: PLC0415 - Arrow takes long to load
+
+        source = parquet_source(path, columns.url, columns.id, columns.left_out)
+    columns.check_header(path, list(source.columns or ()))
+    return source
 
 
 def _holds_failures(path: Path) -> bool:
@@ -179,12 +208,13 @@ def _holds_failures(path: Path) -> bool:
         return False
 
 
-def _numbered(rows: Iterator[Row], reading: Reading) -> Iterator[Row]:
+def _numbered(
+    rows: Iterator[Row], columns: Columns, everywhere: Mapping[str, Any]
+) -> Iterator[Row]:
     numbers = count()
-    for given in rows:
-        row = given if reading.id_column is None else given.called_by(reading.id_column)
+    for row in map(columns.applied, rows):
         key = next(numbers) if row.key == NO_KEY else row.key
         own = row.metadata  # a text stays as it is, in place of keys
         if not isinstance(own, str):
-            own = {**reading.metadata, **(own or {})} or None
+            own = {**everywhere, **(own or {})} or None
         yield row._replace(key=key, metadata=own)

@@ -1,7 +1,7 @@
 """Rows of Parquet files, read as a stream."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,28 +15,40 @@ from cli.tables.rows import Row, Source, SourceError
 _BATCH_ROWS = 1024
 
 
-def parquet_source(path: Path, url_column: str) -> Source:
+def parquet_source(
+    path: Path, url_column: str, id_column: str | None = None, left_out: Collection[str] = ()
+) -> Source:
     """Rows of a Parquet file.
 
+    Args:
+        path: of the file.
+        url_column: of the pictures' urls.
+        id_column: of their ids.
+        left_out: columns that are not read.
+
     Raises:
-        SourceError: it is not one, or the column of the urls is missing.
+        SourceError: it is not one, or the column of the urls, or that of the ids, is missing.
     """
     try:
         file = pq.ParquetFile(path)
     except pa.ArrowException as error:
         raise SourceError(f"{path}: not a Parquet file") from error
     names = file.schema_arrow.names
-    if url_column not in names:
-        known = ", ".join(names)
-        raise SourceError(f"{path}: there is no column {url_column!r}; its columns are: {known}")
-    return Source(_rows(file, path, url_column), file.metadata.num_rows)
+    for name in (url_column, id_column):
+        if name is not None and name not in names:
+            known = ", ".join(names)
+            raise SourceError(f"{path}: there is no column {name!r}; its columns are: {known}")
+    columns = [name for name in names if name != url_column]
+    read = [name for name in names if name == url_column or name not in left_out]
+    return Source(_rows(file, path, url_column, read), file.metadata.num_rows, columns=columns)
 
 
-def _rows(file: Any, path: Path, url_column: str) -> Iterator[Row]:
+def _rows(file: Any, path: Path, url_column: str, columns: Sequence[str]) -> Iterator[Row]:
     number = 0
     try:
-        for batch in file.iter_batches(_BATCH_ROWS):
-            for fields in batch.to_pylist():
+        for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+            # A column is chosen together with those below its name: `gps` with `gps.lat`.
+            for fields in batch.select(columns).to_pylist():
                 number += 1
                 yield _row(number, fields, url_column)
     except (pa.ArrowException, OSError) as error:

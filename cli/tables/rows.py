@@ -1,6 +1,5 @@
-"""Rows to index, and their sources: CSV and JSON Lines files, and lines, read as streams."""
+"""Rows to index, and their sources: JSON Lines files, and lines, read as streams."""
 
-import csv
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -8,15 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cli.tables.column_types import ColumnType, value_in
-
 Key = int | str
 """Key of a row in the state file: a table row's number, a digest of a file's path and age."""
 
 NO_KEY = -1
 Metadata = dict[str, Any] | str | None
 
-_LONGEST_FIELD = 1 << 24
 _READ_BYTES = 1 << 16
 _FAILURE_KEYS = frozenset({"code", "reason", "row"})
 
@@ -63,16 +59,6 @@ class Row(NamedTuple):
         what = {"file": os.path.abspath(self.file)} if self.file else {"url": self.url}  # noqa: PTH100
         return {**what, **({"id": self.id} if self.id else {}), "metadata": self.metadata}
 
-    def called_by(self, column: str) -> "Row":
-        """The row with its id taken from a column; a file has none, and keeps what it has."""
-        if self.problem or self.file or self.id:
-            return self
-        columns = dict(self.metadata) if isinstance(self.metadata, dict) else {}
-        own = columns.pop(column, None)
-        if isinstance(own, bool | float | list | dict) or own in {None, ""}:
-            return self._replace(problem=f"the row has no text and no whole number as its {column}")
-        return self._replace(id=str(own), metadata=columns or None)
-
 
 @dataclass(frozen=True)
 class Source:
@@ -84,37 +70,32 @@ class Source:
         identity: changes where the content does; None where it cannot be read again, and empty
             where the rows' own keys say all.
         left_out: how many things in folders are no rows, by the reason.
+        columns: names of the columns that may become metadata, or an id; None where the rows tell.
     """
 
     rows: Iterator[Row]
     total: int | None
     identity: dict[str, Any] | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
+    columns: Collection[str] | None = ()
 
 
-def csv_source(
-    path: Path, url_column: str, text_columns: Collection[str], known: Mapping[str, str]
-) -> Source:
-    """Rows of a CSV file with a header. It is read twice: once for the types of its columns.
+def json_source(path: Path, url_column: str, id_column: str | None, *, names: bool) -> Source:
+    """Rows of a file of JSON lines: objects with the url, and the metadata beside it.
 
     Args:
         path: of the file.
         url_column: of the pictures' urls.
-        text_columns: those that are text whatever they look like.
-        known: the types that the table has; looked at when the first row is read.
-
-    Raises:
-        SourceError: it is no CSV file in UTF-8, or a column that was named is missing.
+        id_column: of their ids; a row that has an id already counts as one with this column.
+        names: whether the names of the columns are needed: each row may have others.
     """
-    header, types, total = _surveyed(path, url_column, text_columns)
-    return Source(_csv_rows(path, header, types, url_column, known), total)
-
-
-def json_source(path: Path, url_column: str) -> Source:
-    """Rows of a file of JSON lines: objects with the url, and the metadata beside it."""
     with path.open("rb") as file:
         total = sum(not line.isspace() for line in file)
-    return Source(_json_file(path, url_column), total)
+    columns: dict[str, None] = {}
+    for row in _json_file(path, url_column) if names else ():
+        columns |= dict.fromkeys(row.metadata) if isinstance(row.metadata, dict) else {}
+        columns |= {id_column: None} if row.id and id_column is not None else {}
+    return Source(_json_file(path, url_column), total, columns=columns)
 
 
 def line_rows(lines: Iterable[bytes], url_column: str, *, urls: bool = False) -> Iterator[Row]:
@@ -134,72 +115,6 @@ def lines_of(descriptor: int) -> Iterator[bytes]:
         *whole, rest = (rest + part).split(b"\n")
         yield from whole
     yield rest
-
-
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The first line of each record, and its fields."""
-    csv.field_size_limit(_LONGEST_FIELD)
-    line = 0
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            for record in reader:
-                if record:
-                    yield line + 1, record
-                line = reader.line_num
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: not UTF-8 text after line {line}: save it as UTF-8") from error
-    except csv.Error as error:
-        raise SourceError(f"{path}: line {line + 1} is not CSV: {error}") from error
-
-
-def _surveyed(
-    path: Path, url_column: str, text_columns: Collection[str]
-) -> tuple[list[str], dict[str, ColumnType | None], int]:
-    records = _records(path)
-    header = next(records, (0, []))[1]
-    for name in (url_column, *text_columns):
-        if name not in header:
-            known = ", ".join(header) or "none"
-            raise SourceError(f"{path}: there is no column {name!r}; its columns are: {known}")
-    if len(set(header)) < len(header):
-        raise SourceError(f"{path}: two columns have the same name")
-    types = {name: None if name in text_columns else ColumnType() for name in header}
-    total = 0
-    for _, record in records:
-        total += 1
-        if len(record) != len(header):
-            continue  # it will not be sent
-        for name, text in zip(header, record, strict=True):
-            if (kind := types[name]) is not None:
-                kind.see(text)
-    return header, types, total
-
-
-def _csv_rows(
-    path: Path,
-    header: list[str],
-    types: dict[str, ColumnType | None],
-    url_column: str,
-    known: Mapping[str, str],
-) -> Iterator[Row]:
-    records = _records(path)
-    next(records)
-
-    def value(name: str, text: str) -> Any:
-        if (guessed := types[name]) is None:
-            return text
-        return value_in(known[name], text) if name in known else guessed.value(text)
-
-    for line, record in records:
-        if len(record) != len(header):
-            problem = f"the row has {len(record)} values, but the header {len(header)}"
-            yield Row(line, "", None, problem, raw=record)
-            continue
-        fields = dict(zip(header, record, strict=True))
-        url = fields.pop(url_column).strip()
-        metadata = {name: value(name, text) for name, text in fields.items() if text}
-        yield Row(line, url, metadata or None)
 
 
 def _json_file(path: Path, url_column: str) -> Iterator[Row]:
