@@ -15,7 +15,8 @@ from store.errors import MetadataLimitError
 
 FloatVector = NDArray[np.float32]
 MetadataValue = str | int | float | bool | list[str]
-Metadata = dict[str, MetadataValue] | str
+Metadata = dict[str, Any] | str
+"""An object of values by key, which may hold such objects itself; or a text."""
 
 MAX_METADATA_CHARS = 65_536
 MAX_LIMIT = 1000

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from store.errors import FilterError, UnknownKeyError, shown
-from store.metadata.columns import Column, Registry
+from store.metadata.columns import Key, Registry
 from store.metadata.predicates import ORDER, among, contains, missing, ordered
 from store.schemas import CheckedFilter
 
@@ -40,12 +40,12 @@ _FILTER_OPERATORS = ("$and", "$or", "$not")
 _NEGATIONS = {"$ne": "$eq", "$nin": "$in"}
 
 
-def compile_filter(node: Any, columns: Mapping[str, Column]) -> str:
+def compile_filter(node: Any, keys: Mapping[str, Key]) -> str:
     """Compiles a filter.
 
     Args:
         node: the filter as JSON gave it.
-        columns: the table's metadata columns by the user's key.
+        keys: the table's metadata keys.
 
     Returns:
         An SQL predicate that is never NULL.
@@ -54,7 +54,7 @@ def compile_filter(node: Any, columns: Mapping[str, Column]) -> str:
         UnknownKeyError: no image has had one of the keys.
         FilterError: not in the language, of another type than the column, or too large.
     """
-    return _Compiler(columns).filter(node, 1)
+    return _Compiler(keys).filter(node, 1)
 
 
 def where_of(given: Mapping[str, Any] | CheckedFilter | None, registry: Registry) -> str:
@@ -143,8 +143,8 @@ def _condition_holds(name: str, operand: Any, side: int | None) -> bool:
 class _Compiler:
     """Compiles one filter and counts its terms and values while it goes."""
 
-    def __init__(self, columns: Mapping[str, Column]) -> None:
-        self._columns = columns
+    def __init__(self, keys: Mapping[str, Key]) -> None:
+        self._keys = keys
         self._terms = 0
         self._values = 0
 
@@ -158,7 +158,7 @@ class _Compiler:
             [
                 self._logical(key, operand, depth)
                 if isinstance(key, str) and key.startswith("$")
-                else self._condition(self._column(key), operand, depth)
+                else self._condition(self._key(key), operand, depth)
                 for key, operand in node.items()
             ]
         )
@@ -173,53 +173,53 @@ class _Compiler:
         parts = [self.filter(each, depth + 1) for each in operand]
         return _all(parts) if operator == "$and" else f"({' OR '.join(parts)})"
 
-    def _column(self, key: Any) -> Column:
-        column = self._columns.get(key)
-        if column is None:
-            raise UnknownKeyError(str(key), self._columns.keys())
-        return column
+    def _key(self, name: Any) -> Key:
+        key = self._keys.get(name)
+        if key is None:
+            raise UnknownKeyError(str(name), self._keys.keys())
+        return key
 
-    def _condition(self, column: Column, operand: Any, depth: int) -> str:
+    def _condition(self, key: Key, operand: Any, depth: int) -> str:
         if not isinstance(operand, Mapping):
-            return self._operator(column, "$eq", operand, depth)
+            return self._operator(key, "$eq", operand, depth)
         if not operand:
-            raise FilterError(f"the filter on metadata key {shown(column.key)} has no operator")
+            raise FilterError(f"the filter on metadata key {shown(key.key)} has no operator")
         _check_depth(depth)
-        return _all([self._operator(column, name, of, depth) for name, of in operand.items()])
+        return _all([self._operator(key, name, of, depth) for name, of in operand.items()])
 
-    def _operator(self, column: Column, name: Any, operand: Any, depth: int) -> str:
+    def _operator(self, key: Key, name: Any, operand: Any, depth: int) -> str:
         self._count_term()
         if name in _NEGATIONS:
-            return _negated(self._positive(column, _NEGATIONS[name], operand))
+            return _negated(self._positive(key, _NEGATIONS[name], operand))
         if name == "$not":
-            return self._not(column, operand, depth)
-        return self._positive(column, name, operand)
+            return self._not(key, operand, depth)
+        return self._positive(key, name, operand)
 
-    def _positive(self, column: Column, name: Any, operand: Any) -> str:
+    def _positive(self, key: Key, name: Any, operand: Any) -> str:
         match name:
             case "$eq":
-                return self._among(column, [operand])
+                return self._among(key, [operand])
             case "$in":
-                return self._among(column, _listed(name, operand))
+                return self._among(key, _listed(name, operand))
             case "$exists":
-                return _exists(column, operand)
+                return _exists(key, operand)
             case "$contains":
-                return contains(column, operand)
+                return contains(key, operand)
         if name in ORDER:
-            return ordered(column, name, operand)
+            return ordered(key, name, operand)
         raise FilterError(_unknown_operator(str(name), _KEY_OPERATORS))
 
-    def _among(self, column: Column, operands: list[Any]) -> str:
+    def _among(self, key: Key, operands: list[Any]) -> str:
         for operand in operands:
             self._values += len(operand) if isinstance(operand, list) else 1
         if self._values > MAX_VALUES:
             raise FilterError(f"a filter takes at most {MAX_VALUES} values in all its lists")
-        return among(column, operands)
+        return among(key, operands)
 
-    def _not(self, column: Column, operand: Any, depth: int) -> str:
+    def _not(self, key: Key, operand: Any, depth: int) -> str:
         if not isinstance(operand, Mapping):
-            raise FilterError(f"$not on metadata key {shown(column.key)} needs operators")
-        return _negated(self._condition(column, operand, depth + 1))
+            raise FilterError(f"$not on metadata key {shown(key.key)} needs operators")
+        return _negated(self._condition(key, operand, depth + 1))
 
     def _count_term(self) -> None:
         self._terms += 1
@@ -235,10 +235,10 @@ def _negated(part: str) -> str:
     return f"(NOT {part})"
 
 
-def _exists(column: Column, operand: Any) -> str:
+def _exists(key: Key, operand: Any) -> str:
     if not isinstance(operand, bool):
-        raise FilterError(f"$exists on metadata key {shown(column.key)} needs true or false")
-    return _negated(missing(column)) if operand else missing(column)
+        raise FilterError(f"$exists on metadata key {shown(key.key)} needs true or false")
+    return _negated(f"({missing(key)})") if operand else f"({missing(key)})"
 
 
 def _listed(operator: str, operand: Any) -> list[Any]:

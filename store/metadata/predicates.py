@@ -1,9 +1,12 @@
-"""Conditions on one column as SQL that is never NULL.
+"""Conditions on one metadata key as SQL that is never NULL.
 
 SQL's comparisons with NULL are neither true nor false, and ``NOT`` keeps it so; the filter
 language knows only true and false. So every condition here says what it means for a row without
 a value: only "is missing" is true of it. An operator that a column's type lacks, or an operand that
 is not of it, is a FilterError.
+
+A key that has widened has several columns, and a row a value in one of them at most: a condition
+holds if it holds for one of the columns.
 """
 
 import math
@@ -11,14 +14,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from store.errors import FilterError, MetadataError, shown
-from store.metadata.columns import Column
+from store.metadata.columns import Column, Key
 from store.metadata.values import (
     INT64_MAX,
     INT64_MIN,
     ColumnType,
     ColumnValue,
+    format_timestamp,
     literal,
-    parse_timestamp,
+    parse_time,
     typed,
 )
 
@@ -35,31 +39,88 @@ _WHOLE_BOUNDS: dict[str, tuple[str, Callable[[float], int]]] = {
 }
 
 
-def missing(column: Column) -> str:
+def text_of_moment(name: str) -> str:
+    """A column of moments as `store.metadata.values.format_timestamp` writes them.
+
+    The engine's own text differs in one thing: it writes whole milliseconds with three digits. (Its
+    SQL knows no CASE, and of a replacement `\\1000` it would take the group of that number.)
+    """
+    six = f"regexp_replace(CAST({name} AS string), '([.][0-9]{{3}})Z$', '\\1x00Z')"
+    return f"replace({six}, 'x', '0')"
+
+
+def columns_of(key: Key) -> Sequence[Column]:
+    """What a condition on a key is put to, the key's own type first: columns, or SQL for one."""
+    if key.type is not ColumnType.STRING:
+        return key.columns
+    columns = []
+    for column in key.columns:
+        if column.type is key.type:
+            columns.append(column)
+            continue
+        text = text_of_moment(column.name)
+        if key.sent is not None:
+            text = f"coalesce({key.sent.name}, {text})"
+        columns.append(Column(text, key.key, key.type))
+    return columns
+
+
+def value_of(key: Key) -> str:
+    """SQL for the value that a row has, of the key's type; NULL where it has none."""
+    parts = [
+        f"CAST({column.name} AS double)" if column.type is ColumnType.INTEGER else column.name
+        for column in columns_of(key)
+    ]
+    return parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"
+
+
+def missing(key: Key) -> str:
     """The row has no value."""
-    return f"{column.name} IS NULL"
+    return " AND ".join(f"{column.name} IS NULL" for column in key.columns)
 
 
 def present(column: Column, condition: str) -> str:
-    """The row has a value and the condition holds for it."""
+    """The row has a value here and the condition holds for it."""
     return f"({column.name} IS NOT NULL AND {condition})"
 
 
-def among(column: Column, operands: Sequence[Any]) -> str:
+def among(key: Key, operands: Sequence[Any]) -> str:
     """The value equals one of the operands; a null among them stands for "no value".
 
     A list of strings equals a string that it holds, and a list that is the same in its order.
     """
-    parts = [missing(column)] if any(operand is None for operand in operands) else []
+    parts = [f"({missing(key)})"] if any(operand is None for operand in operands) else []
     given = [operand for operand in operands if operand is not None]
-    if column.type is ColumnType.STRINGS:
-        parts += _lists_among(column, given)
-    else:
-        values = [_operand(column, operand) for operand in given if _can_equal(column, operand)]
-        if values:
-            listed = ", ".join(literal(value) for value in values)
-            parts.append(present(column, f"{column.name} IN ({listed})"))
+    for column in key.columns:
+        is_text = key.type is ColumnType.STRING and column.type is ColumnType.TIMESTAMP
+        parts += _moments_among(key, column, given) if is_text else _among(column, given)
+    return _any(parts)
+
+
+def _moments_among(key: Key, column: Column, texts: Sequence[str]) -> list[str]:
+    """Moments whose text is one of these: by the moments, of which there may be an index."""
+    read = [
+        moment
+        for text in texts
+        if (moment := parse_time(text)) and format_timestamp(moment) == text
+    ]
+    same = f"{column.name} IN ({', '.join(map(literal, read))})"
+    if key.sent is None:
+        return [present(column, same)] if read else []
+    parts = _among(key.sent, texts)
+    return [*parts, present(column, f"{key.sent.name} IS NULL AND {same}")] if read else parts
+
+
+def _any(parts: Sequence[str]) -> str:
     return f"({' OR '.join(parts)})" if parts else NEVER
+
+
+def _among(column: Column, operands: Sequence[Any]) -> list[str]:
+    if column.type is ColumnType.STRINGS:
+        return _lists_among(column, operands)
+    values = [_operand(column, operand) for operand in operands if _can_equal(column, operand)]
+    listed = ", ".join(literal(value) for value in values)
+    return [present(column, f"{column.name} IN ({listed})")] if values else []
 
 
 def _lists_among(column: Column, operands: Sequence[Any]) -> list[str]:
@@ -79,12 +140,16 @@ def _can_equal(column: Column, operand: Any) -> bool:
     return _is_finite(column, operand) and operand == int(operand) and _fits(int(operand))
 
 
-def ordered(column: Column, operator: str, operand: Any) -> str:
+def ordered(key: Key, operator: str, operand: Any) -> str:
     """The value stands in this order to the operand; strings are ordered by code point."""
-    if column.type not in _ORDERED:
+    if key.type not in _ORDERED:
         raise FilterError(
-            f"{operator} does not work on metadata key {shown(column.key)}: it holds {column.type}"
+            f"{operator} does not work on metadata key {shown(key.key)}: it holds {key.type}"
         )
+    return _any([_ordered(column, operator, operand) for column in columns_of(key)])
+
+
+def _ordered(column: Column, operator: str, operand: Any) -> str:
     if column.type is ColumnType.INTEGER and _is_number(operand):
         return _ordered_whole(column, operator, operand)
     value = _operand(column, operand)
@@ -100,16 +165,21 @@ def _ordered_whole(column: Column, operator: str, operand: float) -> str:
     return present(column, "true") if (bound > 0) == (sign == "<=") else NEVER
 
 
-def contains(column: Column, operand: Any) -> str:
+def contains(key: Key, operand: Any) -> str:
     """A text holds the operand as a part, or a list holds it as an element; case matters."""
-    if column.type not in (ColumnType.STRING, ColumnType.STRINGS):
+    if key.type not in (ColumnType.STRING, ColumnType.STRINGS):
         raise FilterError(
-            f"$contains does not work on metadata key {shown(column.key)}: it holds {column.type}"
+            f"$contains does not work on metadata key {shown(key.key)}: it holds {key.type}"
         )
     if not isinstance(operand, str):
-        raise FilterError(f"$contains on metadata key {shown(column.key)} needs a string")
-    function = "contains" if column.type is ColumnType.STRING else "array_has"
-    return present(column, f"{function}({column.name}, {_string(column, operand)})")
+        raise FilterError(f"$contains on metadata key {shown(key.key)} needs a string")
+    function = "contains" if key.type is ColumnType.STRING else "array_has"
+    return _any(
+        [
+            present(column, f"{function}({column.name}, {_string(column, operand)})")
+            for column in columns_of(key)
+        ]
+    )
 
 
 def _string(column: Column, operand: str) -> str:
@@ -121,11 +191,11 @@ def _operand(column: Column, operand: Any) -> ColumnValue:
     if column.type is ColumnType.INTEGER and isinstance(operand, float):
         return int(operand)
     if column.type is ColumnType.TIMESTAMP and isinstance(operand, str):
-        moment = parse_timestamp(operand)
+        moment = parse_time(operand)
         if moment is None:
             raise FilterError(
                 f"metadata key {shown(column.key)} holds a timestamp;"
-                " compare it with RFC 3339 text such as '2024-05-01T12:00:00Z'"
+                " compare it with a time such as '2024-05-01T12:00:00Z' or '2024-05-01'"
             )
     return _checked(column.key, operand, column.type)[1]
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from store.errors import InvalidRowError
 from store.metadata.columns import ARROW_TYPES, Registry
-from store.metadata.values import ColumnType, ColumnValue, format_timestamp, is_unicode
-from store.schemas import ID_RULE, FloatVector, Hit, MetadataValue, StoredImage, is_id
+from store.metadata.given import as_sent
+from store.metadata.values import ColumnType, ColumnValue, is_unicode
+from store.schemas import ID_RULE, FloatVector, Hit, Metadata, StoredImage, is_id
 
 # A float32 vector of unit length is off by far less; an unnormalised one by far more.
 UNIT_TOLERANCE = 1e-3
@@ -126,18 +127,33 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
 def to_images(found: pa.Table, registry: Registry) -> list[StoredImage]:
     """Reads rows of the `selected` columns."""
     ids, urls, moments, texts = (_values(found[name]) for name in _BASE_COLUMNS)
-    objects: list[dict[str, MetadataValue]] = [{} for _ in ids]
-    for column in registry.columns:
-        values = _values(found[column.name])
-        if column.type is ColumnType.TIMESTAMP:
-            values = [None if each is None else format_timestamp(each) for each in values]
-        for given, value in zip(objects, values, strict=True):
-            if value is not None:
-                given[column.key] = value
+    columns = {column.name: _values(found[column.name]) for column in registry.columns}
+    rows = _mappings(columns, len(ids))
     return [
-        StoredImage(own, url, moment, (given or None) if text is None else text)
-        for own, url, moment, given, text in zip(ids, urls, moments, objects, texts, strict=True)
+        StoredImage(own, url, moment, _metadata(text, row, registry))
+        for own, url, moment, text, row in zip(ids, urls, moments, texts, rows, strict=True)
     ]
+
+
+def _mappings(columns: Mapping[str, list[Any]], rows: int) -> list[dict[str, Any]]:
+    """Columns as rows, without what is null."""
+    mappings: list[dict[str, Any]] = [{} for _ in range(rows)]
+    for name, values in columns.items():
+        for row, value in zip(mappings, values, strict=True):
+            if value is not None:
+                row[name] = value
+    return mappings
+
+
+def _metadata(text: str | None, row: Mapping[str, Any], registry: Registry) -> Metadata | None:
+    """The metadata of a row (by column name) as it was sent."""
+    if not row:
+        return text
+    values = {
+        key: value for key, of in registry.by_key.items() if (value := of.value_of(row)) is not None
+    }
+    nesting = row.get(registry.nesting.name) if registry.nesting else None
+    return as_sent(text, values, nesting)
 
 
 def to_hits(found: pa.Table, scores: NDArray[np.float64] | None, registry: Registry) -> list[Hit]:
@@ -183,13 +199,7 @@ def as_matrix(column: pa.Array | pa.ChunkedArray) -> FloatVector:
 
 def image_of(row: Row, registry: Registry) -> StoredImage:
     """The image that a row to be written stands for."""
-    given = {
-        column.key: format_timestamp(value) if isinstance(value, datetime) else value
-        for column in registry.columns
-        if (value := row.values.get(column.name)) is not None
-    }
-    metadata = (given or None) if row.text is None else row.text
-    return StoredImage(row.id, row.url, row.created_at, metadata)
+    return StoredImage(row.id, row.url, row.created_at, _metadata(row.text, row.values, registry))
 
 
 def scores_of(distances: NDArray[np.float64]) -> NDArray[np.float64]:

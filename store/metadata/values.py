@@ -21,6 +21,8 @@ _RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})"
     r"(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_EXIF = re.compile(r"([0-9]{4}):([0-9]{2}):([0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})")
 
 
 class ColumnType(StrEnum):
@@ -57,6 +59,25 @@ def parse_timestamp(text: str) -> datetime | None:
         return None
 
 
+def parse_time(text: str) -> datetime | None:
+    """Reads the forms of a time that metadata may have; what names no zone is in UTC.
+
+    They are RFC 3339, that without its zone, a date alone (its first moment), and the form of EXIF
+    2.32 (section 4.6.5, DateTime), ``2024:05:01 10:00:00``.
+
+    Returns:
+        The moment in UTC, or None where the text is no time; as of `parse_timestamp`.
+    """
+    if not text[:4].isdecimal():  # almost every text: it need not be looked at further
+        return None
+    if _DATE.fullmatch(text):
+        return parse_timestamp(f"{text}T00:00:00Z")
+    if exif := _EXIF.fullmatch(text):
+        year, month, day, time = exif.groups()
+        return parse_timestamp(f"{year}-{month}-{day}T{time}Z")
+    return parse_timestamp(text) or parse_timestamp(f"{text}Z")
+
+
 def format_timestamp(moment: datetime) -> str:
     """Writes a moment in UTC as RFC 3339 text, with a fraction only where there is one."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
@@ -74,9 +95,9 @@ def is_unicode(text: str) -> bool:
 def typed(key: str, value: Any, column: ColumnType | None = None) -> tuple[ColumnType, ColumnValue]:
     """Finds the type of a value and brings it into the form its column holds.
 
-    The first value of a key decides its column's type. A string that is RFC 3339 with a zone
-    is a timestamp, unless its column holds strings. An integer goes into a column of floats
-    where a float holds it exactly. An empty list is a list of strings, an empty string a string.
+    The first value of a key decides its column's type. A string that is a time (`parse_time`) is a
+    timestamp, unless its column holds strings. An integer goes into a column of floats where a
+    float holds it exactly. An empty list is a list of strings, an empty string a string.
 
     Args:
         key: the user's key, for the messages.
@@ -97,6 +118,29 @@ def typed(key: str, value: Any, column: ColumnType | None = None) -> tuple[Colum
     return kind, converted
 
 
+WIDER = {ColumnType.INTEGER: ColumnType.FLOAT, ColumnType.TIMESTAMP: ColumnType.STRING}
+"""What a column's type becomes with the first value of the other one."""
+
+
+def fitting(
+    key: str, value: Any, column: ColumnType | None = None
+) -> tuple[ColumnType, ColumnValue]:
+    """As `typed`, for a value to be stored: its type is that which the column is to have.
+
+    A column of integers takes a float that is a whole number as an integer (JavaScript writes 12
+    for 12.0, others the other way round), and becomes one of floats with any other. A column of
+    timestamps becomes one of strings with the first text that is no time.
+    """
+    if column is ColumnType.INTEGER and isinstance(value, float) and value.is_integer():
+        whole = int(value)
+        if INT64_MIN <= whole <= INT64_MAX:
+            return column, whole
+    kind, converted = typed(key, value, None if column in WIDER else column)
+    if column is not None and kind not in (column, WIDER.get(column)):
+        raise MetadataConflictError(key, column, kind)
+    return kind, converted
+
+
 def _inferred(key: str, value: Any) -> tuple[ColumnType, ColumnValue]:
     match value:
         case bool():
@@ -107,7 +151,7 @@ def _inferred(key: str, value: Any) -> tuple[ColumnType, ColumnValue]:
             # -0.0 sorts below 0.0 in Arrow, so there is only one zero here.
             return ColumnType.FLOAT, value + 0.0
         case str():
-            moment = parse_timestamp(value)
+            moment = parse_time(value)
             if moment is not None:
                 return ColumnType.TIMESTAMP, moment
             return ColumnType.STRING, _text(key, value)
@@ -129,7 +173,7 @@ def _refused(value: Any) -> str:
         case list():
             return "a list with something that is not a string; only lists of strings are supported"
         case dict():
-            return "an object; nested objects are not supported"
+            return "an object"
     return f"a {type(value).__name__}, which cannot be stored"
 
 

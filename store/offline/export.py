@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from store.metadata.columns import Registry
-from store.metadata.rows import selected
+from store.metadata.columns import ARROW_TYPES, Registry
+from store.metadata.predicates import value_of
 from store.settings import StoreSettings
 from store.table.connection import connect, open_dataset, opening
 from store.table.disk.location import Location
@@ -64,10 +64,10 @@ async def exporting(settings: StoreSettings) -> AsyncIterator[Export]:
             await refuse_if_lost(connection, table)
             dataset = open_dataset(await table.uri(), await table.latest_storage_options())
             registry = Registry.from_schema(dataset.schema)
-            names = [*selected(registry), "vector"]
-            schema = _named(dataset.schema, names, registry)
+            columns = _columns(registry)
+            schema = _schema(dataset.schema, registry)
             rows = dataset.count_rows()
-        yield Export(schema, rows, _batches(dataset, names, schema, settings))
+        yield Export(schema, rows, _batches(dataset, columns, schema, settings))
 
 
 def exported_names(keys: Collection[str]) -> dict[str, str]:
@@ -83,21 +83,28 @@ def _prefixed(key: str, keys: Collection[str]) -> str:
     return _prefixed(name, keys) if name in keys else name
 
 
-def _named(schema: pa.Schema, names: list[str], registry: Registry) -> pa.Schema:
-    keys = {column.name: column.key for column in registry.columns}
-    called = exported_names(set(keys.values()))
+def _columns(registry: Registry) -> dict[str, str]:
+    """The exported columns by name, in SQL."""
+    called = exported_names(registry.by_key)
+    values = {called[name]: value_of(key) for name, key in registry.by_key.items()}
+    return {**{name: name for name in _BASE[:-1]}, **values, _BASE[-1]: _BASE[-1]}
+
+
+def _schema(schema: pa.Schema, registry: Registry) -> pa.Schema:
+    called = exported_names(registry.by_key)
+    types = {called[name]: ARROW_TYPES[key.type] for name, key in registry.by_key.items()}
     fields = [
-        schema.field(name).with_name(called[keys[name]] if name in keys else name).remove_metadata()
-        for name in names
+        pa.field(name, types[name]) if name in types else schema.field(name).remove_metadata()
+        for name in _columns(registry)
     ]
     own = {key: value for key, value in (schema.metadata or {}).items() if key.startswith(_OWN)}
     return pa.schema(fields, metadata=own)
 
 
 def _batches(
-    dataset: "LanceDataset", names: list[str], schema: pa.Schema, settings: StoreSettings
+    dataset: "LanceDataset", columns: dict[str, str], schema: pa.Schema, settings: StoreSettings
 ) -> Iterator[pa.RecordBatch]:
     with opening(settings):
-        scanner = dataset.scanner(names, batch_size=_BATCH_ROWS, batch_readahead=_AHEAD)
+        scanner = dataset.scanner(columns, batch_size=_BATCH_ROWS, batch_readahead=_AHEAD)
         for batch in scanner.to_batches():
-            yield pa.RecordBatch.from_arrays([batch[name] for name in names], schema=schema)
+            yield pa.RecordBatch.from_arrays([batch[name] for name in columns], schema=schema)

@@ -12,7 +12,8 @@ from datetime import UTC
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from store.metadata.columns import Column
+from store.metadata.columns import Key
+from store.metadata.predicates import missing, value_of
 from store.metadata.values import ColumnType, format_timestamp
 from store.schemas import Facet, MetadataValue
 from store.snapshot.latest import Coalescer, Snapshots
@@ -33,6 +34,7 @@ BATCH_ROWS = 1024
 STALE = 10
 """An answer serves for so many times as long as it took: a large table is not read all the time."""
 
+_VALUE = "value"
 _ORDERED = (ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.TIMESTAMP)
 
 
@@ -53,26 +55,27 @@ class Facets:
         if snapshot.version != self._version and began >= self._until:
             self._facets, ended = facets_of(snapshot), time.monotonic()
             self._version, self._until = snapshot.version, ended + STALE * (ended - began)
-        types = {column.key: column.type.label for column in snapshot.registry.columns}
+        types = {key: of.type.label for key, of in snapshot.registry.by_key.items()}
         facets = [each for each in self._facets if types.get(each.key) == each.type]
         return [facets] * len(calls)
 
 
 def facets_of(snapshot: Snapshot) -> list[Facet]:
     """Reads every metadata column once. Blocks."""
-    return [_facet(snapshot, column) for column in snapshot.registry.columns]
+    return [_facet(snapshot, key) for key in snapshot.registry.by_key.values()]
 
 
-def _facet(snapshot: Snapshot, column: Column) -> Facet:
+def _facet(snapshot: Snapshot, key: Key) -> Facet:
+    value = value_of(key)
     scanner = snapshot.dataset.scanner(
-        columns=[column.name], filter=f"{column.name} IS NOT NULL", batch_size=BATCH_ROWS
+        columns={_VALUE: value}, filter=f"NOT ({missing(key)})", batch_size=BATCH_ROWS
     )
-    batches = (batch[column.name] for batch in scanner.to_batches() if batch.num_rows)
-    if column.type in _ORDERED:
+    batches = (batch[_VALUE] for batch in scanner.to_batches() if batch.num_rows)
+    if key.type in _ORDERED:
         count, least, greatest = _range(batches)
-        return Facet(column.key, column.type.label, count, min=least, max=greatest)
+        return Facet(key.key, key.type.label, count, min=least, max=greatest)
     count, values, more = _counted(batches)
-    return Facet(column.key, column.type.label, count, values=values, more=more)
+    return Facet(key.key, key.type.label, count, values=values, more=more)
 
 
 def _range(batches: Iterable[pa.Array]) -> tuple[int, MetadataValue | None, MetadataValue | None]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from store.errors import FilterError, QueryError
-from store.metadata.columns import CheckedMetadata, Registry
+from store.errors import FilterError, MetadataError, QueryError
+from store.metadata.columns import Registry
 from store.metadata.filters import ALWAYS, compile_filter, where_of
+from store.metadata.given import CheckedMetadata, leaves_of
 from store.metadata.rows import selected, to_images, to_vectors
 from store.metadata.values import is_unicode, literal, text_in
 from store.pictures.files import Kind, PictureFiles, PictureLookup
@@ -223,8 +224,11 @@ class Reader:
         Raises:
             MetadataLimitError: it does.
         """
-        given = patch.items() if isinstance(patch, Mapping) else ()
-        if keys := [key for key, value in given if value is not None]:
+        try:
+            given = leaves_of(patch)[1] if isinstance(patch, Mapping) else {}
+        except MetadataError:  # the patch itself is refused for it
+            return
+        if keys := [key for key, (_, value) in given.items() if value is not None]:
             with self.opened.reading():
                 new.take(keys, (await self.snapshots.latest()).registry.by_key)
 

@@ -185,9 +185,10 @@ async def ensure_scalar_indexes(table: "AsyncTable", registry: Registry, rows: i
     for name in _BASE:
         if name not in indexed:
             done.append(await _create(table, name, _btree()))
-    for column in registry.columns:
-        if column.name not in indexed:
-            done.append(await _create(table, column.name, await _kind(table, column), column.key))
+    for key in registry.by_key.values():
+        for column in key.columns:
+            if column.name not in indexed:
+                done.append(await _create(table, column.name, await _kind(table, column), key.key))
     return done
 
 

@@ -30,8 +30,8 @@ async def describe(
         rows=rows,
         model=model,
         columns={
-            column.key: column.type.label
-            for column in Registry.from_schema(await table.schema()).columns
+            key: of.type.label
+            for key, of in Registry.from_schema(await table.schema()).by_key.items()
         },
         fragments=int(stats["fragment_stats"]["num_fragments"]),
         vector_index=None if index is None else index.kind,

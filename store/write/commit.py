@@ -7,12 +7,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from store.changes.change import Draft
 from store.changes.log import ChangeLog
-from store.errors import MetadataError, StoreFullError, StoreMovedError, UnknownKeyError
-from store.metadata.columns import Column, Registry
+from store.errors import MetadataError, StoreFullError, StoreMovedError
+from store.metadata.columns import Registry
 from store.metadata.filters import refuse_broad, where_of
 from store.metadata.rows import Row, stored, to_arrow, to_rows
 from store.metadata.values import text_in
@@ -20,15 +18,16 @@ from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
 from store.table.disk.location import Location
 from store.table.disk.sync import Acknowledged, has_space, sync_to_disk
-from store.table.faults import CommitConflictError
 from store.table.names import is_superseded
 from store.table.open import ensure_ready
 from store.table.versions import restore_version
+from store.write.columns import add_columns, check_unchanged, declare_column, drop_column
 from store.write.logged import LoggedTable, drafts_of
 from store.write.lookups import existing, twins
 from store.write.plan import (
     Alone,
     Clock,
+    DeclareColumn,
     Delete,
     DeleteMatching,
     DeleteUrls,
@@ -38,6 +37,7 @@ from store.write.plan import (
     Plan,
     Put,
     PutAnswer,
+    Restore,
     Twin,
     Undo,
     Upsert,
@@ -136,34 +136,42 @@ class Committer:
             operations: one.
 
         Returns:
-            How many rows were deleted, changed, or had a value; which version was restored; what
-            was `Undone`.
+            How many rows were deleted, changed, or had a value; whether a column was made; which
+            version was restored; what was `Undone`.
 
         Raises:
             FilterError: the filter does not fit the columns or keeps every row, or there is no such
                 column.
-            MetadataError: a patch does not fit a row; none of them was changed.
+            MetadataError: a patch does not fit a row, and none of them was changed; or a key has
+                another type than is declared.
             VersionError: there is no such version.
         """
         [operation] = operations
         snapshot = await self._latest()
         match operation:
             case DeleteMatching():
-                return [await self._delete_matching(operation, snapshot)]
+                answer: Any = await self._delete_matching(operation, snapshot)
             case DeleteUrls():
-                return [await self._delete_urls(operation)]
+                answer = await self._delete_urls(operation)
             case PatchMatching():
-                return [await self._patch_matching(operation, snapshot)]
+                answer = await self._patch_matching(operation, snapshot)
             case DropColumn():
-                return [await self._drop_column(operation, snapshot.registry)]
+                answer = await drop_column(operation, self._logged, snapshot.registry)
+            case DeclareColumn():
+                answer = await declare_column(operation, self._logged, snapshot.registry)
             case Undo():
-                return [await undo(operation, self._logged, snapshot, self._folder)]
-        more = {"restored": operation.version}
-        async with self._logged.change([Draft(operation.by, "restore", more=more)]):
-            await restore_version(self._table, operation.version)
+                answer = await undo(operation, self._logged, snapshot, self._folder)
+            case Restore():
+                answer = await self._restore(operation)
+        return [answer]
+
+    async def _restore(self, restore: Restore) -> int:
+        more = {"restored": restore.version}
+        async with self._logged.change([Draft(restore.by, "restore", more=more)]):
+            await restore_version(self._table, restore.version)
             await ensure_ready(self._table)
             self._logged.version = int(await self._table.version())
-        return [operation.version]
+        return restore.version
 
     def sync(self) -> None:
         """Notes which versions were made, and waits until the commits are on the disk. Blocks."""
@@ -171,16 +179,6 @@ class Committer:
         if self._folder is not None and self._acknowledged is not None:
             sync_to_disk(self._folder)
             self._acknowledged.write(self._logged.version)
-
-    async def _drop_column(self, drop: DropColumn, registry: Registry) -> int:
-        column = registry.by_key.get(drop.key)
-        if column is None:
-            raise UnknownKeyError(drop.key, registry.by_key)
-        count = int(await self._table.count_rows(f"{column.name} IS NOT NULL"))
-        draft = Draft(drop.by, "drop_column", more={"column": drop.key})
-        async with self._logged.change([draft]):
-            self._logged.version = int((await self._table.drop_columns([column.name])).version)
-        return count
 
     async def _delete_matching(self, delete: DeleteMatching, snapshot: Snapshot) -> int:
         where = where_of(delete.filter, snapshot.registry)
@@ -248,23 +246,14 @@ class Committer:
         pixels = {put.image.pixels for put in upserts if put.image.pixels is not None}
         return existing(snapshot, ids), twins(snapshot, pixels, len(ids) + 1)
 
-    async def _add_columns(self, added: Sequence[Column], before: Registry) -> None:
-        try:
-            await self._table.add_columns([column.field() for column in added])
-        except Exception as error:
-            # Another process took the names first: LanceDB has several errors for that.
-            await self._table.checkout_latest()
-            _check_unchanged(await self._table.schema(), before, error)
-            raise
-
     async def _write(self, plan: Plan, snapshot: Snapshot) -> None:
         schema, known = snapshot.dataset.schema, len(snapshot.registry.columns)
         added = plan.registry.columns[known:]
         if added:
-            await self._add_columns(added, snapshot.registry)
+            await add_columns(self._table, added, snapshot.registry)
         if added or not self._locked:  # without the lock, others may have added some
             schema = await self._table.schema()
-            _check_unchanged(schema, plan.registry)
+            check_unchanged(schema, plan.registry)
         rows = to_arrow(list(plan.rows.values()), plan.registry, schema)
         if self._locked and not plan.replaces:
             # Nobody else writes, so new rows stay new: appending them costs half of a merge.
@@ -272,8 +261,3 @@ class Committer:
             self._snapshots.added(self._logged.version, rows)
             return
         await self._logged.merge(rows, by_index=self._locked)
-
-
-def _check_unchanged(schema: pa.Schema, registry: Registry, cause: Exception | None = None) -> None:
-    if Registry.from_schema(schema).columns != registry.columns:
-        raise CommitConflictError("another process added columns first") from cause

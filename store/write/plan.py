@@ -9,8 +9,10 @@ from typing import Any
 
 from store.changes.story import Span
 from store.errors import MetadataError
-from store.metadata.columns import CheckedMetadata, Registry
+from store.metadata.columns import Registry
+from store.metadata.given import CheckedMetadata, merged
 from store.metadata.rows import Row, image_of
+from store.metadata.values import ColumnType
 from store.schemas import NOBODY, Author, FloatVector, NewImage, StoredImage, Upserted
 
 _TICK = timedelta(microseconds=1)
@@ -98,8 +100,17 @@ class DropColumn:
     by: Author = NOBODY
 
 
+@dataclass(frozen=True, eq=False)
+class DeclareColumn:
+    """Gives a metadata key a type before its first value, or a wider one."""
+
+    key: str
+    type: ColumnType
+    by: Author = NOBODY
+
+
 Put = Upsert | Patch
-Alone = DeleteMatching | DeleteUrls | PatchMatching | Restore | Undo | DropColumn
+Alone = DeleteMatching | DeleteUrls | PatchMatching | Restore | Undo | DropColumn | DeclareColumn
 Operation = Put | Delete | Alone
 Caller = asyncio.Future[Any]
 """Is given the answer to an operation, or its error."""
@@ -259,9 +270,9 @@ class Plan:
         row = self.rows.get(put.id) or self._patched.get(put.id)
         if row is None:
             return None
-        merged = _merged(image_of(row, self.registry).metadata, put.metadata)
-        metadata = CheckedMetadata.of(merged)
-        values, self.registry = metadata.place(self.registry)
+        patched = merged(image_of(row, self.registry).metadata, put.metadata)
+        metadata = CheckedMetadata.of(patched)
+        values, self.registry = metadata.place_over(self.registry, row.values, put.metadata)
         self.replaces |= put.id in self._patched
         row = self.rows[put.id] = replace(row, text=metadata.text, values=values)
         return image_of(row, self.registry)
@@ -274,18 +285,3 @@ class Plan:
         """Whether no later put has replaced the row."""
         row = self.rows.get(twin.id)
         return row is None or (row.pixels, row.created_at) == (twin.pixels, twin.created_at)
-
-
-def _merged(metadata: Any, patch: Any) -> Any:
-    """The metadata after a merge patch (RFC 7396, section 2; nested objects are never stored).
-
-    Raises:
-        MetadataError: the patch is neither object, nor text, nor null, or names an unusable key.
-    """
-    CheckedMetadata.of(patch)
-    if not isinstance(patch, Mapping):
-        return patch
-    stored = metadata if isinstance(metadata, Mapping) else {}
-    # The patch's keys in its own order: of several that do not fit, the first is told.
-    merged = {**{key: value for key, value in stored.items() if key not in patch}, **patch}
-    return {key: value for key, value in merged.items() if value is not None}

@@ -14,10 +14,10 @@ from store.changes.reading import newest_first
 from store.changes.story import Span
 from store.changes.undo import DELETED, UndoPlan, plan_undo
 from store.errors import FilterError, NoChangeLogError, StoreFullError
-from store.metadata.columns import Registry
+from store.metadata.columns import Column, Registry, Role
 from store.metadata.filters import compile_filter
 from store.metadata.rows import Row, stored, to_arrow, to_rows
-from store.metadata.values import text_in
+from store.metadata.values import ColumnType, text_in
 from store.schemas import TableVersion
 from store.snapshot.snapshot import Snapshot
 from store.table.connection import in_dataset
@@ -115,6 +115,7 @@ def _rows(
         registry: the columns.
     """
     rows: list[Row] = []
+    here = {_what(column): column.name for column in registry.columns}
     for version, of_version in groupby(goals, key=itemgetter(0)):
         past, ids = dataset.checkout_version(version), {image_id for _, image_id in of_version}
         then = Registry.from_schema(past.schema)
@@ -123,15 +124,18 @@ def _rows(
         plan.leave(deleted, DELETED)
         plan.leave(ids - deleted - set(found["id"].to_pylist()))
         names = {
-            column.name: now.name
-            for column in then.columns
-            if (now := registry.by_key.get(column.key)) and now.type == column.type
+            column.name: here[what] for column in then.columns if (what := _what(column)) in here
         }
         for row in to_rows(found, then):
             if row.id not in deleted:
                 values = {names[own]: one for own, one in row.values.items() if own in names}
                 rows.append(replace(row, values=values))
     return rows
+
+
+def _what(column: Column) -> tuple[str, ColumnType, Role]:
+    """What a column holds, whatever it is called."""
+    return column.key, column.type, column.role
 
 
 def _deleted(past: "LanceDataset", then: Registry, ids: set[str], plan: UndoPlan) -> set[str]:

@@ -11,7 +11,14 @@ import numpy as np
 from store.errors import FilterError, MetadataLimitError, UnknownKeyError
 from store.schemas import FloatVector, NewImage, Upserted
 from tests.store.differential.model import matches
-from tests.store.differential.model_values import Refused, as_json, as_object, as_value, check_keys
+from tests.store.differential.model_values import (
+    Refused,
+    as_json,
+    as_object,
+    as_stored,
+    check_keys,
+    widened,
+)
 
 MAX_KEYS = 100
 
@@ -84,11 +91,19 @@ class ModelTable:
             return metadata
         columns, held = dict(self.columns), {}
         for key, value in _given(metadata).items():
-            columns[key], held[key] = as_value(value, self.columns.get(key))
+            columns[key], held[key] = as_stored(value, self.columns.get(key))
         if len(columns) > max(MAX_KEYS, len(self.columns)):
             raise Refused(MetadataLimitError)
-        self.columns = columns
+        before, self.columns = self.columns, columns
+        if any(columns[key] != kind for key, kind in before.items()):
+            self._widen()
         return held
+
+    def _widen(self) -> None:
+        for own, row in self.rows.items():
+            if isinstance(row.metadata, Mapping):
+                as_wide = {key: widened(v, self.columns[key]) for key, v in row.metadata.items()}
+                self.rows[own] = replace(row, metadata=as_wide)
 
     def delete(self, ids: Iterable[str]) -> int:
         gone = set(ids) & set(self.rows)

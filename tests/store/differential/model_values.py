@@ -27,6 +27,27 @@ class Refused(Exception):  # noqa: N818 - what the model says, not a fault of it
         self.error = error
 
 
+class Moment(datetime):
+    """A moment, and the text by which it was told."""
+
+    sent: str
+
+    @classmethod
+    def of(cls, moment: datetime, sent: str) -> "Moment":
+        made = cls.fromtimestamp(0, UTC) + (moment - datetime.fromtimestamp(0, UTC))
+        made.sent = sent
+        return made
+
+
+def as_time(text: str) -> datetime | None:
+    """The moment that any form of a time tells; in UTC where it names no zone."""
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        return as_moment(f"{text}T00:00:00Z")
+    if re.fullmatch(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", text, re.ASCII):
+        return as_moment(f"{text[:10].replace(':', '-')}T{text[11:]}Z")
+    return as_moment(text) or as_moment(text + "Z")
+
+
 def as_moment(text: str) -> datetime | None:
     """The moment that RFC 3339 text with a zone tells, to the microsecond."""
     rest = _REST.fullmatch(text[19:])
@@ -59,6 +80,26 @@ def as_value(value: Any, kind: str | None) -> tuple[str, Any]:
     return found, held
 
 
+def as_stored(value: Any, kind: str | None) -> tuple[str, Any]:
+    """As `as_value`, where the column becomes a wider one if that is what it takes."""
+    if kind == "integer" and type(value) is float and value.is_integer() and _fits(int(value)):
+        return kind, int(value)
+    if (kind, type(value)) in {("integer", float), ("timestamp", str)}:
+        return _new(value)
+    return as_value(value, kind)
+
+
+def widened(value: Any, kind: str) -> Any:
+    """What a row holds of a value once its column has become one of this type."""
+    if kind == "float" and type(value) is int:
+        return float(value) if Fraction(float(value)) == value else value
+    return value.sent if kind == "string" and isinstance(value, Moment) else value
+
+
+def _fits(value: int) -> bool:
+    return -(2**63) <= value < 2**63
+
+
 def as_operand(value: Any, kind: str) -> Any:
     """A filter's operand in the form in which its column holds values."""
     if kind == "integer" and type(value) in (int, float) and math.isfinite(value):
@@ -72,13 +113,15 @@ def as_operand(value: Any, kind: str) -> Any:
 def _new(value: Any) -> tuple[str, Any]:
     if isinstance(value, bool):
         return "boolean", value
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
+    if isinstance(value, int) and _fits(value):
         return "integer", value
     if isinstance(value, float) and math.isfinite(value):
         return "float", abs(value) if value == 0 else value
     if isinstance(value, str):
-        moment = as_moment(value)
-        return ("timestamp", moment) if moment else ("string", _unicode(value))
+        moment = as_time(value)
+        if moment:
+            return "timestamp", Moment.of(moment, value)
+        return "string", _unicode(value)
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return "list", [_unicode(each) for each in value]
     raise Refused(MetadataTypeError)

@@ -50,7 +50,7 @@ def nested(depth: int) -> dict[str, Any]:
         ({"b": {"$lt": True}}, "$lt does not work on metadata key 'b': it holds a boolean"),
         ({"l": {"$gte": "x"}}, "$gte does not work on metadata key 'l'"),
         ({"l": 1}, "'l' holds a list of strings, not an integer"),
-        ({"t": "yesterday"}, "compare it with RFC 3339 text"),
+        ({"t": "yesterday"}, "compare it with a time such as"),
         ({"t": 5}, "'t' holds a timestamp, not an integer"),
         ({"n": {"$contains": "1"}}, "$contains does not work on metadata key 'n'"),
         ({"s": {"$contains": 1}}, "needs a string"),

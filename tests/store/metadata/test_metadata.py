@@ -17,7 +17,8 @@ from store.errors import (
     MetadataLimitError,
     MetadataTypeError,
 )
-from store.metadata.columns import MAX_KEY_CHARS, MAX_KEYS, CheckedMetadata, Registry
+from store.metadata.columns import MAX_KEYS, Registry
+from store.metadata.given import MAX_KEY_CHARS, CheckedMetadata
 from store.metadata.rows import Row, image_of
 from store.schemas import SearchQuery, image_id
 from tests.store.support import image, opened, run, url_of
@@ -113,8 +114,8 @@ def test_a_conflict_fails_only_its_own_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("patch", "told"),
     [
-        ({"b": {}, "a": "x"}, MetadataTypeError),
-        ({"a": "x", "b": {}}, MetadataConflictError),
+        ({"b": [1], "a": "x"}, MetadataTypeError),
+        ({"a": "x", "b": [1]}, MetadataConflictError),
     ],
 )
 def test_of_a_patch_that_does_not_fit_the_first_key_is_told(

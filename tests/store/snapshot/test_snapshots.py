@@ -55,7 +55,7 @@ def reads_of(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def test_an_index_behind_the_vector_index_hides_and_shows_no_rows(tmp_path: Path) -> None:
     async def check() -> None:
         async with filled(tmp_path) as (index, _, table):
-            column = Registry.from_schema(await table.schema()).by_key["n"].name
+            column = Registry.from_schema(await table.schema()).by_key["n"].columns[0].name
             await table.create_index(column, config=BTree())
             await asyncio.gather(
                 *(index.upsert(image(ROWS + n, {"n": ROWS + n})) for n in range(9))

@@ -104,7 +104,7 @@ def test_every_filter_answers_the_same_with_scalar_indexes(tmp_path: Path) -> No
             assert len(done) == 4 + len(registry.columns)
             assert await ensure_scalar_indexes(table, registry, LARGE) == []
             kinds = {each.columns[0]: each.index_type for each in await table.list_indices()}
-            named = {key: kinds[column.name] for key, column in registry.by_key.items()}
+            named = {key: kinds[of.columns[0].name] for key, of in registry.by_key.items()}
             assert named == {
                 "shop": "Bitmap", "name": "BTree", "n": "BTree", "price": "BTree",
                 "sold": "Bitmap", "at": "BTree", "tags": "LabelList",
