@@ -10,7 +10,16 @@ from rich.console import Console
 from cli.index.command import index
 from cli.offline.commands import check, export, reembed
 from cli.query.changes import log, undo
-from cli.query.commands import delete, detect, drop_column, get, search, status, update
+from cli.query.commands import (
+    declare_column,
+    delete,
+    detect,
+    drop_column,
+    get,
+    search,
+    status,
+    update,
+)
 
 MIN_WIDTH = 110
 """Width of the demo's tables where the output is no terminal, so that URLs stay whole."""
@@ -61,8 +70,8 @@ def demo(leave: bool, output: Path, scenes: int, no_browser: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
-_QUERIES = (index, search, detect, get, delete, update, drop_column, status, log, undo)
-for command in (*_QUERIES, check, reembed, export):
+_QUERIES = (index, search, detect, get, delete, update, status, log, undo)
+for command in (*_QUERIES, declare_column, drop_column, check, reembed, export):
     main.add_command(command)
 
 

@@ -24,6 +24,7 @@ from image_search.request import (
 from image_search.results import (
     Added,
     ChangePage,
+    ColumnType,
     Detections,
     Hit,
     Image,
@@ -265,6 +266,16 @@ def delete_many(
 def status() -> Call[IndexStatus]:
     """The table as it is now."""
     return Call("GET", "/index", of_json(IndexStatus))
+
+
+def declare_column(key: str, type: ColumnType) -> Call[bool]:
+    """Give a metadata key a type before its first value, or a wider one; whether that was new.
+
+    Raises:
+        RefusedError: the key has another type, or there are too many keys.
+    """
+    path = "/index/columns/" + _quoted(key)
+    return Call("PUT", path, of_json(bool, "created"), encoded({"type": type}))
 
 
 def drop_column(key: str) -> Call[int]:

@@ -3,11 +3,15 @@
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
 Metadata = dict[str, Any] | str | None
+
+
+ColumnType = Literal["string", "integer", "float", "boolean", "timestamp", "list of strings"]
+"""Of a metadata key's values."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,8 @@ class Change:
         filter: of `delete_matching`.
         restored: version that a `restore` went back to.
         undone: key whose changes an `undo` took back.
-        column: metadata key of a `drop_column`.
+        column: metadata key of a `drop_column` or a `declare_column`.
+        type: that the key was given by a `declare_column`.
     """
 
     at: datetime
@@ -168,6 +173,7 @@ class Change:
     restored: int | None = None
     undone: str | None = None
     column: str | None = None
+    type: ColumnType | None = None
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from store.changes.reading import listed
 from store.changes.story import Span
 from store.errors import NoChangeLogError
 from store.metadata.filters import refuse_broad
+from store.metadata.given import check_key
 from store.metadata.rows import check_id, check_url, check_vector
-from store.metadata.values import is_unicode
+from store.metadata.values import ColumnType, is_unicode
 from store.schemas import (
     NOBODY,
     Author,
@@ -40,6 +41,7 @@ from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe
 from store.write.commit import Committer
 from store.write.plan import (
+    DeclareColumn,
     Delete,
     DeleteMatching,
     DeleteUrls,
@@ -249,6 +251,18 @@ class ImageIndex(Reader):
         with self.opened.writing():
             async with self._upkeep.paused():
                 return int(await self._writer.write(DropColumn(key, by)))
+
+    async def declare_column(self, key: str, kind: ColumnType, by: Author = NOBODY) -> bool:
+        """Gives a metadata key a type before its first value, or a wider one; after the commit.
+
+        Returns:
+            Whether the table has changed: not where the key had the type.
+
+        Raises:
+            MetadataError: the key is none, or has another type; or there are too many keys.
+        """
+        check_key(key)
+        return bool(await self._writer.write(DeclareColumn(key, kind, by)))
 
     async def versions(self) -> list[TableVersion]:
         """The versions that can be restored, newest first."""

@@ -44,7 +44,7 @@ _WITH_PICTURE = (
     "In a form, `image` stands in place of what names a picture. With the picture alone as the"
     " body, the other fields stand in the query."
 )
-_WITH_BODY = frozenset({"post", "patch"})
+_WITH_BODY = frozenset({"post", "put", "patch"})
 _NO_BODY = frozenset({"413", "415"})
 
 

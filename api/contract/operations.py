@@ -270,6 +270,19 @@ OPERATIONS = (
         example={"columns": _COLUMNS},
     ),
     Operation(
+        "put",
+        "/index/columns/{key:rest}",
+        Scope.ADMIN,
+        requests.DeclareRequest,
+        responses.DeclareAnswer,
+        "The key has the type",
+        {"message": "success", "key": "code", "type": "string", "created": True},
+        "metadata key 'price' holds a float, not a string",
+        description="Give a metadata key a type before its first value, so that a code such as"
+        " 2024-05-01 is a string; or a wider one.",
+        examples={"a key of strings": {"type": "string"}},
+    ),
+    Operation(
         "delete",
         "/index/columns/{key:rest}",
         Scope.ADMIN,

@@ -262,6 +262,15 @@ class ColumnRequest(JsonInput):
     key: str = Field(description="The metadata key, percent-encoded", examples=["shop"])
 
 
+class DeclareRequest(ColumnRequest):
+    """The type that a metadata key is to have."""
+
+    type: Literal["string", "integer", "float", "boolean", "timestamp", "list of strings"] = Field(
+        description="Of the key's values. A key of integers may become one of floats, and one of"
+        " timestamps one of strings; any other change is refused"
+    )
+
+
 class PatchRequest(ImageRequest):
     """Changes to an image's metadata, as JSON Merge Patch (RFC 7396) has them."""
 

@@ -202,6 +202,15 @@ class ColumnsAnswer(Answer):
     columns: list[Column]
 
 
+class DeclareAnswer(Answer):
+    """A metadata key that has a type."""
+
+    message: str = Field(examples=["success"])
+    key: str
+    type: str
+    created: bool = Field(description="False where it had the type before")
+
+
 class DropAnswer(Answer):
     """A metadata key that was taken away with its values; a restore brings both back."""
 
@@ -246,7 +255,8 @@ class Change(Answer):
     )
     restored: int = Field(default=0, description="Of `restore`: the version gone back to")
     undone: str = Field(default="", description="Of `undo`: the key")
-    column: str = Field(default="", description="Of `drop_column`: the metadata key")
+    column: str = Field(default="", description="Of `drop_column` and `declare_column`: the key")
+    type: str = Field(default="", description="Of `declare_column`: the key's type")
     version_before: int
     version: _Integer = Field(
         description="That it made; null while it is made, and where its process ended meanwhile"

@@ -34,7 +34,7 @@ BACKLOG = "image_search.backlog"
 
 PIECE_BYTES = 1 << 16
 
-_METHODS = ("GET", "POST", "PATCH", "DELETE")
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _PREFLIGHT_S = 600
 # Of pictures that are being read, apart from other bodies: neither gives way to the other.
 _MAX_UPLOADING_BYTES = 256 << 20

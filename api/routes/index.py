@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from api.access.author import author
 from api.contract.requests import (
     ColumnRequest,
+    DeclareRequest,
     LogRequest,
     NoRequest,
     RestoreRequest,
@@ -15,6 +16,7 @@ from api.contract.responses import Change as ChangeRow
 from api.contract.responses import (
     Column,
     ColumnsAnswer,
+    DeclareAnswer,
     DropAnswer,
     IndexAnswer,
     LogAnswer,
@@ -28,7 +30,7 @@ from api.errors import RequestError
 from api.routes.handler import Methods
 from store.changes.change import LogQuery
 from store.changes.story import Span
-from store.metadata.values import parse_timestamp
+from store.metadata.values import ColumnType, parse_timestamp
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -58,6 +60,13 @@ async def list_versions(backend: "Backend", _: NoRequest) -> VersionsAnswer:
 async def list_columns(backend: "Backend", _: NoRequest) -> ColumnsAnswer:
     """The metadata keys with the values that images have."""
     return ColumnsAnswer(columns=[_column(facet) for facet in await backend.index.facets()])
+
+
+async def declare_column(backend: "Backend", request: DeclareRequest) -> DeclareAnswer:
+    """Give a metadata key a type before its first value, or a wider one."""
+    kind = next(each for each in ColumnType if each.label == request.type)
+    created = await backend.index.declare_column(request.key, kind, author())
+    return DeclareAnswer(message="success", key=request.key, type=request.type, created=created)
 
 
 async def drop_column(backend: "Backend", request: ColumnRequest) -> DropAnswer:
@@ -122,7 +131,10 @@ def _column(facet: "Facet") -> Column:
 ROUTES: dict[str, Methods] = {
     "/index": {"GET": (NoRequest, get_index)},
     "/index/columns": {"GET": (NoRequest, list_columns)},
-    "/index/columns/{key:rest}": {"DELETE": (ColumnRequest, drop_column)},
+    "/index/columns/{key:rest}": {
+        "PUT": (DeclareRequest, declare_column),
+        "DELETE": (ColumnRequest, drop_column),
+    },
     "/index/log": {"GET": (LogRequest, list_changes)},
     "/index/versions": {"GET": (NoRequest, list_versions)},
 }

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from cli.output import opened_anew
 from cli.terminal import UNAVAILABLE, WANTS_KEY, json_line, json_object, shown, to_service
+from image_search.results import ColumnType
 
 if TYPE_CHECKING:
     from image_search import Client, Hit
@@ -189,6 +190,17 @@ def update(  # noqa: PLR0913 - what the command takes
     with client_of(server, api_key) as client:
         changed = client.update_many(changes, filter=conditions, all=everything)
     click.echo(f"{changed:,} changed.")
+
+
+@click.command("declare-column")
+@click.argument("key")
+@click.argument("type", type=click.Choice(get_args(ColumnType)))
+@to_service
+def declare_column(key: str, type: ColumnType, server: str, api_key: str | None) -> None:
+    """Give a metadata KEY a TYPE before its first value, or a wider one."""
+    with client_of(server, api_key) as client:
+        created = client.declare_column(key, type)
+    click.echo(f"{shown(key)} {'is now' if created else 'was already'} a key of type {type}.")
 
 
 @click.command("drop-column")

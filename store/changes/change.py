@@ -15,6 +15,7 @@ Action = Literal[
     "delete_matching",
     "restore",
     "undo",
+    "declare_column",
     "drop_column",
     "create",
     "reembed",
@@ -53,7 +54,8 @@ class Change:
         action: an `Action`.
         count: how many images it changed.
         ids: theirs, in the order in which they were changed.
-        more: what else is told: `filter`, `restored` (a version), `undone` (a key), `column`.
+        more: what else is told: `filter`, `restored` (a version), `undone` (a key), `column`, and
+            its `type`.
         version_before: of the table.
         version: that it made; None where it is not known whether it was made: it is being
             committed now, or the process ended in the middle of it.

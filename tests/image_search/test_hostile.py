@@ -88,6 +88,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], int]] = {
     "a thousand": (lambda client: client.search("x", limit=1000), MOST_LIST_BYTES),
     "list": (lambda client: client.list(limit=2), bytes_of(2)),
     "thumbnail": (lambda client: client.thumbnail("x"), 8 << 20),
+    "declare_column": (lambda client: client.declare_column("x", "string"), MOST_BYTES),
     "drop_column": (lambda client: client.drop_column("x"), MOST_BYTES),
 }
 

@@ -1,5 +1,7 @@
 """Metadata keys: too many new ones in a request, and dropping what is no key; old files of a page."""
 
+from typing import Any
+
 from tests.guard.case import Case, Expected, refusal, sent
 
 UNKNOWN = refusal("unknown_key", says="unknown metadata key")
@@ -31,8 +33,29 @@ DROPS = [
     dropped("s?key=n", refusal("bad_request", says="belongs into the path")),
     dropped("s?force=true", refusal("bad_request", says="unknown field")),
     dropped("", NOWHERE),
-    *(dropped("s", NO_METHOD, method) for method in ("GET", "PUT", "PATCH", "POST")),
+    *(dropped("s", NO_METHOD, method) for method in ("GET", "PATCH", "POST")),
 ]
+
+
+def declared(key: str, body: Any, expected: Expected) -> Case:
+    return sent(f"index/columns/{key}", body, expected, f"PUT {key:.40} {body!s:.60}", "PUT")
+
+
+BAD_BODY = refusal("bad_request")
+BODIES: list[Any] = [
+    {}, [], "string", {"type": None}, {"type": ""}, {"type": "String"}, {"type": "varchar"},
+    {"type": 5}, {"type": ["string"]}, {"type": "string\0"}, {"type": "a string"},
+    {"type": "string", "key": "other"}, {"type": "string", "force": True},
+]  # fmt: skip
+DECLARATIONS = [
+    *(declared("d", body, BAD_BODY) for body in BODIES),
+    *(declared(key, {"type": "string"}, refusal("metadata_type")) for key in ("$text", "$and", "$")),
+    declared("k" * 129, {"type": "string"}, refusal("metadata_limit")),
+    declared("s", {"type": "integer"}, refusal("metadata_conflict")),
+    declared("s", {"type": "list of strings"}, refusal("metadata_conflict")),
+    declared("s", {"type": "string"}, Expected(200)),
+    declared("", {"type": "string"}, NOWHERE),
+]  # fmt: skip
 
 BATCH = [{"url": f"{URL}?{n}", "metadata": new(n, 1)} for n in range(256)]
 BRINGING = [
@@ -52,4 +75,4 @@ OLD = [
     for name in ("swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "index.css", "")
 ]
 
-CASES = [*DROPS, *BRINGING, *OLD]
+CASES = [*DROPS, *DECLARATIONS, *BRINGING, *OLD]

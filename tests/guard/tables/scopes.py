@@ -44,6 +44,7 @@ ROUTES: tuple[tuple[str, str, Any, str, Expected], ...] = (
     ("GET", "index/log?action=x", None, "admin", BAD_REQUEST),
     ("POST", "index/undo", {}, "admin", BAD_REQUEST),
     ("DELETE", "index/columns/nosuch", None, "admin", UNKNOWN_KEY),
+    ("PUT", "index/columns/nosuch", {"type": 5}, "admin", refusal("bad_request")),
     ("DELETE", "index/columns/no%2Fsuch", None, "admin", UNKNOWN_KEY),
     ("PUT", "images", {}, "admin", NOT_TAKEN),
     ("DELETE", "images", None, "admin", NOT_TAKEN),

@@ -102,3 +102,60 @@ def test_one_request_brings_so_many_new_keys(
     with Client(service.url) as client:
         for key in [key for key in client.status().columns if key.startswith("brought ")]:
             client.drop_column(key)
+
+
+def test_a_key_is_declared_over_http(
+    service: ServiceProcess, post: Post, pictures: PictureServer
+) -> None:
+    url = f"{service.url}/index/columns/code%2Fx"
+    said = {"message": "success", "key": "code/x", "type": "string"}
+    for created in (True, False):
+        answer = requests.put(url, json={"type": "string"}, timeout=60)
+        assert (answer.status_code, answer.json()) == (200, {**said, "created": created})
+    with Client(service.url) as client:
+        own = client.add(pictures.url + "11.jpg?columns", {"code/x": "2024-05-01"}).id
+        assert client.get(own).metadata == {"code/x": "2024-05-01"}
+        with pytest.raises(RefusedError, match="'code/x' holds a string, not an integer"):
+            client.declare_column("code/x", "integer")
+        told = _asked(service, "declare-column", "code/x", "string").output
+        assert told == "code/x was already a key of type string.\n"
+        change = client.log(limit=1).changes[0]
+        assert (change.action, change.column, change.type) == ("declare_column", "code/x", "string")
+        client.drop_column("code/x")
+
+
+def test_what_people_send_widens(
+    service: ServiceProcess, post: Post, pictures: PictureServer
+) -> None:
+    def add(n: int, metadata: Any) -> Any:
+        sent = {"url": f"{pictures.url}{n % 10}.jpg?widens{n}", "metadata": metadata}
+        return post("post_image_to_index", sent).json()
+
+    ids = [
+        add(n, metadata)["id"]
+        for n, metadata in enumerate(
+            [
+                {"w": {"price": 10, "title": "2024-05-01T12:00:00+02:00"}},
+                {"w": {"price": 12.5, "title": "hello"}, "$text": "a red star"},
+                {"w.price": 10.0, "w.title": "2024:05:01 10:00:00"},
+            ]
+        )
+    ]
+    with Client(service.url) as client:
+        assert [client.get(each).metadata for each in ids] == [
+            {"w": {"price": 10, "title": "2024-05-01T12:00:00+02:00"}},
+            {"w": {"price": 12.5, "title": "hello"}, "$text": "a red star"},
+            {"w.price": 10.0, "w.title": "2024:05:01 10:00:00"},
+        ]
+        columns = client.status().columns
+        assert (columns["w.price"], columns["w.title"]) == ("float", "string")
+        found = post("search_similar_images", {"metadata": {"w.price": {"$lt": 12}}}).json()
+        assert {hit["id"] for hit in found["results"]} == {ids[0], ids[2]}
+        assert client.update(ids[0], {"w": {"price": 11}}).metadata == {
+            "w": {"price": 11, "title": "2024-05-01T12:00:00+02:00"}
+        }
+        refused = add(3, {"w": {"price": "cheap"}})
+        assert refused["message"] == "metadata key 'w.price' holds a float, not a string"
+        client.delete_many(ids=ids)
+        for key in ("w.price", "w.title"):
+            client.drop_column(key)
