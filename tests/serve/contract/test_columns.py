@@ -119,7 +119,7 @@ def test_a_key_is_declared_over_http(
             client.declare_column("code/x", "integer")
         told = _asked(service, "declare-column", "code/x", "string").output
         assert told == "code/x was already a key of type string.\n"
-        change = client.log(limit=1).changes[0]
+        change = client.log(action="declare_column", limit=1).changes[0]
         assert (change.action, change.column, change.type) == ("declare_column", "code/x", "string")
         client.drop_column("code/x")
 
