@@ -29,6 +29,7 @@ LONGEST_FIRST = (
     "guard",
     "page",
     "tests/serve/lifecycle/test_stops.py",
+    "tests/cli/outages/test_outages.py",
     "tests/store/differential/test_differential.py",
     "tests/serve/lifecycle/test_start.py",
     "two workers",

@@ -15,6 +15,7 @@ Metadata = dict[str, Any] | str | None
 
 _READ_BYTES = 1 << 16
 _FAILURE_KEYS = frozenset({"code", "reason", "row"})
+_NO_ROW = "no row to try again: "
 
 
 class SourceError(Exception):
@@ -43,7 +44,7 @@ class Row(NamedTuple):
     key: Key = NO_KEY
     file: str = ""
     data: bytes | None = None
-    raw: str | list[str] | None = None
+    raw: Any = None
     id: str = ""
 
     @property
@@ -158,10 +159,12 @@ def failed_row(number: int, failure: Mapping[str, Any], url_column: str) -> Row:
     own = given if isinstance(given, dict) else {}
     url, file, metadata = own.get("url", ""), own.get("file", ""), own.get("metadata")
     name = own.get("id", "")
-    is_row = all(isinstance(one, str) for one in (url, file, name)) and bool(url or file)
+    is_row = all(isinstance(one, str) for one in (url, file, name)) and bool(
+        {"url", "file"} & own.keys()
+    )
     if not (is_row and isinstance(metadata, dict | str | None)):
-        raw = given if isinstance(given, list) else json.dumps(given)
-        return Row(number, "", None, f"no row to try again: {failure['reason']}", raw=raw)
+        reason = str(failure["reason"]).removeprefix(_NO_ROW)
+        return Row(number, "", None, _NO_ROW + reason, raw=given)
     return Row(number, url.strip(), metadata or None, file=file, id=name)
 
 

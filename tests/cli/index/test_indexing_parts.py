@@ -132,6 +132,18 @@ def test_a_failure_carries_its_row() -> None:
     for odd in odds:
         (row,) = line_rows([json.dumps({**mended, "row": odd}).encode()], "url")
         assert row.problem == "no row to try again: r"
+        line = json.dumps({"code": "c", "reason": row.problem, "row": row.given}).encode()
+        (again,) = line_rows([line], "url")  # a second time it is still the same
+        if odd is not None:
+            assert (again.problem, again.given) == (row.problem, odd)
+
+
+def test_a_failure_without_a_url_stays_one() -> None:
+    """What a person does not mend is listed the second time as it was the first time."""
+    own = {"url": "", "id": "a", "metadata": {"n": 1}}
+    line = json.dumps({"url": "", "line": 3, "code": "no_url", "reason": "r", "row": own}).encode()
+    (row,) = line_rows([line], "url")
+    assert (row.problem, row.given) == ("", own)
 
 
 def test_what_is_done_takes_little_memory() -> None:

@@ -1,0 +1,1 @@
+"""An import whose picture host goes down twice, and whose service is killed once."""
