@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from itertools import count
 
-from cli.index.errors import UnavailableError, UploadBrokenError, is_away, is_final
+from cli.index.errors import UnavailableError, UploadBrokenError, attempts, is_away
 from cli.tables.rows import Row
 from cli.terminal import WANTS_KEY, shown
 from image_search import (
@@ -19,7 +19,6 @@ from image_search import (
 )
 from image_search.calls import OnDuplicate
 
-_ATTEMPTS = 4
 _PAUSES = Retries(attempts=1 << 30, within_s=float("inf"), first_pause_s=0.5, longest_pause_s=4.0)
 
 
@@ -116,7 +115,7 @@ class Adder:
                 self._in_flight.overloaded(halvings)
             failed += 1
             passing += self._is_own(error)
-            if is_final(error) or passing >= _ATTEMPTS:
+            if 0 < passing >= attempts(error):
                 return error
             chance = random.random()  # noqa: S311
             await asyncio.sleep(_PAUSES.drawn_pause_s(error, failed, chance))

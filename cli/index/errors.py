@@ -29,9 +29,13 @@ _STATUS = re.compile(r"the server answered (\d{3}) instead of 200")
 def may_pass(failure: Mapping[str, Any]) -> bool:
     """Whether what failed may succeed in a later call: the host is down, or busy, or was slow."""
     code = failure.get("code")
-    if code == "http_status" and (found := _STATUS.search(str(failure.get("reason")))):
-        return found[1] == "429" or found[1] >= "500"
-    return code in _PASSING or code in _STOPPED or code in _LATER
+    is_passing_status = code == "http_status" and _may_change(str(failure.get("reason")))
+    return is_passing_status or code in _PASSING or code in _STOPPED or code in _LATER
+
+
+def _may_change(reason: str) -> bool:
+    found = _STATUS.search(reason)
+    return found is not None and (found[1] == "429" or found[1] >= "500")
 
 
 class UnavailableError(Exception):
@@ -56,8 +60,13 @@ def is_away(error: ImageSearchError) -> bool:
     return isinstance(error, UnreachableError) or error.code in _STOPPED
 
 
-def is_final(error: ImageSearchError) -> bool:
-    """Whether the same image fails again, if it is sent at once."""
-    if isinstance(error, RefusedError):
-        return error.code not in _PASSING and error.code not in _STOPPED
-    return False
+def attempts(error: ImageSearchError) -> int:
+    """How often an image that fails so is sent, in all, before it counts as failed.
+
+    A host that has answered 429 or 5xx was asked again by the service, unless that had too much of
+    it at the time: once more is enough.
+    """
+    if isinstance(error, RefusedError) and error.code not in _PASSING | _STOPPED:
+        is_busy_host = error.code == "http_status" and _may_change(error.message)
+        return 2 if is_busy_host else 1
+    return 4

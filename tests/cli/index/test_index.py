@@ -256,7 +256,7 @@ def test_what_may_pass_is_tried_by_the_next_call(
         3,
         2,
     ]
-    assert sorted(path for path, _ in host.requests[asked:]) == ["/busy", "/slow"]
+    assert sorted(path for path, _ in host.requests[asked:]) == ["/busy", "/slow", "/slow"]
 
     statuses |= {"/slow": 200, "/gone": 200}
     again = _index(failures, "--failures", tmp_path / "rest.jsonl", server=service.url)

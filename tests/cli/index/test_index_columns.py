@@ -159,7 +159,9 @@ def test_a_folder_has_no_columns(
     pictures: PictureServer, tmp_path: Path, words: Sequence[str]
 ) -> None:
     (tmp_path / "1.jpg").write_bytes(requests.get(pictures.url + "1.jpg", timeout=60).content)
-    with pytest.raises(SourceError, match=r"no table with columns among the sources; .* --file-key"):
+    with pytest.raises(
+        SourceError, match=r"no table with columns among the sources; .* --file-key"
+    ):
         _opened(tmp_path, words)
 
 
