@@ -38,6 +38,10 @@ from cli.terminal import json_object, shown, to_service
     help="Columns of a CSV file to read as text, comma-separated: postal codes and the like.",
 )
 @click.option(
+    "--encoding",
+    help="Encoding of CSV files, such as windows-1252.  [default: UTF-8, or UTF-16 with its mark]",
+)
+@click.option(
     "--file-key",
     default="file",
     show_default=True,
@@ -87,11 +91,12 @@ def index(sources: tuple[str, ...], **given: Any) -> None:
     """Index the pictures of folders, of files, of tables, of standard input or of URLs.
 
     A SOURCE is a folder, whose pictures and those of the folders below are uploaded; a picture's
-    file; a quoted glob such as '2024/**/*.jpg'; a .csv, .parquet, .jsonl or .ndjson file with a
-    column of URLs, the other columns being metadata; a file that --failures wrote; - for URLs or
-    JSON lines on standard input; or an http(s) URL. Started again with the same sources, it goes on
-    where it stopped, and tries again what may pass. Exit status: 0 all are indexed, 1 some failed,
-    or there was no picture, 2 wrong usage, 3 the service cannot be used.
+    file; a quoted glob such as '2024/**/*.jpg'; a .csv, .tsv, .parquet, .jsonl or .ndjson file with
+    a column of URLs, the other columns being metadata; a .txt file with a URL a line; a file that
+    --failures wrote; - for URLs or JSON lines on standard input; or an http(s) URL. Started again
+    with the same sources, it goes on where it stopped, and tries again what may pass. Exit status:
+    0 all are indexed, 1 some failed, or there was no picture, 2 wrong usage, 3 the service cannot
+    be used.
     """
     from cli.index.journal import JournalError  # noqa: PLC0415 - so that --help answers at once
     from cli.index.run import IndexOptions, run_index  # noqa: PLC0415

@@ -39,6 +39,7 @@ class IndexOptions:
     leave_out: tuple[str, ...]
     rename: tuple[str, ...]
     text_columns: str
+    encoding: str | None
     file_key: str
     metadata: dict[str, Any]
     in_flight: int | None
@@ -71,6 +72,7 @@ def run_index(sources: Sequence[str], options: IndexOptions) -> int:
         options.id_column,
         list(options.leave_out) or None,
         renamed_from(options.rename) or None,
+        options.encoding,
     )
     if options.failures is not None and any(_is_same(one, options.failures) for one in sources):
         raise ValueError("--failures is one of the sources: name another file")

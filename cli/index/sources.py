@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 
 from cli.index.files import file_source, folder_source, glob_source, is_glob, is_picture
 from cli.tables.columns import Columns
-from cli.tables.csv_file import csv_source
+from cli.tables.csv_file import CsvReading, csv_source
 from cli.tables.rows import (
     NO_KEY,
     Row,
@@ -28,13 +29,14 @@ from cli.tables.rows import (
     lines_of,
 )
 
-_WITH_HEADER = frozenset({".csv", ".parquet"})
-_TABLES = _WITH_HEADER | {".jsonl", ".ndjson"}
+_CSV, _PARQUET, _LINES, _URLS = ".csv", ".parquet", ".jsonl", "urls"
+_KINDS = {".csv": _CSV, ".tsv": _CSV, ".tab": _CSV, ".parquet": _PARQUET}
+_KINDS |= {".jsonl": _LINES, ".ndjson": _LINES}
 _STDIN = 0
 _LONGEST_LINE = 1 << 20
 _TAKEN = (
-    "give folders, globs, pictures, .csv, .parquet, .jsonl and .ndjson files, http(s) URLs,"
-    " or - for lines of standard input"
+    "give folders, globs, pictures, .csv, .tsv, .parquet, .jsonl and .ndjson files, .txt files with"
+    " URLs, http(s) URLs, or - for lines of standard input"
 )
 T = TypeVar("T")
 
@@ -51,6 +53,7 @@ class Reading:
         id_column: of tables, with what each image is called; None for ids that follow from urls.
         leave_out: columns of tables that do not become metadata; None for none.
         rename: keys of metadata by the columns of tables; None where these are the same.
+        encoding: of CSV files; None for UTF-8, or for what they begin with the mark of.
     """
 
     url_column: str
@@ -60,6 +63,7 @@ class Reading:
     id_column: str | None = None
     leave_out: Collection[str] | None = None
     rename: Mapping[str, str] | None = None
+    encoding: str | None = None
 
     @property
     def columns(self) -> Columns:
@@ -145,7 +149,7 @@ def state_beside(given: str) -> Path | None:
 
 def has_csv(given: Sequence[str]) -> bool:
     """Whether there is a CSV file among the sources, whose columns have no types."""
-    return any(Path(one).suffix.lower() == ".csv" for one in given if not _is_url(one))
+    return any(_kind(Path(one)) == _CSV for one in given if not _is_url(one))
 
 
 def _opened(given: str, reading: Reading, columns: Columns, known: Mapping[str, str]) -> Source:
@@ -171,41 +175,57 @@ def _is_url(given: str) -> bool:
 
 
 def _table(path: Path, reading: Reading, columns: Columns, known: Mapping[str, str]) -> Source:
-    kind = path.suffix.lower()
-    if kind not in _TABLES and not _holds_failures(path):
+    kind = _kind(path)
+    if kind is None:
+        if path.suffix.lower() == ".json":
+            raise SourceError(f"{path}: give JSON lines, an object a line, as a .jsonl file")
         raise SourceError(f"{path} is neither a table nor a picture: {_TAKEN}")
     try:
         seen = path.stat()
-        source = _table_of(kind, path, reading.text_columns, columns, known)
+        source = _table_of(kind, path, reading, columns, known)
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from error
     identity = {"path": str(path.absolute()), "size": seen.st_size, "mtime": seen.st_mtime_ns}
     return replace(source, identity=identity)
 
 
+def _kind(path: Path) -> str | None:
+    """How a table is written, by its name; a text and what has no such name, by its first line."""
+    suffix = path.suffix.lower()
+    if (kind := _KINDS.get(suffix)) is not None:
+        return kind
+    try:
+        with path.open("rb") as file:
+            line = file.readline(_LONGEST_LINE).removeprefix(BOM_UTF8).strip()
+        if is_failure(json.loads(line)):
+            return _LINES
+    except OSError:
+        return None
+    except (ValueError, RecursionError):
+        pass
+    if suffix != ".txt":
+        return None
+    return _URLS if not line or line.lower().startswith((b"{", b"http:", b"https:")) else _CSV
+
+
 def _table_of(
-    kind: str, path: Path, text: Collection[str], columns: Columns, known: Mapping[str, str]
+    kind: str, path: Path, reading: Reading, columns: Columns, known: Mapping[str, str]
 ) -> Source:
-    if kind not in _WITH_HEADER:
-        return json_source(path, columns.url, columns.id, names=columns.needs_names)
-    if kind == ".csv":
+    if kind in {_LINES, _URLS}:
+        is_urls = kind == _URLS
+        names = columns.needs_names
+        return json_source(path, columns.url, columns.id, names=names, urls=is_urls)
+    if kind == _CSV:
         own = [] if columns.id is None else [columns.id]  # 007 is no number
-        source = csv_source(path, columns.url, [*text, *own], known, columns.key)
+        text = [*reading.text_columns, *own]
+        how = CsvReading(columns.url, text, columns.left_out, reading.encoding, known, columns.key)
+        source = csv_source(path, how)
     else:
         from cli.tables.parquet import parquet_source  # noqa: PLC0415 - Arrow takes long to load
 
         source = parquet_source(path, columns.url, columns.id, columns.left_out)
     columns.check_header(path, list(source.columns or ()))
     return source
-
-
-def _holds_failures(path: Path) -> bool:
-    """Whether a file begins as one of `--failures` does, whatever it is called."""
-    try:
-        with path.open("rb") as file:
-            return is_failure(json.loads(file.readline(_LONGEST_LINE)))
-    except (OSError, ValueError, RecursionError):
-        return False
 
 
 def _numbered(

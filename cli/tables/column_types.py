@@ -1,7 +1,8 @@
 """Types of a CSV file's columns: those that the table has, else what all values of a column fit.
 
 A column is numbers only where every value is written as a program writes numbers. What is a number
-by chance stays a text: `007`, `+49`, `1e5`.
+by chance stays a text: `007`, `+49`, `1e5`. In files of countries with decimal commas, `12,50` and
+`1.234,50` are numbers too.
 """
 
 import re
@@ -15,6 +16,7 @@ _FLOAT = re.compile(
     r"-?(?:(?:0|[1-9]\d*)(?:\.\d+)?|\.\d+)(?:(?<=\d)[eE][+-]\d+)?|-?(?:0|[1-9]\d*)\.\d+[eE]\d+",
     re.ASCII,
 )
+_COMMA = re.compile(r"-?(?:(?:0|[1-9]\d*)(?:,\d+)?|[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?)", re.ASCII)
 _ANY_INTEGER = re.compile(r"[+-]?\d{1,30}", re.ASCII)
 _ANY_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -48,19 +50,38 @@ def _boolean(text: str) -> bool:
     return _BOOLEANS[text.lower()]
 
 
+def _is_comma(text: str) -> bool:
+    return _COMMA.fullmatch(text) is not None
+
+
+def _of_comma(text: str) -> float:
+    return float(text.replace(".", "").replace(",", "."))
+
+
+_DECIMAL_COMMA = "decimal comma"
 _KINDS: Mapping[str, tuple[Callable[[str], bool], Callable[[str], Any]]] = {
     "integer": (_is_integer, int),
     "float": (_is_float, float),
+    _DECIMAL_COMMA: (_is_comma, _of_comma),
     "boolean": (_is_boolean, _boolean),
     "time": (_is_time, str),
 }
 
 
 class ColumnType:
-    """Type of a CSV column: the first kind that all of its values are of."""
+    """Type of a CSV column: the first kind that all of its values are of.
 
-    def __init__(self) -> None:
-        self._left = list(_KINDS)
+    Args:
+        commas: whether numbers may have a decimal comma.
+    """
+
+    def __init__(self, *, commas: bool = False) -> None:
+        self._left = [kind for kind in _KINDS if commas or kind != _DECIMAL_COMMA]
+
+    @property
+    def has_commas(self) -> bool:
+        """Whether its values are numbers with decimal commas."""
+        return self._left[:1] == [_DECIMAL_COMMA]
 
     def see(self, text: str) -> None:
         """Rule out the kinds that a value is not of; an empty one has none."""
@@ -72,13 +93,16 @@ class ColumnType:
         return _KINDS[self._left[0]][1](text) if self._left else text
 
 
-def value_in(kind: str, text: str) -> Any:
+def value_in(kind: str, text: str, column: ColumnType | None = None) -> Any:
     """A text as a value of a type that the table has; as it is where it can be none.
 
     Args:
         kind: the type, as the service names it.
         text: of a cell.
+        column: what its column seems to be, which tells how its numbers are written.
     """
+    if kind in ("integer", "float") and column is not None and column.has_commas:
+        return column.value(text)
     if kind in ("integer", "float") and _ANY_FLOAT.fullmatch(text):
         whole = kind == "integer" and _ANY_INTEGER.fullmatch(text) is not None
         number: int | float = int(text) if whole else float(text)

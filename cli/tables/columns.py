@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from cli.tables.rows import Row, Source, SourceError
-
-_MOST_LISTED = 50
+from cli.tables.rows import Row, Source, SourceError, listed
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Columns:
         One that cannot be made so has the reason as its problem, and its columns as they were.
         """
         named = row if self.id is None else _called_by(self.id, row)
-        if named.problem or not isinstance(named.metadata, dict):
+        if named.problem != row.problem or not isinstance(named.metadata, dict):
             return named
         values: dict[str, Any] = {}
         sources: dict[str, str] = {}
@@ -100,7 +98,7 @@ class Columns:
                 " path of a file is called, --file-key says"
             )
         if name not in there:
-            raise SourceError(f"{what}: there is no such column; the columns are: {_listed(there)}")
+            raise SourceError(f"{what}: there is no such column; the columns are: {listed(there)}")
 
     def _clash(self, one: str, other: str) -> str:
         return f"the columns {one!r} and {other!r} would both be called {self.key(one)!r}"
@@ -108,18 +106,14 @@ class Columns:
 
 def _called_by(column: str, row: Row) -> Row:
     """The row with its id taken from a column; a file has none, and keeps what it has."""
-    if row.problem or row.file or row.id:
+    if row.file or row.id:
         return row
     columns = dict(row.metadata) if isinstance(row.metadata, dict) else {}
     own = columns.pop(column, None)
     if isinstance(own, bool | float | list | dict) or own in {None, ""}:
-        return row._replace(problem=f"the row has no text and no whole number as its {column}")
+        problem = f"the row has no text and no whole number as its {column}"
+        return row._replace(problem=row.problem or problem)
     return row._replace(id=str(own), metadata=columns or None)
-
-
-def _listed(names: Collection[str]) -> str:
-    first = ", ".join(list(names)[:_MOST_LISTED])
-    return first if len(names) <= _MOST_LISTED else f"{first} and {len(names) - _MOST_LISTED} more"
 
 
 def renamed_from(given: Iterable[str]) -> dict[str, str]:

@@ -1,102 +1,115 @@
 """Rows of CSV files, read as a stream, each value as what its column holds."""
 
-import csv
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from cli.tables.column_types import ColumnType, value_in
-from cli.tables.rows import Row, Source, SourceError
+from cli.tables.delimited import Form, check_columns, form_of, records
+from cli.tables.rows import Row, Source
 
-_LONGEST_FIELD = 1 << 24
+UNNAMED = "columns without a name"
+"""Reason why a part of a table is left out."""
+
+_SEVERAL_URLS = re.compile(r"[\s,;|]+(?=https?://)")
 
 
-def csv_source(
-    path: Path,
-    url_column: str,
-    text_columns: Collection[str],
-    known: Mapping[str, str],
-    key: Callable[[str], str] = str,
-) -> Source:
-    """Rows of a CSV file with a header. It is read twice: once for the types of its columns.
+@dataclass(frozen=True)
+class CsvReading:
+    """How the columns of a CSV file are read.
 
-    Args:
-        path: of the file.
-        url_column: of the pictures' urls.
-        text_columns: those that are text whatever they look like.
+    Attributes:
+        url: the column of the pictures' urls.
+        text: those that are text whatever they look like.
+        left_out: those that do not become metadata.
+        encoding: of the file; None for UTF-8, or what it begins with the mark of.
         known: the types that the table has; looked at when the first row is read.
         key: the key of metadata that a column is for.
+    """
+
+    url: str
+    text: Collection[str] = ()
+    left_out: Collection[str] = ()
+    encoding: str | None = None
+    known: Mapping[str, str] | None = None
+    key: Callable[[str], str] = str
+
+
+def csv_source(path: Path, reading: CsvReading) -> Source:
+    """Rows of a CSV file with a header. It is read twice: once for the types of its columns.
 
     Raises:
-        SourceError: it is no CSV file in UTF-8, or a column that was named is missing.
+        SourceError: it is no CSV file, or a column that was named is missing.
     """
-    header, types, total = _surveyed(path, url_column, text_columns)
-    kinds = _Kinds(types, known, key)
-    columns = [name for name in header if name != url_column]
-    return Source(_csv_rows(path, header, kinds, url_column), total, columns=columns)
+    form = form_of(path, reading.url, reading.encoding)
+    check_columns(path, form, reading.url, reading.text, reading.left_out)
+    survey = _Survey(form)
+    for _, record in records(path, form):
+        survey.see(record)
+    columns = [name for name in form.names if name not in {reading.url, ""}]
+    rows = _rows(path, form, survey.types, reading)
+    unnamed = len(survey.unnamed)
+    left_out = {UNNAMED: unnamed} if unnamed else {}
+    return Source(rows, survey.total, left_out=left_out, columns=columns)
 
 
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The first line of each record, and its fields."""
-    csv.field_size_limit(_LONGEST_FIELD)
-    line = 0
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            for record in reader:
-                if record:
-                    yield line + 1, record
-                line = reader.line_num
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: not UTF-8 text after line {line}: save it as UTF-8") from error
-    except csv.Error as error:
-        raise SourceError(f"{path}: line {line + 1} is not CSV: {error}") from error
+class _Survey:
+    """What all rows of a file say of it.
+
+    Attributes:
+        types: of the columns, by their names.
+        total: rows.
+        unnamed: places of the columns without a name that have a value.
+    """
+
+    def __init__(self, form: Form) -> None:
+        self._names = form.names
+        self.types = {name: ColumnType(commas=form.has_decimal_commas) for name in form.names}
+        self.total = 0
+        self.unnamed = set[int]()
+
+    def see(self, record: list[str]) -> None:
+        """Count a row, and let it rule out types."""
+        self.total += 1
+        if len(record) != len(self._names):
+            return  # it will not be sent
+        for place, (name, text) in enumerate(zip(self._names, record, strict=True)):
+            if name:
+                self.types[name].see(text)
+            elif text:
+                self.unnamed.add(place)
 
 
-def _surveyed(
-    path: Path, url_column: str, text_columns: Collection[str]
-) -> tuple[list[str], dict[str, ColumnType | None], int]:
-    records = _records(path)
-    header = next(records, (0, []))[1]
-    for name in (url_column, *text_columns):
-        if name not in header:
-            known = ", ".join(header) or "none"
-            raise SourceError(f"{path}: there is no column {name!r}; its columns are: {known}")
-    if len(set(header)) < len(header):
-        raise SourceError(f"{path}: two columns have the same name")
-    types = {name: None if name in text_columns else ColumnType() for name in header}
-    total = 0
-    for _, record in records:
-        total += 1
-        if len(record) != len(header):
-            continue  # it will not be sent
-        for name, text in zip(header, record, strict=True):
-            if (kind := types[name]) is not None:
-                kind.see(text)
-    return header, types, total
+def _rows(
+    path: Path, form: Form, types: Mapping[str, ColumnType], reading: CsvReading
+) -> Iterator[Row]:
+    known = reading.known or {}
 
-
-class _Kinds(NamedTuple):
-    types: Mapping[str, ColumnType | None]
-    known: Mapping[str, str]
-    key: Callable[[str], str]
-
-    def value(self, name: str, text: str) -> Any:
-        if (guessed := self.types[name]) is None:
+    def value(name: str, text: str) -> Any:
+        if name in reading.text:
             return text
-        kind = self.known.get(self.key(name))
-        return guessed.value(text) if kind is None else value_in(kind, text)
+        kind = known.get(reading.key(name))
+        return types[name].value(text) if kind is None else value_in(kind, text, types[name])
 
-
-def _csv_rows(path: Path, header: list[str], kinds: _Kinds, url_column: str) -> Iterator[Row]:
-    records = _records(path)
-    next(records)
-    for line, record in records:
-        if len(record) != len(header):
-            problem = f"the row has {len(record)} values, but the header {len(header)}"
+    for line, record in records(path, form):
+        if len(record) != len(form.names):
+            problem = f"the row has {len(record)} values, but the header {len(form.names)}"
             yield Row(line, "", None, problem, raw=record)
             continue
-        fields = dict(zip(header, record, strict=True))
-        url = fields.pop(url_column).strip()
-        metadata = {name: kinds.value(name, text) for name, text in fields.items() if text}
-        yield Row(line, url, metadata or None)
+        fields = {name: text for name, text in zip(form.names, record, strict=True) if name}
+        url = fields.pop(reading.url).strip()
+        metadata = {name: value(name, text) for name, text in fields.items() if text}
+        yield Row(line, url, metadata or None, _problem(url, reading.url))
+
+
+def _problem(url: str, column: str) -> str:
+    """Why a cell is no single URL; shops put several pictures of a product into one."""
+    count = len(_SEVERAL_URLS.split(url))
+    if count == 1:
+        return ""
+    return (
+        f"{column} has {count} URLs: give each picture a row of its own (a comma of a URL itself"
+        " is %2C)"
+    )

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+from codecs import BOM_UTF8
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +16,46 @@ NO_KEY = -1
 Metadata = dict[str, Any] | str | None
 
 _READ_BYTES = 1 << 16
+_MOST_LISTED = 50
 _FAILURE_KEYS = frozenset({"code", "reason", "row"})
 _NO_ROW = "no row to try again: "
 
 
 class SourceError(Exception):
     """A source cannot be read; the message is one line that names it."""
+
+
+def listed(names: Collection[str]) -> str:
+    """Names of columns for a message; the first ones, where there are very many."""
+    first = ", ".join(list(names)[:_MOST_LISTED]) or "none"
+    return first if len(names) <= _MOST_LISTED else f"{first} and {len(names) - _MOST_LISTED} more"
+
+
+def missing_column(
+    path: object, name: str, names: Collection[str], values: Mapping[str, object] | None = None
+) -> SourceError:
+    """The error that a table has no column of this name; tells which may be meant.
+
+    Args:
+        path: of the table.
+        name: of the column.
+        names: of those that there are.
+        values: one of each, where the column is that of the urls, to know it by its values.
+    """
+    meant = [one for one in names if one.casefold() == name.casefold()]
+    option = "" if values is None else "--url-column "
+    if values is not None:
+        meant += [one for one in names if is_url(values.get(one))]
+    hints = [option + shlex.quote(one) for one in dict.fromkeys(meant)]
+    hint = f" (is it {' or '.join(hints[:3])}?)" if hints else ""
+    return SourceError(
+        f"{path}: there is no column {name!r}{hint}; its columns are: {listed(names)}"
+    )
+
+
+def is_url(value: object) -> bool:
+    """Whether a value is a text that begins as a URL does."""
+    return isinstance(value, str) and value.lstrip().lower().startswith(("http://", "https://"))
 
 
 class Row(NamedTuple):
@@ -81,7 +117,9 @@ class Source:
     columns: Collection[str] | None = ()
 
 
-def json_source(path: Path, url_column: str, id_column: str | None, *, names: bool) -> Source:
+def json_source(
+    path: Path, url_column: str, id_column: str | None, *, names: bool, urls: bool = False
+) -> Source:
     """Rows of a file of JSON lines: objects with the url, and the metadata beside it.
 
     Args:
@@ -89,19 +127,25 @@ def json_source(path: Path, url_column: str, id_column: str | None, *, names: bo
         url_column: of the pictures' urls.
         id_column: of their ids; a row that has an id already counts as one with this column.
         names: whether the names of the columns are needed: each row may have others.
+        urls: whether a line may be a plain url too.
+
+    Raises:
+        SourceError: no row has the column of the urls.
     """
     with path.open("rb") as file:
         total = sum(not line.isspace() for line in file)
+    _check_url_column(path, url_column)
     columns: dict[str, None] = {}
-    for row in _json_file(path, url_column) if names else ():
+    for row in _json_file(path, url_column, urls) if names else ():
         columns |= dict.fromkeys(row.metadata) if isinstance(row.metadata, dict) else {}
         columns |= {id_column: None} if row.id and id_column is not None else {}
-    return Source(_json_file(path, url_column), total, columns=columns)
+    return Source(_json_file(path, url_column, urls), total, columns=columns)
 
 
 def line_rows(lines: Iterable[bytes], url_column: str, *, urls: bool = False) -> Iterator[Row]:
     """Rows of lines: JSON objects, or plain urls too where they may be."""
-    for number, line in enumerate(lines, 1):
+    for number, given in enumerate(lines, 1):
+        line = given.removeprefix(BOM_UTF8) if number == 1 else given
         if line.strip():
             yield _line_row(number, line.strip(), url_column, urls)
 
@@ -118,9 +162,29 @@ def lines_of(descriptor: int) -> Iterator[bytes]:
     yield rest
 
 
-def _json_file(path: Path, url_column: str) -> Iterator[Row]:
+def _json_file(path: Path, url_column: str, urls: bool) -> Iterator[Row]:
     with path.open("rb") as file:
-        yield from line_rows(file, url_column)
+        yield from line_rows(file, url_column, urls=urls)
+
+
+def _check_url_column(path: Path, url_column: str) -> None:
+    """Refuse a file of which no row has the column of the urls; lines that are no rows say so."""
+    seen: dict[str, Any] = {}
+    with path.open("rb") as file:
+        for row in filter(None, map(_document, file)):
+            if url_column in row or is_failure(row):
+                return
+            seen = {**row, **seen}
+    if seen:
+        raise missing_column(path, url_column, seen, seen)
+
+
+def _document(line: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _line_row(number: int, line: bytes, url_column: str, urls: bool) -> Row:

@@ -140,10 +140,14 @@ def test_a_column_names_the_images(
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.csv", b"link\nhttp://a/b\n", "there is no column 'url'; its columns are: link"),
+        (
+            "a.csv",
+            b"link\nhttp://a/b\n",
+            "no column 'url' (is it --url-column link?); its columns are: link",
+        ),
         ("a.csv", b"url\n\xff\xfe\n", "not UTF-8"),
         ("a.csv", b'url\n"a"b\n', "is not CSV"),
-        ("a.csv", b"url,url\n", "the same name"),
+        ("a.csv", b"url,url\n", "2 columns are called 'url': rename all but one\n"),
         ("a.parquet", b"PAR0", "not a Parquet file"),
         ("a.xls", b"", "is neither a table nor a picture"),
         ("a*.jpg", None, "matches no picture"),
