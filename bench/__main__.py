@@ -19,6 +19,7 @@ COMMANDS = {
     "soak": "bench.faults.soak",
     "kill": "bench.faults.kill",
     "growth": "bench.table.growth",
+    "widening": "bench.table.widening",
     "calls": "bench.calls.measure",
     "lines": "bench.compare.lines",
 }

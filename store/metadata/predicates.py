@@ -15,12 +15,12 @@ from typing import Any
 
 from store.errors import FilterError, MetadataError, shown
 from store.metadata.columns import Column, Key
+from store.metadata.moment_texts import sql_among, sql_before, sql_text
 from store.metadata.values import (
     INT64_MAX,
     INT64_MIN,
     ColumnType,
     ColumnValue,
-    format_timestamp,
     literal,
     parse_time,
     typed,
@@ -39,37 +39,28 @@ _WHOLE_BOUNDS: dict[str, tuple[str, Callable[[float], int]]] = {
 }
 
 
-def text_of_moment(name: str) -> str:
-    """A column of moments as `store.metadata.values.format_timestamp` writes them.
-
-    The engine's own text differs in one thing: it writes whole milliseconds with three digits. (Its
-    SQL knows no CASE, and of a replacement `\\1000` it would take the group of that number.)
-    """
-    six = f"regexp_replace(CAST({name} AS string), '([.][0-9]{{3}})Z$', '\\1x00Z')"
-    return f"replace({six}, 'x', '0')"
+def _is_text_of_moments(key: Key, column: Column) -> bool:
+    """Whether a column has moments that are texts now, see `store.metadata.moment_texts`."""
+    return key.type is ColumnType.STRING and column.type is ColumnType.TIMESTAMP
 
 
-def columns_of(key: Key) -> Sequence[Column]:
-    """What a condition on a key is put to, the key's own type first: columns, or SQL for one."""
-    if key.type is not ColumnType.STRING:
-        return key.columns
-    columns = []
-    for column in key.columns:
-        if column.type is key.type:
-            columns.append(column)
-            continue
-        text = text_of_moment(column.name)
-        if key.sent is not None:
-            text = f"coalesce({key.sent.name}, {text})"
-        columns.append(Column(text, key.key, key.type))
-    return columns
+def _texts(key: Key, column: Column) -> Column:
+    """SQL for the texts of moments as if it were a column."""
+    text = sql_text(column.name)
+    text = text if key.sent is None else f"coalesce({key.sent.name}, {text})"
+    return Column(text, key.key, key.type)
+
+
+def _columns(key: Key) -> list[Column]:
+    """The columns of a key, as ones of its own type."""
+    return [_texts(key, each) if _is_text_of_moments(key, each) else each for each in key.columns]
 
 
 def value_of(key: Key) -> str:
     """SQL for the value that a row has, of the key's type; NULL where it has none."""
     parts = [
         f"CAST({column.name} AS double)" if column.type is ColumnType.INTEGER else column.name
-        for column in columns_of(key)
+        for column in _columns(key)
     ]
     return parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"
 
@@ -92,23 +83,21 @@ def among(key: Key, operands: Sequence[Any]) -> str:
     parts = [f"({missing(key)})"] if any(operand is None for operand in operands) else []
     given = [operand for operand in operands if operand is not None]
     for column in key.columns:
-        is_text = key.type is ColumnType.STRING and column.type is ColumnType.TIMESTAMP
-        parts += _moments_among(key, column, given) if is_text else _among(column, given)
+        if _is_text_of_moments(key, column):
+            of_moment = sql_among(column.name, given)
+            parts += _of_texts(key, column, of_moment, lambda sent: _among(sent, given))
+        else:
+            parts += _among(column, given)
     return _any(parts)
 
 
-def _moments_among(key: Key, column: Column, texts: Sequence[str]) -> list[str]:
-    """Moments whose text is one of these: by the moments, of which there may be an index."""
-    read = [
-        moment
-        for text in texts
-        if (moment := parse_time(text)) and format_timestamp(moment) == text
-    ]
-    same = f"{column.name} IN ({', '.join(map(literal, read))})"
+def _of_texts(
+    key: Key, column: Column, of_moment: str, of_sent: Callable[[Column], list[str]]
+) -> list[str]:
+    """Conditions on moments that are texts: as they were sent, or else as they are shown."""
     if key.sent is None:
-        return [present(column, same)] if read else []
-    parts = _among(key.sent, texts)
-    return [*parts, present(column, f"{key.sent.name} IS NULL AND {same}")] if read else parts
+        return [present(column, of_moment)]
+    return [*of_sent(key.sent), present(column, f"{key.sent.name} IS NULL AND {of_moment}")]
 
 
 def _any(parts: Sequence[str]) -> str:
@@ -146,7 +135,28 @@ def ordered(key: Key, operator: str, operand: Any) -> str:
         raise FilterError(
             f"{operator} does not work on metadata key {shown(key.key)}: it holds {key.type}"
         )
-    return _any([_ordered(column, operator, operand) for column in columns_of(key)])
+    parts = []
+    for column in key.columns:
+        if _is_text_of_moments(key, column):
+            of_moment = _ordered_text(column.name, operator, operand)
+            parts += _of_texts(
+                key, column, of_moment, lambda sent: [_ordered(sent, operator, operand)]
+            )
+        else:
+            parts.append(_ordered(column, operator, operand))
+    return _any(parts)
+
+
+def _ordered_text(name: str, operator: str, text: str) -> str:
+    before, equal = sql_before(name, text), sql_among(name, [text])
+    match operator:
+        case "$lt":
+            return before
+        case "$lte":
+            return f"({before} OR {equal})"
+        case "$gt":
+            return f"NOT ({before} OR {equal})"
+    return f"NOT {before}"
 
 
 def _ordered(column: Column, operator: str, operand: Any) -> str:
@@ -177,7 +187,7 @@ def contains(key: Key, operand: Any) -> str:
     return _any(
         [
             present(column, f"{function}({column.name}, {_string(column, operand)})")
-            for column in columns_of(key)
+            for column in _columns(key)
         ]
     )
 

@@ -186,7 +186,8 @@ async def ensure_scalar_indexes(table: "AsyncTable", registry: Registry, rows: i
         if name not in indexed:
             done.append(await _create(table, name, _btree()))
     for key in registry.by_key.values():
-        for column in key.columns:
+        # The texts of times are asked for once they are the key's values.
+        for column in key.all_columns if key.type is ColumnType.STRING else key.columns:
             if column.name not in indexed:
                 done.append(await _create(table, column.name, await _kind(table, column), key.key))
     return done

@@ -1,6 +1,8 @@
 """A key's type widens with the first value that needs it; before and after, filters find all."""
 
+import operator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -55,6 +57,7 @@ def test_a_price_of_10_then_12_5(tmp_path: Path) -> None:
     run(check())
 
 
+ORDER = {"$lt": operator.lt, "$lte": operator.le, "$gt": operator.gt, "$gte": operator.ge}
 SENT = [
     "2024-05-01T12:00:00Z", "2024-05-01", "2024-05-01T14:00:00.5+02:00", "2024:05:01 12:00:00",
     "2024-05-01T12:00:00.123Z", "2024-05-01T12:00:00.123456Z",
@@ -110,6 +113,32 @@ def test_the_engine_writes_moments_as_this_package_does(tmp_path: Path) -> None:
             for n, moment in enumerate(moments):
                 assert await found(index, {"at": moment}) == {n}
                 assert await found(index, {"at": {"$lte": moment, "$gte": moment}}) == {n}
+
+    run(check())
+
+
+def test_texts_of_moments_are_in_the_order_of_texts(tmp_path: Path) -> None:
+    drawn = Random(5)
+    base = "2024-05-01T12:00:00"
+    tails = ["Z", ".000001Z", ".5Z", ".500000Z", ".999999Z", ".25", "+01:00", ""]
+    sent = [f"{base[:-1]}{second}{tail}" for second in (0, 9) for tail in tails]
+    sent += ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2024-05-01", "1969-12-31T23:59:59.5Z"]
+    alphabet = "0159-:.TZz +"
+    operands = [*sent, "", "2", "2024", "9", "\uffff", "\0", base, base + "\U0001f98a"]
+    for text in sent * 4:
+        at = drawn.randrange(len(text))
+        operands += [text[:at], text[:at] + drawn.choice(alphabet) + text[at + 1 :]]
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            for n, text in enumerate(sent):
+                await index.upsert(image(n, {"at": text}))
+            await index.upsert(image(len(sent), {"at": "text"}))
+            texts = [*sent, "text"]
+            for operand in operands:
+                for name, holds in ORDER.items():
+                    expected = {n for n, text in enumerate(texts) if holds(text, operand)}
+                    assert await found(index, {"at": {name: operand}}) == expected, (name, operand)
 
     run(check())
 
