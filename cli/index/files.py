@@ -23,7 +23,9 @@ EXTENSIONS = frozenset(
 """Extensions of pictures; whether it takes a format, the service says for each."""
 
 HIDDEN, FOLDER_LINK, NO_PICTURE = "hidden", "links to folders", "no pictures"
-"""Reasons why something in a folder is left out."""
+UNREADABLE = "that cannot be read"
+"""Reasons why something in a folder is left out; the last of a file without a picture's extension,
+which may be one."""
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 _BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"heif", b"hevc", b"mif1", b"msf1"})
@@ -50,17 +52,23 @@ class _Entry(NamedTuple):
 
 def is_picture(path: str) -> bool:
     """Whether a file is a picture, by its extension or else by how it begins."""
-    return _is_named_so(path) or _begins_so(path)
+    return not _reason_against_file(path)
+
+
+def _reason_against_file(path: str) -> str:
+    if _is_named_so(path):
+        return ""
+    try:
+        return "" if _begins_so(path) else NO_PICTURE
+    except OSError:
+        return UNREADABLE
 
 
 def _begins_so(path: str) -> bool:
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a pipe would be waited for
-            return False
-        with open(path, "rb") as file:  # noqa: PTH123 - a million of them
-            head = file.read(_SIGNATURE_BYTES)
-    except OSError:
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a pipe would be waited for
         return False
+    with open(path, "rb") as file:  # noqa: PTH123 - a million of them
+        head = file.read(_SIGNATURE_BYTES)
     is_bmp = head.startswith(b"BM") and head[6:10] == bytes(4)
     is_webp = head.startswith(b"RIFF") and head[8:12] == b"WEBP"
     is_heif = head[4:8] == b"ftyp" and head[8:12] in _BRANDS
@@ -130,7 +138,7 @@ def _reason_against(entry: "os.DirEntry[str]", is_folder: bool) -> str:
         return ""
     if _leads_to_folder(entry):
         return FOLDER_LINK
-    return "" if is_picture(entry.path) else NO_PICTURE
+    return _reason_against_file(entry.path)
 
 
 def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
@@ -165,6 +173,19 @@ def glob_source(pattern: str, file_key: str) -> Source:
 def file_source(path: str, file_key: str) -> Source:
     """One picture, named by its path as it was given."""
     return _source(lambda: [Found(path)], PurePath(), file_key)
+
+
+def listed_again(row: Row, file_key: str) -> Iterator[Row]:
+    """A row of a list of failures, or all pictures of the folder that it was of."""
+    if not (row.file and os.path.isdir(row.file)):  # noqa: PTH112 - never raises
+        yield row
+        return
+    known = row.metadata if isinstance(row.metadata, dict) else {}
+    before = PurePath(str(known.get(file_key, "")))
+    for found in folder_source(row.file, file_key).rows:
+        own = found.metadata if isinstance(found.metadata, dict) else {}
+        named = {file_key: str(before / own[file_key])} if file_key in own else {}
+        yield found._replace(line=row.line, metadata={**known, **named} or None)
 
 
 def loaded(row: Row) -> Row:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cli.index.adding import MAX_IN_FLIGHT, Adder, InFlight
 from cli.index.errors import UnavailableError, may_pass
-from cli.index.files import NO_PICTURE, loaded
+from cli.index.files import NO_PICTURE, UNREADABLE, loaded
 from cli.index.journal import Journal
 from cli.index.outcome import Outcome
 from cli.index.sources import Background, Reading, has_csv, opened, state_beside
@@ -237,5 +237,5 @@ def _indexed(work: Indexing, options: IndexOptions) -> int:
     if end:
         again = " The same command goes on where it stopped." if work.journal.is_resumable else ""
         click.echo(f"{end}{again}", err=True)
-    nothing = work.source.total == 0 and NO_PICTURE in outcome.left_out
+    nothing = work.source.total == 0 and bool({NO_PICTURE, UNREADABLE} & outcome.left_out.keys())
     return code if code is not None else int(outcome.failed > 0 or nothing)

@@ -15,7 +15,14 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-from cli.index.files import file_source, folder_source, glob_source, is_glob, is_picture
+from cli.index.files import (
+    file_source,
+    folder_source,
+    glob_source,
+    is_glob,
+    is_picture,
+    listed_again,
+)
 from cli.tables.columns import Columns
 from cli.tables.csv_file import CsvReading, csv_source
 from cli.tables.rows import (
@@ -214,7 +221,9 @@ def _table_of(
     if kind in {_LINES, _URLS}:
         is_urls = kind == _URLS
         names = columns.needs_names
-        return json_source(path, columns.url, columns.id, names=names, urls=is_urls)
+        source = json_source(path, columns.url, columns.id, names=names, urls=is_urls)
+        rows = (one for row in source.rows for one in listed_again(row, reading.file_key))
+        return replace(source, rows=rows)
     if kind == _CSV:
         own = [] if columns.id is None else [columns.id]  # 007 is no number
         text = [*reading.text_columns, *own]

@@ -10,6 +10,7 @@ from PIL import Image
 
 from api.requests.source import upload_url
 from cli.index.files import EXTENSIONS, matching, walk
+from cli.index.sources import Reading, opened
 from demo.process import PROJECT, ServiceProcess
 from demo.scenes.scenes import Scene
 from demo.server import as_jpeg
@@ -161,10 +162,12 @@ def test_what_a_folder_leaves_out_is_told(
     (folder / "film").write_bytes(b"\0\0\0\x18ftypisom" + bytes(99))
     os.mkfifo(folder / "pipe")
     (folder / "up").symlink_to(folder)
+    (folder / "gone").symlink_to("nowhere")
     code, said, failed = _index(folder, ".", "--json", server=service.url)
     outcome = json.loads(said)
     assert (code, outcome["indexed"], outcome["failed"]) == (1, 6, 1)
-    assert outcome["left_out"] == {"hidden": 1, "no pictures": 3, "links to folders": 1}
+    left_out = {"hidden": 1, "no pictures": 3, "links to folders": 1, "that cannot be read": 1}
+    assert outcome["left_out"] == left_out
     assert [Path(each["file"]).name for each in failed] == ["broken.heic"]
     assert _index(folder, "IMG_0", server=service.url)[:2] == (0, "1 indexed.\n")
 
@@ -173,6 +176,9 @@ def test_a_folder_without_a_picture_is_no_success(service: ServiceProcess, tmp_p
     folder = tmp_path / "texts"
     folder.mkdir()
     assert _index(folder, ".", server=service.url) == (0, "0 indexed.\n", [])
+    (folder / "gone").symlink_to("nowhere")
+    assert _index(folder, ".", server=service.url) == (1, "0 indexed.\n", [])
+    (folder / "gone").unlink()
     (folder / "notes.txt").write_text("no picture")
     assert _index(folder, ".", server=service.url) == (1, "0 indexed.\n", [])
 
@@ -190,3 +196,16 @@ def test_a_failed_file_is_uploaded_from_the_list_of_failures(
     again = _index(album.parent, str(listed), server=service.url)
     assert again == (0, "1 indexed.\n", [])
     assert _metadata(service, mended) == {"file": "text.gif", "f_album": "last"}
+
+
+def test_a_folder_that_could_not_be_listed_is_looked_into_again(album: Path) -> None:
+    own = {"file": "holidays", "shop": "A"}
+    failure = {"file": str(album), "code": "bad_file", "reason": "the folder cannot be listed"}
+    listed = album.parent / "listed"
+    listed.write_text(json.dumps({**failure, "row": {"file": str(album), "metadata": own}}))
+    rows = list(opened([str(listed)], Reading("url", [], "file", {}), {}).rows)
+    assert [row.metadata for row in rows] == [
+        {"file": "holidays/a.jpg", "shop": "A"},
+        {"file": "holidays/sub/deep/B.JPEG", "shop": "A"},
+    ]
+    assert len({row.key for row in rows}) == 2
