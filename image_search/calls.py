@@ -50,13 +50,14 @@ def heartbeat() -> Call[str]:
     return Call("GET", "/heartbeat", of_json(str, "message"))
 
 
-def add(
+def add(  # noqa: PLR0913 - what an add takes
     url: str | None = None,
     metadata: GivenMetadata = None,
     *,
     id: str | None = None,
     image: bytes | None = None,
     on_duplicate: OnDuplicate = "add",
+    exif: bool = False,
 ) -> Call[Added]:
     """Index a picture; one that is there already, by its id, its url or its file, is replaced.
 
@@ -66,28 +67,41 @@ def add(
         id: what it is called; without, it is called by its url, or by its file.
         image: its file's bytes: the url, if there is one, is stored, and not fetched.
         on_duplicate: what to do where its pixels are indexed already.
+        exif: add to the columns what the picture's EXIF tells: when, where and with which camera it
+            was taken (`taken_at`, `camera`, `gps.lat`, `gps.lon`). Columns that are given win.
 
     Raises:
         RefusedError: the picture cannot be fetched or decoded, or the metadata does not fit.
     """
-    body = {"url": url, "id": id, "metadata": metadata, "on_duplicate": on_duplicate}
+    body = {
+        "url": url,
+        "id": id,
+        "metadata": metadata,
+        "on_duplicate": on_duplicate,
+        "exif": exif or None,  # a service of before has no such field
+    }
     return post("/post_image_to_index", body, of_json(Added), image)
 
 
 def add_many(
-    images: Iterable[str | Mapping[str, Any]], *, on_duplicate: OnDuplicate = "add"
+    images: Iterable[str | Mapping[str, Any]],
+    *,
+    on_duplicate: OnDuplicate = "add",
+    exif: bool = False,
 ) -> Call[list[Added | NotAdded]]:
     """Index up to 256 pictures; one result for each, in order. A bad one fails alone.
 
     Args:
-        images: urls, or objects with `url`, and `id`, `metadata` and `on_duplicate` if wanted.
+        images: urls, or objects with `url`, and what else `add` takes of `id`, `metadata`,
+            `on_duplicate` and `exif`.
         on_duplicate: for those that do not say it themselves.
+        exif: likewise.
 
     Raises:
         ImageSearchError: the request as a whole failed.
     """
     given = [{"url": one} if isinstance(one, str) else dict(one) for one in images]
-    body = {"images": given, "on_duplicate": on_duplicate}
+    body = {"images": given, "on_duplicate": on_duplicate, "exif": exif or None}
     return post("/post_images_to_index", body, _added_or_not, most_bytes=MOST_LIST_BYTES)
 
 

@@ -33,6 +33,7 @@ class Added:
         skipped: nothing was written, as `on_duplicate` asked for.
         duplicate_of: id of the oldest image with the same pixels under another url.
         near_duplicates: images that look much like it, nearest first.
+        exif: what the picture's EXIF added to the metadata, where that was asked for.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Added:
     skipped: bool = False
     duplicate_of: str | None = None
     near_duplicates: tuple[NearDuplicate, ...] = ()
+    exif: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

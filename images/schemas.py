@@ -87,6 +87,7 @@ class ClipTask:
     Attributes:
         digest: Whether to make the digest of the whole picture's pixels, too.
         thumbnail_side: What the longer side of its thumbnail is at most, in pixels; 0 makes none.
+        exif: Whether to read what EXIF tells, too.
     """
 
     image_size: int
@@ -95,21 +96,43 @@ class ClipTask:
     fill_color: int
     digest: bool
     thumbnail_side: int = 0
+    exif: bool = False
+
+
+MAX_CAMERA_CHARS = 128
+"""Longest name of a camera that is one."""
+
+
+@dataclass(frozen=True)
+class ExifData:
+    """What a picture's EXIF tells; None for what it does not.
+
+    Attributes:
+        taken_at: when it was taken: RFC 3339, in UTC.
+        camera: make and model.
+        place: latitude and longitude in degrees, to 6 digits; north and east are positive.
+    """
+
+    taken_at: str | None = None
+    camera: str | None = None
+    place: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class ClipPicture:
-    """A picture as the embedder takes it, with its digest and thumbnail if these were to be made.
+    """A picture as the embedder takes it, and what else was to be made of it.
 
     Attributes:
         pixels: uint8 [size, size, 3], RGB.
         digest: Of the whole picture's pixels (`images.decode.prepare.pixel_digest`).
         thumbnail: A small copy, as a JPEG file.
+        exif: What its EXIF tells.
     """
 
     pixels: NDArray[np.uint8]
     digest: str | None = None
     thumbnail: bytes | None = None
+    exif: ExifData | None = None
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,10 @@ _ON_DUPLICATE = (
     "What to do with a new image whose picture is indexed already: `add` it all the same, "
     "`skip` it where the pixels are the same, or `skip_near` where it is similar too"
 )
+_EXIF = (
+    "Whether to add to the metadata what the picture's EXIF tells: `taken_at`, `camera`, `gps.lat` "
+    "and `gps.lon`. The metadata's own keys win"
+)
 
 
 class AddRequest(JsonInput):
@@ -87,6 +91,7 @@ class AddRequest(JsonInput):
         examples=[{"shop": "A", "price": 9.5, "tags": ["red", "new"]}],
     )
     on_duplicate: OnDuplicate = Field(default="add", description=_ON_DUPLICATE)
+    exif: bool = Field(default=False, description=_EXIF)
 
     @field_validator("id")
     @classmethod
@@ -106,6 +111,9 @@ class AddManyRequest(JsonInput):
     )
     on_duplicate: OnDuplicate = Field(
         default="add", description="For the images that do not say it themselves"
+    )
+    exif: bool = Field(
+        default=False, description="Likewise: whether to add what their EXIF tells to the metadata"
     )
 
 

@@ -54,6 +54,13 @@ _NearDuplicates = Annotated[
     list[NearDuplicate],
     Field(description="Other images that are much like it, nearest first"),
 ]
+_Exif = Annotated[
+    dict[str, str | float],
+    Field(
+        description="What the picture's EXIF added to the metadata, where that was asked for",
+        examples=[{"taken_at": "2024-05-01T08:00:00Z", "camera": "NIKON D850"}],
+    ),
+]
 
 
 class AddAnswer(Answer):
@@ -69,6 +76,7 @@ class AddAnswer(Answer):
     duplicate_of: _DuplicateOf = ""
     near_duplicates: _NearDuplicates = []
     url: str = Field(default="", description="Of an uploaded image: its own, or made from its file")
+    exif: _Exif = {}
 
 
 class BatchResult(Answer):
@@ -80,6 +88,7 @@ class BatchResult(Answer):
     skipped: _Skipped = True
     duplicate_of: _DuplicateOf = ""
     near_duplicates: _NearDuplicates = []
+    exif: _Exif = {}
     message: str = Field(default="", description="What went wrong; absent where nothing did")
     code: str = ""
 

@@ -75,7 +75,7 @@ class Pictures:
             return (await self._prepared(data, _clip_task(clip))).pixels
 
     async def for_index(
-        self, source: Source, clip: ClipInfo, store: StoreOriginal
+        self, source: Source, clip: ClipInfo, store: StoreOriginal, *, exif: bool = False
     ) -> tuple[ClipPicture, str | None]:
         """The same, with the digest of the whole picture's pixels and its thumbnail.
 
@@ -83,6 +83,7 @@ class Pictures:
             source: of the picture.
             clip: what the embedder takes.
             store: is given the file, once it has proved to be a picture, if originals are stored.
+            exif: whether to read what its EXIF tells, too.
 
         Returns:
             The picture, and what its file is called where it is stored.
@@ -91,7 +92,8 @@ class Pictures:
             ImageError: it cannot be fetched, or is not an acceptable picture.
             Exception: whatever `store` raised.
         """
-        task = replace(_clip_task(clip), digest=True, thumbnail_side=self._thumbnail_side)
+        side = self._thumbnail_side
+        task = replace(_clip_task(clip), digest=True, thumbnail_side=side, exif=exif)
         is_stored = self._keep_originals in ("all", "uploads" if source.data is not None else "all")
         async with self._file(source) as data:
             picture = await self._prepared(data, task)

@@ -8,6 +8,7 @@ from api.access.author import author
 from api.contract.requests import AddManyRequest, AddRequest
 from api.contract.responses import AddAnswer, AddManyAnswer, BatchResult, NearDuplicate
 from api.errors import DeadlineError, RequestError
+from api.pipeline.exif import from_exif, with_exif
 from api.requests.source import is_upload_url
 from api.routes.handler import reported
 from api.telemetry.tracing import span
@@ -51,7 +52,11 @@ async def post_image_to_index(
     if source.data is not None and not is_upload_url(source.url):
         check_url(source.url)  # it is not fetched, but shown as a link
     store = backend.index.keep_original
-    picture, file = await backend.pictures.for_index(source, models.clip, store)
+    exif = request.exif
+    picture, file = await backend.pictures.for_index(source, models.clip, store, exif=exif)
+    brought = from_exif(request.metadata, picture.exif)
+    if brought:
+        metadata = await backend.index.check_metadata(with_exif(request.metadata, brought), new)
     image = NewImage(
         request.url,
         await models.encode_image(picture.pixels),
@@ -66,8 +71,11 @@ async def post_image_to_index(
         answer = await _add_unless_near(backend, image)
     else:
         answer = await _add(backend, image)
-    if source.data is not None and "skipped" not in answer.model_fields_set:
-        answer.url = request.url
+    if "skipped" not in answer.model_fields_set:
+        if source.data is not None:
+            answer.url = request.url
+        if exif:
+            answer.exif = brought
     return answer
 
 
@@ -84,7 +92,7 @@ async def post_images_to_index(backend: "Backend", request: AddManyRequest) -> A
         for position in positions:
             async with backend.batch_slots:
                 element = request.images[position]
-                results[position] = await _result(backend, element, request.on_duplicate, new)
+                results[position] = await _result(backend, element, request, new)
 
     chains = [asyncio.create_task(add_one_id(chain)) for chain in _by_id(request.images)]
     try:
@@ -101,9 +109,11 @@ async def post_images_to_index(backend: "Backend", request: AddManyRequest) -> A
     )
 
 
-async def _result(backend: "Backend", element: Any, on_duplicate: str, new: NewKeys) -> BatchResult:
+async def _result(
+    backend: "Backend", element: Any, request: AddManyRequest, new: NewKeys
+) -> BatchResult:
     try:
-        added = await post_image_to_index(backend, _checked(element, on_duplicate), new)
+        added = await post_image_to_index(backend, _checked(element, request), new)
     except Exception as error:  # fails this image alone
         return _failed(element, error)
     told = added.model_dump(exclude_unset=True, exclude={"message", "url"})
@@ -151,11 +161,12 @@ def _answer(added: Upserted, near: list[Near]) -> AddAnswer:
     return answer
 
 
-def _checked(element: Any, on_duplicate: str) -> AddRequest:
+def _checked(element: Any, request: AddManyRequest) -> AddRequest:
     if not isinstance(element, dict):
         raise RequestError('each image must be an object such as {"url": "https://..."}')
-    own = element.get("on_duplicate")
-    return AddRequest.checked({**element, "on_duplicate": on_duplicate if own is None else own})
+    defaults = {"on_duplicate": request.on_duplicate, "exif": request.exif}
+    unsaid = {name: one for name, one in defaults.items() if element.get(name) is None}
+    return AddRequest.checked({**element, **unsaid})
 
 
 def _url(element: Any) -> str | None:

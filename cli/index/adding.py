@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from itertools import count
+from typing import Any
 
 from cli.index.errors import UnavailableError, UploadBrokenError, attempts, is_away
 from cli.tables.rows import Row
@@ -17,7 +18,6 @@ from image_search import (
     OverloadedError,
     Retries,
 )
-from image_search.calls import OnDuplicate
 
 _PAUSES = Retries(attempts=1 << 30, within_s=float("inf"), first_pause_s=0.5, longest_pause_s=4.0)
 
@@ -75,18 +75,26 @@ class InFlight:
 
 
 class Adder:
-    """Adds images, and waits for a service that is gone: how long, `patience_s` says."""
+    """Adds images, and waits for a service that is gone.
+
+    Args:
+        client: of the service.
+        in_flight: how many at once.
+        patience_s: how long to wait, in seconds.
+        told: what `AsyncClient.add` is told of every image.
+        say: is given lines for the person who waits.
+    """
 
     def __init__(
         self,
         client: AsyncClient,
         in_flight: InFlight,
         patience_s: float,
-        on_duplicate: OnDuplicate,
+        told: Mapping[str, Any],
         say: Callable[[str], None],
     ) -> None:
         self._client, self._in_flight = client, in_flight
-        self._patience_s, self._on_duplicate = patience_s, on_duplicate
+        self._patience_s, self._told = patience_s, told
         self._say, self._waiting = say, False
         self._heard = time.monotonic()
         self._began: float | None = None
@@ -149,7 +157,7 @@ class Adder:
                 row.metadata,
                 id=row.id or None,
                 image=row.data,
-                on_duplicate=self._on_duplicate,
+                **self._told,
             )
         except ImageSearchError as error:
             broke = row.data is not None and await self._broke_alone(error)

@@ -68,6 +68,12 @@ from cli.terminal import json_object, shown, to_service
     help="What to do with a picture that is already indexed under another URL.",
 )
 @click.option(
+    "--exif",
+    is_flag=True,
+    help="Add when, where and with which camera a picture was taken, as its EXIF tells, to the"
+    " metadata; keys that are there win.",
+)
+@click.option(
     "--failures",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File for the list of images that could not be indexed: JSON lines.",

@@ -44,6 +44,7 @@ class IndexOptions:
     metadata: dict[str, Any]
     in_flight: int | None
     on_duplicate: OnDuplicate
+    exif: bool
     failures: Path | None
     state: Path | None
     start_over: bool
@@ -132,7 +133,8 @@ class Indexing:
             retries=Retries(attempts=1),
             connections=options.in_flight or MAX_IN_FLIGHT,
         ) as client:
-            adder = Adder(client, in_flight, options.patience, options.on_duplicate, self._bar.say)
+            told = {"on_duplicate": options.on_duplicate, "exif": options.exif}
+            adder = Adder(client, in_flight, options.patience, told, self._bar.say)
             self._bar.begin(self.source.total, 0)
             if self._known is not None:
                 self._known.update(await adder.columns())
@@ -205,6 +207,8 @@ def _journal(
         state = next(filter(None, map(state_beside, sources)), None)
     how = {"server": same_server(options.server), "on_duplicate": options.on_duplicate}
     identity = {**(source.identity or {}), **how}
+    if options.exif:
+        how["exif"] = "added"
     # A state of before there was an option goes on.
     identity |= {name: one for name, one in asdict(reading).items() if one is not None}
     again = (lambda _failure: True) if options.retry_all else may_pass

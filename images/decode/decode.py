@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image, ImageFile
 
+from images.decode.exif import block_in
 from images.decode.flatten import to_rgb
 from images.decode.readers import opened
 from images.decode.structure import check_frames, check_size
@@ -42,6 +43,25 @@ def open_header(data: bytes, limits: DecodeLimits) -> ImageFile.ImageFile:
         if picture.format in {"WEBP", "AVIF"}:  # a GIF's property goes through all frames
             check_frames(getattr(picture, "n_frames", 1), limits)
     return picture
+
+
+def exif_block(picture: ImageFile.ImageFile, data: bytes) -> bytes:
+    """Return the EXIF of what `open_header` returned: a TIFF directory, or nothing.
+
+    It decodes the pixels, behind which a PNG may have it; `decode_pixels` goes on from there, and
+    drops it.
+
+    Args:
+        picture: not yet given to `decode_pixels`.
+        data: the file.
+
+    Raises:
+        BrokenImageError: the file is damaged or cut off.
+        ImageMemoryError: it needs more memory than this process has.
+    """
+    with _translated():
+        picture.load()
+    return data if picture.format == "TIFF" else block_in(picture.info)
 
 
 def decode_pixels(picture: ImageFile.ImageFile) -> Image.Image:

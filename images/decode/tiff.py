@@ -1,6 +1,6 @@
 """Judges a TIFF file by its first directory, before Pillow and libtiff follow what it says.
 
-Its first page only is decoded. https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf
+Its first page only is decoded.
 """
 
 import struct
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from images.decode.directory import MAX_ENTRIES, Directories
 from images.decode.structure import check_size, max_parts, too_many
 from images.errors import BrokenImageError, ImageLimitError, NotAnImageError
 from images.schemas import DecodeLimits
@@ -34,7 +35,6 @@ _SIZES = (279, 325)
 """The bytes of each strip, of each tile."""
 
 _INTEGERS = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
-_MAX_ENTRIES = 1000
 _LEAST_MAX_TILE_PIXELS = 1 << 20
 _TIMES_READ = 4
 """How often a file's bytes may be strips: nobody shares one twice, but lengths may be rounded."""
@@ -92,22 +92,16 @@ def _first_directory(data: bytes) -> Tags:
         struct.error: the file ends before its directory does.
         ImageLimitError: there are more tags than any encoder writes.
     """
-    order, is_big = "<" if data[:1] == b"I" else ">", data[2:4] in (b"+\0", b"\0+")
-    (start,) = struct.unpack_from(order + ("Q" if is_big else "L"), data, 8 if is_big else 4)
-    (count,) = struct.unpack_from(order + ("Q" if is_big else "H"), data, start)
-    form, inline = (order + "HHQQ", 8) if is_big else (order + "HHLL", 4)
-    entry_bytes, place = struct.calcsize(form), start + (8 if is_big else 2)
+    directories = Directories.of(data)
     tags: dict[int, NDArray[np.uint64]] = {}
-    for number in range(count):
-        if number == _MAX_ENTRIES:
+    for number, entry in enumerate(directories.entries(data, directories.first)):
+        if number == MAX_ENTRIES:
             raise too_many("TIFF")
-        tag, kind, length, offset = struct.unpack_from(form, data, place)
-        if kind in _INTEGERS and tag not in tags:
-            numbers = np.dtype(order + _INTEGERS[kind])
-            at = offset if length * numbers.itemsize > inline else place + entry_bytes - inline
-            if at + length * numbers.itemsize <= len(data):
-                tags[tag] = np.frombuffer(data, numbers, length, at).astype(np.uint64)
-        place += entry_bytes
+        if entry.kind in _INTEGERS and entry.tag not in tags:
+            numbers = np.dtype(directories.order + _INTEGERS[entry.kind])
+            if entry.place + entry.length * numbers.itemsize <= len(data):
+                values = np.frombuffer(data, numbers, entry.length, entry.place)
+                tags[entry.tag] = values.astype(np.uint64)
     return tags
 
 

@@ -16,13 +16,15 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageColor, ImageFilter, ImagePalette, PpmImagePlugin
 
-from images.decode.decode import decode_pixels, open_header
+from images.decode.decode import decode_pixels, exif_block, open_header
 from images.decode.draw import draw_boxes, encode_jpeg
+from images.decode.exif import exif_of
 from images.decode.prepare import clip_pixels, letterbox, pixel_digest, thumbnail
 from images.decode.structure import webp_size
 from images.errors import ImageError, ImageLimitError, ImageMemoryError, MoreMemoryError
@@ -77,17 +79,17 @@ class Tasks:
 
     def _clip(self, request: Head, data: bytes, _: int | None) -> Reply:
         task = ClipTask(**request["with"])
-        picture, _needed = self._decoded(request, data)
+        picture, _needed, told = self._decoded(request, data)
         pixels = clip_pixels(
             picture, task.image_size, task.interpolation, task.resize_mode, task.fill_color
         )
         small = thumbnail(picture, task.thumbnail_side) if task.thumbnail_side else b""
         digest = pixel_digest(picture) if task.digest else None
-        return {"digest": digest}, pixels.tobytes() + small
+        return {"digest": digest, **told}, pixels.tobytes() + small
 
     def _letterbox(self, request: Head, data: bytes, fd: int | None) -> Reply:
         task = LetterboxTask(**request["with"])
-        picture, needed = self._decoded(request, data)
+        picture, needed, _ = self._decoded(request, data)
         pixels = np.asarray(picture)
         del picture
         if fd is not None:
@@ -115,13 +117,16 @@ class Tasks:
         boxes = [LabelledBox(**box) for box in request["with"]["boxes"]]
         return {}, encode_jpeg(draw_boxes(picture, boxes), request["with"]["quality"])
 
-    def _decoded(self, request: Head, data: bytes) -> tuple[Image.Image, int]:
-        """The picture, and the memory that it takes at most."""
+    def _decoded(self, request: Head, data: bytes) -> tuple[Image.Image, int, Head]:
+        """The picture, the memory that it takes at most, and what it tells where that is wanted."""
         if size := webp_size(data, self._limits):
             self._check_memory("WEBP", size, data, request)
         header = open_header(data, self._limits)
         needed = self._check_memory(header.format or "", header.size, data, request)
-        return decode_pixels(header), needed
+        told = {}
+        if request["with"].get("exif"):  # else it does not leave this process
+            told["exif"] = asdict(exif_of(exif_block(header, data)))
+        return decode_pixels(header), needed, told
 
     def _check_memory(self, name: str, size: tuple[int, int], data: bytes, request: Head) -> int:
         needed = needed_bytes(name, size[0] * size[1], len(data))

@@ -4,6 +4,7 @@ It has read what strangers made, and may speak for them.
 """
 
 import logging
+from datetime import datetime
 from typing import Annotated, Literal
 
 import numpy as np
@@ -19,7 +20,16 @@ from images.errors import (
     MoreMemoryError,
     NotAnImageError,
 )
-from images.schemas import ClipPicture, ClipTask, DecodeLimits, Head, Letterboxed, LetterboxTask
+from images.schemas import (
+    MAX_CAMERA_CHARS,
+    ClipPicture,
+    ClipTask,
+    DecodeLimits,
+    ExifData,
+    Head,
+    Letterboxed,
+    LetterboxTask,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +64,30 @@ _Pad = Annotated[int, Field(ge=-1, le=1 << 20)]  # -1: `images.decode.prepare._g
 _Gain = Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)]
 
 
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+_Moment = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$"),
+    AfterValidator(_moment),
+]
+
+
+class _Exif(BaseModel):
+    taken_at: _Moment | None
+    camera: Annotated[_Line, Field(min_length=1, max_length=MAX_CAMERA_CHARS)] | None
+    place: (
+        tuple[Annotated[float, Field(ge=-90, le=90)], Annotated[float, Field(ge=-180, le=180)]]
+        | None
+    )
+
+
 class _Clip(BaseModel):
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    exif: _Exif | None = None
 
 
 class _Letterbox(BaseModel):
@@ -82,11 +114,14 @@ def read_clip(head: Head, body: Pixels, task: ClipTask) -> ClipPicture:
     Raises:
         ValueError: the reply makes no sense.
     """
-    digest, side = _Clip.model_validate(head).digest, task.image_size
+    reply, side = _Clip.model_validate(head), task.image_size
     pixels, thumbnail = body[: 3 * side * side], body[3 * side * side :].tobytes()
     if thumbnail[:3] != (_JPEG_START if task.thumbnail_side else b""):
         raise ValueError("a thumbnail that is no JPEG file, or was not asked for")
-    return ClipPicture(pixels.reshape(side, side, 3), digest, thumbnail or None)
+    if (reply.exif is not None) != task.exif:
+        raise ValueError("EXIF that was not asked for, or none")
+    exif = None if reply.exif is None else ExifData(**reply.exif.model_dump())
+    return ClipPicture(pixels.reshape(side, side, 3), reply.digest, thumbnail or None, exif)
 
 
 def read_letterbox(

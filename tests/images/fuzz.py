@@ -1,6 +1,7 @@
 """A fuzzer for the decoder in its process: `python -m tests.images.fuzz --minutes 10`.
 
-Files of every kind are damaged and decoded, prepared and drawn as the service does it. What must
+Files of every kind are damaged and decoded, their EXIF is read, and they are prepared and drawn as
+the service does it. What must
 hold for each: a picture of the promised size and type, or an error of this room; in time; from a
 process that lives on and stays small. Execution number n of a seed is always the same file.
 """
@@ -19,8 +20,16 @@ import numpy as np
 import psutil
 
 from images.errors import BrokenImageError, ImageError, ImageLimitError, NotAnImageError
-from images.schemas import ClipTask, DecodeLimits, LabelledBox, LetterboxTask, SharedPicture
+from images.schemas import (
+    ClipTask,
+    DecodeLimits,
+    ExifData,
+    LabelledBox,
+    LetterboxTask,
+    SharedPicture,
+)
 from images.workers.decoders import Decoders
+from tests.images.exif import FORMATS, camera_exif, with_exif
 from tests.images.mutations import mutated
 from tests.images.samples import all_files
 from tests.images.workers.decoder_processes import pids
@@ -30,7 +39,7 @@ EXPECTED = (BrokenImageError, ImageLimitError, NotAnImageError)
 TIMEOUT_S, SLOW_S = 10.0, 2.0
 MEMORY_BYTES = MAX_PROCESS_BYTES = 256 << 20
 SIDE, BOXED_SIDE, STRIDE = 32, 64, 32
-CLIP = ClipTask(SIDE, "bicubic", "shortest", 0, digest=True, thumbnail_side=SIDE)
+CLIP = ClipTask(SIDE, "bicubic", "shortest", 0, digest=True, thumbnail_side=SIDE, exif=True)
 LETTERBOX = LetterboxTask(BOXED_SIDE, STRIDE)
 BOXES = [LabelledBox((2, 2, 20, 15), 0.5, 1, "thing")]
 
@@ -64,7 +73,7 @@ async def fuzz(seconds: float, seed: int, folder: Path | None = None) -> Outcome
         seed: another one makes other files.
         folder: gets the files of the findings.
     """
-    seeds, outcome = all_files(), Outcome()
+    seeds, outcome = [*all_files(), *(with_exif(one, camera_exif()) for one in FORMATS)], Outcome()
     decoders = Decoders(LIMITS, processes=1, timeout_s=TIMEOUT_S)
     end = time.monotonic() + seconds
     try:
@@ -84,8 +93,7 @@ async def _executed(decoders: Decoders, data: bytes, outcome: Outcome) -> str | 
     """Decode one file; the kind of finding it is, if it is one."""
     started, restarts = time.monotonic(), decoders.restarts.copy()
     try:
-        await (_clip if outcome.executions % 2 else _drawn)(decoders, data)
-        answer = "picture"
+        answer = await (_clip if outcome.executions % 2 else _drawn)(decoders, data)
     except EXPECTED as error:
         answer = type(error).__name__
     except ImageError as error:
@@ -103,16 +111,18 @@ async def _executed(decoders: Decoders, data: bytes, outcome: Outcome) -> str | 
     return None
 
 
-async def _clip(decoders: Decoders, data: bytes) -> None:
+async def _clip(decoders: Decoders, data: bytes) -> str:
     picture = await decoders.clip(data, CLIP, MEMORY_BYTES)
     assert picture.pixels.shape == (SIDE, SIDE, 3)
     assert picture.pixels.dtype == np.uint8
     assert picture.digest is not None
     assert len(picture.digest) == 64
     assert picture.thumbnail is not None
+    assert picture.exif is not None
+    return "picture" if picture.exif == ExifData() else "picture with EXIF"
 
 
-async def _drawn(decoders: Decoders, data: bytes) -> None:
+async def _drawn(decoders: Decoders, data: bytes) -> str:
     with SharedPicture() as held:
         boxed, _ = await decoders.letterbox(data, LETTERBOX, MEMORY_BYTES, held)
         height, width, channels = boxed.pixels.shape
@@ -120,6 +130,7 @@ async def _drawn(decoders: Decoders, data: bytes) -> None:
         assert held.size[0] * held.size[1] <= LIMITS.max_image_pixels
         jpeg = await decoders.draw(held, BOXES, 90)
         assert jpeg.startswith(b"\xff\xd8")
+    return "picture"
 
 
 def _resident_bytes(decoders: Decoders) -> int:

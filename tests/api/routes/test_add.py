@@ -14,7 +14,7 @@ from api.errors import RequestError
 from api.pipeline.backend import Backend
 from api.requests.source import Source
 from api.routes.add import _BATCH_SHARE, post_image_to_index, post_images_to_index
-from images.schemas import ClipPicture
+from images.schemas import ClipPicture, ExifData
 from store.errors import StoreReadError
 from store.schemas import Author, Near, NewImage, NewKeys, Upserted, image_id
 
@@ -75,7 +75,9 @@ class FakeBackend:
         self.batch_slots = asyncio.Semaphore(slots)
         return cast(Backend, self)
 
-    async def for_index(self, source: Source, _clip: None, _store: Any) -> tuple[ClipPicture, None]:
+    async def for_index(
+        self, source: Source, _clip: None, _store: Any, *, exif: bool
+    ) -> tuple[ClipPicture, None]:
         """As `Pictures` does."""
         url = source.url
         self.now += 1
@@ -88,7 +90,8 @@ class FakeBackend:
         if "bad" in url:
             raise RequestError("bad picture")
         digest = hashlib.sha256(url.encode()).hexdigest()
-        return ClipPicture(np.zeros((1, 1, 3), np.uint8), digest, None), None
+        told = ExifData(camera=url) if exif else None
+        return ClipPicture(np.zeros((1, 1, 3), np.uint8), digest, None, told), None
 
 
 async def embed(_: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -149,6 +152,25 @@ def test_an_image_that_does_not_say_it_follows_the_request(own: Any, written: in
     images = [{"url": f"same{n}", **own} for n in range(2)]
     many(backend, images, on_duplicate="skip_near")
     assert len(backend.index.written) == written
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        ({}, {"camera": "u"}),
+        ({"exif": None}, {"camera": "u"}),
+        ({"exif": False}, None),
+        ({"metadata": {"camera": None}}, {}),
+        ({"metadata": {"gps": {"lat": 1}, "n": 1}}, {"camera": "u"}),
+    ],
+)
+def test_exif_goes_beside_the_metadata_where_it_is_asked_for(own: Any, told: Any) -> None:
+    backend = FakeBackend()
+    (result,) = many(backend, [{"url": "u", **own}], exif=True)
+    assert result.get("exif") == told
+    assert backend.index.written[0].metadata == (
+        {**own.get("metadata", {}), **(told or {})} or None
+    )
 
 
 def one(backend: FakeBackend, similarity: float, **request: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from demo.server import as_jpeg
 from image_search import Client
 from images.decode.structure import FORMATS
 from tests.cli.interrupted import command
+from tests.images.exif import TOLD, camera_exif, with_exif
 
 
 def _index(folder: Path, *words: str, server: str) -> tuple[int, str, list[dict[str, str]]]:
@@ -61,6 +63,30 @@ def test_a_folder_goes_on_by_file(service: ServiceProcess, album: Path) -> None:
     spelt = service.url.replace("127.0.0.1", "localhost") + "/"
     assert _index(album, *words, server=spelt)[:2] == (0, "2 indexed, 1 were done before.\n")
     assert (album.parent / "album.index-state").exists()
+
+
+def test_exif_goes_into_the_metadata_where_it_is_asked_for(
+    service: ServiceProcess, album: Path
+) -> None:
+    told = asdict(TOLD)
+    latitude, longitude = told.pop("place")
+    pictures = {
+        "sub/b.heic": with_exif("HEIF", camera_exif()),
+        "a.tif": with_exif("TIFF", camera_exif()),
+    }
+    for name, data in pictures.items():
+        (album / name).write_bytes(data)
+    assert _index(album, str(album), server=service.url) == (0, "4 indexed.\n", [])
+    for name, data in pictures.items():
+        assert _metadata(service, data) == {"file": name}
+    words = (str(album), "--exif", "--metadata", '{"camera": "ours"}')
+    assert _index(album, *words, server=service.url) == (0, "4 indexed.\n", [])
+    for name, data in pictures.items():
+        place = {"gps.lat": latitude, "gps.lon": longitude}
+        assert _metadata(service, data) == {**told, **place, "camera": "ours", "file": name}
+    plain = _metadata(service, (album / "a.jpg").read_bytes())
+    assert plain == {"file": "a.jpg", "camera": "ours"}
+    assert _index(album, *words, server=service.url)[1] == "0 indexed, 4 were done before.\n"
 
 
 def test_what_is_no_picture_is_listed_and_the_rest_goes_on(

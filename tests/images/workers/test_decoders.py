@@ -7,7 +7,7 @@ import asyncio
 import os
 import resource
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import islice
 
 import numpy as np
@@ -18,8 +18,10 @@ from images.decode.draw import draw_boxes, encode_jpeg
 from images.decode.prepare import clip_pixels, letterbox, pixel_digest, thumbnail
 from images.errors import BrokenImageError, DecoderError, ImageMemoryError
 from images.schemas import ORDINARY_BYTES, ClipTask, SharedPicture
+from images.workers.child import Tasks
 from images.workers.decoders import Decoders
 from tests.images.decode.decoding import decode
+from tests.images.exif import FORMATS, TOLD, camera_exif, with_exif
 from tests.images.workers.decoder_processes import (
     BOXES,
     CLIP,
@@ -80,6 +82,32 @@ def test_no_digest_where_none_is_wanted() -> None:
         assert (await decoders.clip(DATA, task, ORDINARY_BYTES)).digest is None
 
     run(test)
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_exif_is_read_in_the_sandbox_where_it_is_asked_for(file_format: str) -> None:
+    data, task = with_exif(file_format, camera_exif()), replace(CLIP, thumbnail_side=32)
+
+    async def test(decoders: Decoders) -> None:
+        plain = await decoders.clip(data, task, ORDINARY_BYTES)
+        picture = await decoders.clip(data, replace(task, exif=True), ORDINARY_BYTES)
+        assert (plain.exif, picture.exif) == (None, TOLD)
+        assert (picture.digest, picture.thumbnail) == (plain.digest, plain.thumbnail)
+        assert np.array_equal(picture.pixels, plain.pixels)
+        assert picture.thumbnail is not None
+        assert b"Exif" not in picture.thumbnail
+
+    run(test)
+
+
+def test_what_was_not_asked_for_does_not_leave_the_process() -> None:
+    data = with_exif("JPEG", camera_exif())
+    request = {"memory_bytes": ORDINARY_BYTES, "task": "clip", "with": asdict(CLIP)}
+    head, body = Tasks(LIMITS).answer(request, data, None)
+    assert head.keys() == {"digest"}
+    assert len(body) == 3 * 32 * 32
+    boxed = {**request, "task": "letterbox", "with": asdict(LETTERBOX)}
+    assert b"NIKON" not in repr(Tasks(LIMITS).answer(boxed, data, None)[0]).encode()
 
 
 @pytest.mark.parametrize("fault", [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from images.errors import BrokenImageError, DecoderError, MoreMemoryError
+from images.schemas import ExifData
 from images.workers.replies import read_clip, read_letterbox, read_refusal
 from tests.images.workers.decoder_processes import CLIP, LETTERBOX, LIMITS
 
@@ -75,6 +76,50 @@ def test_a_thumbnail_is_a_jpeg_file_that_was_asked_for(side: int, wrong: bytes) 
     assert (thumbnail(0, b""), thumbnail(9, JPEG)) == (None, JPEG)
     with pytest.raises(ValueError, match="thumbnail"):
         thumbnail(side, wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"taken_at": "yesterday"},
+        {"taken_at": "2024-05-01T08:00:00Z\n"},
+        {"taken_at": "2024-05-01T08:00:00+02:00"},
+        {"taken_at": "2024-02-30T08:00:00Z"},
+        {"taken_at": 5},
+        {"camera": ""},
+        {"camera": "x" * 129},
+        {"camera": "\ud800"},
+        {"camera": ["x"]},
+        {"place": [91, 0]},
+        {"place": [0, 180.1]},
+        {"place": [0]},
+        {"place": [0, 0, 0]},
+        {"place": [NAN, 0]},
+        {"place": [0, INFINITY]},
+        {"place": "here"},
+    ],
+)
+def test_what_exif_tells_is_what_metadata_can_hold(wrong: dict[str, Any]) -> None:
+    body = np.zeros(3 * 32 * 32, np.uint8)
+    right = {"taken_at": "2024-05-01T08:00:00.250000Z", "camera": "a\nb", "place": [-33.5, 151]}
+    task = replace(CLIP, exif=True)
+
+    def exif(told: dict[str, Any]) -> ExifData | None:
+        return read_clip({"digest": None, "exif": told}, body, task).exif
+
+    assert exif(right) == ExifData("2024-05-01T08:00:00.250000Z", "a b", (-33.5, 151.0))
+    assert exif(dict.fromkeys(right)) == ExifData()
+    with pytest.raises(ValueError):  # noqa: PT011 - of whatever kind
+        exif(right | wrong)
+
+
+def test_exif_comes_where_it_was_asked_for_and_nowhere_else() -> None:
+    body, told = np.zeros(3 * 32 * 32, np.uint8), dict.fromkeys(("taken_at", "camera", "place"))
+    with pytest.raises(ValueError, match="EXIF"):
+        read_clip({"digest": None, "exif": told}, body, CLIP)
+    for none in ({}, {"exif": None}):
+        with pytest.raises(ValueError, match="EXIF"):
+            read_clip({"digest": None, **none}, body, replace(CLIP, exif=True))
 
 
 def test_a_refusal_is_one_line() -> None:
