@@ -39,14 +39,21 @@ export function openDetails(image, { like, detect }) {
 
 function factsOf({ id, url, score, metadata }) {
   return [
-    ...(typeof metadata === "string" ? fact("Text", folded(metadata)) : []),
-    ...Object.entries(typeof metadata === "object" && metadata ? metadata : {}).flatMap(
-      ([key, value]) => fact(foreign(key), folded(textOf(value))),
-    ),
+    ...(typeof metadata === "string" ? fact("Text", folded(metadata)) : valuesOf(metadata)),
     ...(typeof score === "number" ? fact("Score", score.toFixed(4)) : []),
     ...fact("Address", link(url)),
     ...fact("Id", foreign(id)),
   ];
+}
+
+/** An object's values, those of objects in it under the dotted keys that filters know. */
+function valuesOf(metadata, around = "") {
+  return Object.entries(metadata ?? {}).flatMap(([name, value]) => {
+    if (value && typeof value === "object" && !Array.isArray(value))
+      return valuesOf(value, `${around}${name}.`);
+    const isText = name === "$text" && !around;
+    return fact(isText ? "Text" : foreign(around + name), folded(textOf(value)));
+  });
 }
 
 /** A search does not tell when an image was added; the image itself does. */
