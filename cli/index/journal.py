@@ -53,6 +53,11 @@ class Journal:
         start_over: begin anew in any case.
         again: whether what failed in an earlier run is not done.
 
+    Attributes:
+        done: rows that are done.
+        failures: of these, what failed.
+        tried_again: rows that failed in an earlier run, and are not done.
+
     Raises:
         JournalError: another command uses it, it cannot be written, or it is another file.
     """
@@ -66,6 +71,7 @@ class Journal:
         again: Callable[[Failure], bool] = lambda _failure: False,
     ) -> None:
         self.done, self.failures = Done(), dict[Key, Failure]()
+        self.tried_again = set[Key]()
         self._again = again
         self.began_anew = False
         self._file: IO[bytes] | None = None
@@ -123,8 +129,10 @@ class Journal:
             entry = json.loads(line)
             key, failure = entry["done"], entry.get("failure")
             self.failures.pop(key, None)  # of an earlier attempt
+            self.tried_again.discard(key)
             if failure is not None:
                 if self._again(failure):
+                    self.tried_again.add(key)
                     continue
                 self.failures[key] = failure
             self.done.add(key)

@@ -116,6 +116,7 @@ class Indexing:
         self.source, self.journal = source, journal
         self._failures, self._known = failures, known
         self._sending: dict[str, asyncio.Event] = {}
+        self._sent_late = set[str]()
         self._bar: WorkBar
         self.outcome = Outcome(left_out=source.left_out)
 
@@ -149,7 +150,7 @@ class Indexing:
     async def _send_all(self, adder: Adder, in_flight: InFlight, tasks: asyncio.TaskGroup) -> None:
         background = Background()
         while (row := await background.run(next, self.source.rows, None)) is not None:
-            if row.key in self.journal.done:
+            if row.key in self.journal.done and not self._is_overtaken(row):
                 self._skip(row)
                 continue
             # One after the other, so that of files with the same bytes the last one's name stays.
@@ -164,6 +165,8 @@ class Indexing:
             while (earlier := self._sending.get(row.id or row.url)) is not None:
                 await earlier.wait()  # of one image, the last row is to stay
             self._sending[row.id or row.url] = asyncio.Event()
+            if row.key in self.journal.tried_again:
+                self._sent_late.add(row.id or row.url)
             tasks.create_task(self._send(row, adder, in_flight))
 
     async def _send(self, row: Row, adder: Adder, in_flight: InFlight) -> None:
@@ -178,6 +181,10 @@ class Indexing:
         finally:
             self._sending.pop(row.id or row.url).set()
             in_flight.release()
+
+    def _is_overtaken(self, row: Row) -> bool:
+        """Whether an earlier row of this image was sent after it, as it failed at first."""
+        return (row.id or row.url) in self._sent_late and row.key not in self.journal.failures
 
     def _skip(self, row: Row) -> None:
         self.outcome.done_before += 1

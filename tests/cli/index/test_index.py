@@ -273,6 +273,28 @@ def test_what_may_pass_is_tried_by_the_next_call(
     assert (refused.returncode, "name another file" in refused.stderr) == (2, True)
 
 
+def test_of_one_image_the_last_row_stays_also_where_an_earlier_one_comes_late(
+    service: ServiceProcess, moody: tuple[Server, dict[str, int]], tmp_path: Path
+) -> None:
+    host, statuses = moody
+    statuses["/late"] = 503
+    table, paths = tmp_path / "a.csv", ("late", "last", "other")
+    ids = ("late-1", "late-1", "late-2")
+    rows = [
+        f"{host.url}/{path},{id},{n}\n" for n, (path, id) in enumerate(zip(paths, ids, strict=True))
+    ]
+    table.write_text("url,sku,w_n\n" + "".join(rows))
+    words = (table, "--id-column", "sku")
+    assert _index(*words, server=service.url).stdout.startswith("2 indexed, 1 failed")
+    statuses.clear()
+    asked = len(host.requests)
+    assert _index(*words, server=service.url).stdout == "2 indexed, 1 were done before.\n"
+    assert [path for path, _ in host.requests[asked:]] == ["/late", "/last"]
+    with Client(service.url) as client:
+        assert client.get("late-1").metadata == {"w_n": 1}
+    assert _index(*words, server=service.url).stdout == "0 indexed, 3 were done before.\n"
+
+
 def test_what_was_refused_for_good_is_tried_where_asked(
     service: ServiceProcess, moody: tuple[Server, dict[str, int]], tmp_path: Path
 ) -> None:
