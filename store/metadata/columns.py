@@ -13,7 +13,7 @@ says of each of its columns.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -111,6 +111,17 @@ class Key:
     def all_columns(self) -> tuple[Column, ...]:
         """What there is of it in the table."""
         return self.columns if self.sent is None else (*self.columns, self.sent)
+
+    def values_of(self, columns: Mapping[str, Sequence[Any]]) -> Iterable[Any]:
+        """The key's value in each of some rows, which are given by their columns."""
+        if len(self.columns) > 1:
+            names = [column.name for column in self.all_columns]
+            rows = zip(*(columns[name] for name in names), strict=True)
+            return (self.value_of(dict(zip(names, row, strict=True))) for row in rows)
+        values = columns[self.columns[0].name]
+        if self.type is ColumnType.TIMESTAMP:
+            return (None if each is None else format_timestamp(each) for each in values)
+        return values
 
     def value_of(self, row: Mapping[str, Any]) -> Any:
         """The key's value in a row (a mapping by column name); None where it has none."""

@@ -64,7 +64,7 @@ class CheckedMetadata:
             return cls(metadata, {}, {}, alone=True)
         if not (isinstance(metadata, Mapping) or metadata is None):
             raise MetadataTypeError("metadata must be an object or a string")
-        text, leaves = leaves_of(metadata or {})
+        text, leaves = leaves_of({} if metadata is None else metadata)
         given = {key: value for key, (_, value) in leaves.items() if value is not None}
         paths = {key: leaves[key][0] for key in given}
         return cls(text, paths, given, alone=False)
@@ -107,10 +107,9 @@ def leaves_of(metadata: Mapping[Any, Any]) -> tuple[str | None, dict[str, tuple[
     text = metadata.get(TEXT_KEY)
     if not (text is None or isinstance(text, str)):
         raise MetadataTypeError(f"metadata key {TEXT_KEY!r} is free text: it must be a string")
-    characters = len(_checked_text(text or ""))
+    characters = 0 if text is None else len(_checked_text(text))
     leaves: dict[str, tuple[Path, Any]] = {}
-    for path, value in _leaves({k: v for k, v in metadata.items() if k != TEXT_KEY}, ()):
-        key = ".".join(path)
+    for key, path, value in _leaves(metadata, (), ""):
         if key in leaves:
             raise MetadataTypeError(
                 f"metadata key {shown(key)} is given twice, as an object's and with a dot"
@@ -121,19 +120,22 @@ def leaves_of(metadata: Mapping[Any, Any]) -> tuple[str | None, dict[str, tuple[
     return text, leaves
 
 
-def _leaves(node: Mapping[Any, Any], path: Path) -> Iterator[tuple[Path, Any]]:
+def _leaves(node: Mapping[Any, Any], path: Path, around: str) -> Iterator[tuple[str, Path, Any]]:
     for name, value in node.items():
-        own = (*path, _checked_name(name, path))
+        if name == TEXT_KEY and not path:
+            continue
+        key = _checked_key(name, around)
         if isinstance(value, Mapping):
-            yield from _leaves(value, own)
+            yield from _leaves(value, (*path, name), f"{key}.")
         else:
-            yield own, value
+            yield key, (*path, name), value
 
 
-def _checked_name(name: Any, path: Path) -> str:
+def _checked_key(name: Any, around: str) -> str:
+    """The dotted key of a name in the objects around it."""
     if not isinstance(name, str) or not name:
         raise MetadataTypeError("a metadata key must be a string that is not empty")
-    key = ".".join((*path, name))
+    key = around + name
     if not (name.isascii() or is_unicode(name)):
         raise MetadataTypeError(f"metadata key {shown(key)} is not valid Unicode")
     if name.startswith("$"):
@@ -145,7 +147,7 @@ def _checked_name(name: Any, path: Path) -> str:
         raise MetadataLimitError(
             f"metadata key {shown(key)} is longer than {MAX_KEY_CHARS} characters"
         )
-    return name
+    return key
 
 
 def check_key(key: str) -> None:
@@ -154,13 +156,14 @@ def check_key(key: str) -> None:
     Raises:
         MetadataError: it cannot.
     """
-    _checked_name(key, ())
+    _checked_key(key, "")
 
 
 def _characters(value: Any) -> int:
     """How much a value counts: the characters of texts, and one for any other."""
-    texts = value if isinstance(value, list) else [value]
-    return sum(len(each) if isinstance(each, str) else 1 for each in texts)
+    if isinstance(value, list):
+        return sum(len(each) if isinstance(each, str) else 1 for each in value)
+    return len(value) if isinstance(value, str) else 1
 
 
 def _check_characters(characters: int) -> None:
@@ -186,6 +189,8 @@ def as_sent(
     """Metadata as it was sent, from what a row holds: its text, values by key and nesting."""
     if nesting is None and not values:
         return text
+    if nesting is None and text is None:
+        return dict(values)
     nested = {".".join(path): path for path in json.loads(nesting or "[]")}
     leaves = ((nested.get(key, (key,)), value) for key, value in values.items())
     return _object(text, leaves) or None

@@ -13,7 +13,7 @@ from store.errors import InvalidRowError
 from store.metadata.columns import ARROW_TYPES, Registry
 from store.metadata.given import as_sent
 from store.metadata.values import ColumnType, ColumnValue, is_unicode
-from store.schemas import ID_RULE, FloatVector, Hit, Metadata, StoredImage, is_id
+from store.schemas import ID_RULE, FloatVector, Hit, StoredImage, is_id
 
 # A float32 vector of unit length is off by far less; an unnormalised one by far more.
 UNIT_TOLERANCE = 1e-3
@@ -128,32 +128,18 @@ def to_images(found: pa.Table, registry: Registry) -> list[StoredImage]:
     """Reads rows of the `selected` columns."""
     ids, urls, moments, texts = (_values(found[name]) for name in _BASE_COLUMNS)
     columns = {column.name: _values(found[column.name]) for column in registry.columns}
-    rows = _mappings(columns, len(ids))
-    return [
-        StoredImage(own, url, moment, _metadata(text, row, registry))
-        for own, url, moment, text, row in zip(ids, urls, moments, texts, rows, strict=True)
-    ]
-
-
-def _mappings(columns: Mapping[str, list[Any]], rows: int) -> list[dict[str, Any]]:
-    """Columns as rows, without what is null."""
-    mappings: list[dict[str, Any]] = [{} for _ in range(rows)]
-    for name, values in columns.items():
-        for row, value in zip(mappings, values, strict=True):
+    objects: list[dict[str, Any]] = [{} for _ in ids]
+    for key, of in registry.by_key.items():
+        for given, value in zip(objects, of.values_of(columns), strict=True):
             if value is not None:
-                row[name] = value
-    return mappings
-
-
-def _metadata(text: str | None, row: Mapping[str, Any], registry: Registry) -> Metadata | None:
-    """The metadata of a row (by column name) as it was sent."""
-    if not row:
-        return text
-    values = {
-        key: value for key, of in registry.by_key.items() if (value := of.value_of(row)) is not None
-    }
-    nesting = row.get(registry.nesting.name) if registry.nesting else None
-    return as_sent(text, values, nesting)
+                given[key] = value
+    nesting = columns[registry.nesting.name] if registry.nesting else [None] * len(ids)
+    return [
+        StoredImage(own, url, moment, as_sent(text, given, nested))
+        for own, url, moment, text, given, nested in zip(
+            ids, urls, moments, texts, objects, nesting, strict=True
+        )
+    ]
 
 
 def to_hits(found: pa.Table, scores: NDArray[np.float64] | None, registry: Registry) -> list[Hit]:
@@ -199,7 +185,14 @@ def as_matrix(column: pa.Array | pa.ChunkedArray) -> FloatVector:
 
 def image_of(row: Row, registry: Registry) -> StoredImage:
     """The image that a row to be written stands for."""
-    return StoredImage(row.id, row.url, row.created_at, _metadata(row.text, row.values, registry))
+    values = {
+        key: value
+        for key, of in registry.by_key.items()
+        if (value := of.value_of(row.values)) is not None
+    }
+    nesting = row.values.get(registry.nesting.name) if registry.nesting else None
+    nested = nesting if isinstance(nesting, str) else None
+    return StoredImage(row.id, row.url, row.created_at, as_sent(row.text, values, nested))
 
 
 def scores_of(distances: NDArray[np.float64]) -> NDArray[np.float64]:
