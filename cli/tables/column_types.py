@@ -22,6 +22,8 @@ _ANY_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
 _MOST = 2**63
+_MOST_EXACT = 2**53
+"""Of whole numbers that a float can be; longer ones are codes, and would lose their last digits."""
 
 
 def _is_integer(text: str) -> bool:
@@ -29,7 +31,9 @@ def _is_integer(text: str) -> bool:
 
 
 def _is_float(text: str) -> bool:
-    return _FLOAT.fullmatch(text) is not None and abs(float(text)) != float("inf")
+    if _FLOAT.fullmatch(text) is None or abs(float(text)) == float("inf"):
+        return False
+    return not text.lstrip("-").isdigit() or abs(int(text)) <= _MOST_EXACT
 
 
 def _is_time(text: str) -> bool:
@@ -51,11 +55,15 @@ def _boolean(text: str) -> bool:
 
 
 def _is_comma(text: str) -> bool:
-    return _COMMA.fullmatch(text) is not None
+    return _COMMA.fullmatch(text) is not None and _is_float(_with_point(text))
+
+
+def _with_point(text: str) -> str:
+    return text.replace(".", "").replace(",", ".")
 
 
 def _of_comma(text: str) -> float:
-    return float(text.replace(".", "").replace(",", "."))
+    return float(_with_point(text))
 
 
 _DECIMAL_COMMA = "decimal comma"

@@ -1,5 +1,6 @@
 """Rows of CSV files, read as a stream, each value as what its column holds."""
 
+import csv
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.tables.column_types import ColumnType, value_in
-from cli.tables.delimited import Form, check_columns, form_of, records
+from cli.tables.delimited import Form, NotCsvError, check_columns, form_of, records
 from cli.tables.rows import Row, Source
 
 UNNAMED = "columns without a name"
@@ -45,14 +46,25 @@ def csv_source(path: Path, reading: CsvReading) -> Source:
     """
     form = form_of(path, reading.url, reading.encoding)
     check_columns(path, form, reading.url, reading.text, reading.left_out)
-    survey = _Survey(form)
-    for _, record in records(path, form):
-        survey.see(record)
+    try:
+        survey = _surveyed(path, form)
+    except NotCsvError:
+        if form.delimiter != "\t":
+            raise
+        form = form._replace(quoting=csv.QUOTE_NONE)  # most programs know no quotes between tabs
+        survey = _surveyed(path, form)
     columns = [name for name in form.names if name not in {reading.url, ""}]
     rows = _rows(path, form, survey.types, reading)
     unnamed = len(survey.unnamed)
     left_out = {UNNAMED: unnamed} if unnamed else {}
     return Source(rows, survey.total, left_out=left_out, columns=columns)
+
+
+def _surveyed(path: Path, form: Form) -> "_Survey":
+    survey = _Survey(form)
+    for _, record in records(path, form):
+        survey.see(record)
+    return survey
 
 
 class _Survey:

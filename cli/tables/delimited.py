@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from cli.tables.rows import SourceError, missing_column
 
@@ -17,6 +17,10 @@ _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SAMPLE_ROWS = 20
 
 
+class NotCsvError(SourceError):
+    """The quotes of a file are not those of a CSV file."""
+
+
 class Form(NamedTuple):
     """How a CSV file is written.
 
@@ -24,13 +28,15 @@ class Form(NamedTuple):
         encoding: of its text.
         delimiter: between the cells of a row.
         names: of the columns, without blanks around them; empty for a column that has none.
-        first: which record, from 0, is the first row.
+        first: which record, from 0, is the header.
+        quoting: `csv.QUOTE_NONE` where a quote is a sign like any other.
     """
 
     encoding: str
     delimiter: str
     names: tuple[str, ...]
     first: int
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
 
     @property
     def has_decimal_commas(self) -> bool:
@@ -72,7 +78,8 @@ def records(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
     empty cells is none.
     """
     wanted = len(form.names)
-    for line, record in islice(_read(path, form.encoding, form.delimiter), form.first + 1, None):
+    read = _read(path, form.encoding, form.delimiter, form.quoting)
+    for line, record in islice(read, form.first + 1, None):
         if any(record):
             cells = record + [""] * (wanted - len(record))
             yield line, cells if any(cells[wanted:]) else cells[:wanted]
@@ -139,13 +146,13 @@ def _form(path: Path, encoding: str, delimiter: str, first: int) -> Form:
 
 
 def _read(
-    path: Path, encoding: str, delimiter: str, *, strict: bool = True
+    path: Path, encoding: str, delimiter: str, quoting: Literal[0, 3] = 0, *, strict: bool = True
 ) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(_LONGEST_FIELD)
     line = 0
     try:
         with path.open(encoding=encoding, newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, strict=strict)
+            reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=strict)
             for record in reader:
                 if record:
                     yield line + 1, record
@@ -153,7 +160,10 @@ def _read(
     except UnicodeError as error:
         raise SourceError(_undecodable(path, encoding)) from error
     except csv.Error as error:
-        raise SourceError(f"{path}: line {line + 1} is not CSV: {error}") from error
+        raise NotCsvError(
+            f"{path}: line {line + 1} is not CSV: {error}; a cell with quotes stands in quotes, and"
+            " has them twice"
+        ) from error
 
 
 def _undecodable(path: Path, encoding: str) -> str:

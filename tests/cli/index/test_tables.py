@@ -121,6 +121,16 @@ def test_a_merchant_feed_is_tab_separated(tmp_path: Path) -> None:
         assert _read(tmp_path / name, url_column="image_link") == {_A: own}
 
 
+def test_quotes_between_tabs_are_signs_like_others_where_they_are_not_closed(
+    tmp_path: Path,
+) -> None:
+    table = tmp_path / "a.tsv"
+    table.write_text(f'url\ttitle\n{_A}\t"Best" shirt\n{_B}\t"5\n')
+    assert _read(table) == {_A: {"title": '"Best" shirt'}, _B: {"title": '"5'}}
+    table.write_text(f'url\ttitle\n{_A}\t"in ""quotes""\tand tabs"\n')
+    assert _read(table) == {_A: {"title": 'in "quotes"\tand tabs'}}
+
+
 def test_a_text_of_urls(tmp_path: Path) -> None:
     path = tmp_path / "urls.txt"
     path.write_bytes(f"\ufeff{_A}\r\n\r\n{_B}\r\n".encode())
@@ -151,6 +161,7 @@ _SHOPIFY = f"Handle,Image Src,Image Position\nstar,{_A},1\n"
         ("a.tsv", "URL\nhttp://a/\n", "no column 'url' (is it --url-column URL?); its columns are"),
         ("a.csv", _SHOPIFY, "(is it --url-column 'Image Src'?); its columns are: Handle, Image S"),
         ("a.csv", _SHOPIFY.replace(",", ";"), "(is it --url-column 'Image Src'?)"),
+        ("a.csv", 'url\n"a" b\n', "line 2 is not CSV: "),
         ("a.csv", "a,b\n1,2\n", "there is no column 'url'; its columns are: a, b"),
         ("a.csv", "url,a,a\nu,1,2\n", "called 'a': rename all but one (or --leave-out a)"),
         ("a.csv", "url\n1\nü\n".encode("cp1252"), "line 3 is not UTF-8 text: save it as UTF-8, or"),
