@@ -4,7 +4,7 @@ Every add asks for them. A search of the vector index takes 4 ms of processor ho
 finds, but 1.6 for each of eight vectors at once, so concurrent calls share one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +20,8 @@ from store.snapshot.snapshot import Snapshot
 
 _ROUNDING = 1e-6
 """Of a score, see `store.metadata.rows.scores_of`."""
+
+_ROUGH_AT_ONCE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +59,21 @@ def near_each(snapshot: Snapshot, calls: Sequence[NearCall]) -> list[list[Near]]
     row_ids = np.unique(np.concatenate([none, *(each for each in candidates if each is not None)]))
     vectors = snapshot.vectors(row_ids) if len(row_ids) else np.empty((0, 1), np.float32)
     return [
-        _near(snapshot, call, each, vectors[np.searchsorted(row_ids, each)])
+        _near(snapshot, call, each, vectors[np.searchsorted(row_ids, each)], rough)
         if each is not None
         else near(snapshot, call)
-        for call, each in zip(calls, candidates, strict=True)
+        for call, each, rough in zip(calls, candidates, _rough(snapshot, calls), strict=True)
     ]
+
+
+def _rough(snapshot: Snapshot, calls: Sequence[NearCall]) -> Iterator[FloatVector]:
+    """For each call, how far off the rows are that the index lacks, float32 [rows].
+
+    Of a few calls at once, which costs a third: those of all might not fit into memory.
+    """
+    for first in range(0, len(calls), _ROUGH_AT_ONCE):
+        some = calls[first : first + _ROUGH_AT_ONCE]
+        yield from snapshot.cache.rough_distances(np.stack([call.vector for call in some]))
 
 
 def near(snapshot: Snapshot, call: NearCall) -> list[Near]:
@@ -76,10 +88,16 @@ def near(snapshot: Snapshot, call: NearCall) -> list[Near]:
 
 
 def _near(
-    snapshot: Snapshot, call: NearCall, candidates: RowIds, vectors: FloatVector
+    snapshot: Snapshot,
+    call: NearCall,
+    candidates: RowIds,
+    vectors: FloatVector,
+    rough: FloatVector,
 ) -> list[Near]:
     """The near-duplicates among the index's candidates and the rows that it lacks."""
-    row_ids, far = snapshot.nearest_unindexed(call.vector, call.limit + 1, farthest=call.distance)
+    row_ids, far = snapshot.nearest_unindexed(
+        call.vector, call.limit + 1, farthest=call.distance, rough=rough
+    )
     return _near_among(
         snapshot,
         call,

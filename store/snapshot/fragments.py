@@ -9,6 +9,7 @@ rows are deleted is in a file of its own, under a new name each time.
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -154,17 +155,28 @@ class FragmentCache:
         self._none = bare.empty_table()
         self._dim = schema.field(_VECTOR).type.list_size
 
-    def rough_distances(self, vector: FloatVector) -> FloatVector:
-        """The cosine distance of each row of the `tail`, float32, to some five digits.
+    def rough_distances(self, vectors: FloatVector) -> FloatVector:
+        """The cosine distance of each row of the `tail` to each of some vectors, to five digits.
 
         By einsum, which takes as long as a product of matrices, but does not wake a thread per core
         for it: measured on two, 20,000 rows of 512 took 2.7 ms of processor time in place of 7.9.
+        With 30 fragments of a few rows, eight vectors at once take 22 us each, and one alone 65.
+
+        Args:
+            vectors: float32 [vectors, dim].
+
+        Returns:
+            float32 [vectors, rows of the tail].
         """
+        # The general way takes half as long again for one vector.
+        one = len(vectors) == 1
+        how, with_these = ("ij,j->i", vectors[0]) if one else ("ij,kj->ki", vectors)
         scores = [
-            (np.einsum("ij,j->i", each.vectors, vector) * each.inverse_lengths)[each.live]
+            _live(np.einsum(how, each.vectors, with_these) * each.inverse_lengths, each)
             for each in self._whole
         ]
-        return np.asarray(1 - np.concatenate([np.empty(0, np.float32), *scores]), np.float32)
+        none = np.empty((*vectors.shape[:-1], 0)[one:], np.float32)
+        return (1 - np.concatenate([none, *scores], axis=-1)).reshape(len(vectors), -1)
 
     def places_of(self, row_ids: RowIds) -> tuple[Places, NDArray[np.bool_]]:
         """Where these rows are, and whether they are here at all."""
@@ -187,7 +199,9 @@ class FragmentCache:
         # Not from one table of all: where texts are in several pieces, Arrow copies all of them.
         found, order = [self._none.select(columns)], [np.empty(0, np.int64)]
         for number, among, inside in self._split(places):
-            found.append(self.fragments[number].columns.select(columns).take(inside))
+            rows = self.fragments[number].columns.select(columns)
+            # A slice costs an eighth of Arrow's taking, and most hits are alone in their fragment.
+            found.append(rows.slice(inside[0], 1) if len(inside) == 1 else rows.take(inside))
             order.append(among)
         return pa.concat_tables(found).take(np.argsort(np.concatenate(order)))
 
@@ -205,11 +219,19 @@ class FragmentCache:
     def _split(self, places: Places) -> list[tuple[int, Places, Places]]:
         """By fragment: which of the places are in it, and where inside of it they are."""
         numbers = np.searchsorted(self._starts, places, side="right") - 1
-        split = []
-        for number in np.unique(numbers).tolist():
-            among = np.flatnonzero(numbers == number)
-            split.append((number, among, places[among] - self._starts[number]))
-        return split
+        order = np.argsort(numbers, kind="stable")
+        inside, numbers = (places - self._starts[numbers])[order], numbers[order]
+        firsts = np.flatnonzero(np.diff(numbers, prepend=-1))
+        bounds = [*firsts.tolist(), len(places)]
+        return [
+            (number, order[first:end], inside[first:end])
+            for number, (first, end) in zip(numbers[firsts].tolist(), pairwise(bounds), strict=True)
+        ]
+
+
+def _live(found: FloatVector, fragment: CachedFragment) -> FloatVector:
+    """Of numbers for all rows that were read, those of rows that are not deleted."""
+    return found if len(fragment.live) == len(fragment.vectors) else found[..., fragment.live]
 
 
 def distances(vectors: FloatVector, vector: FloatVector) -> NDArray[np.float64]:

@@ -159,14 +159,29 @@ class Snapshot:
         return pa.concat_tables([cached, read]).take(order)
 
     def nearest_unindexed(
-        self, vector: FloatVector, count: int, where: str = ALWAYS, *, farthest: float = math.inf
+        self,
+        vector: FloatVector,
+        count: int,
+        where: str = ALWAYS,
+        *,
+        farthest: float = math.inf,
+        rough: FloatVector | None = None,
     ) -> tuple[RowIds, NDArray[np.float64]]:
         """So many of the nearest rows of the tail in memory, and all as far off as the last.
 
         They are in any order, with their cosine distances; those farther off than `farthest` may
         be missing.
+
+        Args:
+            vector: float32 [dim].
+            count: how many.
+            where: an SQL predicate that they fulfil.
+            farthest: the largest distance that counts.
+            rough: the cache's `rough_distances` to the vector, where they are known already.
         """
-        places, rough = self.cache.tail, self.cache.rough_distances(vector)
+        places = self.cache.tail
+        if rough is None:
+            [rough] = self.cache.rough_distances(vector[np.newaxis])
         if farthest < math.inf:
             near = rough <= farthest + ROUGHNESS
             places, rough = places[near], rough[near]
