@@ -166,7 +166,7 @@ class JsonLines(_Lines):
 
 def _request_id(record: logging.LogRecord) -> str:
     """That of the task which logs, or of the change that a line of the store's writer is about."""
-    return getattr(record, "request_id", None) or REQUEST_ID.get()
+    return getattr(record, "of_request", None) or REQUEST_ID.get()
 
 
 def _rfc3339(created: float) -> str:

@@ -181,7 +181,7 @@ def _tell(draft: Draft, before: int, made: int) -> None:
         "action": draft.action,
         "key": by.key,
         "address": by.address,
-        "request_id": by.request_id,
+        "of_request": by.request_id,  # BentoML's handlers set `request_id`
         "count": count,
         "version_before": before,
         "version": made,

@@ -53,6 +53,8 @@ def test_a_request_and_its_line(
     assert log(service, since=since, key="nobody").json() == {"changes": [], "more": False}
     line = r"\[INFO\] .* delete_matching by no key from \S+: 2 images, version \d+ to \d+"
     assert re.search(line, service.log.read_text())
+    line = r"\[INFO\] .* add by no key from \S+: \d images?, .* \(request=changes-1\b"
+    assert re.search(line, service.log.read_text())
     files = [*(service.log.parent / "index" / "changes").iterdir()]
     assert files
     assert {one.stat().st_mode & 0o777 for one in files} == {0o600}
