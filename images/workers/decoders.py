@@ -217,7 +217,7 @@ class Decoders(Pool):
             ImageError: it is no acceptable picture.
         """
 
-        header = {"task": "clip", "memory_bytes": memory_bytes, "with": asdict(task)}
+        header = {"task": "clip", "memory_bytes": memory_bytes, "with": vars(task)}
         most_bytes = 3 * task.image_size**2 + (MAX_THUMBNAIL_BYTES if task.thumbnail_side else 0)
         return await self.run(Job(header, data, most_bytes, partial(read_clip, task=task), pin=pin))
 
@@ -234,7 +234,7 @@ class Decoders(Pool):
             MoreMemoryError: it needs more memory than that.
             ImageError: it is no acceptable picture.
         """
-        header = {"task": "letterbox", "memory_bytes": memory_bytes, "with": asdict(task)}
+        header = {"task": "letterbox", "memory_bytes": memory_bytes, "with": vars(task)}
         parse = partial(read_letterbox, task=task, memory_bytes=memory_bytes, limits=self._limits)
         job = Job(header, data, 3 * longest_side(task) ** 2, parse, picture.fd, picture.pin)
         boxed, held_bytes = await self.run(job)

@@ -107,7 +107,7 @@ class ChangeLog:
         # Each moment comes once: a list goes on before the last one that it has shown.
         self._last = max(datetime.now(UTC), self._last + _TICK)
         more = dict(draft.more)
-        if len(_encode(more)) > _MAX_FILTER_CHARS:
+        if more and len(_encode(more)) > _MAX_FILTER_CHARS:
             more = {"filter": None}
         line = {
             "at": format_timestamp(self._last),
@@ -128,16 +128,22 @@ class ChangeLog:
         if self._folder is None:
             return
         current = self._folder / CURRENT
-        make_private(self._folder)
         if rotate and _is_done(current):
             current.rename(self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl")
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
-        with FileIO(open_private(str(current), flags), "r+") as file:
+        with FileIO(self._opened(current), "r+") as file:
             size = os.fstat(file.fileno()).st_size
             torn = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
             left = memoryview(("\n" * torn + lines).encode())
             while left:
                 left = left[file.write(left) :]
+
+    def _opened(self, current: Path) -> int:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+        try:
+            return open_private(str(current), flags)
+        except FileNotFoundError:  # mostly the folder is there: to look each time costs as much
+            make_private(current.parent)
+            return open_private(str(current), flags)
 
 
 def segments(folder: Path) -> list[Path]:
