@@ -16,10 +16,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from api.access.keys import KeyRing
-from api.contract import requests, responses
+from api.contract import requests, responses, transfer
 from api.contract.openapi import document
 from api.middleware.stack import with_middlewares
 from api.routes import add, detect, images, index, page, search
+from api.routes import transfer as transfer_routes
 from api.routes.handler import Handler
 from api.serving.gauges import WorkerGauges
 from api.serving.machine import freeze_startup_objects, hide_process, return_freed_memory
@@ -63,7 +64,7 @@ mounted = Starlette(
         Route("/heartbeat", heartbeat),
         Route("/docs.json", docs),
         *page.ROUTES,
-        *handler.mounted({**images.ROUTES, **index.ROUTES}),
+        *handler.mounted({**images.ROUTES, **index.ROUTES, **transfer_routes.ROUTES}),
     ]
 )
 
@@ -172,6 +173,18 @@ class ImageSearch:
     async def undo_changes(self, request: requests.UndoRequest) -> Response:
         """Undo the changes of one key from a time on, and leave what others have changed since."""
         return await handler(index.undo_changes, request)
+
+    @bentoml.api(
+        route="/index/import",
+        input_spec=transfer.ImportRequest,
+        output_spec=transfer.ImportAnswer,
+    )
+    async def import_rows(self, request: transfer.ImportRequest) -> Response:
+        """Put rows of an export in as they are, without the model, which must be the same.
+
+        Each row for itself; one of an id that is there replaces it.
+        """
+        return await handler(transfer_routes.import_rows, request)
 
 
 # `@bentoml.service` has put a Service in place of the class, which its type does not say.

@@ -59,6 +59,18 @@ class UnknownIdError(RequestError):
     code = "unknown_id"
 
 
+class OtherModelError(RequestError):
+    """Vectors that are to be stored were made by another model than the index's."""
+
+    code = "other_model"
+
+    def __init__(self, made: object, own: object) -> None:
+        super().__init__(
+            f"these vectors were made with {made}, and those of this index with {own}: index the"
+            " images from their URLs"
+        )
+
+
 class UnauthorizedError(RequestError):
     """No key came with the request, or one that nobody has."""
 

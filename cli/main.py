@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from cli.export.command import export
 from cli.index.command import index
-from cli.offline.commands import check, export, reembed
+from cli.offline.commands import check, reembed
 from cli.query.changes import log, undo
 from cli.query.commands import (
     declare_column,

@@ -24,6 +24,7 @@ from image_search.results import (
     ColumnType,
     Detection,
     Detections,
+    ExportPage,
     Hit,
     Image,
     IndexStatus,
@@ -31,10 +32,12 @@ from image_search.results import (
     Model,
     NearDuplicate,
     NotAdded,
+    NotImported,
     Page,
     Undone,
     Upkeep,
     Version,
+    WholeImage,
 )
 from image_search.retries import Retries
 
@@ -48,6 +51,7 @@ __all__ = [
     "ColumnType",
     "Detection",
     "Detections",
+    "ExportPage",
     "ForbiddenError",
     "Hit",
     "Image",
@@ -59,6 +63,7 @@ __all__ = [
     "NearDuplicate",
     "NotAdded",
     "NotFoundError",
+    "NotImported",
     "OverloadedError",
     "Page",
     "RefusedError",
@@ -70,4 +75,5 @@ __all__ = [
     "UnreachableError",
     "Upkeep",
     "Version",
+    "WholeImage",
 ]

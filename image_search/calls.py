@@ -4,6 +4,7 @@ The clients' methods send what these functions make; parameters and documentatio
 They raise ImageSearchError, of which `image_search.errors` has the kinds.
 """
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -26,19 +27,25 @@ from image_search.results import (
     ChangePage,
     ColumnType,
     Detections,
+    ExportPage,
     Hit,
     Image,
     IndexStatus,
+    Model,
     NotAdded,
+    NotImported,
     Page,
     Undone,
     Version,
+    WholeImage,
     read,
 )
 
 OnDuplicate = Literal["add", "skip", "skip_near"]
 _THUMBNAIL_BYTES = 8 << 20
 _PICTURE_BYTES = 256 << 20
+_EXPORT_BYTES = 16 << 20
+_FLOAT_BYTES = 4
 _FILE_BYTES = 1 << 30
 """The largest that a service can be set to take."""
 
@@ -319,6 +326,48 @@ def restore(version: int | None = None, *, before: datetime | str | None = None)
     return post("/index/restore", body, of_json(Version, "restored"))
 
 
+def export_page(cursor: str | None = None, *, limit: int = 1000) -> Call[ExportPage]:
+    """Some images of the index, whole: with their vectors and thumbnails.
+
+    All pages are of one version, whatever is added or deleted meanwhile.
+
+    Args:
+        cursor: `next` of the page before; without, the first page of the index as it is now.
+        limit: most images, 1 to 1000; a page ends at some megabytes, too.
+
+    Raises:
+        RefusedError: no page was asked for in so long that the version is not kept any more.
+    """
+    params: dict[str, str | int] = {"limit": limit}
+    if cursor is not None:
+        params["cursor"] = cursor
+    read_page = of_json(ExportPage)
+    return Call("GET", "/index/export", read_page, params=params, most_bytes=_EXPORT_BYTES)
+
+
+def import_rows(
+    rows: Iterable[WholeImage], model: Model, *, skip_duplicates: bool = False
+) -> Call[list[Added | NotImported]]:
+    """Put images of an export into an index of the same model, as they are; one result for each.
+
+    An id that is there is replaced. Up to 1000 rows, as many as a request may have bytes.
+
+    Args:
+        rows: of `export_page`.
+        model: of the same.
+        skip_duplicates: leave out new images whose pixels another image has.
+
+    Raises:
+        RefusedError: the index has another model, or the key that is used may not.
+    """
+    whole = list(rows)
+    dim = len(whole[0].vector) // _FLOAT_BYTES if whole else 0
+    body = {"model": vars(model), "dim": dim, "rows": [_row(one) for one in whole]}
+    if skip_duplicates:
+        body["skip_duplicates"] = True
+    return post("/index/import", body, _put_or_not, most_bytes=MOST_LIST_BYTES)
+
+
 def log(  # noqa: PLR0913 - what it can be asked for
     *,
     limit: int = 100,
@@ -373,6 +422,23 @@ def undo(
 
 def _moment(given: datetime | str | None) -> str | None:
     return given.isoformat() if isinstance(given, datetime) else given
+
+
+def _row(whole: WholeImage) -> dict[str, Any]:
+    small = whole.thumbnail
+    return {
+        **vars(whole),
+        "created_at": whole.created_at.isoformat(),
+        "vector": base64.b64encode(whole.vector).decode("ascii"),
+        "thumbnail": None if small is None else base64.b64encode(small).decode("ascii"),
+    }
+
+
+def _put_or_not(answer: httpx.Response) -> list[Added | NotImported]:
+    return [
+        read(NotImported, one) if "message" in one else read(Added, one)
+        for one in answer.json()["results"]
+    ]
 
 
 def _added_or_not(answer: httpx.Response) -> list[Added | NotAdded]:

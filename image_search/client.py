@@ -89,6 +89,8 @@ class Client:
     drop_column = _sent(calls.drop_column)
     versions = _sent(calls.versions)
     restore = _sent(calls.restore)
+    export_page = _sent(calls.export_page)
+    import_rows = _sent(calls.import_rows)
     log = _sent(calls.log)
     undo = _sent(calls.undo)
 
@@ -172,6 +174,8 @@ class AsyncClient:
     drop_column = _awaited(calls.drop_column)
     versions = _awaited(calls.versions)
     restore = _awaited(calls.restore)
+    export_page = _awaited(calls.export_page)
+    import_rows = _awaited(calls.import_rows)
     log = _awaited(calls.log)
     undo = _awaited(calls.undo)
 

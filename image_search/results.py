@@ -1,5 +1,6 @@
 """What the calls return, and how it is read from the service's JSON: by the fields' types."""
 
+import base64
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from datetime import datetime
 from functools import cache
@@ -101,11 +102,60 @@ class Page:
 
 
 @dataclass(frozen=True)
+class WholeImage:
+    """An image with all that the index has of it, but its own file.
+
+    Attributes:
+        vector: float32 [dim], little-endian, of unit length.
+        pixels: digest of its pixels, by which duplicates are told; None where it is not known.
+        original: SHA-256 of its own file, where that is stored.
+        thumbnail: its JPEG file, where there is one.
+    """
+
+    id: str
+    url: str
+    metadata: Metadata
+    created_at: datetime
+    vector: bytes
+    pixels: str | None = None
+    original: str | None = None
+    thumbnail: bytes | None = None
+
+
+@dataclass(frozen=True)
+class NotImported:
+    """An image of many that was not put into the index, and why."""
+
+    id: str | None
+    message: str
+    code: str
+
+
+@dataclass(frozen=True)
 class Model:
     """The model that makes the vectors."""
 
     name: str
     pretrained: str
+
+
+@dataclass(frozen=True)
+class ExportPage:
+    """Some images of the index as it was at one version.
+
+    Attributes:
+        total: images of this version, on all pages.
+        columns: metadata keys and their types.
+        next: the cursor of the next page; None on the last.
+    """
+
+    rows: tuple[WholeImage, ...]
+    total: int
+    version: int
+    model: Model
+    dim: int
+    columns: dict[str, str]
+    next: str | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +209,7 @@ class Change:
         undone: key whose changes an `undo` took back.
         column: metadata key of a `drop_column` or a `declare_column`.
         type: that the key was given by a `declare_column`.
+        imported: whether whole rows of an export were put in.
     """
 
     at: datetime
@@ -176,6 +227,7 @@ class Change:
     undone: str | None = None
     column: str | None = None
     type: ColumnType | None = None
+    imported: bool = False
 
 
 @dataclass(frozen=True)
@@ -226,6 +278,8 @@ def _read(kind: Any, value: Any) -> Any:
         return kind(**{one.name: _read(types[one.name], value[one.name]) for one in given})
     if kind is datetime:
         return datetime.fromisoformat(value)
+    if kind is bytes:
+        return base64.b64decode(value, validate=True)
     parts = get_args(kind)
     if get_origin(kind) in {list, tuple}:
         return get_origin(kind)(_read(parts[0], one) for one in value)

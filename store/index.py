@@ -37,6 +37,7 @@ from store.table.disk.location import Location
 from store.table.faults import OpenTable
 from store.table.open import open_table
 from store.table.versions import pick_version, restorable
+from store.transfer.transfer import Transfer
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe
 from store.write.commit import Committer
@@ -68,6 +69,9 @@ class ImageIndex(Reader):
     `StoreError` and nothing else, but for cancellation; a `StoreFault` where a read or a commit
     failed, or the index is closed. What changes the table returns after the commit: from then on
     every search finds it, and killing the process does not lose it.
+
+    Attributes:
+        transfer: takes whole rows out, and puts them in.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class ImageIndex(Reader):
             settings,
             committed=self._committed,
         )
+        self.transfer = Transfer(opened, snapshots, self.files, self._writer)
 
     @classmethod
     async def open(

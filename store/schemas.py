@@ -119,6 +119,7 @@ class NewImage:
         thumbnail: a small copy, a file to be stored; needs ``pixels``, as 64 hexadecimal digits.
         file: what `ImageIndex.keep_original` has called the picture's own file, if it is stored.
         own_id: what its owner calls it; None to have it called by its url.
+        created_at: of an image that was in an index before, in UTC; None for now.
     """
 
     url: str
@@ -129,6 +130,7 @@ class NewImage:
     thumbnail: bytes | None = None
     file: str | None = None
     own_id: str | None = None
+    created_at: datetime | None = None
 
     @cached_property
     def id(self) -> str:

@@ -35,6 +35,7 @@ LONGEST_FIRST = (
     "two workers",
     "tests/serve/lifecycle/test_crash.py",
     "tests/cli/offline/test_reembed.py",
+    "tests/cli/export/test_backup.py",
     "tests/serve/lifecycle/test_locked.py",
     "tests/api/serving/test_preflight.py",
     "tests/serve/lifecycle/test_faults.py",

@@ -50,6 +50,8 @@ def test_every_setting_says_what_it_means() -> None:
         "DELETE /images/{id}",
         "POST /delete_images",
         "GET /index",
+        "GET /index/export",
+        "POST /index/import",
         "GET /index/versions",
         "DELETE /index/columns/{key}",
         "POST /index/restore",

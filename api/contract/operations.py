@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.access.caller import Scope
-from api.contract import requests, responses
+from api.contract import requests, responses, transfer
 from api.requests.reader import JsonInput
 from images.decode.structure import MEDIA_TYPES
 
@@ -115,6 +115,17 @@ _CHANGE = {
     "version": 42,
     "ids": [_ID],
 }
+_ROW = {
+    "id": _ID,
+    "url": _URL,
+    "metadata": _METADATA,
+    "created_at": _WHEN,
+    "vector": "AAAAAAAAgD8=",
+    "pixels": None,
+    "original": None,
+    "thumbnail": None,
+}
+_MODEL = {"model": _INDEX["model"], "dim": 2}
 _LEFT = {"left": [{"id": _ID, "reason": "key 'web' has changed it since"}], "left_total": 1}
 
 OPERATIONS = (
@@ -313,6 +324,35 @@ OPERATIONS = (
         {"message": "success", "restored": _VERSION},
         "there is no version 99",
         {"by number": {"version": 41}, "by time": {"before": "2026-01-31T12:00:00Z"}},
+    ),
+    _get(
+        "/index/export",
+        Scope.ADMIN,
+        transfer.ExportRequest,
+        transfer.ExportAnswer,
+        "Some images, whole, and where the next page begins",
+        "All that the index has of its images, vectors and thumbnails included, page by page at one"
+        " version.",
+        example={
+            "rows": [_ROW],
+            "total": 1200,
+            "version": 41,
+            **_MODEL,
+            "columns": _INDEX["columns"],
+            "next": "41.1",
+        },
+        error="cursor must be the `next` of the page before",
+    ),
+    Operation(
+        "post",
+        "/index/import",
+        Scope.ADMIN,
+        transfer.ImportRequest,
+        transfer.ImportAnswer,
+        "A result for each row, in their order",
+        {"results": [{"id": _ID, "created": True}]},
+        "these vectors were made with another model",
+        {"a row of an export": {**_MODEL, "rows": [_ROW]}},
     ),
     _get(
         "/index/log",

@@ -266,6 +266,7 @@ class Change(Answer):
     undone: str = Field(default="", description="Of `undo`: the key")
     column: str = Field(default="", description="Of `drop_column` and `declare_column`: the key")
     type: str = Field(default="", description="Of `declare_column`: the key's type")
+    imported: bool = Field(default=True, description="Whole rows of an export were put in")
     version_before: int
     version: _Integer = Field(
         description="That it made; null while it is made, and where its process ended meanwhile"

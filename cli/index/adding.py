@@ -1,11 +1,12 @@
-"""Adding one image: retries, waiting for a service that is gone, and the number in flight."""
+"""Adding images: retries, waiting for a service that is gone, and the number in flight."""
 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from cli.index.errors import UnavailableError, UploadBrokenError, attempts, is_away
 from cli.tables.rows import Row
@@ -13,11 +14,18 @@ from cli.terminal import WANTS_KEY, shown
 from image_search import (
     AccessError,
     AsyncClient,
+    ColumnType,
     ImageSearchError,
+    IndexStatus,
     MisdirectedError,
+    NotImported,
     OverloadedError,
+    RefusedError,
     Retries,
 )
+
+_REFUSED = 400
+_OTHER_MODEL = "other_model"
 
 _PAUSES = Retries(attempts=1 << 30, within_s=float("inf"), first_pause_s=0.5, longest_pause_s=4.0)
 
@@ -110,10 +118,59 @@ class Adder:
         Raises:
             UnavailableError: there is no service, no longer, or it refuses the key.
         """
+        return await self._until_final(lambda: self._attempt(row))
+
+    async def put(self, rows: Sequence[Row]) -> list[ImageSearchError | None]:
+        """Put whole rows of one model in; returns what each finally failed with, or None.
+
+        Raises:
+            UnavailableError: as for `add`; or the service takes no such rows.
+        """
+        became: list[ImageSearchError | None] = []
+        error = await self._until_final(lambda: self._attempt_whole(rows, became))
+        if error is not None:
+            if len(rows) == 1 or attempts(error) > 1:
+                return [error] * len(rows)
+            # One of them may be what all are refused for, or they are too much for one request.
+            half = len(rows) // 2
+            return [*await self.put(rows[:half]), *await self.put(rows[half:])]
+        return became
+
+    async def declare(self, key: str, kind: str) -> None:
+        """Give a metadata key its type before there are values; one that cannot be stays as it is.
+
+        Raises:
+            UnavailableError: as for `add`.
+        """
+        await self._until_final(lambda: self._attempt_to_declare(key, kind))
+
+    async def status(self) -> IndexStatus | None:
+        """State of the index; None where the service does not tell.
+
+        Raises:
+            UnavailableError: as for `add`.
+        """
+        for failed in count(1):
+            try:
+                status = await self._client.status()
+            except ImageSearchError as error:
+                self._refuse_if_hopeless(error)
+                if self._is_own(error):
+                    break
+                chance = random.random()  # noqa: S311
+                await asyncio.sleep(_PAUSES.drawn_pause_s(error, failed, chance))
+            else:
+                self._hear()
+                return status
+        return None
+
+    async def _until_final(
+        self, attempt: Callable[[], Awaitable[ImageSearchError | None]]
+    ) -> ImageSearchError | None:
         failed = passing = 0
         while True:
             halvings = self._in_flight.halvings
-            error = await self._attempt(row)
+            error = await attempt()
             if error is None:
                 self._hear()
                 self._in_flight.succeeded()
@@ -127,26 +184,6 @@ class Adder:
                 return error
             chance = random.random()  # noqa: S311
             await asyncio.sleep(_PAUSES.drawn_pause_s(error, failed, chance))
-
-    async def columns(self) -> Mapping[str, str]:
-        """The types of the table's keys; none where the service does not tell.
-
-        Raises:
-            UnavailableError: as for `add`.
-        """
-        for failed in count(1):
-            try:
-                columns = (await self._client.status()).columns
-            except ImageSearchError as error:
-                self._refuse_if_hopeless(error)
-                if self._is_own(error):
-                    break
-                chance = random.random()  # noqa: S311
-                await asyncio.sleep(_PAUSES.drawn_pause_s(error, failed, chance))
-            else:
-                self._hear()
-                return columns
-        return {}
 
     async def _attempt(self, row: Row) -> ImageSearchError | None:
         self._began = self._began or time.monotonic()
@@ -162,6 +199,38 @@ class Adder:
         except ImageSearchError as error:
             broke = row.data is not None and await self._broke_alone(error)
             return UploadBrokenError() if broke else error
+        return None
+
+    async def _attempt_to_declare(self, key: str, kind: str) -> ImageSearchError | None:
+        try:
+            await self._client.declare_column(key, cast(ColumnType, kind))
+        except ImageSearchError as error:
+            return error
+        return None
+
+    async def _attempt_whole(
+        self, rows: Sequence[Row], became: list[ImageSearchError | None]
+    ) -> ImageSearchError | None:
+        self._began = self._began or time.monotonic()
+        wholes = [row.whole for row in rows if row.whole is not None]
+        # With what was said on the command line about every image's metadata.
+        images = [
+            replace(whole.image, metadata=row.metadata)
+            for row, whole in zip(rows, wholes, strict=True)
+        ]
+        try:
+            results = await self._client.import_rows(
+                images, wholes[0].model, skip_duplicates=self._told["on_duplicate"] == "skip"
+            )
+        except ImageSearchError as error:
+            if error.code == _OTHER_MODEL or error.status in {404, 405}:
+                why = f"it does not take exported rows as they are: {error.message}"
+                raise UnavailableError(why) from error
+            return error
+        became[:] = [
+            RefusedError(one.message, one.code, _REFUSED) if isinstance(one, NotImported) else None
+            for one in results
+        ]
         return None
 
     def _refuse_if_hopeless(self, error: ImageSearchError) -> None:

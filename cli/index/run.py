@@ -10,20 +10,32 @@ from urllib.parse import urlsplit
 import click
 from rich.console import Console
 
+from api.requests.source import is_upload_url
 from cli.index.adding import MAX_IN_FLIGHT, Adder, InFlight
+from cli.index.batches import Batch
 from cli.index.errors import UnavailableError, may_pass
 from cli.index.files import NO_PICTURE, UNREADABLE, loaded
 from cli.index.journal import Journal
 from cli.index.outcome import Outcome
-from cli.index.sources import Background, Reading, has_csv, opened, state_beside
+from cli.index.sources import Background, Reading, has_csv, opened, some_of, state_beside
 from cli.progress import FailureFile, WorkBar
 from cli.tables.columns import renamed_from
 from cli.tables.rows import Row, Source
 from cli.terminal import UNAVAILABLE, shown
-from image_search import AsyncClient, Retries
+from image_search import AsyncClient, ImageSearchError, Model, Retries
 from image_search.calls import OnDuplicate
 
 _INTERRUPTED = 130
+_BATCHES = 4
+"""Requests with whole rows at once: the service writes one after the other."""
+
+_OTHER_MODEL = (
+    "The service's model is not the one that made the exported vectors: the images are fetched from"
+    " their URLs and embedded anew."
+)
+_NO_ORIGINAL = (
+    "it was uploaded, so it cannot be fetched, and its vector is not of the service's model"
+)
 _LOOPBACK = frozenset({"localhost", "::1"})
 _PORTS = {"http": 80, "https": 443}
 
@@ -79,6 +91,8 @@ def run_index(sources: Sequence[str], options: IndexOptions) -> int:
         raise ValueError("--failures is one of the sources: name another file")
     known: dict[str, str] = {}
     source = opened(sources, reading, known)
+    if source.whole is not None and options.on_duplicate == "skip_near":
+        raise ValueError("an exported index goes with --on-duplicate add or skip")
     journal = _journal(source, sources, reading, options)
     try:
         with FailureFile(options.failures) as failures:
@@ -118,6 +132,11 @@ class Indexing:
         self._sending: dict[str, asyncio.Event] = {}
         self._sent_late = set[str]()
         self._bar: WorkBar
+        self._server_model: tuple[Model, int] | None = None
+        self._types: dict[str, str] = {}
+        self._told_of_model = False
+        self._batch = Batch()
+        self._batches = asyncio.Semaphore(_BATCHES)
         self.outcome = Outcome(left_out=source.left_out)
 
     async def run(self, options: IndexOptions, bar: WorkBar) -> None:
@@ -137,8 +156,7 @@ class Indexing:
             told = {"on_duplicate": options.on_duplicate, "exif": options.exif}
             adder = Adder(client, in_flight, options.patience, told, self._bar.say)
             self._bar.begin(self.source.total, 0)
-            if self._known is not None:
-                self._known.update(await adder.columns())
+            await self._ask(adder)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     await self._send_all(adder, in_flight, tasks)
@@ -147,39 +165,113 @@ class Indexing:
             finally:
                 self.outcome.seconds = adder.seconds
 
+    async def _ask(self, adder: Adder) -> None:
+        """Ask the service what has to be known before rows are read."""
+        types = self.source.whole
+        if self._known is None and types is None:
+            return
+        status = await adder.status()
+        if status is None:
+            if types is not None:
+                raise UnavailableError("it does not tell which model it has")
+            return
+        self._server_model = status.model, status.dim
+        known = status.columns
+        self._types = {key: kind for key, kind in (types or {}).items() if key not in known}
+        if self._known is not None:
+            self._known.update(known)
+
     async def _send_all(self, adder: Adder, in_flight: InFlight, tasks: asyncio.TaskGroup) -> None:
         background = Background()
-        while (row := await background.run(next, self.source.rows, None)) is not None:
-            if row.key in self.journal.done and not self._is_overtaken(row):
-                self._skip(row)
-                continue
-            # One after the other, so that of files with the same bytes the last one's name stays.
-            row = await background.run(loaded, row)
-            if row.problem:
-                self._fail(row, "bad_file" if row.file else "bad_row", row.problem)
-                continue
-            if not row.url:
-                self._fail(row, "no_url", "the row has no url")
-                continue
-            await in_flight.acquire()
-            while (earlier := self._sending.get(row.id or row.url)) is not None:
-                await earlier.wait()  # of one image, the last row is to stay
-            self._sending[row.id or row.url] = asyncio.Event()
-            if row.key in self.journal.tried_again:
-                self._sent_late.add(row.id or row.url)
-            tasks.create_task(self._send(row, adder, in_flight))
+        while rows := await background.run(some_of, self.source.rows):
+            for given in rows:
+                if given.key in self.journal.done and not self._is_overtaken(given):
+                    self._skip(given)
+                    continue
+                # One after the other, so that of files with the same bytes the last one's name
+                # stays.
+                read = await background.run(loaded, given) if given.file else given
+                if (row := self._checked(read)) is None:
+                    continue
+                if row.whole is not None:
+                    await self._gather(row, adder, tasks)
+                    continue
+                await in_flight.acquire()
+                await self._begin([row])
+                tasks.create_task(self._send(row, adder, in_flight))
+        await self._send_batch(adder, tasks)
+
+    def _checked(self, row: Row) -> Row | None:
+        """The row as it can be sent; None where it cannot."""
+        if row.problem:
+            self._fail(row, "bad_file" if row.file else "bad_row", row.problem)
+            return None
+        if row.whole is not None and (row.whole.model, row.whole.dim) != self._server_model:
+            row = self._by_url(row)
+            if is_upload_url(row.url):
+                self._fail(row, "no_original", _NO_ORIGINAL)
+                return None
+        if not row.url:
+            self._fail(row, "no_url", "the row has no url")
+            return None
+        return row
+
+    def _by_url(self, row: Row) -> Row:
+        """A row whose vector is of no use here."""
+        if not self._told_of_model:
+            self._told_of_model = True
+            self._bar.say(_OTHER_MODEL)
+        return row._replace(whole=None)
+
+    async def _gather(self, row: Row, adder: Adder, tasks: asyncio.TaskGroup) -> None:
+        types, self._types = self._types, {}
+        for key, kind in types.items():  # before there are values, of which the first would decide
+            await adder.declare(key, kind)
+        if not self._batch.take(row):
+            await self._send_batch(adder, tasks)
+            self._batch.take(row)
+
+    async def _send_batch(self, adder: Adder, tasks: asyncio.TaskGroup) -> None:
+        rows, self._batch = self._batch.rows, Batch()
+        if rows:
+            await self._batches.acquire()
+            await self._begin(rows)
+            tasks.create_task(self._put(rows, adder))
+
+    async def _put(self, rows: Sequence[Row], adder: Adder) -> None:
+        try:
+            for row, error in zip(rows, await adder.put(rows), strict=True):
+                self._settle(row, error)
+        finally:
+            self._end(rows)
+            self._batches.release()
+
+    async def _begin(self, rows: Sequence[Row]) -> None:
+        """Wait until none of these images is on its way: of one, the last row is to stay."""
+        for name in {row.id or row.url for row in rows}:
+            while (earlier := self._sending.get(name)) is not None:
+                await earlier.wait()
+            self._sending[name] = asyncio.Event()
+        late = (row for row in rows if row.key in self.journal.tried_again)
+        self._sent_late.update(row.id or row.url for row in late)
+
+    def _end(self, rows: Sequence[Row]) -> None:
+        for name in {row.id or row.url for row in rows}:
+            self._sending.pop(name).set()
+
+    def _settle(self, row: Row, error: ImageSearchError | None) -> None:
+        if error is None:
+            self.journal.added(row.key)
+            self._bar.advance(1)
+            self.outcome.indexed += 1
+        else:
+            self._fail(row, error.code or "failed", error.message)
 
     async def _send(self, row: Row, adder: Adder, in_flight: InFlight) -> None:
         try:
-            error = await adder.add(row)
-            if error is None:
-                self.journal.added(row.key)
-                self._bar.advance(1)
-                self.outcome.indexed += 1
-            else:
-                self._fail(row, error.code or "failed", error.message)
+            self._settle(row, await adder.add(row))
         finally:
-            self._sending.pop(row.id or row.url).set()
+            self._end([row])
             in_flight.release()
 
     def _is_overtaken(self, row: Row) -> bool:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from itertools import chain, count
+from itertools import chain, count, islice
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -41,6 +41,7 @@ _KINDS = {".csv": _CSV, ".tsv": _CSV, ".tab": _CSV, ".parquet": _PARQUET}
 _KINDS |= {".jsonl": _LINES, ".ndjson": _LINES}
 _STDIN = 0
 _LONGEST_LINE = 1 << 20
+_WHOLE_AT_ONCE = 255
 _TAKEN = (
     "give folders, globs, pictures, .csv, .tsv, .parquet, .jsonl and .ndjson files, .txt files with"
     " URLs, http(s) URLs, or - for lines of standard input"
@@ -140,7 +141,35 @@ def opened(given: Sequence[str], reading: Reading, known: Mapping[str, str]) -> 
         total,
         whole if len(identities) == len(parts) else None,
         dict(sum((Counter(part.left_out) for part in parts), Counter())),
+        whole=_types(parts, columns),
     )
+
+
+def _types(parts: Sequence[Source], columns: Columns) -> dict[str, str] | None:
+    """The types of all exported indexes' keys, as they are to be called; None where there is none.
+
+    What has them by other types is stored as it can be.
+    """
+    found = [part.whole for part in parts if part.whole is not None]
+    if not found:
+        return None
+    return {
+        columns.key(name): kind
+        for types in found
+        for name, kind in types.items()
+        if name not in columns.left_out
+    }
+
+
+def some_of(rows: Iterator[Row]) -> list[Row]:
+    """The next row, and where it is one of an exported index, some more; none at the end.
+
+    Other rows may be a long time in coming, each for itself.
+    """
+    first = next(rows, None)
+    if first is None:
+        return []
+    return [first, *islice(rows, _WHOLE_AT_ONCE)] if first.whole is not None else [first]
 
 
 def state_beside(given: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""The commands that work on a table without a service: reembed, check, export."""
+"""The commands that work on a table without a service: reembed and check."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ def reembed(**options: Any) -> None:
     again and embedded into a new table, which takes the old one's place once it is complete. Can
     be interrupted at any time: started again, it goes on where it stopped.
     """
-    with _errors_in_one_line():
+    with errors_in_one_line():
         from cli.offline.reembed import ReembedOptions  # noqa: PLC0415 - so that --help is fast
         from cli.offline.reembed import reembed as run  # noqa: PLC0415
 
@@ -62,25 +62,10 @@ def check(mend: bool) -> None:
     With --repair, the index is made usable again without the images whose files are damaged. Stop
     the service first, and copy the folder. The exit status is 1 while something is wrong.
     """
-    with _errors_in_one_line():
+    with errors_in_one_line():
         is_whole = asyncio.run(_checked(_plain_console(), mend=mend))
     if not is_whole:
         sys.exit(1)
-
-
-@click.command()
-@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
-def export(file: Path) -> None:
-    """Write every image of the index, with its vector, to a Parquet FILE.
-
-    The index is the folder IMAGE_SEARCH_STORE_URI, as it is at this moment; the service may run
-    meanwhile. Columns: id, url, created_at, text, one for each metadata key, and vector.
-    """
-    with _errors_in_one_line():
-        from cli.offline.export import export as run  # noqa: PLC0415 - so that --help is fast
-
-        rows = asyncio.run(run(Console(stderr=True), file))
-    click.echo(f"{rows:,} images are in {shown(file)}.")
 
 
 async def _checked(console: Console, *, mend: bool) -> bool:
@@ -121,7 +106,7 @@ def _plain_console() -> Console:
 
 
 @contextmanager
-def _errors_in_one_line() -> Iterator[None]:
+def errors_in_one_line() -> Iterator[None]:
     """Context manager that ends the command with one line where its block fails.
 
     Unlike the service's clients, who sits at a terminal may see the detail, which only the

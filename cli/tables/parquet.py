@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cli.tables.exported import exported_source
 from cli.tables.rows import Row, Source, SourceError, missing_column
 
 _BATCH_ROWS = 1024
@@ -19,7 +20,7 @@ _BATCH_ROWS = 1024
 def parquet_source(
     path: Path, url_column: str, id_column: str | None = None, left_out: Collection[str] = ()
 ) -> Source:
-    """Rows of a Parquet file.
+    """Rows of a Parquet file, which may be an exported index.
 
     Args:
         path: of the file.
@@ -34,6 +35,8 @@ def parquet_source(
     if not path.stat().st_size:
         raise SourceError(f"{path}: the file is empty")
     try:
+        if (exported := exported_source(path)) is not None:
+            return exported
         file = pq.ParquetFile(path)
     except pa.ArrowException as error:
         raise SourceError(f"{path}: not a Parquet file") from error

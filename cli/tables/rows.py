@@ -7,7 +7,10 @@ from codecs import BOM_UTF8
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from image_search import Model, WholeImage
 
 Key = int | str
 """Key of a row in the state file: a table row's number, a digest of a file's path and age."""
@@ -58,6 +61,22 @@ def is_url(value: object) -> bool:
     return isinstance(value, str) and value.lstrip().lower().startswith(("http://", "https://"))
 
 
+class Whole(NamedTuple):
+    """What an exported index has of an image.
+
+    Attributes:
+        image: all of it.
+        model: that made the vector.
+        dim: length of the vector.
+        size: of the metadata as JSON, in characters.
+    """
+
+    image: "WholeImage"
+    model: "Model"
+    dim: int
+    size: int
+
+
 class Row(NamedTuple):
     """An image to index.
 
@@ -71,6 +90,7 @@ class Row(NamedTuple):
         data: of that file, once it is read.
         raw: what stands there, where that is no row.
         id: what the image is called; empty for what follows from its url.
+        whole: of an exported index, all that it has of the image.
     """
 
     line: int
@@ -82,6 +102,7 @@ class Row(NamedTuple):
     data: bytes | None = None
     raw: Any = None
     id: str = ""
+    whole: Whole | None = None
 
     @property
     def subject(self) -> dict[str, Any]:
@@ -108,6 +129,7 @@ class Source:
             where the rows' own keys say all.
         left_out: how many things in folders are no rows, by the reason.
         columns: names of the columns that may become metadata, or an id; None where the rows tell.
+        whole: of an exported index, the types of its metadata keys; None for other sources.
     """
 
     rows: Iterator[Row]
@@ -115,6 +137,7 @@ class Source:
     identity: dict[str, Any] | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     columns: Collection[str] | None = ()
+    whole: Mapping[str, str] | None = None
 
 
 def json_source(

@@ -54,8 +54,8 @@ class Change:
         action: an `Action`.
         count: how many images it changed.
         ids: theirs, in the order in which they were changed.
-        more: what else is told: `filter`, `restored` (a version), `undone` (a key), `column`, and
-            its `type`.
+        more: what else is told: `filter`, `restored` (a version), `undone` (a key), `column`, its
+            `type`, and `imported` (whole rows were put in).
         version_before: of the table.
         version: that it made; None where it is not known whether it was made: it is being
             committed now, or the process ended in the middle of it.

@@ -18,7 +18,7 @@ _SLACK = timedelta(hours=1)
 """By so much a clock that was set may have put moments out of order."""
 
 _ACTION = b'"action":'
-_MORE = frozenset({"filter", "restored", "undone", "since", "before", "column", "type"})
+_MORE = frozenset({"filter", "restored", "undone", "since", "before", "column", "type", "imported"})
 
 
 def newest_first(

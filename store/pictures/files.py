@@ -86,6 +86,19 @@ class PictureFiles:
                 return each.read_bytes()
         return None
 
+    def keeps(self, kind: Kind, key: str) -> bool:
+        """Whether there is a file of this name, which stays then for a row that is to name it.
+
+        Raises:
+            OSError: it cannot be looked for.
+        """
+        path = self._path(kind, key)
+        for each in (path, path.with_name(key + MARK), path):
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(each)  # it counts as young again
+                return True
+        return False
+
     def _path(self, kind: Kind, key: str) -> Path:
         if not KEY.fullmatch(key):
             raise ValueError("a picture's key must be 64 hexadecimal digits")

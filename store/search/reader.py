@@ -212,10 +212,7 @@ class Reader:
         checked = CheckedMetadata.of(metadata)
         if checked.given:  # a text fits any columns
             with self.opened.reading():
-                registry = (await self.snapshots.latest()).registry
-                checked.place(registry)
-                if new is not None:
-                    new.take(checked.given.keys(), registry.by_key)
+                refuse_unfit(checked, (await self.snapshots.latest()).registry, new)
         return checked
 
     async def check_new_keys(self, patch: Any, new: NewKeys) -> None:
@@ -245,6 +242,18 @@ class Reader:
             registry = (await self.snapshots.latest()).registry
             where = compile_filter(filter, registry.by_key)
             return CheckedFilter(filter, where, registry.columns)
+
+
+def refuse_unfit(checked: CheckedMetadata, registry: Registry, new: NewKeys | None) -> None:
+    """Refuses metadata that the columns of now cannot hold; counts the keys that are new.
+
+    Raises:
+        MetadataError: it cannot be stored.
+    """
+    if checked.given:
+        checked.place(registry)
+        if new is not None:
+            new.take(checked.given.keys(), registry.by_key)
 
 
 def _listed(snapshot: Snapshot, limit: int, offset: int, where: str = ALWAYS) -> list[StoredImage]:

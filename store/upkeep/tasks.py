@@ -20,6 +20,7 @@ from store.settings import StoreSettings
 from store.table.connection import in_dataset
 from store.table.disk.location import Location
 from store.table.faults import is_conflict
+from store.table.kept import forget_kept
 from store.table.names import is_superseded
 from store.table.open import ensure_ready
 from store.table.versions import AT_ONCE, list_versions, remove_versions, superfluous
@@ -150,6 +151,7 @@ class UpkeepTasks:
         be taken for superfluous. And after the disk has everything: what joining wrote takes the
         place of files that are deleted here.
         """
+        await self._in_thread(forget_kept)
         age = timedelta(minutes=self._settings.store_keep_versions_minutes)
         numbers = superfluous(await list_versions(self._table), datetime.now(UTC), age)
         if numbers and self._settings.store_sync:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from store.changes.change import Draft
 from store.changes.log import Begun, ChangeLog
 from store.schemas import Author, StoredImage, Upserted
-from store.write.plan import Put, PutAnswer
+from store.write.plan import Put, PutAnswer, Upsert
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -71,7 +71,7 @@ class LoggedTable:
 def drafts_of(answered: Sequence[tuple[Put, PutAnswer]]) -> list[Draft]:
     """What puts with their answers change: one draft for each author and action, in their order."""
     drafts: list[Draft] = []
-    open_ids: dict[tuple[Author, str], list[str]] = {}
+    open_ids: dict[tuple[Author, str, bool], list[str]] = {}
     seen: set[str] = set()
     for put, answer in answered:
         if (action := _action(answer)) is None:
@@ -79,9 +79,11 @@ def drafts_of(answered: Sequence[tuple[Put, PutAnswer]]) -> list[Draft]:
         if put.id in seen:  # what comes now comes after what was before
             open_ids, seen = {}, set()
         seen.add(put.id)
-        if (of := (put.by, action)) not in open_ids:
+        imported = isinstance(put, Upsert) and put.image.created_at is not None
+        if (of := (put.by, action, imported)) not in open_ids:
             open_ids[of] = []
-            drafts.append(Draft(put.by, action, open_ids[of]))
+            more = {"imported": True} if imported else {}
+            drafts.append(Draft(put.by, action, open_ids[of], more))
         open_ids[of].append(put.id)
     return drafts
 

@@ -258,7 +258,7 @@ class Plan:
         if image.skip_duplicate and created and duplicate_of is not None:
             return Upserted(duplicate_of, created=False, duplicate_of=duplicate_of, skipped=True)
         values, self.registry = metadata.place(self.registry)
-        moment, text = self._clock.now(), metadata.text
+        moment, text = image.created_at or self._clock.now(), metadata.text
         pixels, file = image.pixels, image.file
         self.rows[own] = Row(own, image.url, put.vector, moment, text, pixels, file, values)
         self.replaces |= own in self._existing

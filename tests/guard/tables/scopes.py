@@ -9,6 +9,7 @@ from tests.guard.case import BAD_REQUEST, SCOPED, Case, Expected, refusal, sent
 OK, NO_URL, NOT_FOUND = Expected(200), refusal(), refusal("not_found", status=404)
 UNKNOWN_KEY = refusal("unknown_key")
 NOT_TAKEN = refusal("method_not_allowed", status=405)
+OTHER_MODEL = {"model": {"name": "x", "pretrained": "y"}, "dim": 2, "rows": [{}]}
 LEVELS = ("read", "write", "admin")
 
 ROUTES: tuple[tuple[str, str, Any, str, Expected], ...] = (
@@ -43,6 +44,11 @@ ROUTES: tuple[tuple[str, str, Any, str, Expected], ...] = (
     ("HEAD", "index/log", None, "admin", OK),
     ("GET", "index/log?action=x", None, "admin", BAD_REQUEST),
     ("POST", "index/undo", {}, "admin", BAD_REQUEST),
+    ("GET", "index/export?limit=1", None, "admin", OK),
+    ("HEAD", "index/export", None, "admin", OK),
+    ("GET", "index/export?cursor=x", None, "admin", BAD_REQUEST),
+    ("POST", "index/import", {}, "admin", BAD_REQUEST),
+    ("POST", "index/import", OTHER_MODEL, "admin", refusal("other_model")),
     ("DELETE", "index/columns/nosuch", None, "admin", UNKNOWN_KEY),
     ("PUT", "index/columns/nosuch", {"type": 5}, "admin", refusal("bad_request")),
     ("DELETE", "index/columns/no%2Fsuch", None, "admin", UNKNOWN_KEY),
@@ -50,6 +56,8 @@ ROUTES: tuple[tuple[str, str, Any, str, Expected], ...] = (
     ("DELETE", "images", None, "admin", NOT_TAKEN),
     ("OPTIONS", "images", None, "admin", NOT_TAKEN),
     ("GET", "delete_images", None, "admin", NOT_TAKEN),
+    ("POST", "index/export", {}, "admin", NOT_TAKEN),
+    ("GET", "index/import", None, "admin", NOT_TAKEN),
     ("HEAD", "index/restore", None, "admin", NOT_TAKEN),
 )
 

@@ -1,9 +1,11 @@
-"""`image-search export`: everything of the table, typed, while others write; or no file at all."""
+"""`image-search export` of a folder: everything, typed, while others write; or no file at all."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
+from cli.tables.exported import exported_names
 from store.index import ImageIndex
-from store.offline.export import exported_names, exporting
+from store.offline.export import exporting
 from store.settings import StoreSettings
 from tests.store.support import DIM, IDENTITY, image, opened, url_of, vector
 
@@ -30,21 +33,33 @@ METADATA = {
     "url": "of the shop",
     "metadata.url": "taken",
 }
+PIXELS, SMALL = "ab" * 32, b"\xff\xd8 a small one \xff\xd9"
 
 
 @asynccontextmanager
 async def _filled(folder: Path) -> AsyncIterator[ImageIndex]:
     async with opened(folder) as index:
-        await index.upsert(image(0, METADATA))
+        original = await index.keep_original(b"a file")
+        whole = replace(image(0, METADATA), pixels=PIXELS, thumbnail=SMALL, file=original)
+        await index.upsert(whole)
         await index.upsert(image(1, "a free text"))
         await index.upsert(image(2))
         yield index
+
+
+def _fill(folder: Path) -> None:
+    async def fill() -> None:
+        async with _filled(folder):
+            pass
+
+    asyncio.run(fill())
 
 
 def _exported(folder: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     for name in [name for name in os.environ if name.startswith("IMAGE_SEARCH_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("IMAGE_SEARCH_STORE_URI", str(folder))
+    monkeypatch.setenv("IMAGE_SEARCH_SERVER", "http://127.0.0.1:1")  # is for other commands
     done = CliRunner().invoke(main, ["export", str(file)])
     return done.exit_code, done.output
 
@@ -52,11 +67,7 @@ def _exported(folder: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> tupl
 def test_every_column_has_its_name_and_its_type(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fill() -> None:
-        async with _filled(tmp_path / "index"):
-            pass
-
-    asyncio.run(fill())
+    _fill(tmp_path / "index")
     file = tmp_path / "all.parquet"
     assert _exported(tmp_path / "index", file, monkeypatch) == (0, f"3 images are in {file}.\n")
     table = pq.read_table(file)
@@ -75,6 +86,10 @@ def test_every_column_has_its_name_and_its_type(
         *("id", "url", "created_at", "vector")
     }
     assert [each.name for each in tmp_path.iterdir() if "part" in each.name] == []
+    metadata = [rows[url_of(n)]["$metadata"] for n in range(2)]
+    assert [json.loads(one) for one in metadata] == [METADATA, "a free text"]
+    assert (first["$pixels"], first["$thumbnail"]) == (PIXELS, SMALL)
+    assert len(first["$original"]) == 64
 
 
 def test_what_others_write_meanwhile_is_not_seen(tmp_path: Path) -> None:
@@ -85,7 +100,7 @@ def test_what_others_write_meanwhile_is_not_seen(tmp_path: Path) -> None:
         ):
             await index.upsert(image(3, {"later": 1}))
             await index.delete([(await index.images(10)).images[-1].id])
-            return [url for batch in export.batches for url in batch["url"].to_pylist()]
+            return [row.url for row in export.rows]
 
     assert sorted(asyncio.run(read())) == [url_of(n) for n in range(3)]
 
@@ -105,11 +120,7 @@ def test_no_two_columns_have_one_name(keys: set[str], names: dict[str, str]) -> 
 def test_a_failed_export_leaves_the_earlier_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fill() -> None:
-        async with _filled(tmp_path / "index"):
-            pass
-
-    asyncio.run(fill())
+    _fill(tmp_path / "index")
     file = tmp_path / "out" / "all.parquet"
     file.parent.mkdir()
     file.write_bytes(b"earlier")

@@ -1,0 +1,1 @@
+"""`image-search export`: the whole index in one Parquet file, which `index` takes back."""

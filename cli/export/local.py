@@ -1,0 +1,41 @@
+"""Export of the index in a folder, without a service."""
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from api.settings import Settings
+from cli.output import made_whole
+from cli.progress import WorkBar
+from cli.tables.exported import ExportFile, Head
+from image_search import Model, WholeImage
+from store.offline.export import exporting
+from store.transfer.whole_rows import WholeRow
+
+
+async def export_folder(console: Console, path: Path) -> int:
+    """Write every image of the index that the environment names; returns how many.
+
+    Raises:
+        SettingsError: a variable has an invalid value.
+        StoreError: there is no index, or it cannot be read.
+        OSError: the file cannot be written.
+    """
+    settings = Settings.from_environment()
+    async with exporting(settings.store) as whole:
+        model = Model(whole.model.model, whole.model.pretrained)
+        head = Head(model, whole.model.dim, whole.columns)
+        with WorkBar(console, "exporting") as bar, made_whole(path) as file:
+            bar.begin(whole.total, 0)
+            with ExportFile(file, head) as export:
+                for row in whole.rows:
+                    export.add(_image(row))
+                    bar.advance(1)
+        return whole.total
+
+
+def _image(row: WholeRow) -> WholeImage:
+    vector = row.vector.astype(np.dtype("<f4")).tobytes()
+    what = (row.id, row.url, row.metadata, row.created_at)
+    return WholeImage(*what, vector, row.pixels, row.original, row.thumbnail)

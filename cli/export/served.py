@@ -1,0 +1,31 @@
+"""Export of the index of a running service, over its API."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from cli.output import made_whole
+from cli.progress import WorkBar
+from cli.tables.exported import ExportFile, Head
+from image_search import Client
+
+
+def export_service(console: Console, path: Path, client: Client) -> int:
+    """Write every image of the index of a service, as it is now; returns how many.
+
+    Raises:
+        ImageSearchError: the service cannot be reached, or refuses.
+        OSError: the file cannot be written.
+    """
+    with WorkBar(console, "exporting") as bar:
+        page = client.export_page()
+        bar.begin(page.total, 0)
+        head = Head(page.model, page.dim, page.columns)
+        with made_whole(path) as file, ExportFile(file, head) as export:
+            while True:
+                for row in page.rows:
+                    export.add(row)
+                bar.advance(len(page.rows))
+                if page.next is None:
+                    return page.total
+                page = client.export_page(page.next)

@@ -1,0 +1,86 @@
+"""Whole rows: all that an index has of an image but its own file, read in their stored order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from store.metadata.columns import Registry
+from store.metadata.rows import as_matrix, selected, to_images
+from store.pictures.files import PictureFiles
+from store.schemas import FloatVector, Metadata
+
+if TYPE_CHECKING:
+    from lance import LanceDataset
+
+_OWN_FILES = ("pixels", "file")
+_BATCH_ROWS = 64
+"""Rows that are in memory at once: a row's metadata may be 256 KiB."""
+
+
+@dataclass(frozen=True, eq=False)
+class WholeRow:
+    """An image with all that an index keeps of it, but its original's bytes.
+
+    Attributes:
+        created_at: when it was last added, in UTC.
+        metadata: as `StoredImage` has it.
+        vector: float32 [dim], unit length.
+        pixels: digest of its pixels, 64 hexadecimal digits; None where it is not known.
+        original: SHA-256 of its own file, where that is stored.
+        thumbnail: its JPEG file, where there is one.
+    """
+
+    id: str
+    url: str
+    created_at: datetime
+    metadata: Metadata | None
+    vector: FloatVector
+    pixels: str | None = None
+    original: str | None = None
+    thumbnail: bytes | None = None
+
+
+def key_types(registry: Registry) -> dict[str, str]:
+    """The metadata keys of a table, and what their types are called."""
+    return {key: of.type.label for key, of in registry.by_key.items()}
+
+
+def whole_rows(
+    dataset: "LanceDataset", files: PictureFiles | None, first: int = 0, most: int | None = None
+) -> Iterator[WholeRow]:
+    """Rows of a version of a table, a few in memory at once. Blocks, and raises what LanceDB does.
+
+    Args:
+        dataset: at its version.
+        files: of the pictures; None where none are stored.
+        first: the place of the first row; in one version each row keeps its place.
+        most: rows; all without.
+    """
+    registry = Registry.from_schema(dataset.schema)
+    # A version of an earlier release may lack one of them.
+    own = [name for name in _OWN_FILES if name in dataset.schema.names]
+    scanner = dataset.scanner(
+        [*selected(registry), *own, "vector"],
+        offset=first,
+        limit=most,
+        batch_size=_BATCH_ROWS,
+        batch_readahead=1,
+    )
+    for batch in scanner.to_batches():
+        yield from _read(pa.Table.from_batches([batch]), registry, files)
+
+
+def _read(found: pa.Table, registry: Registry, files: PictureFiles | None) -> Iterator[WholeRow]:
+    named = {
+        name: found[name].to_pylist() if name in found.column_names else [None] * len(found)
+        for name in _OWN_FILES
+    }
+    vectors = as_matrix(found["vector"])
+    own = zip(to_images(found, registry), vectors, named["pixels"], named["file"], strict=True)
+    for image, vector, pixels, original in own:
+        small = None if files is None or pixels is None else files.read("thumbnails", pixels)
+        what = (image.id, image.url, image.created_at, image.metadata)
+        yield WholeRow(*what, vector, pixels, original, small)
