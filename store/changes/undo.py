@@ -7,6 +7,7 @@ key's first change: to nothing, where that had added it, or to the row of a vers
 earlier changes are and none of the key's. What a restore took back does not count.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,19 +24,23 @@ MOST_IDS = 200_000
 """What a plan may be about: it is made in memory, while other writes wait."""
 
 
+FilterOf = tuple[int, Mapping[str, Any] | None]
+"""A version that was deleted from by a filter (the first after it that is kept), and the filter."""
+
+
 @dataclass(frozen=True)
 class Goal:
     """An image that is to be as it was: in versions from one to another, but for the void ones.
 
     Attributes:
-        deletes: filters by which others have deleted since; what one of them takes stays away.
+        deletes: by which others have deleted since; what one of them takes stays away.
     """
 
     id: str
     least: int
     most: int
     void: Sequence[Between]
-    deletes: Sequence[Mapping[str, Any] | None]
+    deletes: Sequence[FilterOf]
 
     def is_met_in(self, version: int) -> bool:
         """Whether a version has the image as it is to be."""
@@ -50,13 +55,13 @@ class UndoPlan:
     Attributes:
         remove: ids to delete.
         restore: versions and ids to bring back from them, in the order of the versions.
-        deletes: by the ids of those, the filters by which others have deleted since.
+        deletes: by the ids of those, by which filters others have deleted since, and from where.
         left: what stays as it is.
     """
 
     remove: list[str] = field(default_factory=list)
     restore: list[tuple[int, str]] = field(default_factory=list)
-    deletes: dict[str, Sequence[Mapping[str, Any] | None]] = field(default_factory=dict)
+    deletes: dict[str, Sequence[FilterOf]] = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
 
     def leave(self, ids: Iterable[str], reason: str = NOT_KEPT) -> None:
@@ -121,7 +126,7 @@ def _decided(
         least = story.start if before is None or before.epoch else before.version
         most = steps[first].change.version_before
         deletes = [
-            step.change.more["filter"]
+            (step.change.version_before, step.change.more["filter"])
             for step in story.deletes
             if step.version > steps[first].version and not span.has(step.change)
         ]
@@ -139,7 +144,10 @@ def _assign(plan: UndoPlan, goals: Iterable[Goal], versions: Sequence[int]) -> N
             plan.leave([goal.id])
         else:
             plan.restore.append((version, goal.id))
-            plan.deletes[goal.id] = goal.deletes
+            plan.deletes[goal.id] = [
+                (versions[bisect_left(versions, deleted)], filter)
+                for deleted, filter in goal.deletes
+            ]
     plan.restore.sort()
 
 

@@ -14,7 +14,7 @@ says of each of its columns.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -167,6 +167,16 @@ class Registry:
         return cls(
             [Column.of(field) for field in schema if field.metadata and _KEY in field.metadata]
         )
+
+    def as_wide_as(self, later: "Registry") -> dict[str, Key]:
+        """The keys, those with the wider type that have it in a later registry."""
+        types = {key: of.type for key, of in later.by_key.items()}
+        return {
+            key: replace(of, type=types[key])
+            if key in types and types[key] is WIDER.get(of.type)
+            else of
+            for key, of in self.by_key.items()
+        }
 
     def place(
         self, values: Mapping[str, Any], nesting: str | None = None

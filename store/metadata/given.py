@@ -45,8 +45,8 @@ class CheckedMetadata:
         self.text = text
         self.given = given
         nested = [list(path) for path in paths.values() if len(path) > 1]
-        just_text = text is not None and not given and not alone
-        self.nesting = _json(nested) if nested or just_text else None
+        beside = text is not None and not alone  # also where a key is dropped, and it is left alone
+        self.nesting = _json(nested) if nested or beside else None
         self._placed: tuple[Registry, dict[str, ColumnValue], Registry] | None = None
 
     @classmethod

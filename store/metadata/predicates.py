@@ -59,7 +59,7 @@ def _columns(key: Key) -> list[Column]:
 def value_of(key: Key) -> str:
     """SQL for the value that a row has, of the key's type; NULL where it has none."""
     parts = [
-        f"CAST({column.name} AS double)" if column.type is ColumnType.INTEGER else column.name
+        column.name if column.type is key.type else f"CAST({column.name} AS double)"
         for column in _columns(key)
     ]
     return parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from store.changes.change import Draft, Undone
 from store.changes.reading import newest_first
 from store.changes.story import Span
-from store.changes.undo import DELETED, UndoPlan, plan_undo
+from store.changes.undo import DELETED, FilterOf, UndoPlan, plan_undo
 from store.errors import FilterError, NoChangeLogError, StoreFullError
 from store.metadata.columns import Column, Registry, Role
 from store.metadata.filters import compile_filter
@@ -140,16 +140,18 @@ def _what(column: Column) -> tuple[str, ColumnType, Role]:
 
 def _deleted(past: "LanceDataset", then: Registry, ids: set[str], plan: UndoPlan) -> set[str]:
     """Which rows of a version one of the later filters takes."""
-    by_filter: dict[str, tuple[Mapping[str, Any] | None, list[str]]] = {}
+    by_filter: dict[str, tuple[FilterOf, list[str]]] = {}
     for image_id in ids:
-        for filter in plan.deletes[image_id]:
-            by_filter.setdefault(repr(filter), (filter, []))[1].append(image_id)
+        for each in plan.deletes[image_id]:
+            by_filter.setdefault(repr(each), (each, []))[1].append(image_id)
     deleted = set[str]()
-    for filter, of_filter in by_filter.values():
+    for (version, filter), of_filter in by_filter.values():
         where = text_in("id", of_filter)
         if filter:  # else it was all images, or is not known
             try:
-                where = f"({where}) AND ({compile_filter(filter, then.by_key)})"
+                schema = past.checkout_version(version).schema
+                keys = then.as_wide_as(Registry.from_schema(schema))
+                where = f"({where}) AND ({compile_filter(filter, keys)})"
             except FilterError:  # no image had such a key
                 continue
         found = past.scanner(columns=["id"], filter=where).to_table()

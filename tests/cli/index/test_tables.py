@@ -1,9 +1,7 @@
-"""Tables as people have them: from Excel, pandas, shops and databases."""
+"""Tables as people have them: from Excel, pandas and shops."""
 
 import json
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +15,15 @@ from cli.tables.rows import SourceError
 _A, _B = "http://a/1.jpg", "http://a/2.jpg"
 
 
-def _reading(**options: Any) -> Reading:
+def reading(**options: Any) -> Reading:
     return Reading(
         **{"url_column": "url", "text_columns": [], "file_key": "", "metadata": {}, **options}
     )
 
 
-def _read(path: Path, known: Mapping[str, str] | None = None, **options: Any) -> dict[str, Any]:
+def read(path: Path, known: Mapping[str, str] | None = None, **options: Any) -> dict[str, Any]:
     """The metadata by the urls."""
-    rows = list(opened([str(path)], _reading(**options), known or {}).rows)
+    rows = list(opened([str(path)], reading(**options), known or {}).rows)
     assert not [row.problem for row in rows if row.problem]
     return {row.url: row.metadata for row in rows}
 
@@ -53,7 +51,7 @@ def test_what_spreadsheets_save(
     ]
     text = end.join(between.join(row) for row in rows) + end
     (tmp_path / "a.csv").write_bytes(text.encode(encoding))
-    assert _read(tmp_path / "a.csv", encoding=given) == {
+    assert read(tmp_path / "a.csv", encoding=given) == {
         _A: {"Größe; in, cm": 3, "text": f'zwei{end}Zeilen, "Zoll"'},
         _B: {"text": "grün"},
     }
@@ -62,13 +60,13 @@ def test_what_spreadsheets_save(
 def test_empty_cells_at_the_end_are_no_columns_and_empty_rows_are_none(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text(f"url,a,b,,\n{_A},x,,,\n,,,,\n{_B},y,z\n,\n{_B}2,y,z,,,,,\n")
-    assert _read(table) == {
+    assert read(table) == {
         _A: {"a": "x"},
         _B: {"a": "y", "b": "z"},
         f"{_B}2": {"a": "y", "b": "z"},
     }
     table.write_text(f"url,a\n{_A},x,more\n")
-    (row,) = opened([str(table)], _reading(), {}).rows
+    (row,) = opened([str(table)], reading(), {}).rows
     assert row.problem == "the row has 3 values, but the header 2"
     assert row.given == [_A, "x", "more"]
 
@@ -76,14 +74,14 @@ def test_empty_cells_at_the_end_are_no_columns_and_empty_rows_are_none(tmp_path:
 def test_a_column_without_a_name_is_left_out_and_told(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text(f",url,a\n0,{_A},x\n")  # as pandas writes its row numbers
-    source = opened([str(table)], _reading(), {})
+    source = opened([str(table)], reading(), {})
     assert [row.metadata for row in source.rows] == [{"a": "x"}]
     assert source.left_out == {"columns without a name": 1}
 
 
 def test_excel_says_its_delimiter(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"sep=;\r\nurl;a,b\r\n{_A};1\r\n")
-    assert _read(tmp_path / "a.csv") == {_A: {"a,b": 1}}
+    assert read(tmp_path / "a.csv") == {_A: {"a,b": 1}}
 
 
 @pytest.mark.parametrize(
@@ -104,13 +102,13 @@ def test_decimal_commas(
 ) -> None:
     rows = [f"url{between}n", *(f"{u}{between}{n}" for u, n in zip((_A, _B), cells, strict=True))]
     (tmp_path / "a.csv").write_text("\n".join(rows))
-    assert [one["n"] for one in _read(tmp_path / "a.csv").values()] == values
-    as_text = _read(tmp_path / "a.csv", text_columns=["n"])
+    assert [one["n"] for one in read(tmp_path / "a.csv").values()] == values
+    as_text = read(tmp_path / "a.csv", text_columns=["n"])
     assert [one["n"] for one in as_text.values()] == cells
     if isinstance(values[0], float):
-        in_floats = _read(tmp_path / "a.csv", {"n": "float"})
+        in_floats = read(tmp_path / "a.csv", {"n": "float"})
         assert [one["n"] for one in in_floats.values()] == values
-    assert _read(tmp_path / "a.csv", {"n": "string"}) == as_text
+    assert read(tmp_path / "a.csv", {"n": "string"}) == as_text
 
 
 def test_a_merchant_feed_is_tab_separated(tmp_path: Path) -> None:
@@ -118,7 +116,7 @@ def test_a_merchant_feed_is_tab_separated(tmp_path: Path) -> None:
     own = {"id": 7, "title": 'A 5" star', "price": "12.50 EUR", "gtin": "0012"}
     for name in ("feed.tsv", "feed.txt", "feed.TAB", "feed.csv"):
         (tmp_path / name).write_text(feed)
-        assert _read(tmp_path / name, url_column="image_link") == {_A: own}
+        assert read(tmp_path / name, url_column="image_link") == {_A: own}
 
 
 def test_quotes_between_tabs_are_signs_like_others_where_they_are_not_closed(
@@ -126,25 +124,25 @@ def test_quotes_between_tabs_are_signs_like_others_where_they_are_not_closed(
 ) -> None:
     table = tmp_path / "a.tsv"
     table.write_text(f'url\ttitle\n{_A}\t"Best" shirt\n{_B}\t"5\n')
-    assert _read(table) == {_A: {"title": '"Best" shirt'}, _B: {"title": '"5'}}
+    assert read(table) == {_A: {"title": '"Best" shirt'}, _B: {"title": '"5'}}
     table.write_text(f'url\ttitle\n{_A}\t"in ""quotes""\tand tabs"\n')
-    assert _read(table) == {_A: {"title": 'in "quotes"\tand tabs'}}
+    assert read(table) == {_A: {"title": 'in "quotes"\tand tabs'}}
 
 
 def test_a_text_of_urls(tmp_path: Path) -> None:
     path = tmp_path / "urls.txt"
     path.write_bytes(f"\ufeff{_A}\r\n\r\n{_B}\r\n".encode())
-    assert _read(path) == {_A: None, _B: None}
+    assert read(path) == {_A: None, _B: None}
     path.write_text("")
-    assert _read(path) == {}
+    assert read(path) == {}
 
 
 def test_several_urls_in_one_cell_are_told(tmp_path: Path) -> None:
     cells = [f"{_A}, {_B}", f"{_A},{_B}", f"{_A} | {_B}", f"{_A}?to=http://b/", f"{_A}%2C{_B}"]
     lines = [json.dumps(cell) + ",x" for cell in cells]
     (tmp_path / "a.csv").write_text("Images,SKU\n" + "\n".join(lines))
-    reading = _reading(url_column="Images", id_column="SKU")
-    rows = list(opened([str(tmp_path / "a.csv")], reading, {}).rows)
+    how = reading(url_column="Images", id_column="SKU")
+    rows = list(opened([str(tmp_path / "a.csv")], how, {}).rows)
     assert [row.problem[:17] for row in rows] == ["Images has 2 URLs"] * 3 + ["", ""]
     # What is mended in the list of failures has its id.
     assert rows[0].given == {"url": cells[0], "id": "x", "metadata": None}
@@ -179,20 +177,20 @@ def test_what_is_wrong_with_a_table_is_one_clear_line(
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(SourceError) as raised:
-        _read(path)
+        read(path)
     assert said in str(raised.value)
 
 
 def test_columns_of_one_name_can_be_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"url,a,a,b\n{_A},1,2,3\n")
-    assert _read(tmp_path / "a.csv", leave_out=["a"]) == {_A: {"b": 3}}
+    assert read(tmp_path / "a.csv", leave_out=["a"]) == {_A: {"b": 3}}
 
 
 def test_an_encoding_that_there_is_not(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("url\n")
     for encoding in ("ansi?", "hex"):
         with pytest.raises(SourceError, match=f"--encoding {encoding[:3]}.*: unknown; give one"):
-            _read(tmp_path / "a.csv", encoding=encoding)
+            read(tmp_path / "a.csv", encoding=encoding)
 
 
 def test_a_table_without_rows_is_no_error(tmp_path: Path) -> None:
@@ -200,63 +198,4 @@ def test_a_table_without_rows_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text("")
     pq.write_table(pa.table({"url": pa.array([], pa.string())}), tmp_path / "c.parquet")
     for name in ("a.csv", "b.jsonl", "c.parquet"):
-        assert _read(tmp_path / name) == {}
-
-
-_MOMENT = datetime(2024, 5, 1, 10, 0, 0, 123456)
-_OF_TYPES: dict[str, tuple[Any, Any]] = {
-    "decimal": (pa.array([Decimal("12.50")]), 12.5),
-    "whole decimal": (pa.array([Decimal(12)], pa.decimal128(38, 0)), 12),
-    "date": (pa.array([date(2024, 5, 1)]), "2024-05-01"),
-    "time": (pa.array([time(10, 30)]), "10:30:00"),
-    "int32": (pa.array([7], pa.int32()), 7),
-    "uint8": (pa.array([7], pa.uint8()), 7),
-    "float32": (pa.array([12.99], pa.float32()), 12.99),
-    "nan": (pa.array([float("nan")], pa.float32()), None),
-    "dictionary": (pa.array(["x"]).dictionary_encode(), "x"),
-    "large": (pa.array(["x"], pa.large_string()), "x"),
-    "texts": (pa.array([["a", "b"]]), ["a", "b"]),
-    "nanoseconds": (
-        pa.array([1714557600123456789], pa.timestamp("ns")),
-        "2024-05-01T10:00:00.123456+00:00",
-    ),
-    "zone": (
-        pa.array([_MOMENT], pa.timestamp("us", "Europe/Berlin")),
-        "2024-05-01T12:00:00.123456+02:00",
-    ),
-    "null": (pa.nulls(1), None),
-}
-
-
-def test_values_of_a_parquet_file(tmp_path: Path) -> None:
-    columns = {name: array for name, (array, _) in _OF_TYPES.items()}
-    pq.write_table(
-        pa.table({"url": pa.array([_A]).dictionary_encode(), **columns}), tmp_path / "a.parquet"
-    )
-    wanted = {name: value for name, (_, value) in _OF_TYPES.items() if value is not None}
-    own = _read(tmp_path / "a.parquet")[_A]
-    assert own == wanted
-    assert [type(own[name]) for name in wanted] == [type(one) for one in wanted.values()]
-
-
-@pytest.mark.parametrize(
-    "array",
-    [
-        pa.array([b"x"]),
-        pa.array([[1, 2]]),
-        pa.array([timedelta(1)]),
-        pa.array([{"bytes": b"x", "path": "p"}]),
-        pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
-    ],
-)
-def test_a_column_that_metadata_cannot_hold_is_told_before_a_row_is_sent(
-    tmp_path: Path, array: Any
-) -> None:
-    path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"url": [_A], "an image": array, "n": [1]}), path)
-    with pytest.raises(SourceError, match=r"'an image' holds .* \(--leave-out 'an image'\)$"):
-        _read(path)
-    assert _read(path, leave_out=["an image"]) == {_A: {"n": 1}}
-    pq.write_table(pa.table({"url": array}), path)
-    with pytest.raises(SourceError, match=r"the column 'url' holds .*, not URLs"):
-        _read(path)
+        assert read(tmp_path / name) == {}

@@ -8,13 +8,18 @@ Two handles work on one folder, each read goes through either. For a longer run 
 import argparse
 import time
 from collections import Counter
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from store.upkeep import indexes
 from tests.store.differential.machine import counts
 from tests.store.differential.machine_reads import Reads
 from tests.store.differential.machine_writes import Writes
+
+ROWS_WITH_INDEXES = 8
+"""From so many on upkeep makes indexes, by which filters go then."""
 
 
 class Differential(Writes, Reads):
@@ -45,8 +50,9 @@ def check(operations: int, steps: int, *, shrink: bool = False) -> Counter[str]:
         phases=[Phase.generate, *([Phase.shrink] if shrink else [])],
         suppress_health_check=list(HealthCheck),
     )
-    while counts.total() < operations:
-        run_state_machine_as_test(Differential, settings=few)
+    with patch.object(indexes, "MIN_ROWS", ROWS_WITH_INDEXES):
+        while counts.total() < operations:
+            run_state_machine_as_test(Differential, settings=few)
     return counts
 
 

@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class Machine(RuleBasedStateMachine):
         self.model = ModelTable()
         self.versions: dict[int, ModelTable] = {}
         self.moments: dict[datetime, ModelTable] = {}
+        self.authors = count()
         # One of them holds the rows in memory, the other reads each from the disk.
         self.indexes = [self._run(self._open(megabytes)) for megabytes in MEMORY_MB]
         self._remember()
@@ -120,5 +122,5 @@ def comparable(answer: Any) -> Any:
 def exact(metadata: Any) -> Any:
     """In a form in which 1, 1.0 and True differ, 0.0 and -0.0 too; keys have no order."""
     if isinstance(metadata, dict):
-        return {key: repr(value) for key, value in metadata.items()}
-    return metadata
+        return {key: exact(value) for key, value in metadata.items()}
+    return repr(metadata)

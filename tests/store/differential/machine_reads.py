@@ -1,5 +1,6 @@
 """Rules that ask the table and the model the same."""
 
+from dataclasses import asdict
 from random import Random
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis.stateful import invariant, rule
 
 from store.index import ImageIndex
 from store.schemas import Hit, NewImage, SearchQuery, image_id
+from store.search.facets import facets_of
 from tests.store.differential.machine import (
     DELETES,
     EVERYTHING,
@@ -17,10 +19,13 @@ from tests.store.differential.machine import (
     IDS,
     Machine,
     counts,
+    exact,
     nothing,
     outcome,
 )
+from tests.store.differential.model_facets import facet
 from tests.store.differential.model_table import fits, fused_bounds
+from tests.store.differential.model_values import as_json_value
 from tests.store.differential.strategies import (
     POOL,
     URLS,
@@ -49,9 +54,7 @@ class Reads(Machine):
 
     @rule(handle=HANDLES, rng=seeded(lambda rng: rng), page=PAGES)
     def filter(self, handle: int, rng: Random, page: tuple[int, int]) -> None:
-        stored = [
-            each for each in map(self.model.metadata, self.model.rows) if isinstance(each, dict)
-        ]
+        stored = [self._values(own) for own, row in self.model.rows.items() if row.values]
         nodes = several(rng, filter_, 5, 5)
         nodes += [echo(rng, rng.choice(stored)) for _ in range(10 if stored else 0)]
         for node in nodes:
@@ -168,6 +171,20 @@ class Reads(Machine):
             found = self._run(index.images(EVERYTHING))
             assert [self._same_image(each) for each in found.images] == self.model.matching({})
             assert found.total == len(self.model.rows)
+
+    @rule(handle=HANDLES)
+    def facets(self, handle: int) -> None:
+        counts["facets"] += 1
+        index = self.indexes[handle]
+        found = facets_of(self._run(index.snapshots.latest()))
+        for each in found:
+            expected = facet(self.model, each.key)
+            assert exact(asdict(each)) == exact(asdict(expected)), (each, expected)
+        assert {each.key: each.type for each in found} == self._run(index.state()).columns
+
+    def _values(self, own: str) -> dict[str, Any]:
+        """A row's values by key, as they come back."""
+        return {key: as_json_value(value) for key, value in self.model.rows[own].values.items()}
 
     def _nearest(self, query: SearchQuery) -> list[str]:
         assert query.vector is not None

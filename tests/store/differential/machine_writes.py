@@ -1,7 +1,8 @@
 """Rules that change the table, or whom it is changed through."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from random import Random
 from typing import Any, TypeVar
@@ -9,8 +10,10 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
+from store.changes.story import Span
 from store.index import ImageIndex
-from store.schemas import NewImage, image_id
+from store.metadata.values import ColumnType
+from store.schemas import NOBODY, Author, NewImage, StoredImage, Upserted, image_id
 from tests.store.differential.machine import (
     DELETES,
     FILTERS,
@@ -34,6 +37,14 @@ from tests.store.differential.strategies import (
 )
 
 IMAGES = seeded(image)
+TYPES = {
+    "string": ColumnType.STRING,
+    "integer": ColumnType.INTEGER,
+    "float": ColumnType.FLOAT,
+    "boolean": ColumnType.BOOLEAN,
+    "timestamp": ColumnType.TIMESTAMP,
+    "list": ColumnType.STRINGS,
+}
 _T = TypeVar("_T")
 
 
@@ -136,6 +147,46 @@ class Writes(Machine):
         )
         self._remember()
 
+    @rule(
+        handle=HANDLES,
+        key=st.sampled_from([*KEYS, "declared", "$text", ""]),
+        kind=st.sampled_from(list(TYPES)),
+    )
+    def declare_column(self, handle: int, key: str, kind: str) -> None:
+        self._same(
+            "declare column",
+            lambda: self.indexes[handle].declare_column(key, TYPES[kind]),
+            lambda: self.model.declare_column(key, kind),
+        )
+        self._remember()
+
+    @rule(handle=HANDLES, batch=seeded(lambda rng: several(rng, _owned, 2, 8)))
+    def undo(self, handle: int, batch: list[tuple[bool, Any]]) -> None:
+        """What a key does, with others between it, is undone but where others came after."""
+        counts["undo"] += 1
+        index, me, since = self.indexes[handle], Author(f"key {next(self.authors)}"), now()
+        before: dict[str, Any] = {}
+        kept = set[str]()
+        for mine, operation in batch:
+            rows = dict(self.model.rows)
+            author = me if mine else Author("another")
+            answer = outcome(partial(self._run, _sent(index, operation, author)))
+            assert comparable(answer) == outcome(partial(self._applied, operation))
+            for own in _touched(operation, answer, rows):
+                if mine:
+                    before.setdefault(own, rows.get(own))
+                elif own in before:
+                    kept.add(own)
+        goals = {own: row for own, row in before.items() if own not in kept}
+        removed = len({own for own, row in goals.items() if row is None} & self.model.rows.keys())
+        restored = sum(row is not None for row in goals.values())
+        assert me.key is not None
+        undone = self._run(index.undo(Span(me.key, since, now())))
+        assert (undone.removed, undone.restored) == (removed, restored), undone
+        assert {left.id for left in undone.left} == kept, undone
+        self.model.take_back(goals)
+        self._remember()
+
     @rule(handle=HANDLES)
     def upkeep(self, handle: int) -> None:
         report = self._run(self.indexes[handle].run_upkeep())
@@ -197,9 +248,30 @@ async def _cancelled(index: ImageIndex, image: NewImage, steps: int) -> None:
     await index.delete(["nobody's"])  # waits behind what may still be under way
 
 
-async def _sent(index: ImageIndex, operation: Any) -> Any:
+async def _sent(index: ImageIndex, operation: Any, by: Author = NOBODY) -> Any:
     if isinstance(operation, NewImage):
-        return await index.upsert(operation)
+        return await index.upsert(operation, by)
     if isinstance(operation, list):
-        return await index.delete(operation)
-    return await index.patch(*operation)
+        return await index.delete(operation, by)
+    own, changes = operation
+    return await index.patch(own, changes, by)
+
+
+def _owned(rng: Random) -> tuple[bool, Any]:
+    """An operation, and whether the key that is undone later does it."""
+    return rng.random() < 0.7, _operation(rng)
+
+
+def _touched(operation: Any, answer: Any, rows: Mapping[str, Any]) -> set[str]:
+    """The ids of the images that an operation has written or deleted."""
+    if isinstance(operation, list):
+        return set(operation) & rows.keys()
+    written = isinstance(answer, StoredImage) or (
+        isinstance(answer, Upserted) and not answer.skipped
+    )
+    own = operation.id if isinstance(operation, NewImage) else operation[0]
+    return {own} if written else set()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

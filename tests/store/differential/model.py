@@ -86,10 +86,39 @@ def _compared(value: Any, name: str, operand: Any, kind: str) -> bool:
 def _equal(value: Any, operand: Any, kind: str) -> bool:
     if operand is None:
         return value is None
+    if isinstance(value, Extreme):
+        return False
     if kind == "list" and isinstance(operand, str):
         return value is not None and as_operand(operand, "string") in value
     other = as_operand(operand, kind)
     return value is not None and bool(value == other)
+
+
+class Extreme:
+    """A value that no filter names: below all others, or above them; no text is below the empty."""
+
+    def __init__(self, *, above: bool) -> None:
+        self.above = above
+
+    def __lt__(self, other: Any) -> bool:
+        return not self.above and other != ""
+
+    __le__ = __lt__
+
+    def __gt__(self, _: Any) -> bool:
+        return self.above
+
+    def __ge__(self, other: Any) -> bool:
+        return self.above or other == ""
+
+    def __contains__(self, part: str) -> bool:
+        return part == ""
+
+
+def is_broad(node: Any, columns: Columns) -> bool:
+    """Whether a filter takes images that have nothing of what it names."""
+    low, high = (dict.fromkeys(columns, Extreme(above=above)) for above in (False, True))
+    return matches({}, node, columns) or all(matches(row, node, columns) for row in (low, high))
 
 
 def _object(node: Any) -> Mapping[str, Any]:

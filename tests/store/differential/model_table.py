@@ -8,24 +8,31 @@ from typing import Any, Self
 
 import numpy as np
 
-from store.errors import FilterError, MetadataLimitError, UnknownKeyError
-from store.schemas import FloatVector, NewImage, Upserted
-from tests.store.differential.model import matches
-from tests.store.differential.model_values import (
-    Refused,
-    as_json,
-    as_object,
-    as_stored,
-    check_keys,
-    widened,
+from store.errors import (
+    FilterError,
+    MetadataConflictError,
+    MetadataLimitError,
+    UnknownKeyError,
 )
+from store.schemas import FloatVector, NewImage, Upserted
+from tests.store.differential.model import is_broad, matches
+from tests.store.differential.model_objects import (
+    TEXT,
+    as_json,
+    by_key,
+    check,
+    check_name,
+    mapped,
+    patched,
+)
+from tests.store.differential.model_values import WIDER, Refused, as_stored, widened
 
 MAX_KEYS = 100
 
 
 @dataclass(frozen=True, eq=False)
 class ModelRow:
-    """A row; `order` counts adds."""
+    """A row; `order` counts adds, and metadata that is an object holds its values as columns do."""
 
     url: str
     vector: FloatVector
@@ -35,7 +42,11 @@ class ModelRow:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        return self.metadata if isinstance(self.metadata, Mapping) else {}
+        return by_key(self.metadata) if isinstance(self.metadata, Mapping) else {}
+
+    @property
+    def text(self) -> str | None:
+        return self.metadata.get(TEXT) if isinstance(self.metadata, Mapping) else self.metadata
 
 
 class ModelTable:
@@ -56,7 +67,7 @@ class ModelTable:
         self.rows, self.columns = dict(other.rows), dict(other.columns)
 
     def upsert(self, image: NewImage) -> Upserted:
-        check_keys(image.metadata)
+        check(image.metadata)
         own = image.id
         created = own not in self.rows
         twin = self._twin(own, image.pixels)
@@ -76,34 +87,63 @@ class ModelTable:
         """RFC 7396; tells whether there was such a row."""
         if own not in self.rows:
             return False
-        check_keys(metadata)
-        row = self.rows[own]
+        check(metadata)
         if isinstance(metadata, dict):
-            kept = {key: value for key, value in row.values.items() if key not in metadata}
-            check_keys({**as_object(kept), **_given(metadata)})
-            metadata = {**kept, **self._held(metadata)}
-        self.rows[own] = replace(row, metadata=metadata)
+            named = by_key(metadata)
+            metadata = patched(self.rows[own].metadata, metadata)
+            check(as_json(metadata) or {})
+            metadata = self._held(metadata, named)
+        self.rows[own] = replace(self.rows[own], metadata=metadata)
         return True
 
-    def _held(self, metadata: Any) -> Any:
-        """What a row holds of the metadata; makes the columns for it."""
+    def _held(self, metadata: Any, new: Iterable[str] | None = None) -> Any:
+        """What a row holds of the metadata; makes the columns for it.
+
+        Args:
+            metadata: with values as they were sent.
+            new: the keys of which this is so, in their order; others are held before. All of them
+                where it is None.
+        """
         if not isinstance(metadata, dict):
             return metadata
-        columns, held = dict(self.columns), {}
-        for key, value in _given(metadata).items():
-            columns[key], held[key] = as_stored(value, self.columns.get(key))
+        columns, given, held = dict(self.columns), by_key(metadata), {}
+        for key in given if new is None else new:
+            if given.get(key) is not None:
+                columns[key], held[key] = as_stored(given[key], self.columns.get(key))
+        self._become_wide(columns)
+        return mapped(metadata, held.get)
+
+    def _become_wide(self, columns: dict[str, str]) -> None:
+        """Has these columns from now on."""
         if len(columns) > max(MAX_KEYS, len(self.columns)):
             raise Refused(MetadataLimitError)
         before, self.columns = self.columns, columns
         if any(columns[key] != kind for key, kind in before.items()):
             self._widen()
-        return held
 
     def _widen(self) -> None:
         for own, row in self.rows.items():
             if isinstance(row.metadata, Mapping):
-                as_wide = {key: widened(v, self.columns[key]) for key, v in row.metadata.items()}
-                self.rows[own] = replace(row, metadata=as_wide)
+                wide = mapped(row.metadata, lambda key, value: widened(value, self.columns[key]))
+                self.rows[own] = replace(row, metadata=wide)
+
+    def declare_column(self, key: str, kind: str) -> bool:
+        """Gives a key a type; tells whether it had another one, or none."""
+        check_name(key)
+        known = self.columns.get(key)
+        if known is not None and kind not in (known, WIDER.get(known)):
+            raise Refused(MetadataConflictError)
+        self._become_wide({**self.columns, key: kind})
+        return known != kind
+
+    def take_back(self, changed: Mapping[str, "ModelRow | None"]) -> None:
+        """Makes some rows what they were, or with None absent; the columns stay as they are."""
+        for own, row in changed.items():
+            if row is None:
+                self.rows.pop(own, None)
+            else:
+                self.rows[own] = row
+        self._widen()
 
     def delete(self, ids: Iterable[str]) -> int:
         gone = set(ids) & set(self.rows)
@@ -131,7 +171,7 @@ class ModelTable:
         if _has_empty_part(node):
             raise Refused(FilterError)
         found = self.matching(node)
-        if found and len(found) == len(self.rows) and matches({}, node, self.columns):
+        if found and len(found) == len(self.rows) and is_broad(node, self.columns):
             raise Refused(FilterError)
         return found
 
@@ -143,7 +183,8 @@ class ModelTable:
         having = [own for own, row in self.rows.items() if key in row.values]
         for own in having:
             row = self.rows[own]
-            left = {each: value for each, value in row.values.items() if each != key}
+            assert isinstance(row.metadata, Mapping)
+            left = mapped(row.metadata, lambda each, value: None if each == key else value)
             self.rows[own] = replace(row, metadata=left)
         return len(having)
 
@@ -167,12 +208,7 @@ class ModelTable:
 
     def having_words(self, text: str, among: Iterable[str]) -> set[str]:
         """The ids whose text has one of the words."""
-        texts = {each: self.rows[each].metadata for each in among}
-        return {e for e, own in texts.items() if isinstance(own, str) and words(own) & words(text)}
-
-
-def _given(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metadata.items() if value is not None}
+        return {each for each in among if words(self.rows[each].text or "") & words(text)}
 
 
 def words(text: str) -> set[str]:

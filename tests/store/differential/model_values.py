@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
@@ -10,13 +9,15 @@ from typing import Any
 from store.errors import (
     FilterError,
     MetadataConflictError,
-    MetadataLimitError,
     MetadataTypeError,
     StoreError,
 )
 
 _SECONDS = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d", re.ASCII)
 _REST = re.compile(r"(?:\.(\d+))?(?:[zZ]|([+-])(\d\d):(\d\d))", re.ASCII)
+
+
+WIDER = {"integer": "float", "timestamp": "string"}
 
 
 class Refused(Exception):  # noqa: N818 - what the model says, not a fault of it
@@ -71,7 +72,7 @@ def as_value(value: Any, kind: str | None) -> tuple[str, Any]:
         Refused: it holds no such value.
     """
     if kind == "string" and isinstance(value, str):
-        return kind, _unicode(value)
+        return kind, unicode(value)
     if kind == "float" and type(value) is int:
         return kind, _whole_float(value)
     found, held = _new(value)
@@ -121,9 +122,9 @@ def _new(value: Any) -> tuple[str, Any]:
         moment = as_time(value)
         if moment:
             return "timestamp", Moment.of(moment, value)
-        return "string", _unicode(value)
+        return "string", unicode(value)
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return "list", [_unicode(each) for each in value]
+        return "list", [unicode(each) for each in value]
     raise Refused(MetadataTypeError)
 
 
@@ -133,56 +134,17 @@ def _whole_float(value: int) -> float:
     return float(value)
 
 
-def _unicode(text: str) -> str:
+def unicode(text: str) -> str:
+    """Refuses what is no text."""
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise Refused(MetadataTypeError)
     return text
 
 
-def as_json(metadata: Mapping[str, Any] | str | None) -> dict[str, Any] | str | None:
-    """What comes back for what a row holds."""
-    if metadata is None or isinstance(metadata, str):
-        return metadata
-    return as_object(metadata) or None
-
-
-def as_object(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as JSON says them."""
-    return {key: _plain(value) for key, value in values.items()}
-
-
-def _plain(value: Any) -> Any:
+def as_json_value(value: Any) -> Any:
+    """A value as JSON says it."""
     if not isinstance(value, datetime):
         return value
     fraction = f".{value.microsecond:06}" if value.microsecond else ""
     moment = f"{value.month:02}-{value.day:02}T{value.hour:02}:{value.minute:02}:{value.second:02}"
     return f"{value.year:04}-{moment}{fraction}Z"
-
-
-def check_keys(metadata: Any) -> None:
-    """Refuses what is no metadata, by its outside."""
-    if metadata is None or isinstance(metadata, str):
-        _unicode(metadata or "")
-        size = len(metadata or "")
-    elif isinstance(metadata, dict):
-        for key in metadata:
-            _check_key(key)
-        size = sum(len(key) + _size(value) for key, value in metadata.items())
-    else:
-        raise Refused(MetadataTypeError)
-    if size > 65_536:
-        raise Refused(MetadataLimitError)
-
-
-def _check_key(key: str) -> None:
-    if not key or key[0] == "$":
-        raise Refused(MetadataTypeError)
-    _unicode(key)
-    if len(key) > 128:
-        raise Refused(MetadataLimitError)
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, list):
-        return sum(_size(each) for each in value)
-    return len(value) if isinstance(value, str) else 1

@@ -64,7 +64,8 @@ MOMENTS = [
     "9999-12-31T23:59:59.999999Z",
 ]
 INTEGERS = [0, 1, -1, 7, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), -(2**63) + 1]
-FLOATS = [0.0, -0.0, 1.5, -2.25, 0.1, 7.0, 1e308, -1e308, 5e-324, -5e-324, 1e22, 2.0**63, 2.0**53]
+WHOLE = [0.0, -0.0, 7.0, 12.0, -3.0, 2.0**53, -(2.0**63)]  # floats that a key of integers takes
+FLOATS = [1.5, -2.25, 0.1, 1e308, -1e308, 5e-324, -5e-324, 1e22, 1e300, 2.0**63, *WHOLE]
 LISTS: list[list[str]] = [
     [], [""], ["'"], ["a", "b"], ["b", "a"], ["x' OR 1=1 --", "🦊"], ["a"], ["\x00"]
 ]  # fmt: skip
@@ -94,7 +95,12 @@ KEYS = {
     "\u202ertl": "timestamp",
     "K" * 128: "boolean",
     " ": "string",
+    "gps": "string",
+    "gps.lat": "integer",
+    "gps.at": "timestamp",
+    "gps.by.who": "list",
 }
+WIDENS = {"integer": "float", "timestamp": "string"}
 BAD_KEYS = ["", "$eq", "\ud800", "k" * 129]
 URLS = [f"https://example.org/{n}.jpg" for n in range(16)] + [
     "https://example.org/' OR 1=1 --",
@@ -140,6 +146,14 @@ def any_value(rng: Random) -> Any:
     return rng.choice([right, rng.choice([*REFUSED, None, 0, 7, 0.5, True, False])])
 
 
+def sent(rng: Random, key: str) -> Any:
+    """A value for a key: of its type, or now and then of that which it widens to."""
+    kind, drawn = KEYS[key], rng.random()
+    if kind == "integer" and drawn < 0.2:
+        return rng.choice(WHOLE)
+    return value(rng, WIDENS[kind] if kind in WIDENS and drawn > 0.9 else kind)
+
+
 def metadata(rng: Random) -> Any:
     """What an image is added with."""
     drawn = rng.random()
@@ -153,12 +167,57 @@ def metadata(rng: Random) -> Any:
 def obj(rng: Random, nulls: float) -> dict[str, Any]:
     """Keys with values that mostly are of the key's type, and some without."""
     chosen = rng.sample(list(KEYS), rng.randint(1, 7))
-    made = {key: None if rng.random() < nulls else value(rng, KEYS[key]) for key in chosen}
+    made = {key: None if rng.random() < nulls else sent(rng, key) for key in chosen}
     if rng.random() < 0.15:
         made[rng.choice(chosen)] = any_value(rng)
     if rng.random() < 0.05:
         made[rng.choice(BAD_KEYS)] = 1
+    made = nested(rng, made)
+    if rng.random() < 0.2:
+        made[TEXT] = rng.choice([words(rng), words(rng), rng.choice(NASTY), "", None, *BAD_TEXTS])
     return made
+
+
+TEXT = "$text"
+BAD_TEXTS: list[Any] = ["\ud800", 5]
+
+
+def nested(rng: Random, flat: dict[str, Any]) -> dict[str, Any]:
+    """The same, with some of the dotted keys as objects; and sometimes a thing beside them."""
+    made: dict[str, Any] = {}
+    for key, of_key in flat.items():
+        names = key.split(".") if rng.random() < 0.6 else [key]
+        if len(names) == 3 and rng.random() < 0.3:
+            names = rng.choice([[names[0], ".".join(names[1:])], [".".join(names[:2]), names[2]]])
+        _put(made, names, of_key)
+    if rng.random() < 0.15:
+        _put(made, *rng.choice(ODD))
+    return made
+
+
+ODD: list[tuple[list[str], Any]] = [
+    (["gps"], {}),
+    (["gps"], None),
+    (["gps", "by"], {}),
+    (["gps", "by"], None),
+    (["gps", "lat"], 7),
+    (["gps.lat"], None),
+    (["gps.lat"], 1.5),
+    (["gps", ""], 1),
+    (["gps", "$gt"], 1),
+    (["gps", "$text"], "no text"),
+    (["gps", "\ud800"], 1),
+    (["gps", "k" * 125], 1),
+]
+
+
+def _put(node: dict[str, Any], names: list[str], value: Any) -> None:
+    """Sets a value in objects of objects; what is in its way is replaced, as in JavaScript."""
+    for name in names[:-1]:
+        if not isinstance(node.get(name), dict):
+            node[name] = {}
+        node = node[name]
+    node[names[-1]] = value
 
 
 def words(rng: Random) -> str:
@@ -223,7 +282,8 @@ def _entry(rng: Random, key: str) -> dict[str, Any]:
 def _condition(rng: Random, key: str, depth: int) -> dict[str, Any]:
     names = ["$eq", "$ne", "$in", "$nin", "$exists"] + (["$not"] if depth else [])
     names += _ORDERED if KEYS[key] not in ("boolean", "list") else []
-    names += ["$contains"] if KEYS[key] in ("string", "list") else []
+    of_text = KEYS[key] in ("string", "list") or (KEYS[key] == "timestamp" and rng.random() < 0.2)
+    names += ["$contains"] if of_text else []
     return {
         name: _operand_of(rng, key, name, depth) for name in rng.sample(names, rng.randint(1, 2))
     }
@@ -251,6 +311,8 @@ def _operand(rng: Random, key: str) -> Any:
     kind, drawn = KEYS[key], rng.random()
     if kind == "integer" and drawn < 0.3:
         return rng.choice([*FLOATS, rng.randint(-(2**70), 2**70)])
+    if kind == "timestamp" and drawn < 0.15:
+        return rng.choice([*NASTY[:5], "2024", "hello"])
     if kind == "float" and drawn < 0.3:
         return rng.randint(-9, 9)
     if kind == "list" and drawn < 0.5:

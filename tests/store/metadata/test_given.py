@@ -47,6 +47,18 @@ def test_what_was_sent_comes_back(tmp_path: Path) -> None:
     run(check())
 
 
+def test_a_text_stays_beside_keys_when_they_are_dropped(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            await index.upsert(image(0, {"$text": "a red star", "shop": "A"}))
+            await index.drop_column("shop")
+            stored = await index.patch(image_id(url_of(0)), {"price": 1})
+            assert stored is not None
+            assert stored.metadata == {"$text": "a red star", "price": 1}
+
+    run(check())
+
+
 @pytest.mark.parametrize(
     ("metadata", "error", "words"),
     [

@@ -49,6 +49,8 @@ def test_each_type_has_what_a_filter_of_it_needs(tmp_path: Path) -> None:
                 "tags": Facet("tags", "list of strings", 2, [("x", 2), ("y", 1)]),
                 "note \u202e<b>": Facet("note \u202e<b>", "string", 1, [("only here", 1)]),
             }
+            n = (await by_key(index))["n"]
+            assert (type(n.min), type(n.max)) == (int, int)
 
     run(check())
 

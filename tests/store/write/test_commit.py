@@ -1,6 +1,8 @@
 """Commits of two processes without a lock, as on an object store, meeting at the worst times."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,11 @@ from store.settings import StoreSettings
 from store.snapshot.latest import Snapshots
 from store.table.connection import connect
 from store.table.disk.location import Location
-from store.table.faults import is_conflict
+from store.table.faults import is_conflict, retried
 from store.table.open import open_table
 from store.write.commit import Committer
 from store.write.plan import Put, Upsert
-from tests.store.support import IDENTITY, image, run, vector
+from tests.store.support import IDENTITY, image, opened, run, url_of, vector
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -52,6 +54,55 @@ def committer(table: Any) -> Committer:
     return Committer(
         table, Snapshots(table), Location("s3://no-locks"), ChangeLog(None, "images"), sync=False
     )
+
+
+KEYS = {"price": "float", "at": "string", "gps.lat": "float"}
+WIDE = [
+    {"price": 0.5, "at": "soon", "gps": {"lat": 1.5}},
+    {"price": 2.5, "at": "late", "gps.lat": 2.5},
+]
+
+
+@pytest.mark.parametrize("method", ["add_columns", "schema"])
+def test_two_writers_that_widen_the_same_keys_both_succeed(tmp_path: Path, method: str) -> None:
+    async def check() -> None:
+        mine, other = await handle(tmp_path), committer(await handle(tmp_path))
+        narrow = {"price": 10, "at": "2024-05-01", "gps": {"lat": 1}}
+        await other.put(puts(0, narrow))
+        one = committer(Meddled(mine, method, 1, lambda: other.put(puts(1, WIDE[0]))))
+        [answer] = await retried(lambda: one.put(puts(2, WIDE[1])))
+        assert isinstance(answer, Upserted)
+        async with opened(tmp_path) as index:
+            assert (await index.state()).columns == KEYS
+            stored = {each.url: each.metadata for each in (await index.images(10)).images}
+            assert stored == {url_of(0): narrow, url_of(1): WIDE[0], url_of(2): WIDE[1]}
+            assert await index.count({"price": {"$lt": 10.5}, "at": {"$ne": "late"}}) == 2
+
+    run(check())
+
+
+def test_writers_that_widen_at_once_without_a_lock_all_succeed(tmp_path: Path) -> None:
+    async def check() -> None:
+        writers = [committer(await handle(tmp_path)) for _ in range(2)]
+        for turn in range(4):
+            sent = [{f"n{turn}": value} for value in (7, 0.5, 8.0, 2.5)]
+            await asyncio.gather(*(_put_all(writers[n], turn, n, sent) for n in range(2)))
+            async with opened(tmp_path) as index:
+                assert (await index.state()).columns[f"n{turn}"] == "float"
+                images = (await index.images(100)).images
+                stored = {each.url: each.metadata for each in images}
+                for at, metadata in enumerate(sent):
+                    assert stored[url_of(10 * turn + at)] == metadata
+
+    run(check())
+
+
+async def _put_all(
+    writer: Committer, turn: int, first: int, sent: Sequence[dict[str, Any]]
+) -> None:
+    """Every second one of these, one after the other."""
+    for at in range(first, len(sent), 2):
+        await retried(partial(writer.put, puts(10 * turn + at, sent[at])))
 
 
 def puts(n: int, metadata: dict[str, Any]) -> list[Put]:
