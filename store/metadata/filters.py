@@ -8,8 +8,12 @@ A filter is an object; all of its entries must hold, and ``{}`` holds for every 
     {"shop": {"$in": ["A", "B"]}}, {"$nin"}    one of, none of
     {"shop": {"$exists": true}}                has a value, or with false has none
     {"tags": {"$contains": "red"}}             a list holds it, or a text has it as a part
+    {"title": {"$starts": "red"}}              a text begins with it
+    {"shop": {"$ieq": "a"}}                    equal, whatever the case of the letters; so are
+                                               $icontains and $istarts
     {"$and": [f, g]}, {"$or": [f, g]}          all of, one of these filters
     {"$not": f}, {"price": {"$not": {...}}}    does not hold
+    {"$created_at": {"$gte": "2026-01-31"}}    when the image was last added, as a timestamp
 
 A condition is true or false, never unknown. An image without the key has no value that is equal
 to, below or above anything, so ``$ne``, ``$nin`` and ``$not`` hold for it. null stands for "no
@@ -21,12 +25,14 @@ Only names that this package generated and the literals of `store.metadata.value
 Size and depth are bounded, as the engine's planner recurses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from store.errors import FilterError, UnknownKeyError, shown
-from store.metadata.columns import Key, Registry
-from store.metadata.predicates import ORDER, among, contains, missing, ordered
+from store.metadata.columns import Column, Key, Registry
+from store.metadata.predicates import ORDER, among, missing, ordered
+from store.metadata.text_predicates import contains, starts, without_case
+from store.metadata.values import ColumnType
 from store.schemas import CheckedFilter
 
 MAX_TERMS = 100
@@ -35,8 +41,17 @@ MAX_LIST = 1000
 MAX_VALUES = 10_000
 ALWAYS = "true"
 
-_KEY_OPERATORS = ("$eq", "$ne", *ORDER, "$in", "$nin", "$exists", "$contains", "$not")
+_CONDITIONS: dict[Any, Callable[[Key, str, Any], str]] = {
+    **dict.fromkeys(ORDER, ordered),
+    "$contains": lambda key, _, operand: contains(key, operand),
+    "$starts": lambda key, _, operand: starts(key, operand),
+    **dict.fromkeys(("$ieq", "$icontains", "$istarts"), without_case),
+}
+_ON_TEXTS = [name for name in _CONDITIONS if name not in ORDER]
+_KEY_OPERATORS = ("$eq", "$ne", *ORDER, "$in", "$nin", "$exists", *_ON_TEXTS, "$not")
 _FILTER_OPERATORS = ("$and", "$or", "$not")
+CREATED_AT = "$created_at"
+_CREATED_AT = Key.of([Column("created_at", CREATED_AT, ColumnType.TIMESTAMP)])
 _NEGATIONS = {"$ne": "$eq", "$nin": "$in"}
 
 
@@ -134,7 +149,7 @@ def _condition_holds(name: str, operand: Any, side: int | None) -> bool:
             return bool(operand) == (side is not None)
         case "$not":
             return not all(_condition_holds(inner, of, side) for inner, of in operand.items())
-        case "$contains" | "$gte" if operand == "":
+        case "$contains" | "$starts" | "$icontains" | "$istarts" | "$gte" if operand == "":
             return side is not None  # there is no text that is less, or that does not hold it
     below = side == -1 and operand != ""
     return (side == 1 and name in {"$gt", "$gte"}) or (below and name in {"$lt", "$lte"})
@@ -157,7 +172,7 @@ class _Compiler:
         return _all(
             [
                 self._logical(key, operand, depth)
-                if isinstance(key, str) and key.startswith("$")
+                if isinstance(key, str) and key.startswith("$") and key != CREATED_AT
                 else self._condition(self._key(key), operand, depth)
                 for key, operand in node.items()
             ]
@@ -174,7 +189,7 @@ class _Compiler:
         return _all(parts) if operator == "$and" else f"({' OR '.join(parts)})"
 
     def _key(self, name: Any) -> Key:
-        key = self._keys.get(name)
+        key = _CREATED_AT if name == CREATED_AT else self._keys.get(name)
         if key is None:
             raise UnknownKeyError(str(name), self._keys.keys())
         return key
@@ -203,10 +218,8 @@ class _Compiler:
                 return self._among(key, _listed(name, operand))
             case "$exists":
                 return _exists(key, operand)
-            case "$contains":
-                return contains(key, operand)
-        if name in ORDER:
-            return ordered(key, name, operand)
+        if isinstance(name, str) and (condition := _CONDITIONS.get(name)):
+            return condition(key, name, operand)
         raise FilterError(_unknown_operator(str(name), _KEY_OPERATORS))
 
     def _among(self, key: Key, operands: list[Any]) -> str:

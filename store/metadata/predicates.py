@@ -51,7 +51,7 @@ def _texts(key: Key, column: Column) -> Column:
     return Column(text, key.key, key.type)
 
 
-def _columns(key: Key) -> list[Column]:
+def columns_of(key: Key) -> list[Column]:
     """The columns of a key, as ones of its own type."""
     return [_texts(key, each) if _is_text_of_moments(key, each) else each for each in key.columns]
 
@@ -60,7 +60,7 @@ def value_of(key: Key) -> str:
     """SQL for the value that a row has, of the key's type; NULL where it has none."""
     parts = [
         column.name if column.type is key.type else f"CAST({column.name} AS double)"
-        for column in _columns(key)
+        for column in columns_of(key)
     ]
     return parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"
 
@@ -88,7 +88,7 @@ def among(key: Key, operands: Sequence[Any]) -> str:
             parts += _of_texts(key, column, of_moment, lambda sent: _among(sent, given))
         else:
             parts += _among(column, given)
-    return _any(parts)
+    return any_of(parts)
 
 
 def _of_texts(
@@ -100,7 +100,8 @@ def _of_texts(
     return [*of_sent(key.sent), present(column, f"{key.sent.name} IS NULL AND {of_moment}")]
 
 
-def _any(parts: Sequence[str]) -> str:
+def any_of(parts: Sequence[str]) -> str:
+    """One of these conditions holds."""
     return f"({' OR '.join(parts)})" if parts else NEVER
 
 
@@ -144,7 +145,7 @@ def ordered(key: Key, operator: str, operand: Any) -> str:
             )
         else:
             parts.append(_ordered(column, operator, operand))
-    return _any(parts)
+    return any_of(parts)
 
 
 def _ordered_text(name: str, operator: str, text: str) -> str:
@@ -175,25 +176,8 @@ def _ordered_whole(column: Column, operator: str, operand: float) -> str:
     return present(column, "true") if (bound > 0) == (sign == "<=") else NEVER
 
 
-def contains(key: Key, operand: Any) -> str:
-    """A text holds the operand as a part, or a list holds it as an element; case matters."""
-    if key.type not in (ColumnType.STRING, ColumnType.STRINGS):
-        raise FilterError(
-            f"$contains does not work on metadata key {shown(key.key)}: it holds {key.type}"
-        )
-    if not isinstance(operand, str):
-        raise FilterError(f"$contains on metadata key {shown(key.key)} needs a string")
-    function = "contains" if key.type is ColumnType.STRING else "array_has"
-    return _any(
-        [
-            present(column, f"{function}({column.name}, {_string(column, operand)})")
-            for column in _columns(key)
-        ]
-    )
-
-
 def _string(column: Column, operand: str) -> str:
-    _, value = _checked(column.key, operand, ColumnType.STRING)
+    _, value = checked(column.key, operand, ColumnType.STRING)
     return literal(value)
 
 
@@ -207,10 +191,15 @@ def _operand(column: Column, operand: Any) -> ColumnValue:
                 f"metadata key {shown(column.key)} holds a timestamp;"
                 " compare it with a time such as '2024-05-01T12:00:00Z' or '2024-05-01'"
             )
-    return _checked(column.key, operand, column.type)[1]
+    return checked(column.key, operand, column.type)[1]
 
 
-def _checked(key: str, operand: Any, column: ColumnType) -> tuple[ColumnType, ColumnValue]:
+def checked(key: str, operand: Any, column: ColumnType) -> tuple[ColumnType, ColumnValue]:
+    """An operand as a value of a type, as `store.metadata.values.typed` has it.
+
+    Raises:
+        FilterError: it is none.
+    """
     try:
         return typed(key, operand, column)
     except MetadataError as error:

@@ -49,6 +49,7 @@ CONDITIONS: tuple[Any, ...] = (
     {"$exists": False},
     {"$contains": "x"},
     {"$contains": None},
+    *({name: "x"} for name in ("$starts", "$ieq", "$icontains", "$istarts")),
     *({"$not": {name: "x"}} for name in ("$eq", "$lt", "$gte", "$contains")),
     {"$not": {"$in": ["x", None]}},
     {"$not": {"$exists": True}},

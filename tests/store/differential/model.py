@@ -17,6 +17,13 @@ ORDER: dict[str, Callable[[Any, Any], Any]] = {
     "$gt": operator.gt,
     "$gte": operator.ge,
 }
+TEXTS: dict[str, tuple[tuple[str, ...], Callable[[str, str], bool]]] = {
+    "$starts": (("string",), str.startswith),
+    "$istarts": (("string",), str.startswith),
+    "$ieq": (("string", "list"), operator.eq),
+    "$icontains": (("string", "list"), operator.contains),
+}
+"""What keys the operators on texts are for, and what they hold; `$i...` of lower-case letters."""
 NEGATED = {"$ne": "$eq", "$nin": "$in"}
 Row = Mapping[str, Any]
 Columns = Mapping[str, str]
@@ -77,10 +84,20 @@ def _compared(value: Any, name: str, operand: Any, kind: str) -> bool:
     if name == "$contains" and isinstance(operand, str) and kind in ("string", "list"):
         as_operand(operand, "string")
         return value is not None and operand in value
+    if name in TEXTS and isinstance(operand, str) and kind in TEXTS[name][0]:
+        as_operand(operand, "string")
+        return value is not None and _text_holds(value, name, operand)
     if name in ORDER and operand is not None and kind not in ("boolean", "list"):
         other = as_operand(operand, kind)
         return value is not None and bool(ORDER[name](value, other))
     raise Refused(FilterError)
+
+
+def _text_holds(value: Any, name: str, operand: str) -> bool:
+    _, holds = TEXTS[name]
+    if isinstance(value, list):  # a list holds an element, not a part of one
+        return any(each.lower() == operand.lower() for each in value)
+    return holds(value.lower(), operand.lower()) if name[1] == "i" else holds(value, operand)
 
 
 def _equal(value: Any, operand: Any, kind: str) -> bool:

@@ -283,7 +283,8 @@ def _condition(rng: Random, key: str, depth: int) -> dict[str, Any]:
     names = ["$eq", "$ne", "$in", "$nin", "$exists"] + (["$not"] if depth else [])
     names += _ORDERED if KEYS[key] not in ("boolean", "list") else []
     of_text = KEYS[key] in ("string", "list") or (KEYS[key] == "timestamp" and rng.random() < 0.2)
-    names += ["$contains"] if of_text else []
+    names += ["$contains", "$ieq", "$icontains"] if of_text else []
+    names += ["$starts", "$istarts"] if of_text and KEYS[key] != "list" else []
     return {
         name: _operand_of(rng, key, name, depth) for name in rng.sample(names, rng.randint(1, 2))
     }
@@ -294,8 +295,9 @@ def _operand_of(rng: Random, key: str, name: str, depth: int) -> Any:
         return rng.random() < 0.5
     if name == "$not":
         return _condition(rng, key, depth - 1)
-    if name == "$contains":
-        return rng.choice([rng.choice(NASTY), text(rng, 2)])
+    if name in ("$contains", "$starts", "$ieq", "$icontains", "$istarts"):
+        part = rng.choice([rng.choice(NASTY)[: rng.randint(0, 9)], text(rng, 2)])
+        return rng.choice([part, part.upper(), part.lower()])
     if name in _ORDERED:
         return _operand(rng, key)
     if name in ("$in", "$nin"):
@@ -323,6 +325,7 @@ def _operand(rng: Random, key: str) -> Any:
 def _wrong_entry(rng: Random) -> dict[str, Any]:
     """Any operator with any value on any key: most of them are refused."""
     names = ["$eq", "$in", "$nin", "$contains", "$exists", "$not", "$regex", *_ORDERED]
+    names += ["$starts", "$ieq", "$icontains", "$istarts"]
     operand = {rng.choice(names): any_value(rng)}
     key = rng.choice([*KEYS, *KEYS, "unknown", "$where", "$not", "$and", ""])
     return {key: rng.choice([operand, any_value(rng)])}

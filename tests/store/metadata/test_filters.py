@@ -1,5 +1,6 @@
 """What the filter language refuses, and how it says so."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from store.errors import FilterError, UnknownKeyError
 from store.metadata.columns import Registry
 from store.metadata.filters import MAX_DEPTH, MAX_LIST, MAX_TERMS, compile_filter
+from store.metadata.values import format_timestamp
+from tests.store.support import image, opened, run
 
 _, REGISTRY = Registry().place(
     {"s": "x", "n": 1, "f": 1.5, "b": True, "t": "2024-05-01T12:00:00Z", "l": ["x"]}
@@ -72,6 +75,57 @@ def test_refusals_are_one_clear_line(node: Any, words: str) -> None:
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     str(caught.value).encode()
+
+
+def test_when_an_image_was_added_is_a_timestamp(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            for n in range(3):
+                await index.upsert(image(n, {"n": n}))
+            dates = [each.created_at for each in (await index.images(3)).images]
+            middle = format_timestamp(dates[1])
+            counts = {"$lt": 1, "$lte": 2, "$gt": 1, "$gte": 2, "$eq": 1, "$ne": 2}
+            for name, count in counts.items():
+                assert await index.count({"$created_at": {name: middle}}) == count
+            assert await index.count({"$created_at": {"$gte": "2020-01-01"}, "n": 1}) == 1
+            assert await index.count({"$not": {"$created_at": {"$exists": True}}}) == 0
+            with pytest.raises(FilterError, match="'\\$created_at' holds a timestamp"):
+                await index.count({"$created_at": "yesterday"})
+            with pytest.raises(FilterError, match="the filter keeps every image"):
+                await index.delete_matching({"$created_at": {"$exists": True}})
+            assert await index.delete_matching({"$created_at": {"$lt": middle}}) == 1
+
+    run(check())
+
+
+def test_letters_of_any_case(tmp_path: Path) -> None:
+    shops = ["Éclair", "ÉCLAIR GRAND", "Straße", "ΟΔΟΣ", ""]
+    lists = [["Red", "BLUE"], ["red\x1fblue"], [], [""], ["x\x1e", "red"]]
+    counts: list[tuple[dict[str, Any], int]] = [
+        ({"s": {"$ieq": "éCLAIR"}}, 1),
+        ({"s": {"$istarts": "éclair"}}, 2),
+        ({"s": {"$icontains": "GRA"}}, 1),
+        ({"s": {"$ieq": "STRASSE"}}, 0),  # lower case, and not "case folding"
+        ({"s": {"$icontains": "οδοσ"}}, 0),
+        ({"s": {"$starts": "É"}}, 2),
+        ({"s": {"$starts": ""}}, 5),
+        ({"l": {"$ieq": "RED"}}, 2),
+        ({"l": {"$icontains": "blue"}}, 1),
+        ({"l": {"$ieq": ""}}, 1),
+        ({"l": {"$not": {"$icontains": "red"}}}, 3),
+    ]
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            for n, (shop, colours) in enumerate(zip(shops, lists, strict=True)):
+                await index.upsert(image(n, {"s": shop, "l": colours}))
+            for node, count in counts:
+                assert await index.count(node) == count, node
+            for name in ("$starts", "$istarts"):
+                with pytest.raises(FilterError, match="does not work on metadata key 'l'"):
+                    await index.count({"l": {name: "x"}})
+
+    run(check())
 
 
 def test_bounds_let_the_largest_filters_through() -> None:
