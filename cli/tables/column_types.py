@@ -21,6 +21,12 @@ _ANY_INTEGER = re.compile(r"[+-]?\d{1,30}", re.ASCII)
 _ANY_FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
+_ANY_BOOLEANS = {
+    **_BOOLEANS,
+    **dict.fromkeys(("yes", "y", "t", "on", "1"), True),
+    **dict.fromkeys(("no", "n", "f", "off", "0"), False),
+}
+"""How spreadsheets and databases write them: read so where the table has a key of booleans."""
 _MOST = 2**63
 _MOST_EXACT = 2**53
 """Of whole numbers that a float can be; longer ones are codes, and would lose their last digits."""
@@ -115,4 +121,4 @@ def value_in(kind: str, text: str, column: ColumnType | None = None) -> Any:
         whole = kind == "integer" and _ANY_INTEGER.fullmatch(text) is not None
         number: int | float = int(text) if whole else float(text)
         return number if -_MOST <= number < _MOST else text
-    return _boolean(text) if kind == "boolean" and _is_boolean(text) else text
+    return _ANY_BOOLEANS.get(text.lower(), text) if kind == "boolean" else text

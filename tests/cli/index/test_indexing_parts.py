@@ -66,7 +66,10 @@ def test_a_column_has_one_type(texts: list[str], values: list[object]) -> None:
         ("float", "1e999", "1e999"),
         ("float", "nan", "nan"),
         ("boolean", "TRUE", True),
-        ("boolean", "1", "1"),
+        ("boolean", "1", True),
+        ("boolean", "Yes", True),
+        ("boolean", "off", False),
+        ("boolean", "maybe", "maybe"),
         ("a type of tomorrow", "1", "1"),
     ],
 )

@@ -13,6 +13,7 @@ from store.metadata.filters import holds, is_broad
 from store.schemas import SearchQuery
 from tests.store.differential.model import matches
 from tests.store.differential.model_table import ModelTable
+from tests.store.differential.model_values import Refused
 from tests.store.differential.strategies import (
     FLOATS,
     INTEGERS,
@@ -72,12 +73,22 @@ async def _fill(index: ImageIndex) -> None:
 )
 @given(node=seeded(lambda rng: filter_(rng, list(COLUMNS))))
 def test_every_filter_finds_what_the_model_finds(search: Search, node: dict[str, Any]) -> None:
-    assert search(node) == MODEL.matching(node)
+    try:
+        expected = MODEL.matching(node)
+    except Refused as refused:  # what only a key of times that has widened can be asked for
+        with pytest.raises(refused.error):
+            search(node)
+    else:
+        assert search(node) == expected
 
 
 @given(node=seeded(lambda rng: filter_(rng, list(COLUMNS))))
 def test_what_holds_for_an_image_without_metadata(node: dict[str, Any]) -> None:
-    assert holds(node, None) == matches({}, node, MODEL.columns)
+    try:
+        expected = matches({}, node, MODEL.columns)
+    except Refused:
+        return
+    assert holds(node, None) == expected
 
 
 @pytest.mark.parametrize(
