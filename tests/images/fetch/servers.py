@@ -36,7 +36,7 @@ class Server:
 
 @contextmanager
 def http_server(
-    answer: Callable[[str], Answer], tls: bool = False, host: str = ALLOWED
+    answer: Callable[[str], Answer], tls: bool | Path = False, host: str = ALLOWED
 ) -> Iterator[Server]:
     """Serve what `answer` says for each path."""
 
@@ -70,14 +70,14 @@ def http_server(
     httpd = Quiet((ALLOWED, 0), Handler)
     server = Server(httpd, "https" if tls else "http", host, httpd.server_port)
     if tls:
-        httpd.socket = _with_tls(httpd.socket, server)
+        httpd.socket = _with_tls(httpd.socket, server, CERTIFICATE if tls is True else tls)
     with _running(httpd):
         yield server
 
 
-def _with_tls(listening: socket.socket, server: Server) -> ssl.SSLSocket:
+def _with_tls(listening: socket.socket, server: Server, certificate: Path) -> ssl.SSLSocket:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE)
+    context.load_cert_chain(certificate)
 
     def note_name(_socket: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
         server.server_names.append(name)

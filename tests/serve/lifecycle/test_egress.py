@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,20 @@ def proxy(folder: Path) -> Iterator[str]:
             yield url
 
 
+def certificate(folder: Path) -> Path:
+    """Of an authority of one's own, for the address of this machine, with its key."""
+    path = folder / "authority.pem"
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -addext"
+    paths = ["-keyout", str(path), "-out", str(folder / "certificate.pem")]
+    subprocess.run(
+        ["openssl", *words.split(), "subjectAltName=IP:127.0.0.1", *paths],
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(path.read_text() + (folder / "certificate.pem").read_text())
+    return path
+
+
 def wanting(name: str, value: str, server: list[Server]) -> Callable[[str], Answer]:
     """A host that serves those who send this header; `/away` sends them elsewhere."""
 
@@ -48,7 +63,11 @@ def wanting(name: str, value: str, server: list[Server]) -> Callable[[str], Answ
 
 
 def test_a_token_a_referer_and_a_proxy(tmp_path: Path) -> None:
-    """A host that is busy once is asked again; a canary sees no header of another host."""
+    """A host that is busy once is asked again; a canary sees no header of another host.
+
+    And a host with a certificate of a company's own authority is trusted where that is named.
+    """
+    authority = certificate(tmp_path) if shutil.which("openssl") else None
     guarded: list[Server] = []
     linked: list[Server] = []
     busy = iter([(503, {"Retry-After": "1"}, b"")])
@@ -57,6 +76,7 @@ def test_a_token_a_referer_and_a_proxy(tmp_path: Path) -> None:
         http_server(wanting("X-Token", TOKEN, guarded)) as token,
         http_server(wanting("Referer", "https://shop.example/", linked)) as referer,
         http_server(lambda _: next(busy, (200, {}, PICTURE))) as canary,
+        http_server(lambda _: (200, {}, PICTURE), tls=authority or False) as own,
     ):
         guarded.append(token)
         linked.append(referer)
@@ -73,6 +93,7 @@ def test_a_token_a_referer_and_a_proxy(tmp_path: Path) -> None:
             IMAGE_SEARCH_FETCH_HEADERS=str(headers),
             IMAGE_SEARCH_FETCH_USER_AGENT="shop-bot/2",
             HTTP_PROXY="http://127.0.0.2:9",
+            **({"SSL_CERT_FILE": str(authority)} if authority else {}),
         )
         with ServiceProcess(settings, tmp_path / "log") as service:
             post = poster(service.url)
@@ -83,7 +104,7 @@ def test_a_token_a_referer_and_a_proxy(tmp_path: Path) -> None:
             assert status(f"{token.url}/a.jpg") == status(f"{referer.url}/a.jpg") == 200
             assert status(f"{token.url}/away/{canary.url}/a.jpg") == 200
             assert status(f"{referer.url}/away/{canary.url}/b.jpg") == 200
-            assert status(f"{canary.url}/c.jpg") == 200
+            assert status(f"{canary.url}/c.jpg") == status(f"{own.url}/d.jpg") == 200
             told = post("post_image_to_index", {"url": "http://127.0.0.2/"})
             assert told.json()["code"] == "host_unreachable"
             assert Metrics(service)["image_search_download_retries_total"] == 1
