@@ -50,7 +50,7 @@ def test_changes_made_meanwhile_are_followed(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as old:
             for n in range(12):
-                await old.upsert(image(n, {"n": n}))
+                await old.upsert(image(n, {"n": n, "in": {"at": f"2024-05-{n + 1:02}"}}))
 
             async def change(url: str) -> None:
                 """While the first pass and the one after it are on their way."""
@@ -58,7 +58,7 @@ def test_changes_made_meanwhile_are_followed(tmp_path: Path) -> None:
                     await old.patch(image_id(url_of(0)), {"n": -2, "new key": "x"})
                     await old.delete([image_id(url_of(1)), image_id(url_of(11))])
                     await old.upsert(image(2, "again"))
-                    await old.upsert(image(50, {"n": 50}))
+                    await old.upsert(image(50, {"n": 50.5, "in.at": "soon"}))  # both widen
                 if url == url_of(50):
                     await old.patch(image_id(url_of(0)), {"n": -1})
                     await old.upsert(image(51))
@@ -71,7 +71,9 @@ def test_changes_made_meanwhile_are_followed(tmp_path: Path) -> None:
         async with opened_as(tmp_path, NEW) as new:
             assert await everything(new) == before
             scores = await new.search(SearchQuery(vector=new_vector(url_of(0)), limit=1))
-            assert scores[0].metadata == {"n": -1, "new key": "x"}
+            first = {"n": -1, "in": {"at": "2024-05-01"}, "new key": "x"}
+            assert scores[0].metadata == first
+            assert await new.count({"n": {"$lt": 51}, "in.at": {"$gt": "2024-05-09"}}) == 3
             assert scores[0].score == 1.0
         # A change of the metadata alone is no reason to fetch the picture again.
         assert embed.urls.count(url_of(0)) == 1
