@@ -168,15 +168,18 @@ class Registry:
             [Column.of(field) for field in schema if field.metadata and _KEY in field.metadata]
         )
 
-    def as_wide_as(self, later: "Registry") -> dict[str, Key]:
-        """The keys, those with the wider type that have it in a later registry."""
-        types = {key: of.type for key, of in later.by_key.items()}
-        return {
-            key: replace(of, type=types[key])
-            if key in types and types[key] is WIDER.get(of.type)
-            else of
-            for key, of in self.by_key.items()
-        }
+    def of_later(self, later: "Registry") -> dict[str, Key]:
+        """The keys of a later registry, with those columns of theirs that there are here.
+
+        A key that was new then has none, and so has one that was dropped and made anew.
+        """
+        keys = {}
+        for name, key in later.by_key.items():
+            own = self.by_key.get(name)
+            same = own is not None and key.type in (own.type, WIDER.get(own.type))
+            columns, sent = (own.columns, own.sent) if own is not None and same else ((), None)
+            keys[name] = replace(key, columns=columns, sent=sent)
+        return keys
 
     def place(
         self, values: Mapping[str, Any], nesting: str | None = None

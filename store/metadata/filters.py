@@ -30,7 +30,7 @@ from typing import Any
 
 from store.errors import FilterError, UnknownKeyError, shown
 from store.metadata.columns import Column, Key, Registry
-from store.metadata.predicates import ORDER, among, missing, ordered
+from store.metadata.predicates import ALWAYS, ORDER, among, missing, ordered
 from store.metadata.text_predicates import contains, starts, without_case
 from store.metadata.values import ColumnType
 from store.schemas import CheckedFilter
@@ -39,7 +39,6 @@ MAX_TERMS = 100
 MAX_DEPTH = 10
 MAX_LIST = 1000
 MAX_VALUES = 10_000
-ALWAYS = "true"
 
 _CONDITIONS: dict[Any, Callable[[Key, str, Any], str]] = {
     **dict.fromkeys(ORDER, ordered),

@@ -28,7 +28,7 @@ from store.metadata.values import (
 
 ORDER = {"$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
 _ORDERED = (ColumnType.STRING, ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.TIMESTAMP)
-NEVER = "false"
+NEVER, ALWAYS = "false", "true"
 
 # `column < x` for whole numbers, where x may have a fraction, is `column <= ceil(x) - 1`.
 _WHOLE_BOUNDS: dict[str, tuple[str, Callable[[float], int]]] = {
@@ -67,7 +67,7 @@ def value_of(key: Key) -> str:
 
 def missing(key: Key) -> str:
     """The row has no value."""
-    return " AND ".join(f"{column.name} IS NULL" for column in key.columns)
+    return " AND ".join(f"{column.name} IS NULL" for column in key.columns) or ALWAYS
 
 
 def present(column: Column, condition: str) -> str:

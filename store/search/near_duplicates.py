@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from store.metadata.filters import ALWAYS
+from store.metadata.predicates import ALWAYS
 from store.metadata.rows import scores_of
 from store.schemas import FloatVector, Near
 from store.search.nearest import batch_candidates, nearest

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from store.metadata.filters import ALWAYS
+from store.metadata.predicates import ALWAYS
 from store.schemas import FloatVector
 from store.snapshot.fragments import ROW_ID, RowIds, distances
 from store.snapshot.snapshot import Snapshot

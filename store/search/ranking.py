@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from store.metadata.filters import ALWAYS
+from store.metadata.predicates import ALWAYS
 from store.metadata.values import literal
 from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot

@@ -8,8 +8,9 @@ import numpy as np
 
 from store.errors import FilterError, MetadataError, QueryError
 from store.metadata.columns import Registry
-from store.metadata.filters import ALWAYS, compile_filter, where_of
+from store.metadata.filters import compile_filter, where_of
 from store.metadata.given import CheckedMetadata, leaves_of
+from store.metadata.predicates import ALWAYS
 from store.metadata.rows import selected, to_images, to_vectors
 from store.metadata.values import is_unicode, literal, text_in
 from store.pictures.files import Kind, PictureFiles, PictureLookup

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from store.metadata.columns import Registry
-from store.metadata.filters import ALWAYS
+from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix, to_dicts
 from store.metadata.values import text_in
 from store.schemas import FloatVector

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from store.metadata.columns import Column, Registry
-from store.metadata.filters import ALWAYS
+from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix
 from store.metadata.values import ColumnType
 from store.search.nearest import nearest, partitions_for

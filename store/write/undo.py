@@ -150,9 +150,9 @@ def _deleted(past: "LanceDataset", then: Registry, ids: set[str], plan: UndoPlan
         if filter:  # else it was all images, or is not known
             try:
                 schema = past.checkout_version(version).schema
-                keys = then.as_wide_as(Registry.from_schema(schema))
+                keys = then.of_later(Registry.from_schema(schema))
                 where = f"({where}) AND ({compile_filter(filter, keys)})"
-            except FilterError:  # no image had such a key
+            except FilterError:  # of a version that is not kept
                 continue
         found = past.scanner(columns=["id"], filter=where).to_table()
         deleted.update(found["id"].to_pylist())

@@ -12,7 +12,7 @@ import pytest
 
 from store.errors import FilterError, QueryError
 from store.index import ImageIndex
-from store.metadata.filters import ALWAYS
+from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix
 from store.schemas import FloatVector, ModelIdentity, NewImage, SearchQuery, image_id
 from store.search.query import Matches, matches_of, search
