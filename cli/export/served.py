@@ -1,5 +1,6 @@
 """Export of the index of a running service, over its API."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -17,15 +18,17 @@ def export_service(console: Console, path: Path, client: Client) -> int:
         ImageSearchError: the service cannot be reached, or refuses.
         OSError: the file cannot be written.
     """
-    with WorkBar(console, "exporting") as bar:
+    with WorkBar(console, "exporting") as bar, ThreadPoolExecutor(1) as ahead:
         page = client.export_page()
         bar.begin(page.total, 0)
         head = Head(page.model, page.dim, page.columns)
         with made_whole(path) as file, ExportFile(file, head) as export:
             while True:
+                # While this one is written, the next is on its way.
+                coming = page.next and ahead.submit(client.export_page, page.next)
                 for row in page.rows:
                     export.add(row)
                 bar.advance(len(page.rows))
-                if page.next is None:
+                if not coming:
                     return page.total
-                page = client.export_page(page.next)
+                page = coming.result()

@@ -26,8 +26,8 @@ from image_search import AsyncClient, ImageSearchError, Model, Retries
 from image_search.calls import OnDuplicate
 
 _INTERRUPTED = 130
-_BATCHES = 4
-"""Requests with whole rows at once: the service writes one after the other."""
+_BATCHES = 8
+"""Requests with whole rows at once: so many that each commit of the service is a full one."""
 
 _OTHER_MODEL = (
     "The service's model is not the one that made the exported vectors: the images are fetched from"

@@ -132,7 +132,8 @@ def exported_source(path: Path) -> Source | None:
         SourceError: it is an exported index, but of another format.
         pa.ArrowException: it is no Parquet file.
     """
-    file = pq.ParquetFile(path, page_checksum_verification=True)
+    # A buffer ahead would keep all that was read of the file.
+    file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False)
     said = file.schema_arrow.metadata or {}
     if _MARK not in said:
         return None

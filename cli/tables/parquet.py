@@ -37,7 +37,7 @@ def parquet_source(
     try:
         if (exported := exported_source(path)) is not None:
             return exported
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, pre_buffer=False)  # which would keep all of it
     except pa.ArrowException as error:
         raise SourceError(f"{path}: not a Parquet file") from error
     schema = file.schema_arrow

@@ -14,8 +14,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,7 @@ from tests.running import environment
 THUMBNAILS = 500
 """Different ones; every other row is of pixels of its own all the same."""
 
-_SEED = 11
+_SEED, _BATCH, _AT_ONCE = 11, 60, 8
 _FIRST_DAY = datetime(2024, 5, 1, 12, 0, 0, 250, UTC)
 Prints = dict[str, str]
 """A digest of all that is told of an image, by its id."""
@@ -92,14 +94,10 @@ def prints(client: Client) -> Prints:
 def fill(client: Client, count: int) -> None:
     """Put rows in, over the API."""
     status = client.status()
-    rows: list[WholeImage] = []
-    for row in made_up(count, status.dim):
-        rows.append(row)
-        if len(rows) == 64:
-            _put(client, rows, status.model)
-            rows = []
-    if rows:
-        _put(client, rows, status.model)
+    rows = made_up(count, status.dim)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        while some := [batch for _ in range(_AT_ONCE) if (batch := list(islice(rows, _BATCH)))]:
+            list(pool.map(lambda batch: _put(client, batch, status.model), some))
 
 
 def _put(client: Client, rows: list[WholeImage], model: Model) -> None:
@@ -115,7 +113,7 @@ def run(rows: int, folder: Path) -> list[str]:
     with service, Client(service.url) as client:
         began = time.monotonic()
         fill(client, rows)
-        _tell("filled one request at a time", rows, began)
+        _tell("filled", rows, began)
         before, listed = prints(client), client.list(limit=1000)
         began = time.monotonic()
         wrong += _called("export", str(file), "--server", service.url)
@@ -137,13 +135,14 @@ def run(rows: int, folder: Path) -> list[str]:
 
 def _called(*words: str) -> list[str]:
     done = subprocess.run(command(*words), cwd=PROJECT, capture_output=True, text=True, check=False)
-    print(done.stdout, end="")
+    print(done.stdout, end="", flush=True)
     return [] if done.returncode == 0 else [f"{words[0]}: {done.stdout}{done.stderr}"]
 
 
 def _tell(what: str, rows: int, began: float) -> None:
     seconds = time.monotonic() - began
-    print(json.dumps({"did": what, "seconds": round(seconds, 1), "rows/s": int(rows / seconds)}))
+    told = {"did": what, "seconds": round(seconds, 1), "rows/s": int(rows / seconds)}
+    print(json.dumps(told), flush=True)
 
 
 def main() -> None:

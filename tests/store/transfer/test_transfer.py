@@ -1,5 +1,6 @@
 """Pages of one version while others write, and rows put in: dates, undoing, originals."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -161,5 +162,24 @@ def test_an_original_is_named_where_its_file_is(tmp_path: Path) -> None:
             stored = await index.picture("row:0", "originals")
             assert stored is not None
             assert stored.data == b"a file"
+
+    run(read())
+
+
+def test_an_add_waits_behind_few_rows(tmp_path: Path) -> None:
+    rows, at_once = 3000, 256
+
+    async def read() -> None:
+        async with opened(tmp_path) as index:
+            given = [row(n, created_at=LONG_AGO) for n in range(rows)]
+            putting = asyncio.create_task(put(index, given))
+            while await index.count() < at_once:
+                assert not putting.done()
+                await asyncio.sleep(0)
+            before = await index.count()
+            await index.upsert(image(0))
+            assert await index.count() - before < 4 * at_once
+            await putting
+            assert await index.count() == rows + 1
 
     run(read())
