@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+Runtime = Literal["torch", "openvino"]
+"""What computes a model."""
 
 Pixels = NDArray[np.uint8]
 """RGB picture [height, width, 3], or a batch of them [n, height, width, 3]."""

@@ -52,6 +52,11 @@ class ModelSettings(BaseSettings):
         description="What the models compute in; `auto` takes fp16 on a GPU with tensor cores, "
         "bf16 on a CPU with bf16 instructions and fp32 elsewhere",
     )
+    runtime: Literal["auto", "torch", "openvino"] = Field(
+        default="auto",
+        description="What computes the models on a CPU: `torch`; `openvino`; or `auto`, the faster "
+        "one by a measurement at the first start",
+    )
     threads: int = Field(
         default=0,
         ge=0,
@@ -61,7 +66,8 @@ class ModelSettings(BaseSettings):
     cache_dir: Path = Field(
         default=Path("~/.cache/image-search"),
         validate_default=True,
-        description="Where downloaded YOLO weights are kept (CLIP's go to Hugging Face's cache)",
+        description="Where downloaded YOLO weights (CLIP's go to Hugging Face's cache) and models "
+        "that are converted for OpenVINO are kept",
     )
 
     @field_validator("device")

@@ -1,22 +1,25 @@
 """CLIP without a server: pixels and texts to unit-length embeddings."""
 
 import re
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, cast
 
 import numpy as np
-import torch
 
 from runners.clip import weights as clip_weights
-from runners.clip.build import Tokenizer, compute_blocks_in, create, describe, tokenizer_of
-from runners.device.cores import Cores, resolve_device, to_device
-from runners.device.precision import Precision, near, resolve_precision, warn_of_fallback
+from runners.clip.build import Tokenizer, create, describe, tokenizer_of
+from runners.clip.openvino_forward import OpenVinoForward, facts_of, graphs_of
+from runners.clip.torch_forward import Tokens, TorchForward
+from runners.device.cores import Cores, resolve_device
+from runners.device.precision import MIN_COSINE, Precision, resolve_precision, warn_of_fallback
 from runners.errors import ModelOutputError
-from runners.schemas import ClipInfo, Embeddings, Pixels
+from runners.runtime.choice import Request, load
+from runners.runtime.conversions import Arrays, Conversion
+from runners.schemas import ClipInfo, Embeddings, Pixels, Runtime
 from runners.settings import ModelSettings
-from runners.weights.source import WeightsSource, check_sha256, clip_source
+from runners.weights.source import WeightsSource, check_sha256, clip_source, sha256_of
 
 _FORWARD_SIZE = 64
 """Most items of a forward pass."""
@@ -27,38 +30,44 @@ _LONG_WORD = re.compile(r"(\S{64})\S+")
 """The tokenizer's time grows with the square of a word's length: one of 1,500 letters takes 0.15 s,
 in which its whole batch waits."""
 
+_MIN_COSINE_IN_FP32 = 0.9999
 _TRIAL_TEXTS = ("a photo of a cat", "", "two red cars in front of a house by the lake, in the rain")
 
 
+class Forward(Protocol):
+    """What computes the towers: one pass at a time, for any number of threads."""
+
+    runtime: Runtime
+    precision: Precision
+    cores: Cores
+
+    def encode_images(self, pixels: Pixels) -> Embeddings:
+        """Embeddings of uint8 [n, image_size, image_size, 3]."""
+
+    def encode_texts(self, tokens: Tokens) -> Embeddings:
+        """Embeddings of int64 [n, context_length]."""
+
+
 class ClipModel:
-    """An open_clip model on one device and all given cores, for any number of threads.
+    """A CLIP model on one device and all given cores, for any number of threads.
 
     Attributes:
         info: What the model is, and how pictures must be prepared for it.
-        precision: What its tower of pictures computes in. Where that has no blocks that could
-            change (ResNet, ConvNeXt), it stays fp32 although texts are computed in less.
+        forward: What computes it.
     """
 
-    def __init__(
-        self,
-        model: torch.nn.Module,
-        tokenizer: Tokenizer,
-        info: ClipInfo,
-        device: str,
-        cores: Cores,
-    ) -> None:
+    def __init__(self, forward: Forward, tokenizer: Tokenizer, info: ClipInfo) -> None:
         self.info = info
-        self.precision: Precision = "fp32"
-        self._model: Any = model.eval().to(device)
+        self.forward = forward
         self._tokenizer = tokenizer
-        self._text_cut = TextCut(self._model)
-        self._device = device
-        self._cores = cores
-        self._mean = torch.tensor(info.mean, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(info.std, device=device).view(1, 3, 1, 1)
+
+    @property
+    def precision(self) -> Precision:
+        """What its tower of pictures computes in."""
+        return self.forward.precision
 
     @classmethod
-    def load(cls, settings: ModelSettings) -> Self:
+    def load(cls, settings: ModelSettings) -> "ClipModel":
         """Load what the settings name, downloading published weights if they are not here yet.
 
         Raises:
@@ -71,43 +80,12 @@ class ClipModel:
         clip_weights.check_published(source)
         clip_weights.warn_of_wrong_activation(source)
         device = resolve_device(settings.device)
-        cores = Cores(settings.threads if device == "cpu" else 1)
         checkpoint = source.path or clip_weights.fetch(source)
         check_sha256(checkpoint, source)
-
-        clip = cls._of(source, checkpoint, device, cores)
         precision = resolve_precision(settings.precision, device)
-        if clip._computes_in(precision):
-            return clip
-        warn_of_fallback(source.label, precision)
-        return cls._of(source, checkpoint, device, cores)
-
-    @classmethod
-    def _of(cls, source: WeightsSource, checkpoint: Path, device: str, cores: Cores) -> Self:
-        model, tokenizer = create(source, checkpoint), tokenizer_of(source)
-        return cls(model, tokenizer, describe(model, tokenizer, source), device, cores)
-
-    def _computes_in(self, precision: Precision) -> bool:
-        """Change to a precision; the model is unusable unless this returns True."""
-        if precision == "fp32":
-            return True
-        expected = self._trial()
-        if compute_blocks_in(self._model, precision):
-            self.precision = precision
-        try:
-            found = self._trial()
-        except (ModelOutputError, RuntimeError):  # no such operation, or numbers out of range
-            return False
-        return near(expected, found)
-
-    def _trial(self) -> torch.Tensor:
-        """Embeddings of a few pictures and texts."""
-        size = self.info.image_size
-        noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
-        slopes = np.linspace(0, 255, noise.size, dtype=np.float32).astype(np.uint8)
-        pictures = np.concatenate([noise, slopes.reshape(noise.shape)])
-        embeddings = [self.encode_images(pictures), self.encode_texts(_TRIAL_TEXTS)]
-        return torch.from_numpy(np.concatenate(embeddings))
+        cores = Cores(settings.threads if device == "cpu" else 1)
+        recipe = ClipRecipe(source, checkpoint, device, precision, cores)
+        return load(recipe, Request.of(settings, precision, device))
 
     def warm_up(self) -> None:
         """Run both towers once, so that the first request does not pay for it."""
@@ -133,7 +111,7 @@ class ClipModel:
             raise ValueError(
                 f"expected uint8 [n, {size}, {size}, 3], got {pixels.dtype} {list(pixels.shape)}"
             )
-        return self._encode(pixels, self._forward_images)
+        return self._encode(pixels, self.forward.encode_images)
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts, to float32 [n, dim], each of unit length and in their order.
@@ -149,75 +127,121 @@ class ClipModel:
         shortened = [_LONG_WORD.sub(r"\1", text) for text in plain]
         if not shortened:
             return np.empty((0, self.info.dim), np.float32)
-        return self._encode(self._tokenizer(shortened), self._forward_texts)
+        return self.encode_tokens(self.tokens_of(shortened))
 
-    def _encode(self, items: Any, forward: Callable[[Any], torch.Tensor]) -> Embeddings:
+    def encode_tokens(self, tokens: Tokens) -> Embeddings:
+        """Embed texts by their tokens; otherwise as `encode_texts`."""
+        return self._encode(tokens, self.forward.encode_texts)
+
+    def tokens_of(self, texts: Sequence[str]) -> Tokens:
+        """Tokens of texts as they are; n > 0."""
+        return self._tokenizer(list(texts)).numpy()
+
+    def _encode(self, items: Any, forward: Callable[[Any], Embeddings]) -> Embeddings:
         """Embed in passes of bounded size, as callers may bring thousands of items."""
         embeddings = np.empty((len(items), self.info.dim), np.float32)
 
         def encode(part: range) -> None:
-            with torch.inference_mode():
-                embeddings[part.start : part.stop] = (
-                    forward(items[part.start : part.stop]).float().cpu()
-                )
+            embeddings[part.start : part.stop] = forward(items[part.start : part.stop])
 
-        self._cores.compute(encode, [range(len(items))], _FORWARD_SIZE)
+        self.forward.cores.compute(encode, [range(len(items))], _FORWARD_SIZE)
         # Written so that a NaN counts as wrong.
         if not (np.abs(np.linalg.norm(embeddings, axis=1) - 1.0) < _UNIT_TOLERANCE).all():
             raise ModelOutputError("the model's output is not of finite, unit length")
         return embeddings
 
-    def _forward_images(self, pixels: Pixels) -> torch.Tensor:
-        # The bytes travel to the device, not the four times larger floats.
-        batch = to_device(pixels, self._device).permute(0, 3, 1, 2)
-        batch = batch.float().div_(255.0).sub_(self._mean).div_(self._std)
-        return self._model.encode_image(batch.contiguous(), normalize=True)  # type: ignore[no-any-return]
 
-    def _forward_texts(self, tokens: torch.Tensor) -> torch.Tensor:
-        self._text_cut.fit(tokens)
-        return self._model.encode_text(tokens.to(self._device), normalize=True)  # type: ignore[no-any-return]
+@dataclass
+class ClipRecipe:
+    """How a CLIP model is loaded by either runtime, and how the two are compared."""
 
-
-class TextCut:
-    """Cuts the padding off texts, which most of a context is, for the same embeddings.
-
-    A token of a causal tower sees only those before it, and the embedding is read off at the end of
-    the text: what comes after changes nothing. Other kinds of towers compute all. A text of nine
-    words takes 37 ms in place of 99 (ViT-B-32 on one core).
-    """
-
-    def __init__(self, model: Any) -> None:
-        self._tower = tower = getattr(model, "text", model)
-        self._pool = getattr(tower, "pool_type", getattr(tower, "text_pool_type", None))
-        self._of_thread = threading.local()
-        if self._can_cut():
-            tower.transformer.register_forward_pre_hook(self._shorten, with_kwargs=True)
-
-    def fit(self, tokens: torch.Tensor) -> None:
-        """Have this thread compute only as many positions as these texts need, until the next call.
-
-        Args:
-            tokens: int [n, context_length], n > 0.
-        """
-        if self._pool == "eos":  # as open_clip finds it (3.3 `transformer.text_global_pool`)
-            ends = (tokens == self._eos).int().argmax(dim=-1)
-        else:
-            ends = tokens.argmax(dim=-1)
-        self._of_thread.length = int(ends.max()) + 1
+    source: WeightsSource
+    checkpoint: Path
+    device: str
+    precision: Precision
+    cores: Cores
+    library = "open_clip_torch"
 
     @property
-    def _eos(self) -> int:
-        return getattr(self._tower, "eos_id", None) or self._tower.text_eos_id  # type: ignore[no-any-return]
+    def label(self) -> str:
+        """How messages name the setting and its value."""
+        return self.source.label
 
-    def _can_cut(self) -> bool:
-        mask = getattr(self._tower, "attn_mask", None)
-        if not torch.is_tensor(mask) or getattr(self._tower, "cls_emb", None) is not None:
-            return False
-        causal = torch.full_like(mask, float("-inf")).triu(1)
-        return torch.equal(mask, causal) and self._pool in {"argmax", "eos"}
+    @property
+    def key(self) -> dict[str, Any]:
+        """What a conversion depends on: an architecture may have another's weights."""
+        config = self.source.config
+        return {
+            "weights": sha256_of(self.checkpoint),
+            "identity": self.source.name,
+            "architecture": self.source.architecture,
+            "config": sha256_of(config) if config else None,
+            "preprocessing": clip_weights.preprocessing(self.source),
+        }
 
-    def _shorten(self, _: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        mask, length = kwargs.get("attn_mask"), getattr(self._of_thread, "length", None)
-        if length is None or mask is None or mask.dim() != 2:
-            return args, kwargs
-        return (args[0][:, :length], *args[1:]), {**kwargs, "attn_mask": mask[:length, :length]}
+    def load_torch(self) -> ClipModel:
+        """The model in torch and fp32."""
+        model, tokenizer = create(self.source, self.checkpoint), tokenizer_of(self.source)
+        info = describe(model, tokenizer, self.source)
+        return ClipModel(TorchForward(model, info, self.device, self.cores), tokenizer, info)
+
+    def in_precision(self, model: ClipModel) -> ClipModel:
+        """The same in the precision of the settings, or in fp32 where that is too far from it."""
+        if self.precision == "fp32":
+            return model
+        inputs = self.trial(model)
+        expected = self.results(model, inputs)
+        cast("TorchForward", model.forward).compute_in(self.precision)
+        try:
+            if self.differences(expected, self.results(model, inputs)) <= (1 - MIN_COSINE,):
+                return model
+        except (ModelOutputError, RuntimeError):  # no such operation, or numbers out of range
+            pass
+        warn_of_fallback(self.label, self.precision)
+        return self.load_torch()
+
+    def trial(self, model: ClipModel) -> Arrays:
+        """A few pictures and texts, together and alone."""
+        size = model.info.image_size
+        noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+        slopes = np.linspace(0, 255, noise.size, dtype=np.float32).astype(np.uint8)
+        pictures = np.concatenate([noise, slopes.reshape(noise.shape)])
+        tokens = model.tokens_of(_TRIAL_TEXTS)
+        return {"images": pictures, "image": pictures[:1], "texts": tokens, "text": tokens[:1]}
+
+    def results(self, model: ClipModel, inputs: Arrays) -> Arrays:
+        """Embeddings of the trial."""
+        return {
+            name: model.encode_tokens(items) if "text" in name else model.encode_images(items)
+            for name, items in inputs.items()
+        }
+
+    def differences(self, expected: Arrays, found: Arrays) -> tuple[float, ...]:
+        """One less the least cosine."""
+        pairs = [(expected[name], found[name]) for name in expected]
+        return (1.0 - float(np.min([np.sum(one * other, 1).min() for one, other in pairs])),)
+
+    def limits(self, in_torch: tuple[float, ...]) -> tuple[float, ...]:  # noqa: ARG002 - the same for all
+        """How far embeddings may be from torch's in fp32."""
+        return (1.0 - (_MIN_COSINE_IN_FP32 if self.precision == "fp32" else MIN_COSINE),)
+
+    def convert(self, model: ClipModel) -> tuple[dict[str, Any], dict[str, Any]]:
+        """OpenVINO's models of both towers, and the facts to use them with."""
+        forward = cast("TorchForward", model.forward)
+        facts = {"info": model.info.to_dict(), "ends": facts_of(forward)}
+        return graphs_of(forward, model.info), facts
+
+    def open(self, conversion: Conversion, precision: Precision, threads: int) -> ClipModel:
+        """The model as OpenVINO computes it."""
+        facts: Mapping[str, Any] = conversion.facts
+        forward = OpenVinoForward(conversion, facts["ends"], precision, threads)
+        return ClipModel(forward, tokenizer_of(self.source), ClipInfo.from_dict(facts["info"]))
+
+    def work(self, model: ClipModel) -> list[Callable[[], Any]]:
+        """A lone picture, several together, and a text."""
+        images = self.trial(model)["images"]
+        return [
+            lambda: model.encode_images(images[:1]),
+            lambda: model.encode_images(images),
+            lambda: model.encode_texts(_TRIAL_TEXTS[:1]),
+        ]

@@ -27,7 +27,9 @@ class ClipEmbedder:
     def __init__(self) -> None:
         self._batches = Batches("ClipEmbedder")
         self._model = load_in_worker(_load, "open_clip")
-        _log.info("CLIP is ready: %s in %s", self._model.info.identity, self._model.precision)
+        runtime, precision = self._model.forward.runtime, self._model.precision
+        self._batches.tell(runtime, precision)
+        _log.info("CLIP is ready: %s in %s by %s", self._model.info.identity, precision, runtime)
 
     @bentoml.api(**BATCHED)
     def encode_images(self, pixels: np.ndarray) -> np.ndarray:

@@ -26,6 +26,12 @@ MEMORY = Gauge(
     ["service"],
     multiprocess_mode="livesum",
 )
+_COMPUTED = Gauge(
+    "image_search_model_info",
+    "1 for what computes a model, and in which precision",
+    ["model", "runtime", "precision"],
+    multiprocess_mode="livemax",
+)
 _PAGE_BYTES = resource.getpagesize()
 _STDERR = 2
 _Result = TypeVar("_Result")
@@ -46,6 +52,10 @@ class Batches:
         self._memory.set(resident_bytes())
         self._lock = threading.Lock()
         self._running: dict[object, float] = {}
+
+    def tell(self, runtime: str, precision: str) -> None:
+        """Say in the metrics what computes the model."""
+        _COMPUTED.labels(self._model, runtime, precision).set(1)
 
     def run(self, method: str, compute: Callable[[Any], _Result], items: Any) -> _Result:
         """Compute a batch by a method of the model, whose name is that in the metrics."""

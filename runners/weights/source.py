@@ -19,6 +19,7 @@ safely as any file (`runners.clip.model`, `runners.yolo.model`); `IMAGE_SEARCH_C
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from runners.errors import WeightsHashError, WeightsMissingError
@@ -138,7 +139,13 @@ def identity_of(source: WeightsSource) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal; read once while it does not change."""
+    state = path.stat()
+    return _sha256_of(path, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _sha256_of(path: Path, *_state: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,62 +1,77 @@
 """YOLO without a server: letterboxed pictures to detections."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from queue import SimpleQueue
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 
-from runners.device.cores import Cores, resolve_device, to_device
-from runners.device.precision import DTYPES, Precision, near, resolve_precision, warn_of_fallback
-from runners.schemas import DetectionRows, Pixels, YoloInfo
+from runners.device.cores import Cores, resolve_device
+from runners.device.precision import Precision, resolve_precision, warn_of_fallback
+from runners.runtime.choice import Request, load
+from runners.runtime.conversions import Arrays, Conversion
+from runners.schemas import DetectionRows, Pixels, Runtime, YoloInfo
 from runners.settings import ModelSettings
-from runners.weights.source import check_sha256, yolo_source
+from runners.weights.source import WeightsSource, check_sha256, sha256_of, yolo_source
 from runners.yolo import weights as yolo_weights
-from runners.yolo.build import describe, load_checkpoint, prepared, sharing
+from runners.yolo.build import describe, load_checkpoint, prepared
+from runners.yolo.openvino_forward import OpenVinoForward, facts_of, graphs_of
+from runners.yolo.torch_forward import TorchForward, computes_in
+from runners.yolo.trial import (
+    MOST_CONFIDENCE,
+    MOST_PIXELS,
+    candidates,
+    farthest,
+    farthest_ranked,
+    trial_pictures,
+)
 
-_FORWARD_ON_GPU = 16
-_FORWARD_ON_CPU: dict[Precision, int] = {"fp32": 4, "bf16": 1, "fp16": 1}
-"""Pictures per forward pass at most. On a CPU with AVX2 four of 640 x 480 took 134 ms each, alone
-each took 173 (yolo11n in fp32, medians in one run). On one that computes in bf16, more gained a
-millisecond or two of 60 to 110, and cost about 50 MB each at 640 x 640."""
 _NO_DETECTIONS: DetectionRows = np.empty((0, 6), np.float32)
 _NMS_IOU = 0.7
 _MAX_DETECTIONS = 300
+_RANKED = "ranked-"
+_TO_TORCHS_OWN = 1.5
+
+
+class Forward(Protocol):
+    """What computes the network: one pass at a time, for any number of threads."""
+
+    runtime: Runtime
+    precision: Precision
+    cores: Cores
+    most: int
+    end2end: bool
+
+    def predict(self, batch: Pixels) -> torch.Tensor:
+        """What the network finds in uint8 [n, height, width, 3], as ultralytics' NMS takes it."""
 
 
 class YoloModel:
     """An ultralytics detection model on one device and all given cores, for any number of threads.
 
     The network, its fusing and the suppression of overlapping boxes are ultralytics' own, so that
-    detections stay right for every kind of head that the installed version knows. Only its
-    predictor is left out, which computes one batch at a time.
+    detections stay right for every kind of head that the installed version knows.
 
     Attributes:
         info: What the model is, and how pictures must be letterboxed for it.
-        precision: What its layers but the head compute in.
+        forward: What computes it.
     """
 
-    def __init__(
-        self,
-        networks: Sequence[Any],
-        cores: Cores,
-        info: YoloInfo,
-        device: str,
-        min_confidence: float,
-    ) -> None:
+    def __init__(self, forward: Forward, info: YoloInfo, min_confidence: float) -> None:
         self.info = info
-        self.precision: Precision = "fp32"
-        self._networks: SimpleQueue[Any] = SimpleQueue()
-        for network in networks:
-            self._networks.put(network)
-        self._cores = cores
-        self._device = device
+        self.forward = forward
         self._min_confidence = min_confidence
 
+    @property
+    def precision(self) -> Precision:
+        """What its layers but the head compute in."""
+        return self.forward.precision
+
     @classmethod
-    def load(cls, settings: ModelSettings) -> Self:
+    def load(cls, settings: ModelSettings) -> "YoloModel":
         """Load what the settings name, downloading published weights if they are not here yet.
 
         Raises:
@@ -70,19 +85,11 @@ class YoloModel:
         checkpoint = source.path or yolo_weights.fetch(source, settings.cache_dir)
         check_sha256(checkpoint, source)
         yolo_weights.tame_ultralytics(settings.cache_dir)
-        model = load_checkpoint(checkpoint, source)
-        info = describe(model, source)
-        network = prepared(model.model, device)
         precision = resolve_precision(settings.precision, device)
-        if precision != "fp32" and not computes_in(precision, network, info.image_size):
-            warn_of_fallback(source.label, precision)
-            precision = "fp32"
-            network = prepared(load_checkpoint(checkpoint, source).model, device)
         cores = Cores(settings.threads if device == "cpu" else 1)
-        networks = sharing(network, cores.threads)
-        detector = cls(networks, cores, info, device, settings.yolo_min_confidence)
-        detector.precision = precision
-        return detector
+        confidence = settings.yolo_min_confidence
+        recipe = YoloRecipe(source, checkpoint, device, precision, cores, confidence)
+        return load(recipe, Request.of(settings, precision, device))
 
     def warm_up(self) -> None:
         """Run the model once at full size, so that the first request does not pay for it."""
@@ -113,8 +120,7 @@ class YoloModel:
             for index, one in zip(indexes, found, strict=True):
                 rows[index] = one
 
-        most = _FORWARD_ON_CPU[self.precision] if self._device == "cpu" else _FORWARD_ON_GPU
-        self._cores.compute(detect, list(by_shape.values()), most)
+        self.forward.cores.compute(detect, list(by_shape.values()), self.forward.most)
         return rows
 
     def _check(self, picture: Pixels) -> None:
@@ -131,84 +137,100 @@ class YoloModel:
         from ultralytics.utils.nms import non_max_suppression  # noqa: PLC0415 - see yolo.build
         from ultralytics.utils.ops import clip_boxes  # noqa: PLC0415 - likewise
 
-        network = self._networks.get()
-        try:
-            with torch.inference_mode():
-                pixels = to_device(batch, self._device).permute(0, 3, 1, 2).float().div_(255.0)
-                found = non_max_suppression(
-                    _predictions(network, pixels),
-                    self._min_confidence,
-                    _NMS_IOU,
-                    max_det=_MAX_DETECTIONS,
-                    end2end=getattr(network, "end2end", False),
-                )
-                return [clip_boxes(rows, batch.shape[1:]).float().cpu().numpy() for rows in found]
-        finally:
-            self._networks.put(network)
+        with torch.inference_mode():
+            found = non_max_suppression(
+                self.forward.predict(batch),
+                self._min_confidence,
+                _NMS_IOU,
+                max_det=_MAX_DETECTIONS,
+                end2end=self.forward.end2end,
+            )
+            return [clip_boxes(rows, batch.shape[1:]).float().cpu().numpy() for rows in found]
 
 
-def _predictions(network: Any, pixels: torch.Tensor) -> Any:
-    """What a network finds, as ultralytics' `non_max_suppression` takes it.
+@dataclass
+class YoloRecipe:
+    """How a YOLO model is loaded by either runtime, and how the two are compared."""
 
-    RT-DETR's boxes alone are centre and size, in shares of the picture (8.4 `RTDETRPredictor`).
+    source: WeightsSource
+    checkpoint: Path
+    device: str
+    precision: Precision
+    cores: Cores
+    min_confidence: float
+    library = "ultralytics"
 
-    Args:
-        network: a `prepared` one.
-        pixels: float32 [n, 3, height, width], 0 to 1.
-    """
-    from ultralytics.nn.tasks import RTDETRDetectionModel  # noqa: PLC0415 - see yolo.build
-    from ultralytics.utils.ops import xywh2xyxy  # noqa: PLC0415 - likewise
+    @property
+    def label(self) -> str:
+        """How messages name the setting and its value."""
+        return self.source.label
 
-    found = network(pixels)
-    if not isinstance(network, RTDETRDetectionModel):
-        return found
-    rows = found[0] if isinstance(found, list | tuple) else found
-    height, width = pixels.shape[2:]
-    boxes = xywh2xyxy(rows[..., :4]) * rows.new_tensor([width, height, width, height])
-    return torch.cat([boxes, rows[..., 4:]], dim=-1)
+    @property
+    def key(self) -> dict[str, Any]:
+        """What a conversion depends on."""
+        return {"weights": sha256_of(self.checkpoint), "identity": self.source.name}
 
+    def load_torch(self) -> YoloModel:
+        """The model in torch and fp32."""
+        model = load_checkpoint(self.checkpoint, self.source)
+        info = describe(model, self.source)
+        return self._of(prepared(model.model, self.device), "fp32", info)
 
-def computes_in(precision: Precision, network: Any, image_size: int) -> bool:
-    """Let all layers but the head compute in a shorter format; unusable unless it returns True.
+    def _of(self, network: Any, precision: Precision, info: YoloInfo) -> YoloModel:
+        forward = TorchForward(network, precision, self.device, self.cores)
+        return YoloModel(forward, info, self.min_confidence)
 
-    The head turns features into pixels, for which bf16 is too coarse: with a head in bf16 the demo
-    model's boxes move by up to 1.2 pixels and its confidences by 0.0036, with one in fp32 by 0.23
-    pixels and 0.0017.
+    def in_precision(self, model: YoloModel) -> YoloModel:
+        """The same in the precision of the settings, or in fp32 where that is too far from it."""
+        if self.precision == "fp32":
+            return model
+        network = cast("TorchForward", model.forward).network
+        if computes_in(self.precision, network, model.info.image_size):
+            return self._of(network, self.precision, model.info)
+        warn_of_fallback(self.label, self.precision)
+        return self.load_torch()
 
-    Returns:
-        Whether what the head is given stays near to fp32.
-    """
-    from ultralytics.nn.tasks import DetectionModel  # noqa: PLC0415 - see yolo.build
+    def trial(self, model: YoloModel) -> Arrays:
+        """A few pictures of several shapes."""
+        return trial_pictures(model.info.image_size, model.info.stride)
 
-    if type(network) is not DetectionModel:  # others take more than the picture, or order otherwise
-        return False
-    expected = _features(network, image_size)
-    *body, head = network.model
-    for layer in body:
-        layer.to(DTYPES[precision])
-    body[0].register_forward_pre_hook(lambda _, args: (args[0].to(DTYPES[precision]), *args[1:]))
-    head.register_forward_pre_hook(_in_fp32)
-    try:
-        found = _features(network, image_size)
-    except RuntimeError:  # no such operation in that format
-        return False
-    return all(near(*levels) for levels in zip(expected, found, strict=True))
+    def results(self, model: YoloModel, inputs: Arrays) -> Arrays:
+        """What the model finds in the trial's pictures, before overlapping boxes are suppressed."""
+        found = {name: model.forward.predict(batch).cpu().numpy() for name, batch in inputs.items()}
+        if model.forward.end2end:
+            return {f"{_RANKED}{name}": rows for name, rows in found.items()}
+        return {name: candidates(each) for name, each in found.items()}
 
+    def differences(self, expected: Arrays, found: Arrays) -> tuple[float, ...]:
+        """How far boxes are from each other, in pixels, and confidences."""
+        pairs = [
+            (farthest_ranked if name.startswith(_RANKED) else farthest)(rows, found[name])
+            for name, rows in expected.items()
+        ]
+        return tuple(np.max(pairs, axis=0).tolist())
 
-def _features(network: Any, image_size: int) -> list[torch.Tensor]:
-    """What the head is given for a few pictures, in fp32."""
-    seen: list[torch.Tensor] = []
-    hook = network.model[-1].register_forward_pre_hook(
-        lambda _, args: seen.extend(level.float().clone() for level in args[0])
-    )
-    noise = torch.rand(1, 3, image_size, image_size, generator=torch.Generator().manual_seed(0))
-    slope = torch.linspace(0, 1, image_size).expand_as(noise)
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        network(torch.cat([noise, slope, slope.mT]).to(device))
-    hook.remove()
-    return seen
+    def limits(self, in_torch: tuple[float, ...]) -> tuple[float, ...]:
+        """How far they may be from torch's in fp32.
 
+        Candidates that the demo model is less sure of move by up to 0.03 of confidence where torch
+        computes its body in bf16: OpenVINO need not be nearer than that.
+        """
+        pixels, confidence = (_TO_TORCHS_OWN * own for own in in_torch)
+        return max(MOST_PIXELS, pixels), max(MOST_CONFIDENCE, confidence)
 
-def _in_fp32(_: Any, args: Any) -> Any:
-    return ([level.float() for level in args[0]], *args[1:])
+    def convert(self, model: YoloModel) -> tuple[dict[str, Any], dict[str, Any]]:
+        """OpenVINO's models of the network, and the facts to use them with."""
+        forward = cast("TorchForward", model.forward)
+        facts = {"info": model.info.to_dict(), "network": facts_of(forward)}
+        return graphs_of(forward, model.info.stride), facts
+
+    def open(self, conversion: Conversion, precision: Precision, threads: int) -> YoloModel:
+        """The model as OpenVINO computes it."""
+        facts: Mapping[str, Any] = conversion.facts
+        forward = OpenVinoForward(conversion, facts["network"], precision, threads)
+        return YoloModel(forward, YoloInfo.from_dict(facts["info"]), self.min_confidence)
+
+    def work(self, model: YoloModel) -> list[Callable[[], Any]]:
+        """A lone picture, and several together."""
+        pictures = [*next(iter(self.trial(model).values()))]
+        return [lambda: model.detect(pictures[:1]), lambda: model.detect(pictures[:1] * 4)]

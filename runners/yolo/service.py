@@ -23,7 +23,9 @@ class YoloDetector:
     def __init__(self) -> None:
         self._batches = Batches("YoloDetector")
         self._model = load_in_worker(_load, "torchvision")
-        _log.info("YOLO is ready: %s in %s", self._model.info.weights, self._model.precision)
+        runtime, precision = self._model.forward.runtime, self._model.precision
+        self._batches.tell(runtime, precision)
+        _log.info("YOLO is ready: %s in %s by %s", self._model.info.weights, precision, runtime)
 
     @bentoml.api(**BATCHED)
     def detect(self, pictures: list[np.ndarray]) -> list[np.ndarray]:

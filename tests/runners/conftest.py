@@ -107,6 +107,7 @@ def settings(
             "yolo_weights": str(make_yolo("yolo11n")),
             "device": "cpu",
             "threads": 1,
+            "runtime": "torch",
             "cache_dir": models_dir / "cache",
         }
         return ModelSettings(**{**values, **changes})

@@ -34,7 +34,7 @@ def test_the_default_models_load_from_the_caches(
     save_file(theirs.state_dict(), checkpoint)
     detector = tmp_path / "yolo11n.pt"
     detector.write_bytes(make_yolo("yolo11n").read_bytes())
-    settings = ModelSettings(device="cpu", threads=1, cache_dir=tmp_path)
+    settings = ModelSettings(device="cpu", runtime="torch", threads=1, cache_dir=tmp_path)
     with pytest.raises(WeightsHashError, match="official file"):  # random weights are not theirs
         ClipModel.load(settings)
     hashes = {"clip_sha256": sha256_of(checkpoint), "yolo_sha256": sha256_of(detector)}

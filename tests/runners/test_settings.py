@@ -19,6 +19,7 @@ from runners.settings import ModelSettings
         ("DEVICE", "cuda:", "auto, cpu, cuda or cuda:N"),
         ("DEVICE", "cuda:-1", "auto, cpu, cuda or cuda:N"),
         ("PRECISION", "int8", "'auto', 'fp32', 'bf16' or 'fp16'"),
+        ("RUNTIME", "onnx", "'auto', 'torch' or 'openvino'"),
         ("THREADS", "-1", "greater than or equal to 0"),
         ("THREADS", "many", "integer"),
         ("YOLO_MIN_CONFIDENCE", "1.5", "less than or equal to 1"),

@@ -67,6 +67,7 @@ def environment(folder: Path) -> dict[str, str]:
     return {
         "IMAGE_SEARCH_MODELS": "demo",
         "IMAGE_SEARCH_DEVICE": "cpu",
+        "IMAGE_SEARCH_RUNTIME": "torch",
         "IMAGE_SEARCH_THREADS": "1",
         "IMAGE_SEARCH_STORE_URI": str(folder / "index"),
         "IMAGE_SEARCH_ALLOW_NETWORKS": "127.0.0.1/32",
@@ -159,7 +160,8 @@ def embed(pictures: list[bytes]) -> tuple[FloatVector, ModelIdentity]:
     """The demo model's vectors, by the same library calls that the service makes."""
     from runners.clip.model import ClipModel
 
-    model = ClipModel.load(ModelSettings(models="demo", device="cpu", threads=1))
+    settings = ModelSettings(models="demo", device="cpu", runtime="torch", threads=1)
+    model = ClipModel.load(settings)
     info = model.info
     prepare: Any = (info.image_size, info.interpolation, info.resize_mode, info.fill_color)
     decoded = [decode(each, DecodeSettings().limits) for each in pictures]

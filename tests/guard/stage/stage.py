@@ -55,6 +55,7 @@ class Stage:
         self._settings = {
             "IMAGE_SEARCH_MODELS": "demo",
             "IMAGE_SEARCH_DEVICE": "cpu",
+            "IMAGE_SEARCH_RUNTIME": "torch",
             "IMAGE_SEARCH_STORE_URI": str(folder / "index"),
             "IMAGE_SEARCH_API_KEYS": ",".join(KEYS),
             "IMAGE_SEARCH_API_KEYS_FILE": str(_keys_file(folder)),

@@ -26,7 +26,7 @@ LIMITS = DecodeSettings().limits
 
 @pytest.fixture(scope="module")
 def clip() -> ClipModel:
-    return ClipModel.load(ModelSettings(models="demo", device="cpu"))
+    return ClipModel.load(ModelSettings(models="demo", device="cpu", runtime="torch"))
 
 
 def photographs() -> Iterator[tuple[str, Image.Image]]:

@@ -11,6 +11,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from runners.clip.model import ClipModel
+from runners.clip.torch_forward import TorchForward
 from runners.errors import ModelOutputError
 from runners.schemas import ClipInfo
 from runners.settings import ModelSettings
@@ -131,6 +132,7 @@ def test_floats_are_refused(clip: ClipModel) -> None:
 
 def test_a_vector_that_is_not_finite_is_an_error(settings: Settings) -> None:
     clip = ClipModel.load(settings())  # its own, as it is broken here
-    clip._model.visual.conv1.weight.data[0, 0, 0, 0] = float("nan")
+    assert isinstance(clip.forward, TorchForward)
+    clip.forward.model.visual.conv1.weight.data[0, 0, 0, 0] = float("nan")
     with pytest.raises(ModelOutputError):
         clip.encode_images(np.zeros((1, 32, 32, 3), np.uint8))

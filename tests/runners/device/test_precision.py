@@ -11,7 +11,7 @@ import torch
 
 from demo.scenes.scenes import draw_scene
 from demo.scenes.seeds import HELD_OUT_SEEDS
-from runners.clip import build
+from runners.clip import build, torch_forward
 from runners.clip import model as clip_model
 from runners.clip.model import ClipModel
 from runners.device import precision
@@ -73,7 +73,8 @@ def test_a_model_that_differs_too_much_is_computed_in_fp32(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     exact = clip_of(settings(precision="fp32"))
-    monkeypatch.setattr(precision, "MIN_COSINE", 1.1)
+    for module in (precision, clip_model):
+        monkeypatch.setattr(module, "MIN_COSINE", 1.1)
     with caplog.at_level(logging.WARNING):
         clip = ClipModel.load(settings(precision="bf16"))
         yolo = YoloModel.load(settings(precision="bf16"))
@@ -128,8 +129,11 @@ def test_the_padding_of_texts_is_not_computed(
 ) -> None:
     cut = ClipModel.load(settings(models="demo", precision=shorter))
     lengths: list[int] = []
-    cut._model.transformer.register_forward_hook(lambda *call: lengths.append(call[2].shape[1]))
-    monkeypatch.setattr(clip_model.TextCut, "_can_cut", lambda _: False)
+    assert isinstance(cut.forward, torch_forward.TorchForward)
+    cut.forward.model.transformer.register_forward_hook(
+        lambda *call: lengths.append(call[2].shape[1])
+    )
+    monkeypatch.setattr(torch_forward, "_ends_of", lambda _: torch_forward.TextEnds(cuts=False))
     whole = ClipModel.load(settings(models="demo", precision=shorter))
 
     for texts in (["red"], ["red", "a large blue square"], ["word " * 100], [""]):

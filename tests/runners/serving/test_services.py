@@ -26,6 +26,7 @@ def _demo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGE_SEARCH_MODELS", "demo")
     monkeypatch.setenv("IMAGE_SEARCH_DEVICE", "cpu")
     monkeypatch.setenv("IMAGE_SEARCH_THREADS", "1")
+    monkeypatch.setenv("IMAGE_SEARCH_RUNTIME", "torch")
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,13 @@ def test_a_bento_serves_from_an_empty_folder(tmp_path: Path, pictures: PictureSe
     )
     empty = tmp_path / "empty"
     empty.mkdir()
-    settings = {**environment(tmp_path), **home, "IMAGE_SEARCH_STORE_URI": "table"}
+    openvino = {"RUNTIME": "openvino", "PRECISION": "fp32", "CACHE_DIR": str(tmp_path / "cache")}
+    settings = {
+        **environment(tmp_path),
+        **{f"IMAGE_SEARCH_{name}": value for name, value in openvino.items()},
+        **home,
+        "IMAGE_SEARCH_STORE_URI": "table",
+    }
     log = tmp_path / "log"
     bento = ServiceProcess(settings, log, host=None, target="image_search:latest", cwd=empty)
     with bento:
@@ -129,4 +135,5 @@ def test_a_bento_serves_from_an_empty_folder(tmp_path: Path, pictures: PictureSe
         assert post("search_simmilar_images", {"url": url}).json()["results"][0]["url"] == url
         assert post("run_object_detection", {"url": url}).headers["Content-Type"] == "image/jpg"
     assert log.read_text().count("listening on 127.0.0.1 instead of 0.0.0.0") == 1
+    assert log.read_text().count(" in fp32 by openvino") == 2  # both models are ready
     assert (empty / "table").is_dir()  # where the person stood, not inside the Bento
