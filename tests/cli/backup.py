@@ -65,6 +65,7 @@ def _metadata(number: int) -> dict[str, object]:
         "new": number % 2 == 0,
         "since": f"2024-05-{number % 28 + 1:02}T10:00:00Z",
         "tags": ["red", "neu", str(number % 50)],
+        **({"$text": f"text {number}", "gps": {"lat": number / 16}} if number % 5 == 0 else {}),
     }
 
 

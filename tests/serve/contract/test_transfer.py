@@ -35,9 +35,10 @@ def page(client: Client, pictures: PictureServer) -> Iterator[ExportPage]:
         "a free text",
         None,
         {"t_since": "2024-05-01T10:00:00.000001Z"},
+        {"$text": "words beside", "t_gps": {"lat": 1.5, "at": {"n": 2}}, "t_n": 1},
     ]
     pictures.add("own.jpg", draw_scene(_SEED).picture)  # no other test leaves it there
-    urls = [f"{pictures.url}{name}.jpg{MARK}" for name in ("own", 1, 2, 3)]
+    urls = [f"{pictures.url}{name}.jpg{MARK}" for name in ("own", 1, 2, 3, 4)]
     for url, given in zip(urls, metadata, strict=True):
         client.add(url, given, id="t:1" if given is None else None)
     yield _own(client)
@@ -72,7 +73,7 @@ def body_of(page: ExportPage, rows: list[Any], **more: Any) -> dict[str, Any]:
 
 
 def test_an_export_has_all_of_an_image(client: Client, page: ExportPage) -> None:
-    assert len(page.rows) == 4
+    assert len(page.rows) == 5
     assert page.columns["t_tags"] == "list of strings"
     for row in page.rows:
         stored = client.get(row.id)
@@ -93,7 +94,7 @@ def test_rows_that_were_deleted_are_as_before(
 ) -> None:
     listed = [client.get(row.id) for row in page.rows]
     like = client.search(id=page.rows[0].id, limit=4)
-    assert client.delete_many(ids=[row.id for row in page.rows]) == 4
+    assert client.delete_many(ids=[row.id for row in page.rows]) == 5
     results = client.import_rows(page.rows, page.model)
     assert results == [Added(row.id, created=True) for row in page.rows]
     assert [client.get(row.id) for row in page.rows] == listed
@@ -101,8 +102,8 @@ def test_rows_that_were_deleted_are_as_before(
     assert client.search(id=page.rows[0].id, limit=4) == like
     # A second time they are the same rows, and a picture that is there is told as one.
     again = client.import_rows(page.rows, page.model)
-    assert [one.created for one in again if isinstance(one, Added)] == [False] * 4
-    assert len(_own(client).rows) == 4
+    assert [one.created for one in again if isinstance(one, Added)] == [False] * 5
+    assert len(_own(client).rows) == 5
     copy = client.add(f"{pictures.url}own.jpg?another")
     assert copy.duplicate_of in {row.id for row in page.rows if "/own.jpg" in row.url}
     client.delete(copy.id)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from image_search import (
     Client,
     NotAdded,
     NotFoundError,
+    NotImported,
     RefusedError,
     UnauthorizedError,
 )
@@ -146,3 +148,24 @@ def test_a_wrong_key_is_refused_and_not_tried_again(
     with Client(watched.url, api_key=key) as client, pytest.raises(UnauthorizedError) as refused:
         client.status()
     assert (refused.value.status, refused.value.code) == (401, "unauthorized")
+
+
+def test_whole_rows_go_out_and_in(client: Any, pictures: PictureServer) -> None:
+    own = client.add(f"{pictures.url}6.jpg?whole", {"w_n": 1}).id
+    page = client.export_page(limit=1)
+    rows = list(page.rows)
+    while page.next is not None:  # any worker answers
+        page = client.export_page(page.next, limit=7)
+        rows += page.rows
+    (row,) = (one for one in rows if one.id == own)
+    small = client.thumbnail(own)
+    assert (row.metadata, row.thumbnail, len(row.vector)) == ({"w_n": 1}, small, 4 * page.dim)
+    client.delete(own)
+    bad = replace(row, id="w:bad", vector=b"\0" * len(row.vector))
+    added, refused = client.import_rows([row, bad], page.model)
+    assert added == Added(own, created=True)
+    assert (type(refused), refused.id, refused.code) == (NotImported, "w:bad", "invalid_row")
+    assert client.get(own).created_at == row.created_at
+    with pytest.raises(RefusedError, match="were made with"):
+        client.import_rows([row], replace(page.model, name="ViT-B-32"))
+    client.delete(own)
