@@ -28,6 +28,7 @@ from image_search.results import (
     ColumnType,
     Detections,
     ExportPage,
+    Found,
     Hit,
     Image,
     IndexStatus,
@@ -124,6 +125,7 @@ def search(  # noqa: PLR0913 - what a search takes
     offset: int = 0,
     min_score: float | None = None,
     cutoff: Literal["auto"] | None = None,
+    sort: str | Sequence[str] | None = None,
 ) -> Call[list[Hit]]:
     """Find images, best first: by a text, a picture's url, an indexed image's id, or terms.
 
@@ -134,38 +136,87 @@ def search(  # noqa: PLR0913 - what a search takes
             neither an id nor terms.
         id: an indexed image to search by.
         query: terms, each with `url`, `text` or `id`, and a `weight`.
-        filter: conditions on the metadata; alone, it lists what matches, newest first. With a
-            text it becomes a term of a query, which looks at pictures, not at stored texts.
+        filter: conditions on the metadata; alone, it lists what matches, newest first.
         limit: most results, 1 to 1000.
         offset: results to skip.
         min_score: leave out what is less similar.
         cutoff: `auto` leaves out what falls off from the best.
+        sort: metadata key to sort by, with `-` before it the greatest first; or several.
 
     Raises:
         ValueError: an image goes with none of the other parts that are given.
         RefusedError: the parts do not go together, or the picture cannot be fetched or decoded.
     """
-    if image is not None and text is not None and (filter is not None or id or query):
-        raise ValueError("an image and a text go with no filter, id or query: leave one out")
-    if text is not None and filter is not None:
-        near = [{"url": url}] if url else [{"id": id}] if id else []
-        query, url, id = [*(query or []), *near, {"text": text}], None, None
-        text = None
-    elif text is not None and (id or query):
-        query = [*(query or []), *([{"id": id}] if id else []), {"text": text}]
-        text = id = None
-    body = {
-        "url": url,
-        "id": id,
-        "query": query,
-        "metadata": filter if text is None else text,
-        "limit": limit,
-        "offset": offset,
-        "min_score": min_score,
-        "cutoff": cutoff,
-    }
+    asked = {"sort": _sort(sort), "min_score": min_score, "cutoff": cutoff, "offset": offset}
+    body = _searched(text, url, id, query, filter, image) | asked | {"limit": limit}
     read_hits = of_json(list[Hit], "results")
     return post("/search_similar_images", body, read_hits, image, bytes_of(limit))
+
+
+def find(  # noqa: PLR0913 - what a search takes
+    text: str | None = None,
+    *,
+    url: str | None = None,
+    image: bytes | None = None,
+    id: str | None = None,
+    query: Sequence[Mapping[str, Any]] | None = None,
+    filter: Mapping[str, Any] | None = None,
+    limit: int = 10,
+    offset: int = 0,
+    min_score: float | None = None,
+    cutoff: Literal["auto"] | None = None,
+    sort: str | Sequence[str] | None = None,
+    cursor: str | None = None,
+    total: bool = False,
+    facets: Sequence[str] = (),
+) -> Call[Found]:
+    """As `search`, with what a page of results shows besides them.
+
+    Args:
+        text: as of `search`, and so are the others that are not named here.
+        url: a picture.
+        image: its file's bytes.
+        id: an indexed image.
+        query: terms.
+        filter: conditions on the metadata.
+        limit: most results.
+        offset: results to skip.
+        min_score: leave out what is less similar.
+        cutoff: leave out what falls off.
+        sort: order of the results.
+        cursor: `next` of another page of the same search by a filter: go on behind it.
+        total: tell how many images the filter keeps.
+        facets: keys whose values under the filter are told.
+
+    Raises:
+        ValueError: an image goes with none of the other parts that are given.
+        RefusedError: the parts do not go together, a key is unknown, or the picture cannot be had.
+    """
+    asked = {"sort": _sort(sort), "min_score": min_score, "cutoff": cutoff, "cursor": cursor}
+    told = {"total": total or None, "facets": list(facets) or None, "offset": offset or None}
+    body = _searched(text, url, id, query, filter, image) | asked | told | {"limit": limit}
+    return post("/search_similar_images", body, of_json(Found), image, bytes_of(limit))
+
+
+def _searched(  # noqa: PLR0913, PLR0917 - what is searched by
+    text: str | None,
+    url: str | None,
+    id: str | None,
+    query: Sequence[Mapping[str, Any]] | None,
+    filter: Mapping[str, Any] | None,
+    image: bytes | None,
+) -> dict[str, Any]:
+    """The fields that say what to look for; a text beside an id or terms becomes a term."""
+    if image is not None and text is not None and (id or query):
+        raise ValueError("an image and a text go with no id or query: leave one out")
+    if text is not None and (id or query):
+        query = [*(query or []), *([{"id": id}] if id else []), {"text": text}]
+        text = id = None
+    return {"url": url, "id": id, "query": query, "metadata": filter, "text": text}
+
+
+def _sort(sort: str | Sequence[str] | None) -> str | list[str] | None:
+    return sort if sort is None or isinstance(sort, str) else list(sort)
 
 
 def detect(
@@ -219,11 +270,19 @@ def original(id: str) -> Call[bytes]:
     return Call("GET", f"{_image_path(id)}/image", any_file, most_bytes=_FILE_BYTES)
 
 
-def list_images(*, limit: int = 10, offset: int = 0, url: str | None = None) -> Call[Page]:
-    """Some images, or those of a url, newest first, and how many there are."""
+def list_images(
+    *, limit: int = 10, offset: int = 0, url: str | None = None, cursor: str | None = None
+) -> Call[Page]:
+    """Some images, or those of a url, newest first, and how many there are.
+
+    Args:
+        limit: how many at most.
+        offset: how many to skip.
+        url: only its images.
+        cursor: `next` of another page: go on behind it.
+    """
     params: dict[str, str | int] = {"limit": limit, "offset": offset}
-    if url is not None:
-        params["url"] = url
+    params |= {name: one for name, one in {"url": url, "cursor": cursor}.items() if one is not None}
     return Call("GET", "/images", of_json(Page), params=params, most_bytes=bytes_of(limit))
 
 

@@ -65,6 +65,52 @@ class Hit:
 
 
 @dataclass(frozen=True)
+class FacetValue:
+    """A value of a metadata key, and how many images have it."""
+
+    value: str | bool
+    count: int
+
+
+@dataclass(frozen=True)
+class Facet:
+    """What images have under a metadata key.
+
+    Attributes:
+        count: how many have the key.
+        values: of a text, a list or a boolean: the most frequent.
+        more: whether there are values besides these.
+        min: the least, of a number or a time.
+        max: the greatest.
+    """
+
+    key: str
+    type: ColumnType
+    count: int
+    values: tuple[FacetValue, ...] = ()
+    more: bool = False
+    min: float | str | None = None
+    max: float | str | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A page of a search.
+
+    Attributes:
+        results: best first, or in the order that was asked for.
+        next: cursor of the page behind; None on the last one, and of a picture or a text.
+        total: how many images the filter keeps, if that was asked.
+        facets: of the keys that were asked for, under the filter.
+    """
+
+    results: tuple[Hit, ...]
+    next: str | None = None
+    total: int | None = None
+    facets: tuple[Facet, ...] = ()
+
+
+@dataclass(frozen=True)
 class Detection:
     """An object in a picture; `xyxy` are its left, top, right and bottom in pixels."""
 
@@ -95,10 +141,11 @@ class Image:
 
 @dataclass(frozen=True)
 class Page:
-    """Some images, newest first, and how many there are in all."""
+    """Some images, newest first, how many there are in all, and the cursor of the page behind."""
 
     images: tuple[Image, ...]
     total: int
+    next: str | None = None
 
 
 @dataclass(frozen=True)

@@ -231,6 +231,11 @@ class SearchQuery:
         offset: how many hits to leave out first, for paging.
         min_score: leaves out hits below this score.
         cutoff: leaves out what is irrelevant for this very query; see `store.search.cutoff`.
+        sort: metadata keys to sort by, see `store.search.ordering`; nothing for the best, or
+            without a picture and a text the newest, first.
+        cursor: goes on behind the last image of another page; not with a picture or a text.
+        total: tell how many images the filter keeps.
+        facets: metadata keys whose values under the filter are told.
     """
 
     vector: FloatVector | None = None
@@ -241,14 +246,36 @@ class SearchQuery:
     offset: int = 0
     min_score: float | None = None
     cutoff: bool = False
+    sort: tuple[str, ...] = ()
+    cursor: str | None = None
+    total: bool = False
+    facets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search has found.
+
+    Attributes:
+        hits: best first, or sorted.
+        next: cursor of the page behind; None where there is none, or of a picture or a text.
+        total: how many images the filter keeps, if that was asked.
+        facets: the values of the keys that were asked for.
+    """
+
+    hits: "list[Hit]"
+    next: str | None = None
+    total: int | None = None
+    facets: "list[Facet] | None" = None
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some images, newest first, and how many there are in all."""
+    """Some images, newest first, how many there are in all, and the cursor of the page behind."""
 
     images: list[StoredImage]
     total: int
+    next: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from api.requests.reader import JsonInput, trimmed, without_nulls
 from images.fetch.urls import MAX_URL_CHARS
@@ -31,11 +39,15 @@ MAX_DELETE_IDS = 1000
 MAX_TERMS = 16
 MAX_WEIGHT = 100
 MAX_ID_CHARS = 256
+MAX_SORT_KEYS = 4
+MAX_FACETS = 32
+MAX_CURSOR_CHARS = 16_384
 _MAX_TIME_CHARS = 64
 # The length of a url is checked where it is fetched, in the words for any url that cannot be.
 _URL_LENGTH: dict[str, Any] = {"maxLength": MAX_URL_CHARS}
 _LARGEST_OFFSET = 10_000_000
 _LARGEST_VERSION = 2**63 - 1
+_NAME = {"type": "string"}
 _EXAMPLE_URL = "https://example.com/shoe.jpg"
 _OWN_ID = "^[A-Za-z0-9._:-]*$"
 _EXAMPLE_ID = "0a137b375cc3881a70e186ce2172c8d1"
@@ -165,6 +177,11 @@ class SearchRequest(JsonInput):
         description="An object filters; a string is a text to search by",
         examples=[{"shop": "A", "price": {"$lt": 10}}],
     )
+    text: Annotated[str | None, optional("string", maxLength=MAX_TEXT_CHARS)] = Field(
+        default=None,
+        max_length=MAX_TEXT_CHARS,
+        description="A text to search by, beside a filter as metadata",
+    )
     id: _OptionalId = Field(
         default=None, description="Indexed image to search by; it comes first itself"
     )
@@ -186,11 +203,45 @@ class SearchRequest(JsonInput):
         default=None,
         description="`auto` leaves out what falls off from the best results of this search",
     )
+    sort: Annotated[
+        tuple[str, ...],
+        WithJsonSchema(
+            {"type": ["string", "array", "null"], "items": _NAME, "maxItems": MAX_SORT_KEYS}
+        ),
+    ] = Field(
+        default=(),
+        description="Metadata key to sort by, `-` before it for the greatest first, or a list of"
+        " such; `$created_at` too. Images without the key come last",
+        examples=["-price"],
+    )
+    total: bool = Field(default=False, description="Tell how many images the filter keeps")
+    facets: Annotated[
+        tuple[str, ...],
+        WithJsonSchema({"type": ["array", "null"], "items": _NAME, "maxItems": MAX_FACETS}),
+    ] = Field(
+        default=(),
+        max_length=MAX_FACETS,
+        description="Metadata keys whose values under the filter are told",
+        examples=[["shop", "price"]],
+    )
+    cursor: Annotated[str | None, optional("string", maxLength=MAX_CURSOR_CHARS)] = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_CURSOR_CHARS,
+        description="`next` of another page of the same search by a filter: go on behind it",
+    )
 
-    @field_validator("metadata")
+    @field_validator("metadata", "text")
     @classmethod
     def _blank_is_absent(cls, metadata: Metadata) -> Metadata:
         return None if isinstance(metadata, str) and not metadata.strip() else metadata
+
+    @field_validator("sort", "facets", mode="before")
+    @classmethod
+    def _as_tuple(cls, given: Any, info: ValidationInfo) -> Any:
+        if isinstance(given, str) and info.field_name == "sort":
+            return (given,)
+        return tuple(given) if isinstance(given, list) else given
 
     @model_validator(mode="after")
     def _goes_together(self) -> "SearchRequest":
@@ -202,7 +253,13 @@ class SearchRequest(JsonInput):
                 f"{named[0]} and a metadata text do not go together: "
                 'give metadata as a filter, or the text as a term of "query"'
             )
-        if not (named or self.metadata):
+        if self.text and isinstance(self.metadata, str):
+            raise ValueError("text and a metadata text do not go together: give one of them")
+        if self.text and named and named[0] != "url":
+            raise ValueError(
+                f'{named[0]} and text do not go together: give the text as a term of "query"'
+            )
+        if not (named or self.metadata or self.text or self.cursor):
             raise ValueError(
                 "no url and no metadata provided: give a url, an id, a query,"
                 " or metadata (a filter or a text)"
@@ -251,6 +308,12 @@ class ListRequest(JsonInput):
         min_length=1,
         max_length=MAX_URL_CHARS,
         description="Only the images with this url",
+    )
+    cursor: Annotated[str | None, optional("string", maxLength=MAX_CURSOR_CHARS)] = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_CURSOR_CHARS,
+        description="`next` of another page: go on behind it",
     )
 
 

@@ -19,6 +19,7 @@ from pydantic import (
 from api.contract.requests import METADATA_SCHEMA, optional
 from store.changes.change import Action
 from store.metadata.values import format_timestamp
+from store.schemas import Facet
 
 _Text = Annotated[str | None, optional("string")]
 _Integer = Annotated[int | None, optional("integer")]
@@ -110,10 +111,50 @@ class Result(Answer):
     metadata: _Metadata
 
 
+class Value(Answer):
+    """A value of a metadata key, and how many images have it."""
+
+    value: Annotated[str | bool, WithJsonSchema({"type": ["string", "boolean"]})]
+    count: int
+
+
+class Column(Answer):
+    """What the images have under a metadata key."""
+
+    key: str
+    type: str
+    count: int = Field(description="Images that have the key")
+    values: list[Value] = Field(
+        default=[], description="Of a text, a list or a boolean: the most frequent, at most 100"
+    )
+    more: bool = Field(default=False, description="Whether there are values besides these")
+    min: _Bound = Field(default=None, description="Of a number or a time: the least")
+    max: _Bound = Field(default=None, description="Of a number or a time: the greatest")
+
+
+def column_of(facet: Facet) -> Column:
+    """A key's column as the store tells of it."""
+    applies: dict[str, Any] = {}
+    if facet.values is not None:
+        values = [Value(value=value, count=count) for value, count in facet.values]
+        applies = {"values": values, "more": facet.more}
+    elif facet.count:
+        applies = {"min": facet.min, "max": facet.max}
+    return Column(key=facet.key, type=facet.type, count=facet.count, **applies)
+
+
+_Next = Annotated[str, Field(description="Cursor of the page behind; absent on the last one")]
+
+
 class SearchAnswer(Answer):
-    """What was found, best first."""
+    """What was found, best first, or in the order that was asked for."""
 
     results: list[Result]
+    next: _Next = ""
+    total: int = Field(default=0, description="Images that the filter keeps, if that was asked")
+    facets: list[Column] = Field(
+        default=[], description="The keys that were asked for, under the filter"
+    )
 
 
 class StoredAnswer(Answer):
@@ -130,6 +171,7 @@ class ListAnswer(Answer):
 
     images: list[StoredAnswer]
     total: int
+    next: _Next = ""
 
 
 class DeleteAnswer(Answer):
@@ -182,27 +224,6 @@ class IndexAnswer(Answer):
     upkeep: Annotated[
         Upkeep | None, Field(json_schema_extra={"description": "null before the first round"})
     ]
-
-
-class Value(Answer):
-    """A value of a metadata key, and how many images have it."""
-
-    value: Annotated[str | bool, WithJsonSchema({"type": ["string", "boolean"]})]
-    count: int
-
-
-class Column(Answer):
-    """What the images have under a metadata key."""
-
-    key: str
-    type: str
-    count: int = Field(description="Images that have the key")
-    values: list[Value] = Field(
-        default=[], description="Of a text, a list or a boolean: the most frequent, at most 100"
-    )
-    more: bool = Field(default=False, description="Whether there are values besides these")
-    min: _Bound = Field(default=None, description="Of a number or a time: the least")
-    max: _Bound = Field(default=None, description="Of a number or a time: the greatest")
 
 
 class ColumnsAnswer(Answer):

@@ -35,8 +35,11 @@ async def list_images(backend: "Backend", request: ListRequest) -> Response:
     """The images, or those of a url, newest first."""
 
     async def page() -> Response:
-        images = await backend.index.images(request.limit, request.offset, request.url)
-        return await json_response(ListAnswer.model_validate(images))
+        listed = await backend.index.images(
+            request.limit, request.offset, request.url, request.cursor
+        )
+        told = {name: value for name, value in vars(listed).items() if value is not None}
+        return await json_response(ListAnswer.model_validate(told))
 
     return await backend.large_answers.of_rows(request.limit, page)
 

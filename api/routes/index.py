@@ -1,7 +1,7 @@
 """The routes of the index as a whole: its state, columns, versions and changes, and going back."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from api.access.author import author
 from api.contract.requests import (
@@ -14,7 +14,6 @@ from api.contract.requests import (
 )
 from api.contract.responses import Change as ChangeRow
 from api.contract.responses import (
-    Column,
     ColumnsAnswer,
     DeclareAnswer,
     DropAnswer,
@@ -22,9 +21,9 @@ from api.contract.responses import (
     LogAnswer,
     RestoreAnswer,
     UndoAnswer,
-    Value,
     Version,
     VersionsAnswer,
+    column_of,
 )
 from api.errors import RequestError
 from api.routes.handler import Methods
@@ -35,7 +34,6 @@ from store.metadata.values import ColumnType, parse_timestamp
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
     from store.changes.change import Change
-    from store.schemas import Facet
 
 _MOST_IDS = 20_000
 """In one answer; who wants more pages on."""
@@ -59,7 +57,7 @@ async def list_versions(backend: "Backend", _: NoRequest) -> VersionsAnswer:
 
 async def list_columns(backend: "Backend", _: NoRequest) -> ColumnsAnswer:
     """The metadata keys with the values that images have."""
-    return ColumnsAnswer(columns=[_column(facet) for facet in await backend.index.facets()])
+    return ColumnsAnswer(columns=[column_of(facet) for facet in await backend.index.facets()])
 
 
 async def declare_column(backend: "Backend", request: DeclareRequest) -> DeclareAnswer:
@@ -116,16 +114,6 @@ def _moment(name: str, text: str | None) -> datetime | None:
 
 def _change(change: "Change") -> ChangeRow:
     return ChangeRow.model_validate({**vars(change), **vars(change.by), **change.more})
-
-
-def _column(facet: "Facet") -> Column:
-    applies: dict[str, Any] = {}
-    if facet.values is not None:
-        values = [Value(value=value, count=count) for value, count in facet.values]
-        applies = {"values": values, "more": facet.more}
-    elif facet.count:
-        applies = {"min": facet.min, "max": facet.max}
-    return Column(key=facet.key, type=facet.type, count=facet.count, **applies)
 
 
 ROUTES: dict[str, Methods] = {

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from starlette.responses import Response
 
 from api.contract.requests import SearchRequest, Term
-from api.contract.responses import SearchAnswer
+from api.contract.responses import SearchAnswer, column_of
 from api.errors import RequestError, UnknownIdError
 from api.requests.source import Source
 from api.routes.handler import json_response
@@ -20,6 +20,7 @@ from store.schemas import SearchQuery
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
+    from store.schemas import Found
     from store.search.query import Matches
 
 # What is left of terms that cancel each other is mostly rounding: vectors come as float32, and may
@@ -43,8 +44,8 @@ async def search_simmilar_images(backend: "Backend", request: SearchRequest) -> 
 
     async def answer() -> Response:
         with SEARCH():
-            hits = await backend.index.search(query, matches)
-        return await json_response(SearchAnswer.model_validate({"results": hits}))
+            found = await backend.index.find(query, matches)
+        return await json_response(_answer(found))
 
     return await backend.large_answers.of_rows(request.limit, answer)
 
@@ -62,7 +63,7 @@ async def _query(
     `metadata` is a text to search by, or a filter. The filter is checked before anything is
     fetched, and stored texts are matched while pictures are fetched and embedded.
     """
-    text = request.metadata if isinstance(request.metadata, str) else None
+    text = request.metadata if isinstance(request.metadata, str) else request.text
     filter_ = None
     if isinstance(request.metadata, dict) and request.metadata:
         filter_ = await backend.index.check_filter(request.metadata)
@@ -73,13 +74,26 @@ async def _query(
         offset=request.offset,
         min_score=request.min_score,
         cutoff=request.cutoff == "auto",
+        sort=request.sort,
+        cursor=request.cursor,
+        total=request.total,
+        facets=request.facets,
     )
+    await backend.index.check_order(query)
     if text is None:
         return replace(query, vector=await _vector(backend, request)), None
     vector, text_vector, matches = await asyncio.gather(
         _vector(backend, request), backend.models.encode_text(text), backend.index.matches(query)
     )
     return replace(query, vector=vector, text_vector=text_vector), matches
+
+
+def _answer(found: "Found") -> SearchAnswer:
+    more: dict[str, Any] = {"next": found.next, "total": found.total}
+    if found.facets is not None:
+        more["facets"] = [column_of(facet) for facet in found.facets]
+    told = {name: value for name, value in more.items() if value is not None}
+    return SearchAnswer.model_validate({"results": found.hits, **told})
 
 
 async def _vector(backend: "Backend", request: SearchRequest) -> Vector | None:

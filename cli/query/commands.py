@@ -16,7 +16,7 @@ from cli.terminal import UNAVAILABLE, WANTS_KEY, json_line, json_object, shown, 
 from image_search.results import ColumnType
 
 if TYPE_CHECKING:
-    from image_search import Client, Hit
+    from image_search import Client, Facet, Hit
 
 _GRIDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -45,6 +45,10 @@ class _UnavailableError(click.ClickException):
     "--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="Most results."
 )
 @click.option(
+    "--sort", multiple=True, metavar="KEY", help="Order: the key, or -KEY for the greatest first."
+)
+@click.option("--facet", "facets", multiple=True, metavar="KEY", help="Count the key's values.")
+@click.option(
     "--grid",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File for one picture of all results: .jpg or .png.",
@@ -60,6 +64,8 @@ def search(  # noqa: PLR0913 - what the command takes
     id_: str | None,
     conditions: dict[str, Any] | None,
     limit: int,
+    sort: tuple[str, ...],
+    facets: tuple[str, ...],
     grid: Path | None,
     as_json: bool,
 ) -> None:
@@ -72,11 +78,27 @@ def search(  # noqa: PLR0913 - what the command takes
         raise click.BadParameter("the file must be a .jpg or a .png", param_hint="--grid")
     data = None if image is None else image.read_bytes()
     with client_of(server, api_key) as client:
-        hits = client.search(text, url=url, image=data, id=id_, filter=conditions, limit=limit)
+        found = client.find(
+            text, url=url, image=data, id=id_, filter=conditions, limit=limit, sort=sort or None,
+            facets=facets,
+        )  # fmt: skip
+        hits = found.results
         if grid is not None:
             _write_grid(client, hits, grid)
     rows = [("" if h.score is None else f"{h.score:.3f}", h.id, h.url, h.metadata) for h in hits]
     print_rows(["score", "id", "url", "metadata"], rows, [asdict(hit) for hit in hits], as_json)
+    for facet in found.facets:
+        _print_facet(facet, as_json)
+
+
+def _print_facet(facet: "Facet", as_json: bool) -> None:
+    if as_json:
+        _print_json([{"facet": asdict(facet)}])
+        return
+    values = [(shown(str(one.value)), str(one.count)) for one in facet.values]
+    if facet.min is not None:
+        values = [(f"{facet.min} to {facet.max}", str(facet.count))]
+    print_rows([facet.key, "images"], values, [], as_json)
 
 
 @click.command()

@@ -12,7 +12,9 @@ from datetime import UTC
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from store.metadata.columns import Key
+from store.errors import UnknownKeyError
+from store.metadata.columns import Key, Registry
+from store.metadata.filters import ALWAYS
 from store.metadata.predicates import missing, value_of
 from store.metadata.values import ColumnType, format_timestamp
 from store.schemas import Facet, MetadataValue
@@ -62,13 +64,37 @@ class Facets:
 
 def facets_of(snapshot: Snapshot) -> list[Facet]:
     """Reads every metadata column once. Blocks."""
-    return [_facet(snapshot, key) for key in snapshot.registry.by_key.values()]
+    return [_facet(snapshot, key, ALWAYS) for key in snapshot.registry.by_key.values()]
 
 
-def _facet(snapshot: Snapshot, key: Key) -> Facet:
-    value = value_of(key)
+def check_facets(keys: Sequence[str], registry: Registry) -> None:
+    """Checks that there are these keys.
+
+    Raises:
+        UnknownKeyError: no image has had one of them.
+    """
+    for name in keys:
+        if name not in registry.by_key:
+            raise UnknownKeyError(name, registry.by_key)
+
+
+def facets_under(snapshot: Snapshot, keys: Sequence[str], where: str) -> list[Facet]:
+    """The facets of some keys, of the rows that a predicate lets through. Blocks.
+
+    Raises:
+        UnknownKeyError: no image has had one of the keys.
+    """
+    check_facets(keys, snapshot.registry)
+    known = snapshot.registry.by_key
+    return [_facet(snapshot, known[name], where) for name in keys]
+
+
+def _facet(snapshot: Snapshot, key: Key, where: str) -> Facet:
+    there = f"NOT ({missing(key)})"
     scanner = snapshot.dataset.scanner(
-        columns={_VALUE: value}, filter=f"NOT ({missing(key)})", batch_size=BATCH_ROWS
+        columns={_VALUE: value_of(key)},
+        filter=there if where == ALWAYS else f"({where}) AND {there}",
+        batch_size=BATCH_ROWS,
     )
     batches = (batch[_VALUE] for batch in scanner.to_batches() if batch.num_rows)
     if key.type in _ORDERED:

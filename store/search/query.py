@@ -6,12 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.errors import QueryError
-from store.metadata.filters import where_of
+from store.metadata.filters import ALWAYS, where_of
 from store.metadata.rows import check_vector, scores_of, selected, to_hits
 from store.metadata.values import is_unicode
-from store.schemas import MAX_LIMIT, MAX_OFFSET, MAX_TEXT_CHARS, FloatVector, Hit, SearchQuery
+from store.schemas import (
+    MAX_LIMIT,
+    MAX_OFFSET,
+    MAX_TEXT_CHARS,
+    FloatVector,
+    Found,
+    Hit,
+    SearchQuery,
+)
 from store.search.cutoff import KEEP_ALL, cutoff_score
+from store.search.facets import facets_under
 from store.search.nearest import depth_of, nearest
+from store.search.ordering import behind, cursor_of, moment_of, order_of, sort_hits, sorted_page
 from store.search.ranking import fuse, matching, newest
 from store.snapshot.fragments import RowIds, distances
 from store.snapshot.snapshot import Snapshot
@@ -80,6 +90,10 @@ def check_text(query: SearchQuery) -> None:
         raise QueryError("min_score needs a picture or a text to score against")
     if query.vector is None and query.text is None and query.cutoff:
         raise QueryError("cutoff needs a picture or a text to score against")
+    if query.cursor is not None and (query.vector is not None or query.text is not None):
+        raise QueryError("a cursor goes on with a search by a filter alone; page by offset here")
+    if query.cursor is not None and query.offset:
+        raise QueryError("cursor and offset do not go together: give one of them")
 
 
 def matches_of(snapshot: Snapshot, query: SearchQuery) -> Matches:
@@ -92,8 +106,8 @@ def matches_of(snapshot: Snapshot, query: SearchQuery) -> Matches:
     return Matches(snapshot, where, matching(snapshot, query.text or "", _depth(query), where))
 
 
-def search(snapshot: Snapshot, query: SearchQuery, matches: Matches | None = None) -> list[Hit]:
-    """Answers a checked query, best first. The filter is applied before any ranking. Blocks.
+def search(snapshot: Snapshot, query: SearchQuery, matches: Matches | None = None) -> Found:
+    """Answers a checked query. The filter is applied before any ranking. Blocks.
 
     Args:
         snapshot: to search.
@@ -104,16 +118,65 @@ def search(snapshot: Snapshot, query: SearchQuery, matches: Matches | None = Non
         FilterError: the filter is not in the language or does not fit the columns.
     """
     where = where_of(query.filter, snapshot.registry) if matches is None else matches.where
-    vectors = [vector for vector in (query.vector, query.text_vector) if vector is not None]
-    scores = None
-    if not vectors:
-        row_ids = newest(snapshot, query.limit, query.offset, where)
-    elif matches is None or (len(vectors) == 1 and not len(matches.rows)):  # nothing to fuse
-        row_ids, scores = _by_vector(snapshot, query, vectors[0], where)
+    facets = facets_under(snapshot, query.facets, where) if query.facets else None
+    if query.vector is None and query.text_vector is None:
+        row_ids, more = listed(snapshot, query, where)
+        found = Found(_hits(snapshot, row_ids, None), more, facets=facets)
     else:
-        row_ids, scores = _fused(snapshot, query, vectors, matches)
+        found = Found(_hits(snapshot, *_ranked(snapshot, query, where, matches)), facets=facets)
+    return replace(found, total=_count(snapshot, where)) if query.total else found
+
+
+def _count(snapshot: Snapshot, where: str) -> int:
+    return snapshot.rows if where == ALWAYS else int(snapshot.dataset.count_rows(filter=where))
+
+
+def _hits(snapshot: Snapshot, row_ids: RowIds, scores: NDArray[np.float64] | None) -> list[Hit]:
     registry = snapshot.registry
     return to_hits(snapshot.take(row_ids, selected(registry)), scores, registry)
+
+
+def listed(snapshot: Snapshot, query: SearchQuery, where: str) -> tuple[RowIds, str | None]:
+    """A page of what a predicate lets through, in an order, and the cursor of the page behind it.
+
+    Raises:
+        UnknownKeyError: no image has had one of the keys to sort by.
+        QueryError: the order is none, or the cursor is of another.
+    """
+    order, before = order_of(query.sort, snapshot.registry), None
+    if query.cursor is not None:
+        where = f"({where}) AND {behind(query.cursor, query.sort, order)}"
+        before = None if query.sort else moment_of(query.cursor)
+    if query.sort:
+        page = slice(query.offset, query.offset + query.limit)
+        row_ids, more = sorted_page(snapshot, order, where, page)
+    else:
+        row_ids = newest(snapshot, query.limit + 1, query.offset, where, before)
+        row_ids, more = row_ids[: query.limit], len(row_ids) > query.limit
+    return row_ids, cursor_of(snapshot, query.sort, order, row_ids[-1]) if more else None
+
+
+def _ranked(
+    snapshot: Snapshot, query: SearchQuery, where: str, matches: Matches | None
+) -> tuple[RowIds, NDArray[np.float64]]:
+    """The page of a search by vectors: best first, or of the best thousand in another order."""
+    if not query.sort:
+        return _by_relevance(snapshot, query, where, matches)
+    order = order_of(query.sort, snapshot.registry)
+    cutoff = query.cutoff or query.min_score is None
+    best = replace(query, sort=(), limit=MAX_LIMIT, offset=0, cutoff=cutoff)
+    row_ids, scores = _by_relevance(snapshot, best, where, matches)
+    places = sort_hits(snapshot, order, row_ids)[query.offset : query.offset + query.limit]
+    return row_ids[places], scores[places]
+
+
+def _by_relevance(
+    snapshot: Snapshot, query: SearchQuery, where: str, matches: Matches | None
+) -> tuple[RowIds, NDArray[np.float64]]:
+    vectors = [vector for vector in (query.vector, query.text_vector) if vector is not None]
+    if matches is None or (len(vectors) == 1 and not len(matches.rows)):  # nothing to fuse
+        return _by_vector(snapshot, query, vectors[0], where)
+    return _fused(snapshot, query, vectors, matches)
 
 
 def _by_vector(

@@ -69,7 +69,9 @@ def matching(
     return snapshot.ranked(found[ROW_ID].to_numpy(), -scores, slice(0, count))[0]
 
 
-def newest(snapshot: Snapshot, limit: int, offset: int, where: str) -> RowIds:
+def newest(
+    snapshot: Snapshot, limit: int, offset: int, where: str, before: datetime | None = None
+) -> RowIds:
     """A page of the rows newest first, those of one moment by id. Blocks.
 
     Sorting a million rows for a page of ten takes 0.2 s, 0.4 s with a filter. So only the rows
@@ -82,15 +84,18 @@ def newest(snapshot: Snapshot, limit: int, offset: int, where: str) -> RowIds:
         limit: how many rows at most.
         offset: how many to leave out first.
         where: an SQL predicate.
+        before: the moment that the newest of the rows is of at the latest, where it is known.
     """
     page = slice(offset, offset + limit)
-    row_ids = _since_then(snapshot, page, where)
+    row_ids = _since_then(snapshot, page, where, before)
     return _sorted(snapshot, page, where) if row_ids is None or len(row_ids) < limit else row_ids
 
 
-def _since_then(snapshot: Snapshot, page: slice, where: str) -> RowIds | None:
+def _since_then(
+    snapshot: Snapshot, page: slice, where: str, before: datetime | None
+) -> RowIds | None:
     """The page's rows so far as they are of the time that they probably all are of."""
-    since = _since(snapshot, page.stop, where)
+    since = _since(snapshot, page.stop, where, before)
     if since is None:
         return None
     recent = f"created_at >= {literal(since)}"
@@ -119,10 +124,13 @@ def _sorted_by_engine(snapshot: Snapshot, page: slice, where: str) -> RowIds:
     return np.asarray(found.to_table()[ROW_ID].to_numpy())
 
 
-def _since(snapshot: Snapshot, needed: int, where: str) -> datetime | None:
+def _since(snapshot: Snapshot, needed: int, where: str, before: datetime | None) -> datetime | None:
     """A moment since which there are probably as many rows that match; None for "all of them"."""
     if snapshot.rows < MIN_ROWS:
         return None
     matching = snapshot.rows if where == ALWAYS else snapshot.dataset.count_rows(filter=where)
-    place = math.ceil(len(snapshot.moments) * needed / max(1, matching)) + _MARGIN
-    return snapshot.moments[place] if place < len(snapshot.moments) else None
+    moments = (
+        snapshot.moments if before is None else [one for one in snapshot.moments if one <= before]
+    )
+    place = math.ceil(len(moments) * needed / max(1, matching)) + _MARGIN
+    return moments[place] if place < len(moments) else None

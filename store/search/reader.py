@@ -19,6 +19,7 @@ from store.schemas import (
     CheckedFilter,
     Facet,
     FloatVector,
+    Found,
     Hit,
     Near,
     NewImage,
@@ -28,10 +29,10 @@ from store.schemas import (
     StoredFile,
     StoredImage,
 )
-from store.search.facets import Facets
+from store.search.facets import Facets, check_facets
 from store.search.near_duplicates import NearCall, near_each
-from store.search.query import Matches, check_query, check_text, matches_of, search
-from store.search.ranking import newest
+from store.search.ordering import order_of
+from store.search.query import Matches, check_query, check_text, listed, matches_of, search
 from store.snapshot.latest import Coalescer, Snapshots
 from store.snapshot.snapshot import Snapshot
 from store.table.faults import OpenTable
@@ -76,11 +77,13 @@ class Reader:
         with self.opened.reading():
             return await self._pictures.of(image_id, kind)
 
-    async def images(self, limit: int, offset: int = 0, url: str | None = None) -> Page:
-        """The images, or those of a url, newest first.
+    async def images(
+        self, limit: int, offset: int = 0, url: str | None = None, cursor: str | None = None
+    ) -> Page:
+        """The images, or those of a url, newest first; with a cursor, those behind its image.
 
         Raises:
-            QueryError: limit is not 1 to 1000, or offset negative.
+            QueryError: limit is not 1 to 1000, or offset negative, or the cursor is none.
         """
         if not 1 <= limit <= MAX_LIMIT:
             raise QueryError(f"limit must be 1 to {MAX_LIMIT}")
@@ -88,10 +91,8 @@ class Reader:
             raise QueryError("offset must not be negative")
         with self.opened.reading():
             snapshot = await self.snapshots.latest()
-            if url is None:
-                listed = await asyncio.to_thread(_listed, snapshot, limit, offset)
-                return Page(listed, snapshot.rows)
-            return await asyncio.to_thread(_of_url, snapshot, limit, offset, url)
+            query = SearchQuery(limit=limit, offset=offset, cursor=cursor)
+            return await asyncio.to_thread(_page, snapshot, query, url)
 
     async def matching(self, filter: Mapping[str, Any] | None) -> tuple[list[str], int]:
         """The ids of the images that match a filter, of all without, and how many images there are.
@@ -129,12 +130,19 @@ class Reader:
             return await asyncio.to_thread(matches_of, snapshot, query)
 
     async def search(self, query: SearchQuery, matches: Matches | None = None) -> list[Hit]:
+        """The hits of `find`."""
+        return (await self.find(query, matches)).hits
+
+    async def find(self, query: SearchQuery, matches: Matches | None = None) -> Found:
         """Searches by picture, text or filter, or several of them; see `SearchQuery`.
 
         - picture: the nearest by cosine similarity; equal ones in the order of their ids.
         - text: nearest to the text's vector and full-text matches, fused by reciprocal rank.
         - picture and text: nearest to either vector and full-text matches, fused the same way.
         - neither: newest first, without a score.
+
+        Another order is made of all that the filter keeps, or with a picture or a text of the best
+        thousand, less what `min_score` or `cutoff` leaves out; without either by the cutoff.
 
         The filter goes before the ranking: ``limit`` hits come back if that many match. Nearest is
         exact until the table has a vector index, and with one nearly so.
@@ -145,7 +153,7 @@ class Reader:
                 was when they were.
 
         Raises:
-            QueryError: the query leaves its bounds or contradicts itself.
+            QueryError: the query leaves its bounds, contradicts itself or has another's cursor.
             InvalidRowError: a vector is not [dim], finite and of unit length.
             FilterError: the filter is not in the language or does not fit the columns.
         """
@@ -155,6 +163,19 @@ class Reader:
         with self.opened.reading():
             snapshot = await self.snapshots.latest() if matches is None else matches.snapshot
             return await asyncio.to_thread(search, snapshot, query, matches)
+
+    async def check_order(self, query: SearchQuery) -> None:
+        """Says beforehand, from the columns there are now, what `find` would refuse of these parts.
+
+        Raises:
+            UnknownKeyError: no image has had one of the keys to sort by or to tell facets of.
+            QueryError: the order is none.
+        """
+        if query.sort or query.facets:
+            with self.opened.reading():
+                registry = (await self.snapshots.latest()).registry
+                order_of(query.sort, registry)
+                check_facets(query.facets, registry)
 
     async def near_duplicates(
         self, image: NewImage, min_score: float, limit: int = 10
@@ -257,18 +278,16 @@ def refuse_unfit(checked: CheckedMetadata, registry: Registry, new: NewKeys | No
             new.take(checked.given.keys(), registry.by_key)
 
 
-def _listed(snapshot: Snapshot, limit: int, offset: int, where: str = ALWAYS) -> list[StoredImage]:
-    """A page of the images that a predicate lets through, newest first. Blocks."""
-    row_ids = newest(snapshot, limit, offset, where)
-    return to_images(snapshot.take(row_ids, selected(snapshot.registry)), snapshot.registry)
-
-
-def _of_url(snapshot: Snapshot, limit: int, offset: int, url: str) -> Page:
-    """A page of the images of a url, and how many it has. Blocks."""
-    if not is_unicode(url):
+def _page(snapshot: Snapshot, query: SearchQuery, url: str | None) -> Page:
+    """A page of the images, or of those of a url, and how many there are. Blocks."""
+    if url is not None and not is_unicode(url):
         return Page([], 0)
-    where = f"url = {literal(url)}"
-    return Page(_listed(snapshot, limit, offset, where), len(snapshot.row_ids(where)))
+    where = ALWAYS if url is None else f"url = {literal(url)}"
+    row_ids, more = listed(snapshot, query, where)
+    registry = snapshot.registry
+    images = to_images(snapshot.take(row_ids, selected(registry)), registry)
+    total = snapshot.rows if url is None else len(snapshot.row_ids(where))
+    return Page(images, total, more)
 
 
 def _ids(snapshot: Snapshot, where: str) -> list[str]:

@@ -107,5 +107,5 @@ def test_terms_that_cancel_each_other(post: Post, pictures: PictureServer, ids: 
 def test_a_filter_is_checked_before_a_download(post: Post, pictures: PictureServer) -> None:
     request = {"url": pictures.url + "missing", "metadata": {"no such key": 1}}
     assert post("search_simmilar_images", request).json()["code"] == "unknown_key"
-    conflict = {"url": pictures.url + "missing", "metadata": {"nested": {"a": 1}}}
+    conflict = {"url": pictures.url + "missing", "metadata": {"numbers": [1]}}
     assert post("post_image_to_index", conflict).json()["code"] == "metadata_type"

@@ -68,12 +68,12 @@ def test_a_search_sees_nothing_of_what_is_committed_meanwhile(
                     (SearchQuery(filter={"shop": "A"}), {2}),
                     (SearchQuery(vector=vector(3)), {1, 2}),
                 ):
-                    hits = search(before, query, matches_in(before, query))
+                    hits = search(before, query, matches_in(before, query)).hits
                     assert {hit.url for hit in hits} == {url_of(n) for n in found}
                 listed = before.take(newest(before, 9, 0, ALWAYS), ["url"])["url"].to_pylist()
                 assert listed == [url_of(2), url_of(1)]
                 latest = await snapshots.latest()
-                hits = search(latest, by_text, matches_in(latest, by_text))
+                hits = search(latest, by_text, matches_in(latest, by_text)).hits
                 assert [hit.url for hit in hits] == [url_of(3)]
 
     run(check())

@@ -1,0 +1,138 @@
+"""Sorting, totals, facets, cursors and a text beside a filter, over HTTP and by the client."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from demo.process import ServiceProcess
+from demo.server import PictureServer
+from image_search import Client
+from tests.cli.test_query import _asked
+from tests.running import Post
+
+PRICES = [5, 2.5, None, 9, 2.5]
+SHOP = {"from": "sorted"}
+
+
+@pytest.fixture(scope="module")
+def ids(service: ServiceProcess, pictures: PictureServer) -> Iterator[list[str]]:
+    with Client(service.url) as client:
+        added = [
+            client.add(
+                f"{pictures.url}{number}.jpg?sorted",
+                {
+                    **SHOP,
+                    "cost": price,
+                    "label": f"Label {number % 2}",
+                    "$text": f"fine star number{number}",
+                },
+            ).id
+            for number, price in enumerate(PRICES)
+        ]
+        yield added
+        client.delete_many(ids=added)
+        for key in ("from", "cost", "label"):
+            client.drop_column(key)
+
+
+def found(post: Post, **request: Any) -> dict[str, Any]:
+    answer = post("search_similar_images", {"metadata": SHOP, **request})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_sorted_counted_and_paged(post: Post, ids: list[str]) -> None:
+    cheapest = [ids[4], ids[1], ids[0], ids[3], ids[2]]
+    whole = found(post, sort="cost", total=True, facets=["label", "cost"])
+    assert [hit["id"] for hit in whole["results"]] == cheapest
+    assert list(whole) == ["results", "total", "facets"]
+    assert whole["total"] == len(PRICES)
+    assert whole["facets"] == [
+        {"key": "label", "type": "string", "count": 5, "more": False,
+         "values": [{"value": "Label 0", "count": 3}, {"value": "Label 1", "count": 2}]},
+        {"key": "cost", "type": "float", "count": 4, "min": 2.5, "max": 9.0},
+    ]  # fmt: skip
+    first = found(post, sort=["cost"], limit=2)
+    rest = found(post, sort=["cost"], limit=3, cursor=first["next"])
+    assert [hit["id"] for page in (first, rest) for hit in page["results"]] == cheapest
+    assert "next" not in rest
+    dearest = found(post, sort=["-cost", "label"])["results"]
+    assert [hit["id"] for hit in dearest] == [ids[3], ids[0], ids[4], ids[1], ids[2]]
+
+
+def test_a_search_that_asks_for_nothing_new_is_answered_as_before(
+    post: Post, ids: list[str]
+) -> None:
+    answer = found(post)
+    assert list(answer) == ["results"]
+    assert [hit["id"] for hit in answer["results"]] == ids[::-1]
+
+
+def test_a_text_beside_a_filter(post: Post, ids: list[str], pictures: PictureServer) -> None:
+    named = found(post, text="number3", limit=1)["results"]
+    assert named[0]["id"] == ids[3]
+    both = found(post, text="number3", url=f"{pictures.url}1.jpg?sorted")["results"]
+    assert {hit["id"] for hit in both} == set(ids)
+    by_price = found(post, url=f"{pictures.url}1.jpg?sorted", sort="-cost", min_score=-1)
+    assert [hit["id"] for hit in by_price["results"]] == [ids[3], ids[0], ids[4], ids[1], ids[2]]
+
+
+def test_the_list_of_images_by_cursor(service: ServiceProcess, ids: list[str]) -> None:
+    listed: list[str] = []
+    params: dict[str, Any] = {"limit": 2}
+    while True:
+        page = requests.get(f"{service.url}/images", params=params, timeout=60).json()
+        listed += [image["id"] for image in page["images"]]
+        if "next" not in page:
+            break
+        params["cursor"] = page["next"]
+    assert listed[: len(ids)] == ids[::-1]
+    assert len(set(listed)) == len(listed) == page["total"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "words"),
+    [
+        ({"sort": "size"}, "unknown_key", "unknown metadata key 'size'"),
+        ({"sort": 5}, "bad_request", "sort must be"),
+        ({"sort": [["cost"]]}, "bad_request", "sort"),
+        ({"sort": ["cost", "-cost"]}, "invalid_query", "names a key twice"),
+        ({"facets": ["size"]}, "unknown_key", "unknown metadata key 'size'"),
+        ({"facets": "label"}, "bad_request", "facets"),
+        ({"total": "yes"}, "bad_request", "total must be"),
+        ({"cursor": "no"}, "invalid_query", "the cursor is not one"),
+        ({"cursor": "no", "offset": 3}, "invalid_query", "do not go together"),
+        ({"text": "x", "id": "y"}, "bad_request", "id and text do not go together"),
+        ({"text": "x", "metadata": "y"}, "bad_request", "text and a metadata text"),
+        ({"text": 5}, "bad_request", "text must be"),
+    ],
+)
+def test_refusals(
+    post: Post, ids: list[str], request_: dict[str, Any], code: str, words: str
+) -> None:
+    answer = post("search_similar_images", {"metadata": SHOP, **request_})
+    assert (answer.status_code, answer.json()["code"]) == (400, code), answer.text
+    assert words in answer.json()["message"]
+
+
+def test_the_client_and_the_command(service: ServiceProcess, ids: list[str]) -> None:
+    with Client(service.url) as client:
+        page = client.find(filter=SHOP, sort="-cost", facets=["label"], total=True, limit=2)
+        assert [hit.id for hit in page.results] == [ids[3], ids[0]]
+        assert page.total == len(PRICES)
+        assert [(one.value, one.count) for one in page.facets[0].values] == [
+            ("Label 0", 3),
+            ("Label 1", 2),
+        ]
+        rest = client.find(filter=SHOP, sort="-cost", cursor=page.next)
+        assert [hit.id for hit in rest.results] == [ids[4], ids[1], ids[2]]
+        assert rest.next is None
+        assert [hit.id for hit in client.search("number3", filter=SHOP, limit=1)] == [ids[3]]
+        assert len(client.list(limit=3, cursor=client.list(limit=2).next).images) == 3
+    told = _asked(
+        service, "search", "--filter", '{"from": "sorted"}', "--sort", "cost", "--facet", "label"
+    ).output
+    assert told.index(ids[4]) < told.index(ids[3])
+    assert "Label 0" in told
