@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 
 from store.errors import UnknownKeyError
 from store.metadata.columns import Key, Registry
-from store.metadata.filters import ALWAYS
-from store.metadata.predicates import missing, value_of
+from store.metadata.predicates import ALWAYS, missing, value_of
 from store.metadata.values import ColumnType, format_timestamp
 from store.schemas import Facet, MetadataValue
 from store.snapshot.latest import Coalescer, Snapshots

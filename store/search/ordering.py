@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 
 from store.errors import MetadataError, QueryError, UnknownKeyError, shown
 from store.metadata.columns import Column, Key, Registry
-from store.metadata.filters import ALWAYS, CREATED_AT
-from store.metadata.predicates import value_of
+from store.metadata.filters import CREATED_AT
+from store.metadata.predicates import ALWAYS, value_of
 from store.metadata.rows import to_dicts
 from store.metadata.values import ColumnType, literal, typed
 from store.snapshot.fragments import ROW_ID, RowIds

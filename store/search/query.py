@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.errors import QueryError
-from store.metadata.filters import ALWAYS, where_of
+from store.metadata.filters import where_of
+from store.metadata.predicates import ALWAYS
 from store.metadata.rows import check_vector, scores_of, selected, to_hits
 from store.metadata.values import is_unicode
 from store.schemas import (
