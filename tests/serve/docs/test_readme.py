@@ -30,7 +30,15 @@ QUERY = "query.jpg"
 FILLED = {"colors": ["pink"], "price": 6.5, "shop": "old mill"}
 MOMENT = "2026-12-01T12:00:00Z"
 # What depends on the other rows and on the age of the table.
-VARYING = {"metadata", "columns", "near_duplicates", "upkeep", "estimated_recall", "created"}
+VARYING = {
+    "metadata",
+    "columns",
+    "near_duplicates",
+    "upkeep",
+    "estimated_recall",
+    "created",
+    "next",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
