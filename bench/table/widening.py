@@ -73,10 +73,10 @@ class Load:
         self._fresh = count(rows)
         self._vectors = Clusters(rows, dim=service_identity().dim).rows(4096, stream=1)
 
-    async def run(self, seconds: float) -> None:
+    async def run(self, seconds: float, *, widen: bool) -> None:
         end = time.perf_counter() + seconds
         clients = [self._client(n, end) for n in range(CLIENTS)]
-        await asyncio.gather(*clients, self._widen(seconds / 2))
+        await asyncio.gather(*clients, *([self._widen(seconds / 2)] if widen else []))
 
     async def _widen(self, after: float) -> None:
         await asyncio.sleep(after)
@@ -133,11 +133,10 @@ async def _measure(rows: int, seconds: float) -> None:
     settings = StoreSettings()
     await _prepare(settings)
     index = await ImageIndex.open(settings, service_identity())
-    warm = Load(index, rows)
-    warm.widened = True  # it does not widen: only its searches count, and those not
-    await asyncio.gather(*(warm._search(np.random.default_rng(n)) for n in range(64)))
     load = Load(index, rows)
-    await load.run(seconds)
+    await load.run(seconds / 4, widen=False)  # until what the searches need is in memory
+    load.took.clear()
+    await load.run(seconds, widen=True)
     await index.run_upkeep()
     after = Load(index, rows)
     after.widened = True
