@@ -14,6 +14,7 @@ GROUPS = {
     "tests/cli/test_query.py": "service",
     "tests/serve/contract/": "service",
     "tests/serve/docs/": "service",
+    "tests/serve/metadata/": "service",
     "tests/serve/lifecycle/test_other_users.py": "service",
     "tests/serve/lifecycle/test_supervisor.py": "service",
     "tests/serve/load/": "service",
