@@ -1,8 +1,8 @@
 """Upper bound of the service's speed: the same models in one process, in full batches, no server.
 
-A child process looks for the fastest way to spread the work over the cores (`bench.speed.works`),
-then measures that way alone as often as it is asked to. A machine that others share is faster or
-slower from minute to minute, so the limit is measured beside every load.
+A child process looks for the fastest runtime, and way to spread the work over the cores
+(`bench.speed.works`), then measures that way alone as often as it is asked to. A machine that
+others share is faster or slower from minute to minute, so the limit is measured beside every load.
 """
 
 import json
@@ -31,10 +31,10 @@ _ENVIRONMENT = {
 
 @dataclass
 class Found:
-    """Pictures per second, and the way they were reached: lanes, threads, batch; then in words."""
+    """Pictures per second, and the way they were reached, as `works.Way` has it; then in words."""
 
     rate: float
-    way: Sequence[int]
+    way: Sequence[Any]
     words: str
 
 
@@ -69,7 +69,7 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print must not come between the answers
     groups: list[list[str]] = json.loads(sys.argv[1])
     files = [[Path(path).read_bytes() for path in group] for group in groups]
-    makes: dict[Model, Callable[[int], Any]] = {"clip": clip_work, "yolo": yolo_work}
+    makes: dict[Model, Callable[[Any, int], Any]] = {"clip": clip_work, "yolo": yolo_work}
     pipelines: dict[Model, Pipeline] = {}
     for line in sys.stdin:
         asked = json.loads(line)

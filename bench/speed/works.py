@@ -18,18 +18,20 @@ from images.decode.decode import decode_pixels, open_header
 from images.decode.prepare import clip_pixels, letterbox
 from images.settings import DecodeSettings
 from runners.clip.model import ClipModel
+from runners.schemas import Runtime
 from runners.settings import ModelSettings
 from runners.yolo.model import YoloModel
 
 _LIMITS = DecodeSettings().limits
 _LEAST_BATCHES = 2
+RUNTIMES: tuple[Runtime, ...] = ("torch", "openvino")
 Work = Callable[[Sequence[bytes]], Sequence[Any]]
 """Everything from a batch of JPEG files to answers."""
 
 
-def clip_work(threads: int) -> Work:
+def clip_work(runtime: Runtime, threads: int) -> Work:
     """What added and searched pictures need: embeddings."""
-    model = ClipModel.load(ModelSettings(threads=threads))
+    model = ClipModel.load(ModelSettings(runtime=runtime, threads=threads))
     model.warm_up()
     info = model.info
     how = (info.image_size, info.interpolation, info.resize_mode, info.fill_color)
@@ -41,9 +43,9 @@ def clip_work(threads: int) -> Work:
     return work
 
 
-def yolo_work(threads: int) -> Work:
+def yolo_work(runtime: Runtime, threads: int) -> Work:
     """What pictures need whose objects are found: boxes in the pictures' own pixels."""
-    model = YoloModel.load(ModelSettings(threads=threads))
+    model = YoloModel.load(ModelSettings(runtime=runtime, threads=threads))
     model.warm_up()
     size, stride = model.info.image_size, model.info.stride
 
@@ -65,32 +67,35 @@ class Way(NamedTuple):
     lanes: int
     threads: int
     batch: int
+    runtime: Runtime
 
     def __str__(self) -> str:
-        return f"{self.lanes} lanes x {self.threads} torch threads, batches of {self.batch}"
+        lane = f"{self.threads} threads of {self.runtime}"
+        return f"{self.lanes} lanes x {lane}, batches of {self.batch}"
 
 
 def ways(cores: int) -> list[Way]:
     """Ways to spread work over so many cores, one of which is the fastest."""
-    spread = [(cores, 1), (cores + 1, 1), (1, cores), (2, cores)]
-    found = [Way(lanes, threads, batch) for lanes, threads in spread for batch in (8, 32)]
-    return list(dict.fromkeys(found))
+    spread = dict.fromkeys([(cores, 1), (cores + 1, 1), (1, cores), (2, cores)])
+    return [Way(*each, batch, by) for by in RUNTIMES for each in spread for batch in (8, 32)]
 
 
 class Pipeline:
-    """Runs work in any way and measures its rate; `make` loads a model of so many threads. Batches
-    are of JPEG files of one shape, as the detector computes only those together.
+    """Runs work in any way and measures its rate; `make` loads a model by a runtime and threads.
+    Batches are of JPEG files of one shape, as the detector computes only those together.
     """
 
-    def __init__(self, make: Callable[[int], Work], groups: Sequence[Sequence[bytes]]) -> None:
+    def __init__(
+        self, make: Callable[[Runtime, int], Work], groups: Sequence[Sequence[bytes]]
+    ) -> None:
         self._make, self._groups = make, groups
-        self._works: dict[int, list[Work]] = {}
+        self._works: dict[tuple[Runtime, int], list[Work]] = {}
 
     def rate(self, way: Way, seconds: float) -> float:
         """Pictures per second, from when every lane has done its first batch."""
-        works = self._works.setdefault(way.threads, [])
+        works = self._works.setdefault((way.runtime, way.threads), [])
         while len(works) < way.lanes:
-            works.append(self._make(way.threads))
+            works.append(self._make(way.runtime, way.threads))
         until = time.perf_counter() + seconds
         with ThreadPoolExecutor(way.lanes) as pool:
             running = [pool.submit(self._lane, work, way, until) for work in works[: way.lanes]]

@@ -74,12 +74,12 @@ def test_every_number_makes_other_pixels_of_the_same_size() -> None:
         assert np.abs(difference).mean() < 8
 
 
-@pytest.mark.parametrize("way", ways(2), ids=str)
+@pytest.mark.parametrize("way", ways(2)[::3], ids=str)  # those of either runtime are the same
 def test_a_batch_is_full_of_one_group_and_every_lane_has_a_model(way: Way) -> None:
     made: list[list[list[bytes]]] = []
 
-    def make(threads: int) -> Callable[[Sequence[bytes]], Sequence[int]]:
-        assert threads == way.threads
+    def make(runtime: str, threads: int) -> Callable[[Sequence[bytes]], Sequence[int]]:
+        assert (runtime, threads) == (way.runtime, way.threads)
         batches: list[list[bytes]] = []
         made.append(batches)
 
