@@ -19,6 +19,8 @@ Metadata = dict[str, Any] | str
 """An object of values by key, which may hold such objects itself; or a text."""
 
 MAX_METADATA_CHARS = 65_536
+TEXT_KEY = "$text"
+"""Of an object: its free text, which is no key."""
 MAX_LIMIT = 1000
 MAX_OFFSET = 10_000
 MAX_TEXT_CHARS = 10_000

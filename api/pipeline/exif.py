@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from images.schemas import ExifData
-from store.metadata.given import TEXT_KEY
+from store.schemas import TEXT_KEY
 
 TAKEN_AT, CAMERA, LATITUDE, LONGITUDE = "taken_at", "camera", "gps.lat", "gps.lon"
 """The keys of metadata that EXIF brings."""

@@ -28,7 +28,7 @@ from images.decode.small import is_thumbnail
 from images.fetch.urls import check_url
 from store.metadata.values import format_timestamp, parse_timestamp
 from store.schemas import ModelIdentity, NewKeys, Upserted
-from store.transfer.whole_rows import WholeRow
+from store.transfer.whole_row import WholeRow
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker

@@ -11,7 +11,7 @@ from cli.progress import WorkBar
 from cli.tables.exported import ExportFile, Head
 from image_search import Model, WholeImage
 from store.offline.export import exporting
-from store.transfer.whole_rows import WholeRow
+from store.transfer.whole_row import WholeRow
 
 
 async def export_folder(console: Console, path: Path) -> int:

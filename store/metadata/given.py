@@ -12,10 +12,9 @@ from typing import Any
 from store.errors import MetadataLimitError, MetadataTypeError, shown
 from store.metadata.columns import Registry
 from store.metadata.values import ColumnValue, is_unicode
-from store.schemas import MAX_METADATA_CHARS
+from store.schemas import MAX_METADATA_CHARS, TEXT_KEY
 
 MAX_KEY_CHARS = 128
-TEXT_KEY = "$text"
 
 Path = tuple[str, ...]
 """The names of the objects around a value, and its own."""

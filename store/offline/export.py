@@ -14,7 +14,8 @@ from store.table.disk.location import Location
 from store.table.integrity import refuse_if_lost
 from store.table.names import current_table
 from store.table.open import made_by
-from store.transfer.whole_rows import WholeRow, key_types, whole_rows
+from store.transfer.whole_row import WholeRow
+from store.transfer.whole_rows import key_types, whole_rows
 
 if TYPE_CHECKING:
     from lance import LanceDataset

@@ -7,7 +7,7 @@ from store.metadata.given import CheckedMetadata
 from store.metadata.rows import check_id, check_url, check_vector
 from store.pictures.files import KEY
 from store.schemas import NewImage
-from store.transfer.whole_rows import WholeRow
+from store.transfer.whole_row import WholeRow
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)

@@ -16,7 +16,8 @@ from store.table.faults import OpenTable
 from store.table.kept import keep_version
 from store.table.names import is_building, is_superseded
 from store.transfer.checked import checked
-from store.transfer.whole_rows import WholeRow, key_types, whole_rows
+from store.transfer.whole_row import WholeRow
+from store.transfer.whole_rows import key_types, whole_rows
 from store.write.plan import Upsert
 from store.write.writer import Writer
 

@@ -1,8 +1,6 @@
 """Whole rows: all that an index has of an image but its own file, read in their stored order."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,7 +8,7 @@ import pyarrow as pa
 from store.metadata.columns import Registry
 from store.metadata.rows import as_matrix, selected, to_images
 from store.pictures.files import PictureFiles
-from store.schemas import FloatVector, Metadata
+from store.transfer.whole_row import WholeRow
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -18,29 +16,6 @@ if TYPE_CHECKING:
 _OWN_FILES = ("pixels", "file")
 _BATCH_ROWS = 64
 """Rows that are in memory at once: a row's metadata may be 256 KiB."""
-
-
-@dataclass(frozen=True, eq=False)
-class WholeRow:
-    """An image with all that an index keeps of it, but its original's bytes.
-
-    Attributes:
-        created_at: when it was last added, in UTC.
-        metadata: as `StoredImage` has it.
-        vector: float32 [dim], unit length.
-        pixels: digest of its pixels, 64 hexadecimal digits; None where it is not known.
-        original: SHA-256 of its own file, where that is stored.
-        thumbnail: its JPEG file, where there is one.
-    """
-
-    id: str
-    url: str
-    created_at: datetime
-    metadata: Metadata | None
-    vector: FloatVector
-    pixels: str | None = None
-    original: str | None = None
-    thumbnail: bytes | None = None
 
 
 def key_types(registry: Registry) -> dict[str, str]:

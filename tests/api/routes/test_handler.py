@@ -67,7 +67,8 @@ def ask(method: str, path: str, **more: Any) -> httpx.Response:
 
 def test_the_address_is_the_request() -> None:
     answer = ask("GET", "/images?limit=3&offset=4").json()
-    assert answer == {"backend": "here", "request": {"limit": 3, "offset": 4, "url": None}}
+    asked = {"limit": 3, "offset": 4, "url": None, "cursor": None}
+    assert answer == {"backend": "here", "request": asked}
     assert ask("GET", "/images/a%20b").json()["request"] == {"id": "a b"}
 
 

@@ -48,7 +48,8 @@ def test_what_follows_the_rows_is_written_too(many: int) -> None:
     page = Page([StoredImage("a", "http://a/é", WHEN, {"x": 1e-05})] * many, 7)
     row = {"id": "a", "url": "http://a/é", "metadata": {"x": 1e-05}}
     rows = [{**row, "created_at": "2026-01-31T12:00:00.123456Z"}] * many
-    assert body(ListAnswer.model_validate(page)) == plain({"images": rows, "total": 7})
+    answer = ListAnswer.model_validate({"images": page.images, "total": page.total})
+    assert body(answer) == plain({"images": rows, "total": 7})
 
 
 def test_what_is_not_set_is_absent() -> None:

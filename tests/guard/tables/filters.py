@@ -132,10 +132,14 @@ TYPES = [
         "n": ("1", True, [1]),
         "f": ("0.5", True, [0.5], 2**53 + 1),
         "b": (1, 0, "true", [True]),
-        "t": ("yesterday", "2024-05-01", "2024-05-01T12:00:00", 5, True),
+        "t": ("yesterday", "2024-05-1", "2024-05-01 12:00:00", 5, True),
         "l": (1, True, [1], [None]),
     }.items()
     for value in values
+] + [
+    filtered({"t": "2024-05-01T12:00:00"}, finds(1)),
+    filtered({"t": "2024:05:01 12:00:00"}, finds(1)),
+    filtered({"t": {"$lt": "2024-05-01"}}, finds(0)),
 ]
 
 LIMITS = [

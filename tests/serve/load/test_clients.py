@@ -74,7 +74,7 @@ def test_the_openapi_document(service: ServiceProcess) -> None:
             assert operation["description"]
     parameters = {one["name"]: one for one in paths["/images"]["get"]["parameters"]}
     assert parameters["limit"]["schema"]["maximum"] == 1000
-    assert set(parameters) == {"limit", "offset", "url"}
+    assert set(parameters) == {"limit", "offset", "url", "cursor"}
     assert "image/jpg" in paths["/run_object_detection"]["post"]["responses"]["200"]["content"]
 
 

@@ -82,8 +82,8 @@ def test_a_picture_is_sent_in_place_of_its_url(client: Any, pictures: PictureSer
         client.add()
     with pytest.raises(RefusedError, match="supported format"):
         client.detect(image=b"no picture")
-    for other in ({"filter": kept}, {"id": added.id}, {"query": [{"text": "a cross"}]}):
-        with pytest.raises(ValueError, match="an image and a text go with no filter"):
+    for other in ({"id": added.id}, {"query": [{"text": "a cross"}]}):
+        with pytest.raises(ValueError, match="an image and a text go with no id"):
             client.search("a cross", image=data, **other)
 
 

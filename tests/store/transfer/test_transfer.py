@@ -18,7 +18,7 @@ from store.schemas import Author, NewKeys, Upserted
 from store.table import kept
 from store.table.connection import in_dataset
 from store.table.versions import remove_versions
-from store.transfer.whole_rows import WholeRow
+from store.transfer.whole_row import WholeRow
 from tests.store.support import image, opened, run, url_of, vector
 
 OPS = Author("ops", "203.0.113.7")
