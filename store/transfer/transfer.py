@@ -88,7 +88,8 @@ class Transfer:
     def _page(
         self, latest: "LanceDataset", version: int | None, first: int, most: int
     ) -> ExportPage:
-        dataset = latest if version is None else _at(latest, version)
+        # One of its own: Lance lends the dataset that it tags to nobody else meanwhile.
+        dataset = _at(latest, int(latest.version) if version is None else version)
         keep_version(dataset)
         total = dataset.count_rows()
         rows = self._read(dataset, first, most) if first < total else iter(())

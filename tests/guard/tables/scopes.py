@@ -45,6 +45,7 @@ ROUTES: tuple[tuple[str, str, Any, str, Expected], ...] = (
     ("GET", "index/log?action=x", None, "admin", BAD_REQUEST),
     ("POST", "index/undo", {}, "admin", BAD_REQUEST),
     ("GET", "index/export?limit=1", None, "admin", OK),
+    ("GET", "index/export", None, "admin", OK),
     ("HEAD", "index/export", None, "admin", OK),
     ("GET", "index/export?cursor=x", None, "admin", BAD_REQUEST),
     ("POST", "index/import", {}, "admin", BAD_REQUEST),

@@ -14,7 +14,7 @@ from store.changes.change import LogQuery
 from store.changes.story import Span
 from store.errors import MetadataLimitError, StoreError, VersionError
 from store.index import ImageIndex
-from store.schemas import Author, NewKeys, Upserted
+from store.schemas import Author, NewKeys, SearchQuery, Upserted
 from store.table import kept
 from store.table.connection import in_dataset
 from store.table.versions import remove_versions
@@ -181,5 +181,20 @@ def test_an_add_waits_behind_few_rows(tmp_path: Path) -> None:
             assert await index.count() - before < 4 * at_once
             await putting
             assert await index.count() == rows + 1
+
+    run(read())
+
+
+def test_exports_at_once_are_in_nobodys_way(tmp_path: Path) -> None:
+    async def read() -> None:
+        async with opened(tmp_path) as index:
+            for n in range(12):
+                await index.upsert(image(n, {"n": n}))
+                pages = (index.transfer.page(None, 0, 100) for _ in range(8))
+                searches = (index.search(SearchQuery(vector=vector(n))) for _ in range(8))
+                read = asyncio.gather(*pages)
+                found = await asyncio.gather(*searches)
+                await read
+                assert [len(hits) for hits in found] == [min(n + 1, 10)] * 8
 
     run(read())
