@@ -15,6 +15,7 @@ COMMANDS = {
     "latency": "bench.speed.latency",
     "guard": "bench.speed.guard",
     "sandbox": "bench.speed.sandbox",
+    "runtimes": "bench.speed.runtimes",
     "overload": "bench.faults.overload",
     "soak": "bench.faults.soak",
     "kill": "bench.faults.kill",

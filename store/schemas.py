@@ -23,6 +23,7 @@ TEXT_KEY = "$text"
 """Of an object: its free text, which is no key."""
 MAX_LIMIT = 1000
 MAX_OFFSET = 10_000
+MAX_SORT_KEYS = 4
 MAX_TEXT_CHARS = 10_000
 
 

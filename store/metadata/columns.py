@@ -142,6 +142,10 @@ class Key:
         return value
 
 
+CREATED_AT = Key.of([Column("created_at", "$created_at", ColumnType.TIMESTAMP)])
+"""When an image was last added: a key of every image, which is a column of every table."""
+
+
 class Registry:
     """The metadata columns of a table by the user's key; immutable, `place` makes a new one.
 

@@ -29,10 +29,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from store.errors import FilterError, UnknownKeyError, shown
-from store.metadata.columns import Column, Key, Registry
+from store.metadata.columns import CREATED_AT, Key, Registry
 from store.metadata.predicates import ALWAYS, ORDER, among, missing, ordered
 from store.metadata.text_predicates import contains, starts, without_case
-from store.metadata.values import ColumnType
 from store.schemas import CheckedFilter
 
 MAX_TERMS = 100
@@ -49,8 +48,6 @@ _CONDITIONS: dict[Any, Callable[[Key, str, Any], str]] = {
 _ON_TEXTS = [name for name in _CONDITIONS if name not in ORDER]
 _KEY_OPERATORS = ("$eq", "$ne", *ORDER, "$in", "$nin", "$exists", *_ON_TEXTS, "$not")
 _FILTER_OPERATORS = ("$and", "$or", "$not")
-CREATED_AT = "$created_at"
-_CREATED_AT = Key.of([Column("created_at", CREATED_AT, ColumnType.TIMESTAMP)])
 _NEGATIONS = {"$ne": "$eq", "$nin": "$in"}
 
 
@@ -171,7 +168,7 @@ class _Compiler:
         return _all(
             [
                 self._logical(key, operand, depth)
-                if isinstance(key, str) and key.startswith("$") and key != CREATED_AT
+                if isinstance(key, str) and key.startswith("$") and key != CREATED_AT.key
                 else self._condition(self._key(key), operand, depth)
                 for key, operand in node.items()
             ]
@@ -188,7 +185,7 @@ class _Compiler:
         return _all(parts) if operator == "$and" else f"({' OR '.join(parts)})"
 
     def _key(self, name: Any) -> Key:
-        key = _CREATED_AT if name == CREATED_AT else self._keys.get(name)
+        key = CREATED_AT if name == CREATED_AT.key else self._keys.get(name)
         if key is None:
             raise UnknownKeyError(str(name), self._keys.keys())
         return key

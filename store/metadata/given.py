@@ -204,8 +204,8 @@ def merged(metadata: Any, patch: Any) -> Any:
     Raises:
         MetadataError: the patch is neither object, nor text, nor null, or names an unusable key.
     """
-    CheckedMetadata.of(patch)
     if not isinstance(patch, Mapping):
+        CheckedMetadata.of(patch)
         return patch
     stored = metadata if isinstance(metadata, Mapping) else {}
     old_text, old = leaves_of(stored)

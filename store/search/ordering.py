@@ -18,16 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.errors import MetadataError, QueryError, UnknownKeyError, shown
-from store.metadata.columns import Column, Key, Registry
-from store.metadata.filters import CREATED_AT
+from store.metadata.columns import CREATED_AT, Key, Registry
 from store.metadata.predicates import ALWAYS, value_of
 from store.metadata.rows import to_dicts
 from store.metadata.values import ColumnType, literal, typed
+from store.schemas import MAX_SORT_KEYS
 from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot
 
-MAX_SORT_KEYS = 4
-_ADDED = Key.of([Column("created_at", CREATED_AT, ColumnType.TIMESTAMP)])
 _ID = "id"
 
 
@@ -50,7 +48,7 @@ class SortKey:
 
 
 Order = tuple[SortKey, ...]
-NEWEST: Order = (SortKey(_ADDED, descending=True),)
+NEWEST: Order = (SortKey(CREATED_AT, descending=True),)
 
 
 def order_of(sort: Sequence[str], registry: Registry) -> Order:
@@ -64,10 +62,13 @@ def order_of(sort: Sequence[str], registry: Registry) -> Order:
     """
     if len(sort) > MAX_SORT_KEYS:
         raise QueryError(f"sort takes at most {MAX_SORT_KEYS} keys")
-    order = [_sort_key(each, {**registry.by_key, CREATED_AT: _ADDED}) for each in sort]
-    if len({each.key.key for each in order}) < len(order):
+    if not sort:
+        return NEWEST
+    order = [_sort_key(each, {**registry.by_key, CREATED_AT.key: CREATED_AT}) for each in sort]
+    names = {each.key.key for each in order}
+    if len(names) < len(order):
         raise QueryError("sort names a key twice")
-    return tuple(order) if CREATED_AT in {each.key.key for each in order} else (*order, *NEWEST)
+    return tuple(order) if CREATED_AT.key in names else (*order, *NEWEST)
 
 
 def _sort_key(text: str, keys: Mapping[str, Key]) -> SortKey:
@@ -146,19 +147,21 @@ def cursor_of(snapshot: Snapshot, sort: Sequence[str], order: Order, row_id: int
     """Names the place behind a row, for `behind`."""
     names = ["id", *{column.name for each in order for column in each.key.all_columns}]
     [row] = to_dicts(snapshot.take(np.array([row_id], np.uint64), names))
-    values = [each.key.value_of(row) for each in order]
-    # An integer that no float is equal to is compared as the engine converts it.
-    floats = [
-        each.key.type is ColumnType.FLOAT and value is not None
-        for each, value in zip(order, values, strict=True)
-    ]
-    values = [float(value) if one else value for value, one in zip(values, floats, strict=True)]
+    values = [_compared(each.key, each.key.value_of(row)) for each in order]
     place = [*sort], values, row["id"]
     return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
-def behind(cursor: str, sort: Sequence[str], order: Order) -> str:
+def _compared(key: Key, value: Any) -> Any:
+    """A value as the engine compares it: a float also for an integer that none is equal to."""
+    return float(value) if value is not None and key.type is ColumnType.FLOAT else value
+
+
+def behind(cursor: str, sort: Sequence[str], order: Order) -> tuple[str, datetime | None]:
     """SQL for whether a row comes behind the one that a cursor names.
+
+    Returns:
+        The predicate; and if the order is that of the newest, the moment of the cursor's row.
 
     Raises:
         QueryError: the cursor is none, or of another order.
@@ -172,13 +175,7 @@ def behind(cursor: str, sort: Sequence[str], order: Order) -> str:
             continue
         same, beyond = literal(value), "<" if each.descending else ">"
         condition = f"({sql} {beyond} {same} OR {sql} IS NULL OR ({sql} = {same} AND {condition}))"
-    return condition
-
-
-def moment_of(cursor: str) -> datetime | None:
-    """When the row of a cursor of the newest was added; None for a cursor of another order."""
-    [moment], _ = _read(cursor, (), NEWEST)
-    return moment if isinstance(moment, datetime) else None
+    return condition, values[0] if order is NEWEST else None
 
 
 def _read(cursor: str, sort: Sequence[str], order: Order) -> tuple[list[Any], str]:
@@ -202,5 +199,4 @@ def _read(cursor: str, sort: Sequence[str], order: Order) -> tuple[list[Any], st
 
 
 def _typed(key: Key, value: Any) -> Any:
-    kind = ColumnType.TIMESTAMP if key is _ADDED else key.type
-    return typed(key.key, value, kind)[1]
+    return typed(key.key, value, key.type)[1]

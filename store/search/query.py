@@ -22,7 +22,7 @@ from store.schemas import (
 from store.search.cutoff import KEEP_ALL, cutoff_score
 from store.search.facets import facets_under
 from store.search.nearest import depth_of, nearest
-from store.search.ordering import behind, cursor_of, moment_of, order_of, sort_hits, sorted_page
+from store.search.ordering import behind, cursor_of, order_of, sort_hits, sorted_page
 from store.search.ranking import fuse, matching, newest
 from store.snapshot.fragments import RowIds, distances
 from store.snapshot.snapshot import Snapshot
@@ -146,8 +146,8 @@ def listed(snapshot: Snapshot, query: SearchQuery, where: str) -> tuple[RowIds, 
     """
     order, before = order_of(query.sort, snapshot.registry), None
     if query.cursor is not None:
-        where = f"({where}) AND {behind(query.cursor, query.sort, order)}"
-        before = None if query.sort else moment_of(query.cursor)
+        condition, before = behind(query.cursor, query.sort, order)
+        where = f"({where}) AND {condition}"
     if query.sort:
         page = slice(query.offset, query.offset + query.limit)
         row_ids, more = sorted_page(snapshot, order, where, page)

@@ -67,6 +67,8 @@ def test_a_picture_is_sent_in_place_of_its_url(client: Any, pictures: PictureSer
     kept = {"shop": {"$exists": False}}
     assert client.search(image=data, filter=kept) == client.search(url=url, filter=kept)
     assert client.search("a cross", image=data) == client.search("a cross", url=url)
+    named = client.search("a cross", url=url, filter=kept)
+    assert named == client.search("a cross", image=data, filter=kept)
     assert client.detect(image=data, confidence=0.5) == client.detect(url, confidence=0.5)
     assert client.annotate(image=data) == client.annotate(url)
     client.delete(added.id)
