@@ -21,8 +21,8 @@ from store.errors import MetadataError, QueryError, UnknownKeyError, shown
 from store.metadata.columns import CREATED_AT, Key, Registry
 from store.metadata.predicates import ALWAYS, value_of
 from store.metadata.rows import to_dicts
-from store.metadata.values import ColumnType, literal, typed
-from store.schemas import MAX_SORT_KEYS
+from store.metadata.values import ColumnType, format_timestamp, literal, typed
+from store.schemas import MAX_SORT_KEYS, Hit, StoredImage
 from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot
 
@@ -143,12 +143,25 @@ def sort_hits(snapshot: Snapshot, order: Order, row_ids: RowIds) -> list[int]:
     return places
 
 
-def cursor_of(snapshot: Snapshot, sort: Sequence[str], order: Order, row_id: int) -> str:
-    """Names the place behind a row, for `behind`."""
-    names = ["id", *{column.name for each in order for column in each.key.all_columns}]
-    [row] = to_dicts(snapshot.take(np.array([row_id], np.uint64), names))
-    values = [_compared(each.key, each.key.value_of(row)) for each in order]
-    place = [*sort], values, row["id"]
+def cursor_of(
+    snapshot: Snapshot, sort: Sequence[str], order: Order, row_id: int, last: StoredImage | Hit
+) -> str:
+    """Names the place behind a row, for `behind`.
+
+    Args:
+        snapshot: that it is of.
+        sort: what was asked for.
+        order: the same, read.
+        row_id: of the row.
+        last: what was read of it: all that there is to tell of an order by date.
+    """
+    if order is NEWEST:
+        values: list[Any] = [format_timestamp(last.created_at)]
+    else:
+        names = [*{column.name for each in order for column in each.key.all_columns}]
+        [row] = to_dicts(snapshot.take(np.array([row_id], np.uint64), names))
+        values = [_compared(each.key, each.key.value_of(row)) for each in order]
+    place = [*sort], values, last.id
     return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 

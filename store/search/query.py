@@ -1,5 +1,6 @@
 """Searching a snapshot: nearest to a vector, text and vectors fused by rank, or newest first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,11 +19,12 @@ from store.schemas import (
     Found,
     Hit,
     SearchQuery,
+    StoredImage,
 )
 from store.search.cutoff import KEEP_ALL, cutoff_score
 from store.search.facets import facets_under
 from store.search.nearest import depth_of, nearest
-from store.search.ordering import behind, cursor_of, order_of, sort_hits, sorted_page
+from store.search.ordering import Order, behind, cursor_of, order_of, sort_hits, sorted_page
 from store.search.ranking import fuse, matching, newest
 from store.snapshot.fragments import RowIds, distances
 from store.snapshot.snapshot import Snapshot
@@ -121,8 +123,9 @@ def search(snapshot: Snapshot, query: SearchQuery, matches: Matches | None = Non
     where = where_of(query.filter, snapshot.registry) if matches is None else matches.where
     facets = facets_under(snapshot, query.facets, where) if query.facets else None
     if query.vector is None and query.text_vector is None:
-        row_ids, more = listed(snapshot, query, where)
-        found = Found(_hits(snapshot, row_ids, None), more, facets=facets)
+        row_ids, order = listed(snapshot, query, where)
+        hits = _hits(snapshot, row_ids, None)
+        found = Found(hits, next_of(snapshot, query, order, row_ids, hits), facets=facets)
     else:
         found = Found(_hits(snapshot, *_ranked(snapshot, query, where, matches)), facets=facets)
     return replace(found, total=_count(snapshot, where)) if query.total else found
@@ -137,8 +140,8 @@ def _hits(snapshot: Snapshot, row_ids: RowIds, scores: NDArray[np.float64] | Non
     return to_hits(snapshot.take(row_ids, selected(registry)), scores, registry)
 
 
-def listed(snapshot: Snapshot, query: SearchQuery, where: str) -> tuple[RowIds, str | None]:
-    """A page of what a predicate lets through, in an order, and the cursor of the page behind it.
+def listed(snapshot: Snapshot, query: SearchQuery, where: str) -> tuple[RowIds, Order | None]:
+    """A page of what a predicate lets through; and if there is more behind it, its order.
 
     Raises:
         UnknownKeyError: no image has had one of the keys to sort by.
@@ -154,7 +157,20 @@ def listed(snapshot: Snapshot, query: SearchQuery, where: str) -> tuple[RowIds, 
     else:
         row_ids = newest(snapshot, query.limit + 1, query.offset, where, before)
         row_ids, more = row_ids[: query.limit], len(row_ids) > query.limit
-    return row_ids, cursor_of(snapshot, query.sort, order, row_ids[-1]) if more else None
+    return row_ids, order if more else None
+
+
+def next_of(
+    snapshot: Snapshot,
+    query: SearchQuery,
+    order: Order | None,
+    row_ids: RowIds,
+    rows: Sequence[StoredImage | Hit],
+) -> str | None:
+    """The cursor of the page behind one that was `listed`, from its rows; None if there is none."""
+    if order is None:
+        return None
+    return cursor_of(snapshot, query.sort, order, row_ids[-1], rows[-1])
 
 
 def _ranked(

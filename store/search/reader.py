@@ -32,7 +32,7 @@ from store.schemas import (
 from store.search.facets import Facets, check_facets
 from store.search.near_duplicates import NearCall, near_each
 from store.search.ordering import order_of
-from store.search.query import Matches, check_query, check_text, listed, matches_of, search
+from store.search.query import Matches, check_query, check_text, listed, matches_of, next_of, search
 from store.snapshot.latest import Coalescer, Snapshots
 from store.snapshot.snapshot import Snapshot
 from store.table.faults import OpenTable
@@ -283,11 +283,11 @@ def _page(snapshot: Snapshot, query: SearchQuery, url: str | None) -> Page:
     if url is not None and not is_unicode(url):
         return Page([], 0)
     where = ALWAYS if url is None else f"url = {literal(url)}"
-    row_ids, more = listed(snapshot, query, where)
+    row_ids, order = listed(snapshot, query, where)
     registry = snapshot.registry
     images = to_images(snapshot.take(row_ids, selected(registry)), registry)
     total = snapshot.rows if url is None else len(snapshot.row_ids(where))
-    return Page(images, total, more)
+    return Page(images, total, next_of(snapshot, query, order, row_ids, images))
 
 
 def _ids(snapshot: Snapshot, where: str) -> list[str]:
