@@ -1,6 +1,6 @@
 /** The API's page: Swagger UI, with the key that the search page was given. */
 
-import { isWanted, keptKey, withKey } from "./kept-key.js";
+import { isWanted, keptKey, withKey } from "./shared/kept-key.js";
 
 const place = document.querySelector("#swagger-ui");
 if (isWanted() && !keptKey()) {

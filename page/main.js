@@ -1,14 +1,14 @@
 /** The page as a whole: which view is shown, and what they share. */
 
-import { addressOf, readAddress } from "./address.js";
-import * as adding from "./adding.js";
-import * as detection from "./detection.js";
-import { byId } from "./dom.js";
-import { watchFiles } from "./files.js";
-import * as health from "./health.js";
-import { askForKey, watchKey } from "./key.js";
-import { isWanted, keptKey } from "./kept-key.js";
-import * as search from "./search.js";
+import * as search from "./search/search.js";
+import { addressOf, readAddress } from "./shared/address.js";
+import { byId } from "./shared/dom.js";
+import { watchFiles } from "./shared/files.js";
+import { isWanted, keptKey } from "./shared/kept-key.js";
+import { askForKey, watchKey } from "./shared/key.js";
+import * as adding from "./views/adding.js";
+import * as detection from "./views/detection.js";
+import * as health from "./views/health.js";
 
 const views = { search, add: adding, detect: detection, health };
 

@@ -20,7 +20,7 @@ from tests.serve.metrics import Metrics, until
 READERS, IDLE, UPLOADS, MALFORMED = 100, 300, 100, 5000
 HOST = b" HTTP/1.1\r\nHost: localhost\r\n"
 UPLOAD = b"Content-Type: image/jpeg\r\nContent-Length: 1000000\r\n\r\n\xff"
-OPEN_FILES = ("page/base.css", "page/swagger-ui/swagger-ui.css", "livez", "readyz")
+OPEN_FILES = ("page/style/base.css", "page/swagger-ui/swagger-ui.css", "livez", "readyz")
 
 
 @pytest.fixture

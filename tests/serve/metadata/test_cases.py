@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from posixpath import normpath
 from threading import Thread
 from typing import Any
 
@@ -155,5 +156,5 @@ def test_everything_works_under_a_path(behind: str, pictures: PictureServer) -> 
             links = re.findall(r'from "(\.[^"]+)"', answer.text)
         assert not [link for link in links if link.startswith("/")], at
         folder = at.rsplit("/", 1)[0]
-        waiting += [f"{folder}/{link.removeprefix('./')}" for link in links if ":" not in link]
-    assert {"/page/main.js", "/page/search.js", "/page/base.css"} <= seen
+        waiting += [normpath(f"{folder}/{link}") for link in links if ":" not in link]
+    assert {"/page/main.js", "/page/search/search.js", "/page/style/base.css"} <= seen

@@ -1,10 +1,10 @@
 /** Detection: the objects in a picture, by its address or its file. */
 
-import { readAddress, writeAddress } from "./address.js";
-import { formOf, getPicture, post } from "./api.js";
+import { readAddress, writeAddress } from "../shared/address.js";
+import { formOf, getPicture, post } from "../shared/api.js";
+import { byId, counted, notice } from "../shared/dom.js";
+import { firstPicture } from "../shared/files.js";
 import { showDetections } from "./boxes.js";
-import { byId, counted, notice } from "./dom.js";
-import { firstPicture } from "./files.js";
 
 const WANTED = { format: "json", picture: true };
 let pairs = [];

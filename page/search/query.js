@@ -1,6 +1,6 @@
 /** From what a person has chosen to what the service is asked. */
 
-import { formOf } from "./api.js";
+import { formOf } from "../shared/api.js";
 
 const DAY_MS = 86_400_000;
 

@@ -1,6 +1,6 @@
 /** Boxes drawn over a picture, and the list of the objects beside it; each shows the other. */
 
-import { byId, foreign, make, makeSvg } from "./dom.js";
+import { byId, foreign, make, makeSvg } from "../shared/dom.js";
 
 const LABEL_PX = 13;
 const PADDING_PX = 4;

@@ -1,10 +1,10 @@
 /** Adding pictures: files, folders and addresses, with progress and what went wrong. */
 
-import { formOf, get, post } from "./api.js";
-import { byId, counted, foreign, make, notice } from "./dom.js";
-import { isPicture, pathOf } from "./files.js";
-import { Pairs } from "./pairs.js";
-import { FILE_KEY } from "./pictures.js";
+import { formOf, get, post } from "../shared/api.js";
+import { byId, counted, foreign, make, notice } from "../shared/dom.js";
+import { isPicture, pathOf } from "../shared/files.js";
+import { Pairs } from "../shared/pairs.js";
+import { FILE_KEY } from "../shared/pictures.js";
 import { Queue } from "./queue.js";
 
 const ROUTE = "/post_image_to_index";

@@ -1,7 +1,7 @@
 /** The service's routes, as this page calls them. */
 
-import { askForKey } from "./key.js";
 import { keptKey, withKey } from "./kept-key.js";
+import { askForKey } from "./key.js";
 
 const UNREACHABLE = "The service cannot be reached. Is it running?";
 

@@ -1,7 +1,7 @@
 /** The filters: one for each column of the table, made from the values that are there. */
 
-import { get } from "./api.js";
-import { byId, foreign, make } from "./dom.js";
+import { get } from "../shared/api.js";
+import { byId, foreign, make } from "../shared/dom.js";
 
 const SHOWN_VALUES = 6;
 const NUMBERS = new Set(["integer", "float"]);

@@ -1,8 +1,8 @@
 /** Everything that is known of an image, in a dialog. */
 
-import { get } from "./api.js";
-import { byId, foreign, make, moment } from "./dom.js";
-import { nameOf, original } from "./pictures.js";
+import { get } from "../shared/api.js";
+import { byId, foreign, make, moment } from "../shared/dom.js";
+import { nameOf, original } from "../shared/pictures.js";
 
 const FOLDED_CHARS = 240;
 

@@ -1,13 +1,13 @@
 /** Search: by words, by a picture, by filters, or by nothing, which shows the newest. */
 
-import { readAddress, writeAddress } from "./address.js";
-import { get, post } from "./api.js";
+import { readAddress, writeAddress } from "../shared/address.js";
+import { get, post } from "../shared/api.js";
+import { byId, counted, foreign, make, notice } from "../shared/dom.js";
+import { firstPicture } from "../shared/files.js";
+import { nameOf, ownPicture, thumbnail } from "../shared/pictures.js";
 import { openDetails } from "./details.js";
-import { byId, counted, foreign, make, notice } from "./dom.js";
-import { firstPicture } from "./files.js";
 import { Filters } from "./filters.js";
 import * as grid from "./grid.js";
-import { nameOf, ownPicture, thumbnail } from "./pictures.js";
 import { filterOf, isAddress, isUnfilterable, searchBody } from "./query.js";
 
 const PAGE_SIZE = 24;

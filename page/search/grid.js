@@ -1,7 +1,7 @@
 /** The grid of what was found. */
 
-import { byId, make } from "./dom.js";
-import { nameOf, thumbnail } from "./pictures.js";
+import { byId, make } from "../shared/dom.js";
+import { nameOf, thumbnail } from "../shared/pictures.js";
 
 /**
  * Show images, after those that are there; of one that is there already nothing more.

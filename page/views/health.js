@@ -1,7 +1,7 @@
 /** The health of the index: what the service says of its table, in words. */
 
-import { get } from "./api.js";
-import { byId, counted, foreign, make, moment, notice } from "./dom.js";
+import { get } from "../shared/api.js";
+import { byId, counted, foreign, make, moment, notice } from "../shared/dom.js";
 
 /** Make the view work. */
 export function setUp() {
