@@ -70,6 +70,12 @@ class ModelSettings(BaseSettings):
         "that are converted for OpenVINO are kept",
     )
 
+    @property
+    def names_clip(self) -> bool:
+        """Whether they say which CLIP model, and not only the defaults do."""
+        named = {"clip_model", "clip_pretrained"} & self.model_fields_set
+        return self.models == "demo" or bool(named)
+
     @field_validator("device")
     @classmethod
     def _check_device(cls, value: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from demo.process import ServiceProcess
+from demo.process import PROJECT, ServiceProcess
 from demo.scenes.scenes import Scene, draw_scene
 from demo.scenes.seeds import SHOW_SEEDS
 from demo.server import PictureServer
@@ -28,6 +28,24 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "IMAGE_SEARCH_ALLOW_NETWORKS": "127.0.0.1/32",
         **more,
     }
+
+
+def published_settings(folder: Path) -> dict[str, str]:
+    """Settings of a service offline that finds a file which is no weights in place of published
+    ones, of ViT-B-16/laion2b_s34b_b88k, and names no CLIP model.
+    """
+    cached = folder / "hub" / "models--laion--CLIP-ViT-B-16-laion2B-s34B-b88K"
+    (cached / "snapshots" / "c").mkdir(parents=True)
+    (cached / "snapshots" / "c" / "open_clip_model.safetensors").write_bytes(b"no weights")
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("c")
+    return environment(
+        folder,
+        IMAGE_SEARCH_MODELS="pretrained",
+        IMAGE_SEARCH_YOLO_WEIGHTS=str(PROJECT / "demo" / "weights" / "yolo.pt"),
+        HF_HUB_CACHE=str(folder / "hub"),
+        HF_ENDPOINT="http://127.0.0.1:9",
+    )
 
 
 @pytest.fixture(scope="session")

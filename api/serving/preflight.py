@@ -6,6 +6,7 @@ hold. `python -m api.serving.preflight` runs the same checks by hand.
 """
 
 import asyncio
+import json
 import logging
 import os
 import subprocess
@@ -29,13 +30,16 @@ from api.serving.machine import (
     hide_process,
     raise_descriptor_limit,
 )
+from api.serving.table_model import as_variables, is_made_by, own_model
 from api.settings import ENV_PREFIX, ApiSettings, Settings, SettingsError
 from api.telemetry.tracing import check_tracing
 from images.fetch.headers import HeadersError, HostHeaders
 from runners.errors import RunnerError
 from runners.preflight import ensure_weights
+from runners.settings import ModelSettings
 from runners.weights.source import clip_source, identity_of, sha256_of, yolo_source
 from store.errors import StoreError
+from store.schemas import ModelIdentity
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +56,8 @@ def prepare(settings: Settings) -> None:
         raise_descriptor_limit(settings.api.max_in_flight)
     except (SettingsError, MachineError) as error:
         raise SystemExit(_refuse(error)) from None
-    _run_in_child()
-    os.environ.update(_absolute_paths(settings))
+    settled = _run_in_child()
+    os.environ.update(_absolute_paths(settings) | settled)
 
 
 def _absolute_paths(settings: Settings) -> dict[str, str]:
@@ -80,28 +84,41 @@ def _absolute_paths(settings: Settings) -> dict[str, str]:
     return {ENV_PREFIX + name: path for name, path in paths.items()}
 
 
-def _run_in_child() -> None:
-    command = [sys.executable, "-m", "api.serving.preflight"]
+def _run_in_child() -> dict[str, str]:
+    """Check in a process of its own; environment variables that it has settled."""
     project = Path(__file__).resolve().parents[2]
     # It stands in the same folder, so that relative paths mean the same.
     paths = [str(project), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    child = subprocess.run(command, env=environment, check=False)
-    if child.returncode != 0:
-        raise SystemExit(child.returncode)
+    read, write = os.pipe()
+    command = [sys.executable, "-m", "api.serving.preflight", str(write)]
+    with os.fdopen(read, encoding="utf-8") as told:
+        try:
+            child = subprocess.run(command, env=environment, check=False, pass_fds=[write])
+        finally:
+            os.close(write)
+        if child.returncode != 0:
+            raise SystemExit(child.returncode)
+        settled: dict[str, str] = json.loads(told.readline())
+    return settled
 
 
-def check() -> None:
-    """Check the machine, the settings, the weights and the table.
+def check() -> dict[str, str]:
+    """Check the machine, the settings, the table and the weights.
+
+    Returns:
+        Environment variables that the workers need besides: the name of the table's model where
+        the settings have none.
 
     Raises:
         SettingsError: a variable has a senseless value.
         KeysFileError: the file of keys cannot be used, or there is none in it.
         MachineError: memory or a library is missing.
-        RunnerError: weights are missing, unknown or cannot be downloaded.
         StoreError: the table cannot be opened, or belongs to another model.
+        RunnerError: weights are missing, unknown or cannot be downloaded.
     """
-    from store.table.open import check_model  # noqa: PLC0415 - Arrow: only here, in the child
+    # Arrow: only here, in the child
+    from store.table.open import check_table, close_to_others  # noqa: PLC0415
 
     settings = Settings.from_environment()
     os.umask(settings.store.umask)
@@ -111,9 +128,36 @@ def check() -> None:
         logger.warning(line)
     check_memory()
     check_libraries()
-    ensure_weights(settings.models)
-    clip = clip_source(settings.models)
-    asyncio.run(check_model(settings.store, clip.architecture, identity_of(clip)))
+    settled = check_models(settings.models, asyncio.run(check_table(settings.store)))
+    close_to_others(settings.store)
+    return settled
+
+
+def check_models(models: ModelSettings, made_by: ModelIdentity | None) -> dict[str, str]:
+    """Check that the weights are here, and of the model that made the table.
+
+    Args:
+        models: as the environment has them.
+        made_by: the model of the table, None where there is no table yet.
+
+    Returns:
+        Environment variables that name the table's own model, where the settings name none.
+    """
+    from store.table.open import mismatch  # noqa: PLC0415 - Arrow
+
+    own = own_model(models, made_by)
+    if made_by is not None and not is_made_by(own, made_by):
+        source = clip_source(own)
+        raise mismatch(made_by, f"{source.architecture} ({identity_of(source)})")
+    if own is models:
+        ensure_weights(models)
+        return {}
+    try:
+        ensure_weights(own)
+    except RunnerError as error:
+        raise RunnerError(f"{error}; this is the model of the index, as none is named") from error
+    logger.info("no CLIP model is named: the index's own is taken, %s", made_by)
+    return as_variables(own)
 
 
 def check_access(api: ApiSettings) -> None:
@@ -157,11 +201,13 @@ def main() -> int:
     if not is_hidden:
         logger.warning("/proc is mounted with hidepid: other programs of this user can read keys")
     try:
-        check()
+        settled = check()
     except (SettingsError, KeysFileError, MachineError, RunnerError, StoreError, OSError) as error:
         return _refuse(error)
     held.setTarget(logging.StreamHandler())
     held.flush()
+    for pipe in sys.argv[1:]:  # of who has started this process
+        os.write(int(pipe), f"{json.dumps(settled)}\n".encode())
     return 0
 
 
@@ -169,6 +215,7 @@ def _hold_warnings() -> MemoryHandler:
     """Keeps what is logged until it is known that the service starts: a refusal is one line."""
     held = MemoryHandler(1 << 10, logging.CRITICAL)
     logging.basicConfig(level=logging.WARNING, handlers=[held])
+    logger.setLevel(logging.INFO)
     downloads = logging.getLogger("runners")  # told of at once, as they may take minutes
     downloads.setLevel(logging.INFO)
     downloads.addHandler(logging.StreamHandler())

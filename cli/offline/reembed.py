@@ -8,11 +8,14 @@ import click
 from rich.console import Console
 from rich.filesize import decimal
 
-from api.settings import Settings
+from api.serving.table_model import own_model_is_taken
+from api.settings import ENV_PREFIX, Settings
 from cli.progress import FailureFile, WorkBar
 from runners.weights.source import clip_source, identity_of
 from store.offline.reembed import OldTable, Outcome, Reembedding
 from store.schemas import ModelIdentity
+
+_UNNAMED = f" {ENV_PREFIX}CLIP_MODEL and {ENV_PREFIX}CLIP_PRETRAINED name another one."
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ async def reembed(console: Console, options: ReembedOptions) -> None:
         old = await work.model()
         if (old.model, old.pretrained) == (model, pretrained):
             console.print(f"Nothing to do: the index is of the model {old}.")
+        elif own_model_is_taken(settings.models, old):
+            console.print(f"Nothing to do: the index is of the model {old}.{_UNNAMED}")
         else:
             await work.check_half_made(model, pretrained, start_over=options.start_over)
             await _move(console, work, settings, options)

@@ -26,6 +26,8 @@ from runners.errors import WeightsHashError, WeightsMissingError
 from runners.settings import ENV_PREFIX, ModelSettings
 
 DEMO_CLIP = "image-search-demo"
+OF_A_FILE = "sha256:"
+"""How the name of weights from a file begins in a table's record."""
 _DEMO_WEIGHTS = Path(__file__).resolve().parents[2] / "demo" / "weights"
 _CHECKPOINT_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
 
@@ -135,7 +137,7 @@ def identity_of(source: WeightsSource) -> str:
     """Name of weights in a table's record: the published one, or `sha256:<hex>` of the file."""
     if source.path is None:
         return source.name or ""
-    return f"sha256:{sha256_of(source.path)}"
+    return f"{OF_A_FILE}{sha256_of(source.path)}"
 
 
 def sha256_of(path: Path) -> str:

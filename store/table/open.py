@@ -74,24 +74,25 @@ async def ensure_ready(table: "AsyncTable") -> None:
     await _ensure_text_index(table)
 
 
-async def check_model(settings: StoreSettings, model: str, pretrained: str) -> None:
-    """Refuse a table that other weights made, before they are loaded and its `dim` is known.
+async def check_table(settings: StoreSettings) -> ModelIdentity | None:
+    """Look at the index before weights are loaded; the model of its table, None where is none yet.
 
-    Where there is no table yet, its folder is tried. A folder that can be used is closed to the
-    machine's other users: that is told of, and what is refused is told of in one line.
+    Where there is no table, its folder is tried.
 
     Raises:
-        ModelMismatchError: the table's vectors come from another model.
         StoreOpenError: the table cannot be opened, or was made by another program.
         StoreDamagedError: files of it are damaged or missing.
     """
     location = Location(settings.store_uri)
     with opening(settings):
         await asyncio.to_thread(location.check, sync=settings.store_sync)
-        maker = await _maker(settings, location)
-        if maker is not None and (maker.model, maker.pretrained) != (model, pretrained):
-            raise mismatch(maker, f"{model} ({pretrained})")
-        await asyncio.to_thread(location.close_to_others, settings.umask)
+        return await _maker(settings, location)
+
+
+def close_to_others(settings: StoreSettings) -> None:
+    """Close the folder of an index that is to be used to the machine's other users, and tell."""
+    with opening(settings):
+        Location(settings.store_uri).close_to_others(settings.umask)
 
 
 async def _maker(settings: StoreSettings, location: Location) -> ModelIdentity | None:

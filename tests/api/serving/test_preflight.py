@@ -19,6 +19,7 @@ from store.index import ImageIndex
 from store.schemas import ModelIdentity, NewImage
 from store.settings import StoreSettings
 from tests.disks import small_disk
+from tests.running import published_settings
 
 
 def run(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -64,15 +65,21 @@ def test_a_failure_is_one_line_and_status_1(
     assert word in done.stderr
 
 
-def _make_index(folder: Path) -> Path:
-    """An index of the demo model with a version that was acknowledged; the table's folder."""
-    uri = StoreSettings(store_uri=str(folder / "index"))
+def _demo() -> ModelIdentity:
     source = clip_source(ModelSettings(models="demo"))
-    identity = ModelIdentity(source.architecture, identity_of(source), 2)
+    return ModelIdentity(source.architecture, identity_of(source), 2)
+
+
+def _make_index(folder: Path, identity: ModelIdentity | None = None) -> Path:
+    """An index with a version that was acknowledged, of the demo model; the table's folder."""
+    uri = StoreSettings(store_uri=str(folder / "index"))
+    identity = identity or _demo()
 
     async def make() -> None:
         index = await ImageIndex.open(uri, identity)
-        await index.upsert(NewImage("https://example.org/1", np.array([0.6, 0.8], np.float32)))
+        await index.upsert(
+            NewImage("https://example.org/1", np.eye(1, identity.dim, dtype=np.float32)[0])
+        )
         await index.close()
 
     asyncio.run(make())
@@ -125,6 +132,58 @@ def test_a_refused_start_says_nothing_else(tmp_path: Path) -> None:
     started = run(tmp_path, **settings)
     assert (started.returncode, len(started.stderr.splitlines())) == (0, 2), started.stderr
     assert not table.parent.stat().st_mode & 0o077
+
+
+PUBLISHED = ModelIdentity("ViT-B-16", "laion2b_s34b_b88k", 512)
+
+
+def _prepared(environment: dict[str, str]) -> tuple[list[str], str]:
+    """Architecture and tag for the workers of a service that starts; what the start has said."""
+    code = (
+        "from api.serving.preflight import prepare; from api.settings import Settings;"
+        "prepare(Settings.from_environment()); models = Settings.from_environment().models;"
+        "print(models.clip_model, models.clip_pretrained)"
+    )
+    command = [sys.executable, "-c", code]
+    given = {**os.environ, "BENTOML_DO_NOT_TRACK": "True", **environment}
+    done = subprocess.run(
+        command, env=given, capture_output=True, text=True, timeout=200, check=False
+    )
+    return done.stdout.split(), done.stderr
+
+
+def test_without_a_name_the_tables_own_model_is_taken(tmp_path: Path) -> None:
+    _make_index(tmp_path, PUBLISHED)
+    environment = published_settings(tmp_path)
+    names, said = _prepared(environment)
+    assert names == ["ViT-B-16", "laion2b_s34b_b88k"], said
+    [line] = [line for line in said.splitlines() if "no CLIP model is named" in line]
+    assert "ViT-B-16 (laion2b_s34b_b88k" in line
+    other = {**environment, "IMAGE_SEARCH_CLIP_MODEL": "ViT-B-32"}
+    names, said = _prepared(other)
+    assert (names, len(said.splitlines())) == ([], 1), said
+    assert "made with the model ViT-B-16" in said
+    assert "cannot be used with ViT-B-32" in said
+    shutil.rmtree(tmp_path / "hub")
+    names, said = _prepared(environment)
+    assert (names, len(said.splitlines())) == ([], 2), said
+    assert "CLIP_PRETRAINED=laion2b_s34b_b88k" in said
+    assert "the model of the index" in said
+
+
+def test_a_table_of_a_model_without_a_published_name_says_what_to_set(tmp_path: Path) -> None:
+    """A first start with the demo, or with a file's weights, and the next without the setting."""
+    digest = "ab" * 32
+    file = ModelIdentity("ViT-L-14", f"sha256:{digest}", 2)
+    for folder, identity, words in (
+        ("demo", _demo(), ["IMAGE_SEARCH_MODELS=demo"]),
+        ("file", file, [digest, "IMAGE_SEARCH_CLIP_MODEL=ViT-L-14", "_CLIP_PRETRAINED to the"]),
+    ):
+        _make_index(tmp_path / folder, identity)
+        done = run(tmp_path / folder)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+        for word in words:
+            assert word in done.stderr
 
 
 def test_a_disk_that_takes_nothing_is_one_line(tmp_path: Path) -> None:

@@ -273,6 +273,18 @@ class TestRefused:
 
 
 @pytest.mark.usefixtures("_clean_environment")
+def test_without_a_name_there_is_nothing_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IMAGE_SEARCH_MODELS")
+    run(table_of(tmp_path / "index", ["https://example.org/x"]))
+    status, said = invoked()
+    assert status == 0
+    assert said.startswith(f"Nothing to do: the index is of the model {IDENTITY}.")
+    assert "IMAGE_SEARCH_CLIP_MODEL and IMAGE_SEARCH_CLIP_PRETRAINED name another one." in said
+
+
+@pytest.mark.usefixtures("_clean_environment")
 def test_with_the_model_of_the_index_there_is_nothing_to_do(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     _, identity = embed([as_jpeg(draw_scene(1).picture)])

@@ -1,5 +1,6 @@
 """A start that cannot work ends with one line that says why; a Bento serves from anywhere."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -12,7 +13,10 @@ import requests
 
 from demo.process import PROJECT, ServiceProcess, free_port
 from demo.server import PictureServer
-from tests.running import environment, poster
+from store.index import ImageIndex
+from store.schemas import ModelIdentity
+from store.settings import StoreSettings
+from tests.running import environment, poster, published_settings
 
 
 def _failing_start(settings: dict[str, str], status: int = 1, port: int = 0) -> str:
@@ -93,6 +97,21 @@ def test_weights_of_another_architecture_end_the_service(tmp_path: Path) -> None
     )
     line = _failing_start(settings, status=0)  # ended by its own SIGTERM, as by anybody's
     assert "does not hold weights of the architecture ViT-B-32" in line
+
+
+def test_without_a_name_the_models_worker_loads_the_tables_own(tmp_path: Path) -> None:
+    """What is said of weights that are none names the model that the worker has tried to load."""
+    settings = published_settings(tmp_path)
+    identity = ModelIdentity("ViT-B-16", "laion2b_s34b_b88k", 512)
+
+    async def make() -> None:
+        index = await ImageIndex.open(StoreSettings(store_uri=str(tmp_path / "index")), identity)
+        await index.close()
+
+    asyncio.run(make())
+    line = _failing_start({**settings, "BENTOML_HOME": str(tmp_path / "bentoml")}, status=0)
+    assert "IMAGE_SEARCH_CLIP_PRETRAINED=laion2b_s34b_b88k" in line
+    assert "weights" in line
 
 
 def _listening(service: ServiceProcess) -> set[tuple[str, int]]:

@@ -15,8 +15,8 @@ from store.schemas import SearchQuery, image_id
 from store.settings import StoreSettings
 from store.table.disk.sync import Acknowledged
 from store.table.integrity import Damage, find_damage
-from store.table.open import check_model
-from tests.store.support import IDENTITY, image, opened, run, url_of, vector
+from store.table.open import check_table
+from tests.store.support import image, opened, run, url_of, vector
 
 ROWS = 6
 Harm = Callable[[Path], object]
@@ -62,7 +62,7 @@ def delete_manifests(table: Path) -> None:
 def start(table: Path) -> None:
     """What the check before a start does."""
     settings = StoreSettings(store_uri=str(table.parent))
-    run(check_model(settings, IDENTITY.model, IDENTITY.pretrained))
+    run(check_table(settings))
 
 
 LOST: list[Harm] = [

@@ -25,7 +25,7 @@ from store.index import ImageIndex
 from store.offline.repair import examine
 from store.schemas import ModelIdentity, NewImage, SearchQuery, image_id
 from store.settings import StoreSettings
-from store.table.open import check_model
+from store.table.open import check_table
 from tests.store.support import DIM, IDENTITY, image, opened, run, url_of, vector
 
 
@@ -74,7 +74,7 @@ def test_a_place_that_is_no_folder_is_refused_without_its_path(tmp_path: Path) -
     ("looks", "opening"),
     [
         ("store.table.open.current_table", lambda at: ImageIndex.open(at, IDENTITY)),
-        ("store.table.open.current_table", lambda at: check_model(at, "ViT-Test", "seeded")),
+        ("store.table.open.current_table", check_table),
         ("store.offline.repair.current_table", examine),
     ],
 )
@@ -164,9 +164,9 @@ def test_importing_the_store_does_not_import_lancedb() -> None:
 
 def test_a_first_start_is_checked_without_lancedb(tmp_path: Path) -> None:
     code = (
-        "import asyncio, sys; from store.table.open import check_model;"
+        "import asyncio, sys; from store.table.open import check_table;"
         "from store.settings import StoreSettings;"
-        "asyncio.run(check_model(StoreSettings(store_uri=sys.argv[1]), 'model', 'weights'));"
+        "asyncio.run(check_table(StoreSettings(store_uri=sys.argv[1])));"
         "sys.exit('lancedb' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "new")]
