@@ -126,6 +126,8 @@ def search(  # noqa: PLR0913 - what a search takes
     min_score: float | None = None,
     cutoff: Literal["auto"] | None = None,
     sort: str | Sequence[str] | None = None,
+    group_by: str | None = None,
+    distinct: Literal["pixels"] | None = None,
 ) -> Call[list[Hit]]:
     """Find images, best first: by a text, a picture's url, an indexed image's id, or terms.
 
@@ -142,13 +144,16 @@ def search(  # noqa: PLR0913 - what a search takes
         min_score: leave out what is less similar.
         cutoff: `auto` leaves out what falls off from the best.
         sort: metadata key to sort by, with `-` before it the greatest first; or several.
+        group_by: metadata key; of each of its values the best hit only, with its `group_size`.
+        distinct: `pixels` for the best hit only of images with the same pixels.
 
     Raises:
         ValueError: an image goes with none of the other parts that are given.
         RefusedError: the parts do not go together, or the picture cannot be fetched or decoded.
     """
     asked = {"sort": _sort(sort), "min_score": min_score, "cutoff": cutoff, "offset": offset}
-    body = _searched(text, url, id, query, filter, image) | asked | {"limit": limit}
+    grouped = {"group_by": group_by, "distinct": distinct, "limit": limit}
+    body = _searched(text, url, id, query, filter, image) | asked | grouped
     read_hits = of_json(list[Hit], "results")
     return post("/search_similar_images", body, read_hits, image, bytes_of(limit))
 
@@ -166,6 +171,8 @@ def find(  # noqa: PLR0913 - what a search takes
     min_score: float | None = None,
     cutoff: Literal["auto"] | None = None,
     sort: str | Sequence[str] | None = None,
+    group_by: str | None = None,
+    distinct: Literal["pixels"] | None = None,
     cursor: str | None = None,
     total: bool = False,
     facets: Sequence[str] = (),
@@ -184,6 +191,8 @@ def find(  # noqa: PLR0913 - what a search takes
         min_score: leave out what is less similar.
         cutoff: leave out what falls off.
         sort: order of the results.
+        group_by: key of whose values only the best is a result.
+        distinct: whether of the same pixels.
         cursor: `next` of another page of the same search by a filter: go on behind it.
         total: tell how many images the filter keeps.
         facets: keys whose values under the filter are told.
@@ -194,7 +203,8 @@ def find(  # noqa: PLR0913 - what a search takes
     """
     asked = {"sort": _sort(sort), "min_score": min_score, "cutoff": cutoff, "cursor": cursor}
     told = {"total": total or None, "facets": list(facets) or None, "offset": offset or None}
-    body = _searched(text, url, id, query, filter, image) | asked | told | {"limit": limit}
+    grouped = {"group_by": group_by, "distinct": distinct, "limit": limit}
+    body = _searched(text, url, id, query, filter, image) | asked | told | grouped
     return post("/search_similar_images", body, of_json(Found), image, bytes_of(limit))
 
 

@@ -56,12 +56,18 @@ class NotAdded:
 
 @dataclass(frozen=True)
 class Hit:
-    """An image that was found; `score` is None where only a filter was given."""
+    """An image that was found.
+
+    Attributes:
+        score: cosine similarity, -1 to 1; None where only a filter was given.
+        group_size: how many images that the filter keeps have its value; None unless grouped.
+    """
 
     id: str
     url: str
     score: float | None
     metadata: Metadata
+    group_size: int | None = None
 
 
 @dataclass(frozen=True)

@@ -198,6 +198,17 @@ class Hit:
 
 
 @dataclass(frozen=True)
+class GroupedHit(Hit):
+    """The best search result of a group.
+
+    Attributes:
+        group_size: how many images that the filter keeps are in the group.
+    """
+
+    group_size: int
+
+
+@dataclass(frozen=True)
 class Near:
     """An image that is much like another; the score is that of a `Hit`."""
 
@@ -239,6 +250,8 @@ class SearchQuery:
         cursor: goes on behind the last image of another page; not with a picture or a text.
         total: tell how many images the filter keeps.
         facets: metadata keys whose values under the filter are told.
+        group_by: metadata key; of each of its values the best hit only.
+        distinct: of images with the same pixels the best hit only.
     """
 
     vector: FloatVector | None = None
@@ -253,6 +266,8 @@ class SearchQuery:
     cursor: str | None = None
     total: bool = False
     facets: tuple[str, ...] = ()
+    group_by: str | None = None
+    distinct: bool = False
 
 
 @dataclass(frozen=True)

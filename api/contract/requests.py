@@ -224,6 +224,18 @@ class SearchRequest(JsonInput):
         description="Metadata keys whose values under the filter are told",
         examples=[["shop", "price"]],
     )
+    group_by: Annotated[str | None, optional("string")] = Field(
+        default=None,
+        description="Metadata key; of each of its values the best result only, which tells its"
+        " `group_size`. Images without the key are groups of their own",
+        examples=["product"],
+    )
+    distinct: Annotated[Literal["pixels"] | None, optional("string", enum=["pixels", None])] = (
+        Field(
+            default=None,
+            description="`pixels`: of images with the same pixels the best result only",
+        )
+    )
     cursor: Annotated[str | None, optional("string", maxLength=MAX_CURSOR_CHARS)] = Field(
         default=None,
         min_length=1,

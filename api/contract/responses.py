@@ -109,6 +109,10 @@ class Result(Answer):
         description="Cosine similarity, 1.0 for the same picture; null when only a filter was given"
     )
     metadata: _Metadata
+    group_size: int = Field(
+        default=1,
+        description="With `group_by`: images of the same value that the filter keeps",
+    )
 
 
 class Value(Answer):

@@ -21,7 +21,7 @@ from store.schemas import SearchQuery
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
     from store.schemas import Found
-    from store.search.query import Matches
+    from store.search.relevance import Matches
 
 # What is left of terms that cancel each other is mostly rounding: vectors come as float32, and may
 # have been stored with 16 bits, which moves each by up to 0.0005 of its length.
@@ -78,6 +78,8 @@ async def _query(
         cursor=request.cursor,
         total=request.total,
         facets=request.facets,
+        group_by=request.group_by,
+        distinct=request.distinct is not None,
     )
     await backend.index.check_order(query)
     if text is None:

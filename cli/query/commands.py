@@ -47,6 +47,8 @@ class _UnavailableError(click.ClickException):
 @click.option(
     "--sort", multiple=True, metavar="KEY", help="Order: the key, or -KEY for the greatest first."
 )
+@click.option("--group-by", metavar="KEY", help="Of each value of the key the best result only.")
+@click.option("--distinct", is_flag=True, help="Of the same pixels the best result only.")
 @click.option("--facet", "facets", multiple=True, metavar="KEY", help="Count the key's values.")
 @click.option(
     "--grid",
@@ -65,6 +67,8 @@ def search(  # noqa: PLR0913 - what the command takes
     conditions: dict[str, Any] | None,
     limit: int,
     sort: tuple[str, ...],
+    group_by: str | None,
+    distinct: bool,
     facets: tuple[str, ...],
     grid: Path | None,
     as_json: bool,
@@ -80,15 +84,28 @@ def search(  # noqa: PLR0913 - what the command takes
     with client_of(server, api_key) as client:
         found = client.find(
             text, url=url, image=data, id=id_, filter=conditions, limit=limit, sort=sort or None,
-            facets=facets,
+            facets=facets, group_by=group_by, distinct="pixels" if distinct else None,
         )  # fmt: skip
         hits = found.results
         if grid is not None:
             _write_grid(client, hits, grid)
-    rows = [("" if h.score is None else f"{h.score:.3f}", h.id, h.url, h.metadata) for h in hits]
-    print_rows(["score", "id", "url", "metadata"], rows, [asdict(hit) for hit in hits], as_json)
+    _print_hits(hits, as_json, grouped=group_by is not None)
     for facet in found.facets:
         _print_facet(facet, as_json)
+
+
+def _print_hits(hits: "Sequence[Hit]", as_json: bool, *, grouped: bool) -> None:
+    head, documents = ["score", "id", "url", "metadata"], [asdict(hit) for hit in hits]
+    rows: list[tuple[Any, ...]] = [
+        ("" if hit.score is None else f"{hit.score:.3f}", hit.id, hit.url, hit.metadata)
+        for hit in hits
+    ]
+    if grouped:
+        head = [*head, "of its group"]
+        rows = [(*row, str(hit.group_size)) for row, hit in zip(rows, hits, strict=True)]
+    else:
+        documents = [{k: v for k, v in one.items() if k != "group_size"} for one in documents]
+    print_rows(head, rows, documents, as_json)
 
 
 def _print_facet(facet: "Facet", as_json: bool) -> None:

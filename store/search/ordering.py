@@ -90,18 +90,34 @@ def sorted_page(snapshot: Snapshot, order: Order, where: str, page: slice) -> tu
     Returns:
         The rows, and whether there are more behind them.
     """
-    names = [f"k{n}" for n in range(len(order))]
-    columns = {name: each.sql for name, each in zip(names, order, strict=True)}
+    table = scanned(snapshot, key_columns(order), where)
+    found, more = ranked_page(snapshot, order, table, page)
+    return np.asarray(found[ROW_ID].to_numpy()), more
+
+
+def key_columns(order: Order) -> dict[str, str]:
+    """SQL for the values that are sorted by, by the name that each has here."""
+    return {f"k{n}": each.sql for n, each in enumerate(order)}
+
+
+def scanned(snapshot: Snapshot, columns: Mapping[str, str], where: str) -> pa.Table:
+    """Values of all rows that a predicate lets through, by SQL, and the rows. Blocks."""
     scanner = snapshot.dataset.scanner(
-        columns=columns, filter=None if where == ALWAYS else where, with_row_id=True
+        columns=dict(columns), filter=None if where == ALWAYS else where, with_row_id=True
     )
-    table = _comparable(scanner.to_table())
-    keys = [(name, each.direction) for name, each in zip(names, order, strict=True)]
+    return _comparable(scanner.to_table())
+
+
+def ranked_page(
+    snapshot: Snapshot, order: Order, table: pa.Table, page: slice
+) -> tuple[pa.Table, bool]:
+    """A page of `scanned` rows in an order, and whether there are more behind it. Blocks."""
+    keys = [(name, each.direction) for name, each in zip(key_columns(order), order, strict=True)]
     some = _first(table, page.stop + 1, keys)
     row_ids = np.asarray(some[ROW_ID].to_numpy())
     some = some.append_column(_ID, snapshot.take(row_ids, ["id"])["id"].combine_chunks())
     ranked = pc.sort_indices(some, [*keys, (_ID, "ascending")], null_placement="at_end").to_numpy()
-    return row_ids[ranked[page]], len(ranked) > page.stop
+    return some.take(ranked[page]), len(ranked) > page.stop
 
 
 def _comparable(table: pa.Table) -> pa.Table:

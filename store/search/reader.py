@@ -30,9 +30,11 @@ from store.schemas import (
     StoredImage,
 )
 from store.search.facets import Facets, check_facets
+from store.search.grouping import groups_of
 from store.search.near_duplicates import NearCall, near_each
 from store.search.ordering import order_of
-from store.search.query import Matches, check_query, check_text, listed, matches_of, next_of, search
+from store.search.query import check_query, check_text, listed, next_of, search
+from store.search.relevance import Matches, matches_of
 from store.snapshot.latest import Coalescer, Snapshots
 from store.snapshot.snapshot import Snapshot
 from store.table.faults import OpenTable
@@ -144,6 +146,9 @@ class Reader:
         Another order is made of all that the filter keeps, or with a picture or a text of the best
         thousand, less what `min_score` or `cutoff` leaves out; without either by the cutoff.
 
+        Grouped, each hit is the first in the order of those that share its key's value or its
+        pixels; how many share the value is told of all that the filter keeps.
+
         The filter goes before the ranking: ``limit`` hits come back if that many match. Nearest is
         exact until the table has a vector index, and with one nearly so.
 
@@ -168,14 +173,15 @@ class Reader:
         """Says beforehand, from the columns there are now, what `find` would refuse of these parts.
 
         Raises:
-            UnknownKeyError: no image has had one of the keys to sort by or to tell facets of.
-            QueryError: the order is none.
+            UnknownKeyError: no image has had one of the keys to sort or group by or to count.
+            QueryError: the order is none, or images cannot be grouped by the key.
         """
-        if query.sort or query.facets:
+        if query.sort or query.facets or query.group_by is not None:
             with self.opened.reading():
                 registry = (await self.snapshots.latest()).registry
                 order_of(query.sort, registry)
                 check_facets(query.facets, registry)
+                groups_of(query, registry)
 
     async def near_duplicates(
         self, image: NewImage, min_score: float, limit: int = 10
@@ -283,11 +289,11 @@ def _page(snapshot: Snapshot, query: SearchQuery, url: str | None) -> Page:
     if url is not None and not is_unicode(url):
         return Page([], 0)
     where = ALWAYS if url is None else f"url = {literal(url)}"
-    row_ids, order = listed(snapshot, query, where)
+    page = listed(snapshot, query, where)
     registry = snapshot.registry
-    images = to_images(snapshot.take(row_ids, selected(registry)), registry)
+    images = to_images(snapshot.take(page.rows, selected(registry)), registry)
     total = snapshot.rows if url is None else len(snapshot.row_ids(where))
-    return Page(images, total, next_of(snapshot, query, order, row_ids, images))
+    return Page(images, total, next_of(snapshot, query, page, images))
 
 
 def _ids(snapshot: Snapshot, where: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Sorting, totals, facets, cursors and a text beside a filter, over HTTP and by the client."""
 
+import json
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ def ids(service: ServiceProcess, pictures: PictureServer) -> list[str]:
                     **SHOP,
                     "cost": price,
                     "label": f"Label {number % 2}",
+                    "colors": ["red"],
                     "$text": f"fine star number{number}",
                 },
             ).id
@@ -74,6 +76,22 @@ def test_a_text_beside_a_filter(post: Post, ids: list[str], pictures: PictureSer
     assert [hit["id"] for hit in by_price["results"]] == [ids[3], ids[0], ids[4], ids[1], ids[2]]
 
 
+def test_the_best_of_each_label(post: Post, ids: list[str], pictures: PictureServer) -> None:
+    cheapest = found(post, sort="cost", group_by="label", total=True)
+    assert [hit["id"] for hit in cheapest["results"]] == [ids[4], ids[1]]
+    assert [hit["group_size"] for hit in cheapest["results"]] == [3, 2]
+    assert (cheapest["total"], "next" in cheapest) == (len(PRICES), False)
+    page = found(post, group_by="cost", limit=2)
+    rest = found(post, group_by="cost", limit=2, cursor=page["next"])
+    both = page["results"] + rest["results"]
+    assert [hit["id"] for hit in both] == [ids[4], ids[3], ids[2], ids[0]]
+    assert [hit["group_size"] for hit in both] == [2, 1, 1, 1]
+    near = found(post, url=f"{pictures.url}1.jpg?sorted", group_by="label")["results"]
+    assert (near[0]["id"], [hit["group_size"] for hit in near]) == (ids[1], [2, 3])
+    named = found(post, text="number3", group_by="label")["results"]
+    assert named[0]["id"] == ids[3]
+
+
 def test_the_list_of_images_by_cursor(service: ServiceProcess, ids: list[str]) -> None:
     listed: list[str] = []
     params: dict[str, Any] = {"limit": 2}
@@ -96,6 +114,11 @@ def test_the_list_of_images_by_cursor(service: ServiceProcess, ids: list[str]) -
         ({"sort": ["cost", "-cost"]}, "invalid_query", "names a key twice"),
         ({"facets": ["size"]}, "unknown_key", "unknown metadata key 'size'"),
         ({"facets": "label"}, "bad_request", "facets"),
+        ({"group_by": "size"}, "unknown_key", "unknown metadata key 'size'"),
+        ({"group_by": ["label"]}, "bad_request", "group_by must be a string"),
+        ({"group_by": "colors"}, "invalid_query", "images cannot be grouped by it"),
+        ({"distinct": "url"}, "bad_request", "distinct must be 'pixels'"),
+        ({"distinct": True}, "bad_request", "distinct must be 'pixels'"),
         ({"total": "yes"}, "bad_request", "total must be"),
         ({"cursor": "no"}, "invalid_query", "the cursor is not one"),
         ({"cursor": "no", "offset": 3}, "invalid_query", "do not go together"),
@@ -125,9 +148,34 @@ def test_the_client_and_the_command(service: ServiceProcess, ids: list[str]) -> 
         assert [hit.id for hit in rest.results] == [ids[4], ids[1], ids[2]]
         assert rest.next is None
         assert [hit.id for hit in client.search("number3", filter=SHOP, limit=1)] == [ids[3]]
+        labels = client.find(filter=SHOP, group_by="label", distinct="pixels").results
+        assert [(hit.id, hit.group_size) for hit in labels] == [(ids[4], 3), (ids[3], 2)]
+        assert client.search(filter=SHOP, limit=2, group_by="label") == [*labels]
+        assert [hit.group_size for hit in client.search(filter=SHOP)] == [None] * len(PRICES)
         assert len(client.list(limit=3, cursor=client.list(limit=2).next).images) == 3
     told = _asked(
         service, "search", "--filter", '{"from": "sorted"}', "--sort", "cost", "--facet", "label"
     ).output
     assert told.index(ids[4]) < told.index(ids[3])
     assert "Label 0" in told
+    label = ("search", "--filter", '{"from": "sorted"}', "--group-by", "label", "--distinct")
+    lines = _asked(service, *label).output.splitlines()
+    assert [(ids[4] in line, line.split("\t")[-1]) for line in lines] == [(True, "3"), (False, "2")]
+    printed = [json.loads(line) for line in _asked(service, *label, "--json").output.splitlines()]
+    assert [one["group_size"] for one in printed] == [3, 2]
+    plain = _asked(service, "search", "--filter", '{"from": "sorted"}', "--json").output
+    assert list(json.loads(plain.splitlines()[0])) == ["id", "url", "score", "metadata"]
+
+
+def test_one_of_the_same_pixels(post: Post, pictures: PictureServer) -> None:
+    for copy in ("a", "b"):
+        url = f"{pictures.url}7.jpg?{copy}"
+        metadata = {"from": "copies", "copy": copy}
+        assert post("post_image_to_index", {"url": url, "metadata": metadata}).ok
+    for more in ({}, {"url": f"{pictures.url}7.jpg"}, {"text": "a star"}, {"sort": "-copy"}):
+        copies = {"metadata": {"from": "copies"}, **more}
+        assert len(found(post, **copies)["results"]) == 2
+        [hit] = found(post, **copies, distinct="pixels")["results"]
+        assert "group_size" not in hit
+        [hit] = found(post, **copies, distinct="pixels", group_by="copy")["results"]
+        assert hit["group_size"] == 1

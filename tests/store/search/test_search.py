@@ -12,7 +12,7 @@ import pytest
 from store.errors import InvalidRowError, QueryError
 from store.index import ImageIndex
 from store.schemas import MAX_OFFSET, FloatVector, Hit, NewImage, SearchQuery, image_id
-from store.search.query import FUSION_DEPTH
+from store.search.relevance import FUSION_DEPTH
 from store.snapshot import snapshot
 from store.snapshot.snapshot import Snapshot
 from tests.store.support import DIM, opened, url_of, vector

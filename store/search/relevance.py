@@ -1,0 +1,202 @@
+"""Searches by a picture, a text or both: best first, fused by rank, cut off, sorted, grouped."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.metadata.filters import where_of
+from store.metadata.rows import scores_of
+from store.schemas import MAX_LIMIT, FloatVector, SearchQuery
+from store.search.cutoff import KEEP_ALL, cutoff_score
+from store.search.grouping import Groups, Shown, groups_of, sizes_of
+from store.search.nearest import DEPTHS, depth_of, nearest
+from store.search.ordering import order_of, sort_hits
+from store.search.ranking import fuse, matching
+from store.snapshot.fragments import RowIds, distances
+from store.snapshot.snapshot import Snapshot
+
+FUSION_DEPTH = 256
+"""How deep each list goes into a fusion at least.
+
+It is the same for all pages of up to so many hits, so that paging through them neither repeats nor
+leaves out an image; deeper pages come from deeper lists, whose order may differ.
+"""
+
+_GROWTH = 4
+"""Of the rows that are looked through for groups, where they held no new one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """What the text of a query matches, known before its vectors are.
+
+    Attributes:
+        snapshot: that was searched, and is to be searched for the rest.
+        where: the query's filter, compiled.
+        rows: best first, uint64 [rows].
+    """
+
+    snapshot: Snapshot
+    where: str
+    rows: RowIds
+
+
+def matches_of(snapshot: Snapshot, query: SearchQuery) -> Matches:
+    """What the text of a query matches, for `ranked`. Blocks.
+
+    Raises:
+        FilterError: the filter is not in the language or does not fit the columns.
+    """
+    where = where_of(query.filter, snapshot.registry)
+    return Matches(snapshot, where, _matching(snapshot, query, where))
+
+
+def _matching(snapshot: Snapshot, query: SearchQuery, where: str) -> RowIds:
+    return matching(snapshot, query.text or "", _depth(query), where)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """A page of a ranking.
+
+    Attributes:
+        rows: uint64 [rows].
+        scores: float64 [rows].
+        sizes: of the group of each, where they are grouped by a key.
+    """
+
+    rows: RowIds
+    scores: NDArray[np.float64]
+    sizes: list[int] | None = None
+
+
+def ranked(snapshot: Snapshot, query: SearchQuery, where: str, matches: Matches | None) -> Ranked:
+    """The page of a search by vectors: best first, or of the best thousand in another order."""
+    groups = groups_of(query, snapshot.registry)
+    if query.sort:
+        return _sorted(snapshot, query, where, matches, groups)
+    if groups is not None:
+        return _grouped(snapshot, query, where, matches, groups)
+    return Ranked(*_by_relevance(snapshot, query, where, matches))
+
+
+def _sorted(
+    snapshot: Snapshot,
+    query: SearchQuery,
+    where: str,
+    matches: Matches | None,
+    groups: Groups | None,
+) -> Ranked:
+    order = order_of(query.sort, snapshot.registry)
+    cutoff = query.cutoff or query.min_score is None
+    best = replace(query, sort=(), limit=MAX_LIMIT, offset=0, cutoff=cutoff)
+    row_ids, scores = _by_relevance(snapshot, best, where, matches)
+    places = sort_hits(snapshot, order, row_ids)
+    if groups is not None:
+        shown = Shown(groups)
+        shown.go_through(snapshot, row_ids[places], scores[places])
+        return _page_of(snapshot, query, where, shown)
+    places = places[query.offset : query.offset + query.limit]
+    return Ranked(row_ids[places], scores[places])
+
+
+def _grouped(
+    snapshot: Snapshot, query: SearchQuery, where: str, matches: Matches | None, groups: Groups
+) -> Ranked:
+    """The page of the best of each group, full where there are as many groups.
+
+    As many of the best rows are looked through as probably do. Where they do not, the next ones are
+    those of all groups that were not among them.
+    """
+    shown, stop = Shown(groups), query.offset + query.limit
+    rows, left = _depth(query) if matches is not None else depth_of(2 * stop).rows, where
+    while True:
+        window = replace(query, limit=rows, offset=0)
+        row_ids, scores = _by_relevance(snapshot, window, left, matches)
+        before = len(shown.row_ids)
+        shown.go_through(snapshot, row_ids, scores)
+        if len(shown.row_ids) >= stop or len(row_ids) < rows:
+            return _page_of(snapshot, query, where, shown)
+        if len(shown.row_ids) == before:
+            rows = min(_GROWTH * rows, DEPTHS[-1].rows)
+        left = shown.others(where)
+        if matches is not None:
+            matches = replace(matches, where=left, rows=_matching(snapshot, window, left))
+
+
+def _page_of(snapshot: Snapshot, query: SearchQuery, where: str, shown: Shown) -> Ranked:
+    page = slice(query.offset, query.offset + query.limit)
+    rows, scores = np.array(shown.row_ids[page], np.uint64), np.array(shown.scores[page])
+    return Ranked(rows, scores, sizes_of(snapshot, shown.groups, where, shown.values[page]))
+
+
+def _by_relevance(
+    snapshot: Snapshot, query: SearchQuery, where: str, matches: Matches | None
+) -> tuple[RowIds, NDArray[np.float64]]:
+    vectors = [vector for vector in (query.vector, query.text_vector) if vector is not None]
+    if matches is None or (len(vectors) == 1 and not len(matches.rows)):  # nothing to fuse
+        return _by_vector(snapshot, query, vectors[0], where)
+    return _fused(snapshot, query, vectors, matches)
+
+
+def _by_vector(
+    snapshot: Snapshot, query: SearchQuery, vector: FloatVector, where: str
+) -> tuple[RowIds, NDArray[np.float64]]:
+    """The page of the rows nearest to one vector, and their scores."""
+    page = slice(query.offset, query.offset + query.limit)
+    row_ids, far = nearest(snapshot, vector, page, where, everywhere=query.text is not None)
+    scores = scores_of(far)
+    if query.min_score is None and not query.cutoff:
+        return row_ids, scores
+    least = KEEP_ALL if query.min_score is None else query.min_score
+    if query.cutoff:
+        least = max(least, _cutoff(snapshot, vector, where))
+    relevant = scores >= least
+    return row_ids[relevant], scores[relevant]
+
+
+def _fused(
+    snapshot: Snapshot, query: SearchQuery, vectors: list[FloatVector], matches: Matches
+) -> tuple[RowIds, NDArray[np.float64]]:
+    """The page of the rows nearest to the picture and the text's vector and matches of the text.
+
+    The score stays the similarity to the picture, or without one to the text's vector, so it need
+    not fall from hit to hit.
+    """
+    lists = [matches.rows]
+    for vector in vectors:
+        top = slice(0, _depth(query))
+        lists.append(nearest(snapshot, vector, top, matches.where, everywhere=True)[0])
+    row_ids, totals = fuse(lists)
+    if query.min_score is not None or query.cutoff:
+        relevant = _relevant(snapshot, query, vectors[0], row_ids, matches.where)
+        row_ids, totals = row_ids[relevant], totals[relevant]
+    page = slice(query.offset, query.offset + query.limit)
+    row_ids, _ = snapshot.ranked(row_ids, -totals, page)
+    return row_ids, scores_of(distances(snapshot.vectors(row_ids), vectors[0]))
+
+
+def _relevant(
+    snapshot: Snapshot, query: SearchQuery, vector: FloatVector, row_ids: RowIds, where: str
+) -> NDArray[np.bool_]:
+    """Which rows of a fusion pass the query's ``min_score`` and ``cutoff``."""
+    scores = scores_of(distances(snapshot.vectors(row_ids), vector))
+    relevant = scores >= (KEEP_ALL if query.min_score is None else query.min_score)
+    if query.cutoff:
+        # A stored text with every word of the query is relevant, whatever its picture shows.
+        named = matching(snapshot, query.text or "", _depth(query), where, every_word=True)
+        relevant &= (scores >= _cutoff(snapshot, vector, where)) | np.isin(row_ids, named)
+    return np.asarray(relevant)
+
+
+def _cutoff(snapshot: Snapshot, vector: FloatVector, where: str) -> float:
+    """The least score of a relevant row; see `store.search.cutoff`."""
+    _, far = nearest(snapshot, vector, slice(0, 1), where)
+    if not len(far):
+        return KEEP_ALL
+    return cutoff_score(float(scores_of(far)[0]), snapshot.sample @ vector, snapshot.rows)
+
+
+def _depth(query: SearchQuery) -> int:
+    return depth_of(max(FUSION_DEPTH, query.offset + query.limit)).rows
