@@ -9,6 +9,7 @@ from rich.console import Console
 
 from cli.export.command import export
 from cli.index.command import index
+from cli.models.command import models
 from cli.offline.commands import check, reembed
 from cli.query.changes import log, undo
 from cli.query.commands import (
@@ -72,7 +73,7 @@ def demo(leave: bool, output: Path, scenes: int, no_browser: bool) -> None:
 
 
 _QUERIES = (index, search, detect, get, delete, update, status, log, undo)
-for command in (*_QUERIES, declare_column, drop_column, check, reembed, export):
+for command in (*_QUERIES, declare_column, drop_column, check, reembed, export, models):
     main.add_command(command)
 
 

@@ -319,7 +319,9 @@ def _print_table(head: Sequence[str], cells: list[list[str]]) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(*head)
+    table = Table()
+    for name in head:
+        table.add_column(name, overflow="fold")  # half an id or a name is of no use
     for row in cells:
         table.add_row(*map(Text, row))  # as Text, brackets are no markup
     Console(highlight=False).print(table)

@@ -1,0 +1,1 @@
+"""`image-search models`: published models beside each other."""
