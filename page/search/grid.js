@@ -1,45 +1,88 @@
-/** The grid of what was found. */
+/** The grid of what was found: one picture is reached by Tab, the others from it by the arrow keys. */
 
 import { byId, make } from "../shared/dom.js";
 import { nameOf, thumbnail } from "../shared/pictures.js";
 
+const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
+const images = new Map(); // by id
+
+/** Make the keyboard work. */
+export function setUp() {
+  byId("grid").addEventListener("focusin", ({ target }) => reach(target.closest(".card")));
+  byId("grid").addEventListener("keydown", (event) => {
+    const to = placeAfter(event.key, event.target.closest(".card"));
+    if (to === null || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    focusAt(to);
+  });
+}
+
 /**
  * Show images, after those that are there; of one that is there already nothing more.
  *
- * @param {object[]} images - `{id, url, score?, metadata}`.
+ * @param {object[]} found - `{id, url, score?, metadata}`.
  * @param {{open: Function, like: Function}} acts - what its buttons do with an image.
  */
-export function append(images, acts) {
-  const there = new Set([...byId("grid").children].map(({ dataset }) => dataset.id));
-  const fresh = images.filter(({ id }) => !there.has(id));
+export function append(found, acts) {
+  const fresh = found.filter(({ id }) => !images.has(id));
+  for (const image of fresh) images.set(image.id, image);
   byId("grid").append(...fresh.map((image) => card(image, acts)));
+  if (!byId("grid").querySelector("[tabindex='0']")) reach(cards()[0]);
 }
 
 /** Show nothing. */
 export function clear() {
+  images.clear();
   byId("grid").replaceChildren();
+}
+
+/** The cards that are shown, in their order. */
+export function cards() {
+  return [...byId("grid").children].filter((one) => !one.hidden);
 }
 
 /** How many images are shown. */
 export function count() {
-  return byId("grid").childElementCount;
+  return cards().length;
+}
+
+/** The image of a card. */
+export function imageOf({ dataset }) {
+  return images.get(dataset.id);
 }
 
 /** Put the focus on the image at a place, as after "Show more". */
 export function focusAt(place) {
-  byId("grid").children[place]?.querySelector("button").focus();
+  cards()[place]?.querySelector("button").focus();
+}
+
+/** Let Tab reach this card, and of the others none. */
+function reach(card) {
+  for (const button of byId("grid").querySelectorAll("[tabindex='0']")) button.tabIndex = -1;
+  for (const button of card?.querySelectorAll("button") ?? []) button.tabIndex = 0;
+}
+
+/** Where a key leads from a card; null where it leads nowhere. */
+function placeAfter(key, from) {
+  const all = cards();
+  const place = all.indexOf(from);
+  if (place < 0) return null;
+  if (key === "Home") return 0;
+  if (key === "End") return all.length - 1;
+  const row = all.filter((one) => one.offsetTop === all[0].offsetTop).length;
+  const step = { ...STEPS, ArrowUp: -row, ArrowDown: row }[key];
+  return step && all[place + step] ? place + step : null;
 }
 
 function card(image, { open, like }) {
-  const name = nameOf(image);
-  const tile = make(
-    "button",
-    { type: "button", class: "tile", "aria-label": `Details of ${short(name)}`, onclick: () => open(image) },
+  const name = short(nameOf(image));
+  const button = (own, ...shown) => make("button", { type: "button", tabindex: -1, ...own }, ...shown);
+  const tile = button(
+    { class: "tile", "aria-label": `Details of ${name}`, onclick: (event) => open(image, event) },
     thumbnail(image.id, ""),
   );
-  const more = make(
-    "button",
-    { type: "button", class: "plain", "aria-label": `More like ${short(name)}`, onclick: () => like(image) },
+  const more = button(
+    { class: "plain", "aria-label": `More like ${name}`, onclick: () => like(image) },
     "More like this",
   );
   return make("li", { class: "card", "data-id": image.id }, tile, make("div", { class: "card-foot" }, score(image), more));

@@ -9,33 +9,37 @@ export function isAddress(text) {
   return /^https?:\/\/\S+$/i.test(text.trim());
 }
 
-/** Whether the filters cannot be told together with what is searched for: a form has one of them. */
-export function isUnfilterable({ words, file }) {
-  return Boolean(words && file);
+/** A filter that keeps every image: a list that is sorted needs one. */
+const EVERYTHING = { $created_at: { $exists: true } };
+
+/** Whether images are only listed: nothing is given that they could be near to. */
+export function isList({ words, url, id, file }) {
+  return !(words || url || id || file);
 }
 
 /**
  * The request of a search.
  *
- * @param {{words: string, url: string, id: string, file: ?File}} asked - what is searched for.
+ * @param {object} asked - `{words, url, id, file, sort, isWhole}`: what is searched for, in which
+ *   order, and whether with what fits badly, too.
  * @param {?object} filter - in the service's language.
- * @param {{limit: number, offset: number}} page - which part of what is found.
- * @returns {?(object|FormData)} a body; null where nothing is searched for.
+ * @param {object} page - which part of what is found: `{limit, offset}` or `{limit, cursor}`.
+ * @returns {?(object|FormData)} a body; null where all images are listed, newest first.
  */
 export function searchBody(asked, filter, page) {
-  const { words, url, id, file } = asked;
-  if (file) {
-    const metadata = words || filter;
-    return formOf(file, { ...page, ...(metadata && { metadata }) });
-  }
-  const only = filter && { metadata: filter };
-  const picture = url ? { url } : id ? { id } : null;
-  if (!picture && !words) return filter && { ...only, ...page };
-  if (!words) return { ...picture, ...only, ...page };
-  // The service searches stored texts too, where it is asked for words without a filter.
-  if (!filter && !id) return { ...picture, metadata: words, ...page };
-  const query = [...(picture ? [picture] : []), { text: words }];
-  return { query, ...only, ...page };
+  const { words, url, id, file, sort } = asked;
+  const order = { ...page, ...(sort && { sort }) };
+  if (isList(asked)) return filter || sort ? { metadata: filter ?? EVERYTHING, ...order } : null;
+  const rest = { ...(filter && { metadata: filter }), ...order, ...leavingOut(asked) };
+  if (id && words) return { query: [{ id }, { text: words }], ...rest };
+  const query = { ...(url && { url }), ...(id && { id }), ...(words && { text: words }), ...rest };
+  return file ? formOf(file, query) : query;
+}
+
+/** Sorted hits are always bounded: by a score that all have where the rest is wanted, too. */
+function leavingOut({ sort, isWhole }) {
+  if (!isWhole) return { cutoff: "auto" };
+  return sort ? { min_score: -1 } : {};
 }
 
 /**

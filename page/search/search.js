@@ -1,73 +1,75 @@
 /** Search: by words, by a picture, by filters, or by nothing, which shows the newest. */
 
 import { readAddress, writeAddress } from "../shared/address.js";
-import { get, post } from "../shared/api.js";
-import { byId, counted, foreign, make, notice } from "../shared/dom.js";
+import { byId, foreign, make } from "../shared/dom.js";
 import { firstPicture } from "../shared/files.js";
 import { nameOf, ownPicture, thumbnail } from "../shared/pictures.js";
 import { openDetails } from "./details.js";
 import { Filters } from "./filters.js";
 import * as grid from "./grid.js";
-import { filterOf, isAddress, isUnfilterable, searchBody } from "./query.js";
+import { Pages } from "./pages.js";
+import { filterOf, isAddress, isList } from "./query.js";
+import * as results from "./results.js";
+import * as sorting from "./sorting.js";
 
-const PAGE_SIZE = 24;
-/** How many images of what is asked for have come; the index may change between two pages. */
-let reached = 0;
-const asked = { words: "", url: "", id: "", file: null };
+const asked = { words: "", url: "", id: "", file: null, sort: "", isWhole: false };
 let filters;
-let running = new AbortController();
-let detectIn;
-let addSome;
 
 /** Make the view work. `detect` opens the detection of an image, `add` the view for adding. */
 export function setUp({ detect, add }) {
-  detectIn = detect;
-  addSome = add;
   filters = new Filters(() => search());
+  sorting.setUp((sort) => look({ sort }));
+  grid.setUp();
+  const open = (image) => openDetails(image, { like, detect });
+  results.setUp({ like, open, add, again: () => show(), whole: () => look({ isWhole: true }) });
   byId("search-form").addEventListener("submit", (event) => {
     event.preventDefault();
     submit(byId("words").value.trim());
   });
-  byId("pick-query").addEventListener("click", () => byId("query-file").click());
-  byId("query-file").addEventListener("change", ({ target }) => {
-    take([...target.files]);
-    target.value = "";
-  });
-  byId("more").addEventListener("click", () => showMore());
+  byId("only-best").addEventListener("click", () => look({ isWhole: false }));
+  for (const [button, input] of [["pick-query", "query-file"], ["take-query", "query-camera"]]) {
+    byId(button).addEventListener("click", () => byId(input).click());
+    byId(input).addEventListener("change", ({ target }) => {
+      take([...target.files]);
+      target.value = "";
+    });
+  }
 }
 
 /** Show what the address asks for. */
-export async function open() {
-  const { words, url, id, selection } = readAddress();
-  const file = words || url || id ? null : asked.file;
-  Object.assign(asked, { words, url, id, file });
+export function open() {
+  const { words, url, id, file, sort, isWhole, selection } = readAddress();
+  Object.assign(asked, { words, url, id, file, sort, isWhole });
   byId("words").value = words;
   filters.select(selection);
-  const known = filters.load();
-  if (Object.keys(selection).length) await known; // a filter needs the columns' types
-  await find();
+  return show();
 }
 
 /** Search with the first picture among some files. */
 export function take(files) {
   const file = firstPicture(files);
-  if (file) look({ file, url: "", id: "" });
-  else complain("That is no picture.");
+  if (file) lookAnew({ file });
+  else results.complain("That is no picture.");
 }
 
 /** Search for images like one of the index. */
 export function like({ id }) {
   byId("words").value = "";
-  look({ words: "", id, url: "", file: null });
+  lookAnew({ words: "", id });
 }
 
 function submit(text) {
   if (!isAddress(text)) {
-    look({ words: text });
+    look({ words: text, isWhole: false });
     return;
   }
   byId("words").value = "";
-  look({ words: "", url: text, id: "", file: null });
+  lookAnew({ words: "", url: text });
+}
+
+/** Look for another picture than before. */
+function lookAnew(changed) {
+  look({ url: "", id: "", file: null, isWhole: false, ...changed });
 }
 
 function look(changed) {
@@ -76,101 +78,34 @@ function look(changed) {
 }
 
 function search() {
-  const { words, url, id } = asked;
-  writeAddress({ view: "search", words, url, id, selection: filters.selection });
+  writeAddress({ view: "search", ...asked, selection: filters.selection });
   find();
+}
+
+/** Show what is asked for, of a table that may have other columns than before. */
+async function show() {
+  const known = filters.load().then(() => offer());
+  if (isFiltered()) await known; // a filter needs the columns' types
+  await find();
+}
+
+function isFiltered() {
+  return Object.keys(filters.selection).length > 0;
 }
 
 async function find() {
   showPicture();
-  filters.disable(isUnfilterable(asked));
-  for (const notices of ["search-notice", "more-notice"]) byId(notices).replaceChildren();
-  await run(async (signal) => {
-    const { images, total } = await asking(0, signal);
-    grid.clear();
-    reached = 0;
-    title(total);
-    shown(images);
-    if (images.length === 0) nothing();
+  offer();
+  filters.count();
+  byId("only-best").hidden = !asked.isWhole || isList(asked);
+  await results.show({ ...asked, isFiltered: isFiltered() }, () => {
+    filters.check();
+    return new Pages(asked, filterOf(filters.selection, filters.types));
   });
 }
 
-async function showMore() {
-  const before = grid.count();
-  await run(async (signal) => {
-    const { images } = await asking(reached, signal);
-    shown(images);
-    grid.focusAt(before);
-  }, complainBelow);
-}
-
-/** Do one thing at a time: a newer search ends the older one. */
-async function run(work, failed = complain) {
-  running.abort();
-  running = new AbortController();
-  const { signal } = running;
-  byId("grid").setAttribute("aria-busy", "true");
-  try {
-    await work(signal);
-  } catch (error) {
-    if (error.name !== "AbortError") failed(error.message);
-  }
-  if (!signal.aborted) byId("grid").removeAttribute("aria-busy");
-}
-
-/** One page of what is asked for. */
-async function asking(offset, signal) {
-  const page = { limit: PAGE_SIZE, offset };
-  const isFiltered = !isUnfilterable(asked);
-  if (isFiltered) filters.check();
-  const filter = isFiltered ? filterOf(filters.selection, filters.types) : null;
-  const body = searchBody(asked, filter, page);
-  if (body) return { images: (await post("/search_similar_images", body, { signal })).results };
-  return get(`/images?${new URLSearchParams(page)}`, { signal });
-}
-
-function shown(images) {
-  byId("more-notice").replaceChildren();
-  reached += images.length;
-  grid.append(images, { like, open: (image) => openDetails(image, { like, detect: detectIn }) });
-  byId("more").hidden = images.length < PAGE_SIZE;
-  byId("search-status").textContent = `${counted(grid.count(), "picture")} shown.`;
-}
-
-function title(total) {
-  const { words, url, id, file } = asked;
-  const parts = [];
-  if (url || id || file) parts.push("Like this picture");
-  if (words) parts.push(parts.length ? " and “" : "“", foreign(words), "”");
-  if (total !== undefined) parts.push(`Newest of ${counted(total, "picture")}`);
-  byId("found-title").replaceChildren(...(parts.length ? parts : ["Newest that match"]));
-}
-
-function nothing() {
-  const isFiltered = Object.keys(filters.selection).length > 0;
-  byId("found-title").replaceChildren(isFiltered ? "Nothing matches" : "No pictures yet");
-  byId("search-notice").replaceChildren(
-    isFiltered
-      ? notice("No picture matches these filters. Take one away, or change it.")
-      : notice("The index is empty. Add some pictures, and they are found here.", {
-          label: "Add pictures",
-          act: addSome,
-        }),
-  );
-}
-
-function complain(message) {
-  const again = { label: "Try again", act: () => open() };
-  byId("found-title").replaceChildren("That did not work");
-  byId("search-notice").replaceChildren(notice(message, again, "error"));
-  byId("search-status").textContent = "";
-  byId("more").hidden = true;
-  grid.clear();
-}
-
-/** What is shown stays: only the next page is missing. */
-function complainBelow(message) {
-  byId("more-notice").replaceChildren(notice(message, undefined, "error"));
+function offer() {
+  sorting.show(filters.columns, asked.sort, !isList(asked));
 }
 
 /** The picture that is searched with, with a button that takes it away. */
@@ -183,7 +118,7 @@ function showPicture() {
   const name = file ? file.name || "Pasted picture" : id ? "A picture of the index" : nameOf({ url });
   const away = make(
     "button",
-    { type: "button", class: "plain", onclick: () => look({ url: "", id: "", file: null }) },
+    { type: "button", class: "plain", onclick: () => lookAnew({}) },
     "Remove",
   );
   chip.replaceChildren(...shownPicture, foreign(name), away);

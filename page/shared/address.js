@@ -1,7 +1,10 @@
-/** What is shown, in the page's address: so that back, reload and a shared link work. */
+/** What is shown, in the page's address: so that back, reload, a bookmark and a shared link work. */
 
-const NOTHING = { view: "search", words: "", url: "", id: "", selection: {} };
+const NOTHING = { view: "search", words: "", url: "", id: "", selection: {}, sort: "", isWhole: false };
 const VIEWS = ["search", "add", "detect", "health"];
+
+/** Files that were searched with: an address cannot hold one, but this tab's history can name it. */
+const files = [];
 
 /** What the address asks for; senseless parts of it are left out. */
 export function readAddress() {
@@ -13,18 +16,23 @@ export function readAddress() {
     url: given.get("url") ?? "",
     id: given.get("id") ?? "",
     selection: selectionIn(given.get("filter")),
+    sort: given.get("sort") ?? "",
+    isWhole: given.has("rest"),
+    file: files[history.state?.file] ?? null,
   };
 }
 
 /** The address of what is to be shown. */
 export function addressOf(given) {
-  const { view, words, url, id, selection } = { ...NOTHING, ...given };
+  const { view, words, url, id, selection, sort, isWhole } = { ...NOTHING, ...given };
   const parameters = new URLSearchParams();
   if (view !== "search") parameters.set("view", view);
   if (words) parameters.set("q", words);
   if (url) parameters.set("url", url);
   if (id) parameters.set("id", id);
   if (Object.keys(selection).length) parameters.set("filter", JSON.stringify(selection));
+  if (sort) parameters.set("sort", sort);
+  if (isWhole) parameters.set("rest", "");
   const query = parameters.toString();
   return query ? `?${query}` : location.pathname;
 }
@@ -32,7 +40,14 @@ export function addressOf(given) {
 /** A step that "back" takes back; where nothing changes there is none. */
 export function writeAddress(given) {
   const address = addressOf(given);
-  if (address !== (location.search || location.pathname)) history.pushState(null, "", address);
+  const file = given.file ?? null;
+  if (address === (location.search || location.pathname) && file === readAddress().file) return;
+  history.pushState(file && { file: numberOf(file) }, "", address);
+}
+
+function numberOf(file) {
+  if (!files.includes(file)) files.push(file);
+  return files.indexOf(file);
 }
 
 function selectionIn(text) {

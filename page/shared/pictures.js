@@ -3,6 +3,7 @@
 import { getPicture } from "./api.js";
 import { make } from "./dom.js";
 import { keptKey } from "./kept-key.js";
+import { patiently } from "./patience.js";
 
 /** The metadata key of an uploaded file's path, as `image-search index` has it. */
 export const FILE_KEY = "file";
@@ -60,21 +61,28 @@ function decoded(text) {
   }
 }
 
+/** An `img` does not tell why it failed: then the picture is fetched, as often as that may help. */
 function picture(path, alt, instead = standIn) {
   const image = make("img", { alt, decoding: "async" });
-  image.addEventListener("error", () => image.replaceWith(instead()), { once: true });
+  const fail = () => image.replaceWith(instead());
   if (keptKey()) {
+    image.addEventListener("error", fail, { once: true });
     image.dataset.path = path;
     seen.observe(image);
-  } else {
-    image.loading = "lazy";
-    image.src = `.${path}`;
+    return image;
   }
+  const again = () => {
+    image.addEventListener("error", fail, { once: true });
+    fetchInto(image, path);
+  };
+  image.addEventListener("error", again, { once: true });
+  image.loading = "lazy";
+  image.src = `.${path}`;
   return image;
 }
 
 async function fetchInto(image, path) {
-  const blob = await getPicture(path).catch(() => null);
+  const blob = await patiently(() => getPicture(path), () => image.isConnected).catch(() => null);
   if (blob) showBlob(image, blob);
   else image.dispatchEvent(new Event("error"));
 }

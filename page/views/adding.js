@@ -5,7 +5,7 @@ import { byId, counted, foreign, make, notice } from "../shared/dom.js";
 import { isPicture, pathOf } from "../shared/files.js";
 import { Pairs } from "../shared/pairs.js";
 import { FILE_KEY } from "../shared/pictures.js";
-import { Queue } from "./queue.js";
+import { Queue } from "../shared/queue.js";
 
 const ROUTE = "/post_image_to_index";
 const SHOWN_FAILURES = 200;

@@ -1,12 +1,9 @@
 """What stands on the page, read as a person does."""
 
 import base64
-import re
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
-
-_ID = re.compile(r"/images/([^/]+)/thumbnail")
 
 DROP = """([selector, kind, files]) => {
   const data = new DataTransfer();
@@ -33,8 +30,9 @@ def settled(page: Page) -> None:
 def ids(page: Page) -> list[str]:
     """The images of the grid, in their order."""
     settled(page)
-    sources = page.locator("#grid img").evaluate_all("(all) => all.map((one) => one.src)")
-    return [found.group(1) for found in map(_ID.search, sources) if found]
+    cards = page.locator("#grid .card:not([hidden])")
+    found: list[str] = cards.evaluate_all("(all) => all.map((one) => one.dataset.id)")
+    return found
 
 
 def scores(page: Page) -> list[float]:
@@ -47,6 +45,22 @@ def bring(page: Page, kind: str, *paths: Path, selector: str = "main") -> None:
     """Drop or paste files."""
     files = [[one.name, "image/jpeg", base64.b64encode(one.read_bytes()).decode()] for one in paths]
     page.evaluate(DROP, [selector, kind, files])
+
+
+def to_the_end(page: Page) -> list[str]:
+    """Scroll down as long as more comes; gives all images, in their order."""
+    settled(page)
+    more = page.get_by_role("button", name="Show more")
+    while more.is_visible():
+        before = page.locator(".card").count()
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        page.wait_for_function(
+            "(before) => document.querySelectorAll('.card').length > before"
+            " || document.querySelector('#more').hidden",
+            arg=before,
+        )
+        settled(page)
+    return ids(page)
 
 
 def overflows(page: Page) -> bool:

@@ -1,9 +1,9 @@
 /** Work that is done a few pieces at a time, and that can be stopped and tried again. */
 
+import { mayPass, pauseMs, sleep } from "./patience.js";
+
 const AT_ONCE = 4;
-const MOST_TRIES = 6;
 const FORBIDDEN = 403; // the key's scope does not reach so far
-const WORTH_RETRYING = new Set([0, 429]); // not reached, or no room for it now
 
 /**
  * A queue of jobs, each `{label, send}`, where `send(signal)` is one request.
@@ -83,22 +83,10 @@ export class Queue {
       try {
         return await send(this._stopping.signal);
       } catch (error) {
-        if (!WORTH_RETRYING.has(error.status) || tries === MOST_TRIES) throw error;
+        if (!mayPass(error, tries)) throw error;
         // All wait: the service has no more room for the others.
-        this._pausedUntil = Date.now() + Math.max(error.retryAfterS * 1000, 2 ** tries * 100);
+        this._pausedUntil = Date.now() + pauseMs(error, tries);
       }
     }
   }
-}
-
-function sleep(ms, signal) {
-  signal.throwIfAborted();
-  if (ms <= 0) return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    });
-  });
 }
