@@ -20,22 +20,31 @@ ModelSize = Literal["full", "demo"]
 SIZES: tuple[ModelSize, ...] = ("full", "demo")
 PREFIX = "IMAGE_SEARCH_"
 FOLDER = Path(tempfile.gettempdir()) / "image-search-random-weights"
-_CLIP, _YOLO = "ViT-B-32.safetensors", "yolo11n.pt"
+_CLIP, _YOLO = "ViT-B-32", "yolo11n.pt"
 
 
 def model_environment(size: ModelSize) -> dict[str, str]:
     """Settings of a service that runs these models on the CPU; makes the weights where needed."""
     if size == "demo":
         return {f"{PREFIX}MODELS": "demo", f"{PREFIX}DEVICE": "cpu"}
-    if not all((FOLDER / name).exists() for name in (_CLIP, _YOLO)):
-        # In a process of its own: torch would stay in this one, whose time is to be small.
-        subprocess.run([sys.executable, "-m", __name__], check=True)
     return {
         f"{PREFIX}MODELS": "pretrained",
         f"{PREFIX}DEVICE": "cpu",
-        f"{PREFIX}CLIP_PRETRAINED": str(FOLDER / _CLIP),
-        f"{PREFIX}YOLO_WEIGHTS": str(FOLDER / _YOLO),
+        f"{PREFIX}CLIP_PRETRAINED": str(random_weights(_CLIP, FOLDER)),
+        f"{PREFIX}YOLO_WEIGHTS": str(random_weights(_YOLO, FOLDER)),
     }
+
+
+def random_weights(name: str, folder: Path) -> Path:
+    """File with weights of an open_clip architecture or a detector (`yolo11n.pt`), made if need be.
+
+    In a process of its own: torch would stay in this one, whose time is to be small.
+    """
+    file = folder / (name if name.endswith(".pt") else f"{name}.safetensors")
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, "-m", __name__, str(file)], check=True)
+    return file
 
 
 def service_settings(size: ModelSize, precision: str | None = None) -> dict[str, str]:
@@ -66,24 +75,31 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(int(each) for each in text.split(","))
 
 
-def _make() -> None:
+def _make(file: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        unfinished = Path(folder) / file.name
+        (_make_yolo if file.suffix == ".pt" else _make_clip)(unfinished)
+        unfinished.replace(file)  # whole or not at all, for whoever looks at the same time
+
+
+def _make_clip(file: Path) -> None:
     import open_clip  # noqa: PLC0415 - heavy, and this module is imported for its names
     import torch  # noqa: PLC0415
     from safetensors.torch import save_file  # noqa: PLC0415
 
-    FOLDER.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    clip = open_clip.create_model("ViT-B-32").state_dict()
+    save_file(open_clip.create_model(file.stem).state_dict(), file)
+
+
+def _make_yolo(file: Path) -> None:
     os.environ |= {"YOLO_CONFIG_DIR": str(FOLDER), "YOLO_AUTOINSTALL": "False"}
     os.environ["YOLO_OFFLINE"] = "True"
+    import torch  # noqa: PLC0415
     from ultralytics import YOLO  # noqa: PLC0415 - reads its environment at import
 
-    with tempfile.TemporaryDirectory(dir=FOLDER) as unfinished:
-        save_file(clip, Path(unfinished) / _CLIP)
-        YOLO("yolo11n.yaml").save(str(Path(unfinished) / _YOLO))
-        for name in (_CLIP, _YOLO):  # whole or not at all, for whoever looks at the same time
-            (Path(unfinished) / name).replace(FOLDER / name)
+    torch.manual_seed(0)
+    YOLO(f"{file.stem}.yaml").save(str(file))
 
 
 if __name__ == "__main__":
-    _make()
+    _make(Path(sys.argv[1]))

@@ -4,6 +4,7 @@ The plain model classes, from bytes to embeddings or boxes, on all cores: both r
 one process for each precision. Rates are of the best round, processor time is the median's::
 
     uv run python -m bench runtimes --rounds 7
+    uv run python -m bench runtimes --models all  # the speeds of docs/models.md: `published`
 
 `IMAGE_SEARCH_RUNTIME=auto` chooses by processor time, and on the machine that it runs on: no limit.
 """
@@ -21,6 +22,7 @@ import numpy as np
 
 from bench.report import Cell, Limit, Report, median, ratio
 from bench.service.models import SIZES, numbers, service_settings
+from bench.speed import published
 from bench.speed.works import RUNTIMES
 from runners.clip.model import ClipModel
 from runners.settings import ModelSettings
@@ -68,10 +70,13 @@ def measure(batch: int, rounds: int) -> dict[str, Measured]:
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--batches", type=numbers, default=(1, 8, 32))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--models", choices=SIZES, default="full")
+    published.add_options(parser)
 
 
 def run(given: Namespace, report: Report) -> list[Limit]:
+    if given.models not in SIZES:
+        published.run(given, report)
+        return []
     for precision in ("fp32", "bf16"):
         rows: list[tuple[Cell, ...]] = []
         for batch in given.batches:

@@ -35,6 +35,7 @@ class ClipEntry:
         side: of the square picture that it takes, in pixels.
         dim: length of a vector.
         licence: of the weights.
+        tower: model whose tower for pictures it has; empty if its own.
         needs: package that has to be installed besides; empty if none.
     """
 
@@ -50,6 +51,7 @@ class ClipEntry:
     flickr: float | None = None
     languages: float | None = None
     licence: str | None = None
+    tower: str = ""
     needs: str = ""
 
     @property

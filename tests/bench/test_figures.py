@@ -2,6 +2,7 @@
 
 import io
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 
@@ -15,6 +16,7 @@ from bench.compare.versus import Question, in_turn
 from bench.load.photos import photograph, repixelled, scaled
 from bench.report import Limit, Report, percentile, ratio
 from bench.service.table import Clusters
+from bench.speed.published import figures, sizes_or_names
 from bench.speed.stages import FETCH, FORWARD, between, stages, sums
 from bench.speed.works import Pipeline, Way, ways
 from bench.table.searches import CASES, exact_answers, queries_of, recall
@@ -23,6 +25,22 @@ from bench.table.searches import CASES, exact_answers, queries_of, recall
 @pytest.mark.parametrize("module", COMMANDS.values())
 def test_every_command_asks_a_question(module: str) -> None:
     assert question_of(module).endswith("?") or "?" in question_of(module)
+
+
+def test_models_are_named_by_size_or_by_their_names() -> None:
+    names = sizes_or_names("all")
+    assert names[0] == "ViT-B-32"
+    assert {"ViT-L-14", "yolo26n.pt"} <= set(names)
+    assert "xlm-roberta-base-ViT-B-32" not in names  # its pictures are computed by ViT-B-32
+    assert sizes_or_names("demo") == "demo"
+    assert sizes_or_names("yolo11n.pt,ViT-L-14") == ("yolo11n.pt", "ViT-L-14")
+    with pytest.raises(ArgumentTypeError, match="ViT-L is none of"):
+        sizes_or_names("ViT-L,ViT-L-14")
+
+
+def test_a_runtime_that_was_not_measured_has_no_figure() -> None:
+    found = {"torch": [[2.0, 3.0], [1.0, 1.0], [4.0, 2.0]]}
+    assert figures(found, batch=8) == [8.0, None, 250.0, None]
 
 
 def test_a_limit_of_nothing_is_missed() -> None:
