@@ -3,6 +3,7 @@
 import { get } from "../shared/api.js";
 import { byId, foreign, make, moment } from "../shared/dom.js";
 import { nameOf, original } from "../shared/pictures.js";
+import { flat, TEXT_KEY, textOf } from "../shared/values.js";
 
 const FOLDED_CHARS = 240;
 
@@ -10,9 +11,9 @@ const FOLDED_CHARS = 240;
  * Open the dialog.
  *
  * @param {object} image - `{id, url, score?, metadata, created_at?}`.
- * @param {{like: Function, detect: Function}} acts - what can be done with it.
+ * @param {object} acts - what can be done with it: `like`, `detect`, `change`, `remove`.
  */
-export function openDetails(image, { like, detect }) {
+export function openDetails(image, { like, detect, change, remove }) {
   const dialog = byId("details");
   const then = (act) => () => {
     dialog.close();
@@ -27,8 +28,10 @@ export function openDetails(image, { like, detect }) {
     make("button", { type: "button", class: "primary", onclick: then(like) }, "More like this"),
     make("button", { type: "button", onclick: then(detect) }, "Detect objects"),
   );
+  const quiet = (label, act) => make("button", { type: "button", class: "plain", onclick: then(act) }, label);
+  const more = make("p", { class: "row quiet" }, quiet("Change metadata", change), quiet("Delete", remove));
   const facts = make("dl", { class: "facts" }, ...factsOf(image));
-  const text = make("div", { class: "details-text" }, title, buttons, facts);
+  const text = make("div", { class: "details-text" }, title, buttons, facts, more);
   const shown = make("div", { class: "details-picture" }, original(image, "The picture"));
   dialog.replaceChildren(make("div", { class: "details-head" }, close), shown, text);
   dialog.onclick = (event) => event.target === dialog && dialog.close();
@@ -39,21 +42,18 @@ export function openDetails(image, { like, detect }) {
 
 function factsOf({ id, url, score, metadata }) {
   return [
-    ...(typeof metadata === "string" ? fact("Text", folded(metadata)) : valuesOf(metadata)),
+    ...valuesOf(metadata),
     ...(typeof score === "number" ? fact("Score", score.toFixed(4)) : []),
     ...fact("Address", link(url)),
     ...fact("Id", foreign(id)),
   ];
 }
 
-/** An object's values, those of objects in it under the dotted keys that filters know. */
-function valuesOf(metadata, around = "") {
-  return Object.entries(metadata ?? {}).flatMap(([name, value]) => {
-    if (value && typeof value === "object" && !Array.isArray(value))
-      return valuesOf(value, `${around}${name}.`);
-    const isText = name === "$text" && !around;
-    return fact(isText ? "Text" : foreign(around + name), folded(textOf(value)));
-  });
+/** A value each, those of objects in it under the dotted keys that filters know. */
+function valuesOf(metadata) {
+  return flat(metadata).flatMap(({ key, value }) =>
+    fact(key === TEXT_KEY ? "Text" : foreign(key), folded(textOf(value))),
+  );
 }
 
 /** A search does not tell when an image was added; the image itself does. */
@@ -68,12 +68,6 @@ async function addWhenAdded({ id }, facts) {
 
 function fact(name, value) {
   return [make("dt", {}, name), make("dd", {}, value)];
-}
-
-function textOf(value) {
-  if (Array.isArray(value)) return value.join(", ");
-  if (typeof value === "boolean") return value ? "yes" : "no";
-  return String(value);
 }
 
 /** A long text shows its beginning, and the rest on demand. */

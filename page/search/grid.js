@@ -21,7 +21,8 @@ export function setUp() {
  * Show images, after those that are there; of one that is there already nothing more.
  *
  * @param {object[]} found - `{id, url, score?, metadata}`.
- * @param {{open: Function, like: Function}} acts - what its buttons do with an image.
+ * @param {{open: Function, like: Function}} acts - what a picture does when it is pressed, with its
+ *   card and whether Shift was held; what "More like this" does, with the image.
  */
 export function append(found, acts) {
   const fresh = found.filter(({ id }) => !images.has(id));
@@ -51,6 +52,28 @@ export function imageOf({ dataset }) {
   return images.get(dataset.id);
 }
 
+/** The button that is a card's picture. */
+export function tileOf(card) {
+  return card.querySelector(".tile");
+}
+
+/** Know images as they are now. */
+export function renew(changed) {
+  for (const image of changed) {
+    if (images.has(image.id)) images.set(image.id, { ...images.get(image.id), ...image });
+  }
+}
+
+/** Show these images no more, or again; the focus goes to what stands in the place of the first. */
+export function hide(ids, isGone) {
+  const some = [...byId("grid").children].filter(({ dataset }) => ids.includes(dataset.id));
+  const place = cards().findIndex((card) => some.includes(card));
+  for (const card of some) card.hidden = isGone;
+  const next = isGone ? cards()[place] ?? cards().at(-1) : some[0];
+  reach(next);
+  if (next) tileOf(next).focus({ preventScroll: true });
+}
+
 /** Put the focus on the image at a place, as after "Show more". */
 export function focusAt(place) {
   cards()[place]?.querySelector("button").focus();
@@ -77,15 +100,20 @@ function placeAfter(key, from) {
 function card(image, { open, like }) {
   const name = short(nameOf(image));
   const button = (own, ...shown) => make("button", { type: "button", tabindex: -1, ...own }, ...shown);
-  const tile = button(
-    { class: "tile", "aria-label": `Details of ${name}`, onclick: (event) => open(image, event) },
-    thumbnail(image.id, ""),
-  );
+  const press = ({ currentTarget, shiftKey }) => open(currentTarget.closest(".card"), shiftKey);
+  const tile = button({ class: "tile", "data-name": name, onclick: press }, thumbnail(image.id, ""));
+  nameTile(tile);
   const more = button(
     { class: "plain", "aria-label": `More like ${name}`, onclick: () => like(image) },
     "More like this",
   );
   return make("li", { class: "card", "data-id": image.id }, tile, make("div", { class: "card-foot" }, score(image), more));
+}
+
+/** What a press does is in its label; one that is selected or not says that of itself. */
+export function nameTile(tile) {
+  const isSelectable = tile.hasAttribute("aria-pressed");
+  tile.setAttribute("aria-label", isSelectable ? tile.dataset.name : `Details of ${tile.dataset.name}`);
 }
 
 /** A label is read aloud: no name needs to be read for minutes. */

@@ -14,8 +14,9 @@ let acts;
 /**
  * Make it work.
  *
- * @param {object} given - what buttons do: `like` and `open` with an image, `again` after a failure,
- *   `add` where the index is empty, `whole` where what fits badly is wanted, too.
+ * @param {object} given - what buttons do: those of a picture (`like`, `open`), `again` after a
+ *   failure, `add` where the index is empty, `whole` where what fits badly is wanted, too. `shown` is
+ *   called when pictures have come.
  */
 export function setUp(given) {
   acts = given;
@@ -23,7 +24,11 @@ export function setUp(given) {
     awaited ??= grid.count();
     showMore({ isPressed: true });
   });
-  byId("rest").addEventListener("click", () => acts.whole());
+  byId("rest").addEventListener("click", async () => {
+    const place = grid.count();
+    await acts.whole();
+    grid.focusAt(place);
+  });
   const near = new IntersectionObserver(
     (entries) => entries.some((one) => one.isIntersecting) && showMore({ isPressed: false }),
     { rootMargin: `${NEAR_PX}px` },
@@ -47,15 +52,20 @@ export async function show(search, begun) {
     [pages, asked] = [fresh, search];
     grid.clear();
     append(images);
-    if (images.length === 0) nothing();
   };
   await run(work, complain);
+}
+
+/** The pages that are shown; others, once another search is. */
+export function current() {
+  return pages;
 }
 
 /** So many of the images are gone from the index; back again, where the number is below zero. */
 export function forget(count) {
   pages.forget(count);
   told();
+  fill();
 }
 
 /** The next page, when its button is pressed or comes near. */
@@ -102,6 +112,7 @@ function fill() {
 function append(images) {
   byId("more-notice").replaceChildren();
   grid.append(images, acts);
+  acts.shown();
   byId("more").hidden = pages.isOver;
   told();
 }
@@ -115,6 +126,8 @@ function told() {
   byId("found-count").textContent = isRanked && isOver ? countOf(shown, total) : "";
   byId("rest-row").hidden = !isCut;
   byId("search-status").textContent = `${counted(shown, "picture")} shown.`;
+  byId("search-notice").replaceChildren();
+  if (shown === 0 && isOver) nothing();
 }
 
 function titleOf({ words, url, id, file, sort, isFiltered }, total) {

@@ -1,5 +1,8 @@
 /** Search: by words, by a picture, by filters, or by nothing, which shows the newest. */
 
+import { remove as deleteImages } from "../change/deleting.js";
+import { edit } from "../change/metadata.js";
+import * as selection from "../change/selection.js";
 import { readAddress, writeAddress } from "../shared/address.js";
 import { byId, foreign, make } from "../shared/dom.js";
 import { firstPicture } from "../shared/files.js";
@@ -20,8 +23,19 @@ export function setUp({ detect, add }) {
   filters = new Filters(() => search());
   sorting.setUp((sort) => look({ sort }));
   grid.setUp();
-  const open = (image) => openDetails(image, { like, detect });
-  results.setUp({ like, open, add, again: () => show(), whole: () => look({ isWhole: true }) });
+  selection.setUp({ change, remove });
+  const details = { like, detect, change: (one) => change([one]), remove: (one) => remove([one]) };
+  results.setUp({
+    like,
+    add,
+    open: (card, isRange) =>
+      selection.isSelecting()
+        ? selection.press(card, isRange)
+        : openDetails(grid.imageOf(card), details),
+    again: () => show(),
+    whole: () => look({ isWhole: true }),
+    shown: () => selection.dress(),
+  });
   byId("search-form").addEventListener("submit", (event) => {
     event.preventDefault();
     submit(byId("words").value.trim());
@@ -74,12 +88,12 @@ function lookAnew(changed) {
 
 function look(changed) {
   Object.assign(asked, changed);
-  search();
+  return search();
 }
 
 function search() {
   writeAddress({ view: "search", ...asked, selection: filters.selection });
-  find();
+  return find();
 }
 
 /** Show what is asked for, of a table that may have other columns than before. */
@@ -94,6 +108,7 @@ function isFiltered() {
 }
 
 async function find() {
+  selection.end();
   showPicture();
   offer();
   filters.count();
@@ -102,6 +117,34 @@ async function find() {
     filters.check();
     return new Pages(asked, filterOf(filters.selection, filters.types));
   });
+}
+
+/** Change the metadata of some images. */
+function change(images) {
+  return edit(images, (changed) => {
+    grid.renew(changed);
+    selection.end();
+    recount();
+  });
+}
+
+/** Delete some images; they come back where they were, if the same search is still shown. */
+function remove(images) {
+  const search = results.current();
+  const turn = (isGone) => (ids) => {
+    recount();
+    if (results.current() !== search) return find();
+    selection.end();
+    grid.hide(ids, isGone);
+    return results.forget(isGone ? ids.length : -ids.length);
+  };
+  return deleteImages(images, { gone: turn(true), back: turn(false) });
+}
+
+/** The table has changed, and with it the numbers beside the filters. */
+async function recount() {
+  await filters.load();
+  await filters.count();
 }
 
 function offer() {

@@ -24,12 +24,23 @@ export async function get(path, { signal } = {}) {
  *
  * @param {string} path - the route.
  * @param {object|FormData} body - JSON, or a form with a picture.
+ * @param {{signal: ?AbortSignal, requestId: ?string}} [more] - a name of the request's own, by which
+ *   the log of changes has it.
  */
-export async function post(path, body, { signal } = {}) {
+export async function post(path, body, { signal, requestId } = {}) {
+  return sent("POST", path, body, { signal, headers: requestId ? { "X-Request-ID": requestId } : {} });
+}
+
+/** PATCH JSON, and read the JSON that is answered. */
+export async function patch(path, body, { signal } = {}) {
+  return sent("PATCH", path, body, { signal, headers: {} });
+}
+
+async function sent(method, path, body, { signal, headers }) {
   const isForm = body instanceof FormData;
-  const headers = isForm ? {} : { "Content-Type": "application/json" };
-  const sent = isForm ? body : JSON.stringify(body);
-  return (await answered(path, { method: "POST", body: sent, headers, signal })).json();
+  const all = isForm ? headers : { ...headers, "Content-Type": "application/json" };
+  const options = { method, body: isForm ? body : JSON.stringify(body), headers: all, signal };
+  return (await answered(path, options)).json();
 }
 
 /** GET a picture, as a blob; null where there is none. */

@@ -1,6 +1,7 @@
-/** Metadata for all pictures that are added: keys and values, typed as the table has them. */
+/** Keys and values that a person writes, typed as the table has them. */
 
 import { byId, make } from "./dom.js";
+import { typed } from "./values.js";
 
 const TYPES = {
   string: "Text",
@@ -11,11 +12,13 @@ const TYPES = {
   "list of strings": "List",
 };
 
-/** The rows of keys and values. `columns` are those of the table. */
+/** The rows of keys and values in an element, with the button that adds one. */
 export class Pairs {
-  constructor() {
+  constructor(list, button) {
+    this._list = list;
+    this._button = button;
     this._types = new Map();
-    byId("add-pair").addEventListener("click", () => this._add().querySelector("input").focus());
+    button.addEventListener("click", () => this._add().querySelector("input").focus());
   }
 
   /** Know these columns: a key that is taken has its type. */
@@ -23,7 +26,7 @@ export class Pairs {
     this._types = new Map(columns.map(({ key, type }) => [key, type]));
     const options = columns.map(({ key }) => make("option", { value: key }));
     byId("known-keys").replaceChildren(...options);
-    for (const row of byId("pairs").children) {
+    for (const row of this._list.children) {
       row.querySelector("input").dispatchEvent(new Event("input")); // written before they were known
     }
   }
@@ -35,7 +38,7 @@ export class Pairs {
    */
   read() {
     const found = Object.create(null); // a key may be called as anything
-    for (const row of byId("pairs").children) {
+    for (const row of this._list.children) {
       const [key, value] = [...row.querySelectorAll("input")].map((one) => one.value.trim());
       if (key && value) found[key] = typed(key, value, row.querySelector("select").value);
     }
@@ -57,9 +60,9 @@ export class Pairs {
     });
     remove.addEventListener("click", () => {
       row.remove();
-      byId("add-pair").focus();
+      this._button.focus();
     });
-    byId("pairs").append(row);
+    this._list.append(row);
     return row;
   }
 }
@@ -67,40 +70,4 @@ export class Pairs {
 function field(name, more = {}) {
   const own = { "aria-label": name, placeholder: name, dir: "auto", autocomplete: "off" };
   return make("input", { ...own, ...more });
-}
-
-function typed(key, value, type) {
-  switch (type) {
-    case "boolean":
-      return yesOrNo(key, value);
-    case "float":
-    case "integer":
-      return number(key, value, type);
-    case "timestamp":
-      return time(key, value);
-    case "list of strings":
-      return value.split(",").map((one) => one.trim()).filter(Boolean);
-    default:
-      return value;
-  }
-}
-
-function yesOrNo(key, value) {
-  if (/^(?:yes|true)$/i.test(value)) return true;
-  if (/^(?:no|false)$/i.test(value)) return false;
-  throw new Error(`${key} must be yes or no`);
-}
-
-function number(key, value, type) {
-  const read = Number(value);
-  if (Number.isFinite(read) && (type === "float" || Number.isSafeInteger(read))) return read;
-  throw new Error(`${key} must be ${type === "float" ? "a number" : "a whole number"}`);
-}
-
-function time(key, value) {
-  const read = new Date(value);
-  if (Number.isNaN(read.getTime())) {
-    throw new Error(`${key} must be a date, such as 2026-01-31 or 2026-01-31 12:00`);
-  }
-  return read.toISOString();
 }

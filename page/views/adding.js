@@ -18,7 +18,7 @@ let saidAt = 0;
 
 /** Make the view work. */
 export function setUp() {
-  pairs = new Pairs();
+  pairs = new Pairs(byId("pairs"), byId("add-pair"));
   queue = new Queue(show);
   for (const [button, input] of [["pick-files", "add-files"], ["pick-folder", "add-folder"]]) {
     byId(button).addEventListener("click", () => byId(input).click());

@@ -24,6 +24,7 @@ expect.set_options(timeout=30_000)
 
 KEY = "a-key-that-is-long-enough"
 READ_KEY = "a-key-to-look-around-with"
+WRITE_KEY = "a-key-to-add-and-delete-with"
 SCENES = 60
 Open = Callable[..., Watched]
 
@@ -42,7 +43,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
     folder = tmp_path_factory.mktemp("page")
     keys = folder / "keys"
     keys.touch(0o600)
-    keys.write_text(f"guest read {READ_KEY}\n")
+    keys.write_text(f"guest read {READ_KEY}\nloader write {WRITE_KEY}\n")
     settings = environment(folder, IMAGE_SEARCH_API_KEYS=KEY, IMAGE_SEARCH_API_KEYS_FILE=str(keys))
     with ServiceProcess(settings, folder / "log") as running:
         yield running

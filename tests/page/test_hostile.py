@@ -65,6 +65,32 @@ def test_metadata_is_text(window: Watched, hostile: str) -> None:
     assert (address.get_attribute("href") or "").startswith("http://127.0.0.1")
 
 
+def test_metadata_can_be_changed(window: Watched, hostile: str, api: Api) -> None:
+    def stored() -> Any:
+        return api.session.get(f"{api.url}/images/{hostile}", timeout=60).json()["metadata"]
+
+    before = stored()
+    page = window.open(f"?id={hostile}")
+    settled(page)
+    page.locator(".tile").first.click()
+    page.get_by_role("button", name="Change metadata").click()
+    dialog = page.get_by_role("dialog")
+    assert not overflows(page)
+    assert dialog.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+    assert dialog.locator("script, b, img").count() == 0
+    dialog.get_by_label("__proto__", exact=True).fill(MARKUP)
+    dialog.get_by_role("button", name="Remove constructor", exact=True).click()
+    dialog.get_by_label("nested.<b>.deep", exact=True).fill("x")
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.locator("#toast")).to_contain_text("1 picture changed.")
+    after = {**before, "__proto__": MARKUP, "nested": {"<b>": {"deep": "x"}}}
+    del after["constructor"]
+    assert stored() == after
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#toast")).to_contain_text("1 picture as before.")
+    assert stored() == before
+
+
 def test_filters_and_the_list_of_keys_are_text(window: Watched, hostile: str) -> None:
     page = window.open()
     page.locator("#filters, #filters details").evaluate_all(

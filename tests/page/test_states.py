@@ -25,6 +25,29 @@ def _details(page: Page, scenes: list[Shown]) -> None:
     expect(page.get_by_role("dialog")).to_contain_text("Added")
 
 
+def _selecting(page: Page, scenes: list[Shown]) -> None:
+    page.get_by_role("button", name="Select").click()
+    page.locator(".tile").first.click()
+    expect(page.locator("#selected-count")).to_have_text("1 selected")
+
+
+def _editing(page: Page, scenes: list[Shown]) -> None:
+    _selecting(page, scenes)
+    page.locator(".tile").nth(1).click()
+    page.get_by_role("button", name="Change metadata").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Add a key").click()
+
+
+def _changed(page: Page, scenes: list[Shown]) -> None:
+    page.locator(".tile").first.click()
+    page.get_by_role("button", name="Change metadata").click()
+    value = page.get_by_role("dialog").get_by_label("background", exact=True)
+    value.fill("as before")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#toast")).to_contain_text("1 picture changed.")
+
+
 def _add(page: Page, scenes: list[Shown]) -> None:
     page.get_by_role("button", name="Add a key").click()
     page.get_by_label("Addresses of pictures").fill("nothing\nno address")
@@ -45,6 +68,9 @@ def _health(page: Page, scenes: list[Shown]) -> None:
 VIEWS: dict[str, tuple[str, Show]] = {
     "search": ("?q=a+star", _search),
     "details": ("", _details),
+    "selecting": ("?filter={%22shop%22:{%22values%22:[%22old mill%22]}}&sort=price", _selecting),
+    "editing": ("", _editing),
+    "changed": ("?q=a+star", _changed),
     "add": ("?view=add", _add),
     "detect": ("?view=detect", _detect),
     "health": ("?view=health", _health),
@@ -63,6 +89,9 @@ def test_every_view_can_be_used_by_all(
     page = window.open(address)
     show(page, scenes)
     keep(page, f"{view}-{size}-{'dark' if dark else 'light'}")
+    if view == "changed":
+        page.get_by_role("button", name="Undo").click()
+        expect(page.locator("#toast")).to_contain_text("1 picture as before.")
     found = Axe().run(page).response["violations"]
     assert found == [], json.dumps([(one["id"], one["nodes"]) for one in found], indent=1)[:4000]
     assert not overflows(page)
