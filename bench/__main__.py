@@ -16,6 +16,7 @@ COMMANDS = {
     "guard": "bench.speed.guard",
     "sandbox": "bench.speed.sandbox",
     "runtimes": "bench.speed.runtimes",
+    "starts": "bench.speed.starts",
     "overload": "bench.faults.overload",
     "soak": "bench.faults.soak",
     "kill": "bench.faults.kill",

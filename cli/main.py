@@ -11,6 +11,7 @@ from cli.export.command import export
 from cli.index.command import index
 from cli.models.command import models
 from cli.offline.commands import check, reembed
+from cli.offline.convert import convert
 from cli.query.changes import log, undo
 from cli.query.commands import (
     declare_column,
@@ -73,7 +74,8 @@ def demo(leave: bool, output: Path, scenes: int, no_browser: bool) -> None:
 
 
 _QUERIES = (index, search, detect, get, delete, update, status, log, undo)
-for command in (*_QUERIES, declare_column, drop_column, check, reembed, export, models):
+_TABLES = (declare_column, drop_column, check, reembed, export)
+for command in (*_QUERIES, *_TABLES, models, convert):
     main.add_command(command)
 
 

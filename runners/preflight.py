@@ -6,12 +6,18 @@ is published, which bring torch. Files, and the demo models, are only looked at.
 
 import os
 
+from runners.clip.recipe import ClipRecipe
+from runners.runtime.choice import outlook
+from runners.runtime.recipe import Request
 from runners.settings import ModelSettings
-from runners.weights.source import check_sha256, clip_source, yolo_source
+from runners.weights.source import check_sha256
+from runners.yolo.recipe import YoloRecipe
 
 
 def ensure_weights(settings: ModelSettings) -> None:
     """Check both models' weights, and download what is published and missing.
+
+    What is converted already needs no weights.
 
     Raises:
         RunnerError: If one of them is missing and cannot be downloaded; within a minute of the last
@@ -19,15 +25,13 @@ def ensure_weights(settings: ModelSettings) -> None:
     """
     # The Hub's warnings of each retry would bury the one line that counts.
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
-    clip, yolo = clip_source(settings), yolo_source(settings)
-    clip_path, yolo_path = clip.path, yolo.path
-    if clip_path is None:
+    request = Request.of(settings)
+    clip, yolo = ClipRecipe.of(settings, request), YoloRecipe.of(settings, request)
+    if clip.source.path is None and outlook(clip, request).way != "open":
         from runners.clip import weights as clip_weights  # noqa: PLC0415 - brings torch
 
-        clip_path = clip_weights.fetch(clip)
-    if yolo_path is None:
+        check_sha256(clip_weights.fetch(clip.source), clip.source)
+    if yolo.source.path is None and outlook(yolo, request).way != "open":
         from runners.yolo import weights as yolo_weights  # noqa: PLC0415 - may bring torch
 
-        yolo_path = yolo_weights.fetch(yolo, settings.cache_dir)
-    check_sha256(clip_path, clip)
-    check_sha256(yolo_path, yolo)
+        check_sha256(yolo_weights.fetch(yolo.source, settings.cache_dir), yolo.source)

@@ -16,6 +16,10 @@ Pixels = NDArray[np.uint8]
 Embeddings = NDArray[np.float32]
 """Unit-length vectors [n, dim]."""
 
+Predictions = NDArray[np.float32]
+"""What a YOLO network says of n pictures: [n, 4 + classes, k], the centre and size of each box and
+the confidence of each class; or [n, k, 6], as detections, where it suppresses overlaps itself."""
+
 DetectionRows = NDArray[np.float32]
 """One picture's detections [k, 6]: x1, y1, x2, y2, confidence, class id.
 

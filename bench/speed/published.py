@@ -127,18 +127,18 @@ def measure(name: str, figure: str, rounds: int, seconds: float) -> Measured:
 
 def _call(name: str, figure: str, runtime: Any) -> Callable[[], Any] | None:
     """A call of several pictures; None where the model falls back to something else."""
-    from runners.clip.model import ClipModel  # noqa: PLC0415 - torch, in the child alone
+    from runners.clip.recipe import load_clip  # noqa: PLC0415 - torch, in the child alone
     from runners.settings import ModelSettings  # noqa: PLC0415
-    from runners.yolo.model import YoloModel  # noqa: PLC0415
+    from runners.yolo.recipe import load_yolo  # noqa: PLC0415
 
     settings = ModelSettings(runtime=runtime)
     model: Any
     if name.endswith(".pt"):
-        model = YoloModel.load(settings)
+        model = load_yolo(settings)
         call = partial(model.detect, list(_pictures(_SIDE)))
     else:
         _make_tokenizers_here()
-        model = ClipModel.load(settings)
+        model = load_clip(settings)
         call = partial(model.encode_images, _pictures(model.info.image_size))
     return call if (model.forward.runtime, model.precision) == (runtime, figure) else None
 

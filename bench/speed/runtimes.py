@@ -24,9 +24,9 @@ from bench.report import Cell, Limit, Report, median, ratio
 from bench.service.models import SIZES, numbers, service_settings
 from bench.speed import published
 from bench.speed.works import RUNTIMES
-from runners.clip.model import ClipModel
+from runners.clip.recipe import load_clip
 from runners.settings import ModelSettings
-from runners.yolo.model import YoloModel
+from runners.yolo.recipe import load_yolo
 
 _TEXT = "a photograph of two red buses in the rain"
 _HEIGHT, _WIDTH = 640, 640
@@ -41,7 +41,7 @@ def _pictures(count: int, height: int, width: int) -> Any:
 
 def _calls(runtime: Any, batch: int) -> dict[str, Callable[[], Any]]:
     settings = ModelSettings(runtime=runtime)
-    clip, yolo = ClipModel.load(settings), YoloModel.load(settings)
+    clip, yolo = load_clip(settings), load_yolo(settings)
     side = clip.info.image_size
     pixels, boxed = _pictures(batch, side, side), list(_pictures(batch, _HEIGHT, _WIDTH))
     return {

@@ -17,10 +17,10 @@ from bench.load.generator import Span, rate
 from images.decode.decode import decode_pixels, open_header
 from images.decode.prepare import clip_pixels, letterbox
 from images.settings import DecodeSettings
-from runners.clip.model import ClipModel
+from runners.clip.recipe import load_clip
 from runners.schemas import Runtime
 from runners.settings import ModelSettings
-from runners.yolo.model import YoloModel
+from runners.yolo.recipe import load_yolo
 
 _LIMITS = DecodeSettings().limits
 _LEAST_BATCHES = 2
@@ -31,7 +31,7 @@ Work = Callable[[Sequence[bytes]], Sequence[Any]]
 
 def clip_work(runtime: Runtime, threads: int) -> Work:
     """What added and searched pictures need: embeddings."""
-    model = ClipModel.load(ModelSettings(runtime=runtime, threads=threads))
+    model = load_clip(ModelSettings(runtime=runtime, threads=threads))
     model.warm_up()
     info = model.info
     how = (info.image_size, info.interpolation, info.resize_mode, info.fill_color)
@@ -45,7 +45,7 @@ def clip_work(runtime: Runtime, threads: int) -> Work:
 
 def yolo_work(runtime: Runtime, threads: int) -> Work:
     """What pictures need whose objects are found: boxes in the pictures' own pixels."""
-    model = YoloModel.load(ModelSettings(runtime=runtime, threads=threads))
+    model = load_yolo(ModelSettings(runtime=runtime, threads=threads))
     model.warm_up()
     size, stride = model.info.image_size, model.info.stride
 

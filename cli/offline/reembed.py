@@ -73,9 +73,9 @@ async def _move(
 ) -> None:
     # These bring torch: all that can be refused without it was.
     from cli.offline.embedding import Embedder  # noqa: PLC0415
-    from runners.clip.model import ClipModel  # noqa: PLC0415
+    from runners.clip.recipe import load_clip  # noqa: PLC0415
 
-    model = ClipModel.load(settings.models)
+    model = load_clip(settings.models)
     info = model.info
     identity = ModelIdentity(info.model, info.pretrained, info.dim)
     console.print(f"From the model {await work.model()}\nto the model   {identity}")

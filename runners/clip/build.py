@@ -1,7 +1,6 @@
 """Creates an open_clip model, describes it, and converts its blocks to bf16 or fp16."""
 
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,11 @@ import torch
 from safetensors import SafetensorError
 
 from runners.clip import weights as clip_weights
-from runners.device.precision import Precision, compute_in
+from runners.device.layers import compute_in
+from runners.device.precision import Precision
 from runners.errors import UnsupportedModelError, WeightsInvalidError
 from runners.schemas import ClipInfo
 from runners.weights.source import WeightsSource, identity_of
-
-Tokenizer = Callable[[list[str]], torch.Tensor]
 
 
 def create(source: WeightsSource, checkpoint: Path) -> torch.nn.Module:
@@ -48,14 +46,14 @@ def create(source: WeightsSource, checkpoint: Path) -> torch.nn.Module:
     return model
 
 
-def tokenizer_of(source: WeightsSource) -> Tokenizer:
+def tokenizer_of(source: WeightsSource) -> Any:
     """The architecture's own tokenizer; some need the transformers package and a download.
 
     Raises:
         UnsupportedModelError: If it cannot be loaded.
     """
     try:
-        tokenizer: Tokenizer = open_clip.get_tokenizer(source.architecture)
+        tokenizer = open_clip.get_tokenizer(source.architecture)
     except Exception as error:  # open_clip, transformers and the Hub each raise their own
         _check_packages(source, error)
         raise UnsupportedModelError(
@@ -75,7 +73,7 @@ def _check_packages(source: WeightsSource, error: Exception) -> None:
         ) from error
 
 
-def describe(model: Any, tokenizer: Tokenizer, source: WeightsSource) -> ClipInfo:
+def describe(model: Any, tokenizer: Any, source: WeightsSource) -> ClipInfo:
     """Description of a model: what it is, and how pictures must be prepared for it.
 
     Raises:

@@ -1,17 +1,18 @@
 """The CLIP model as a batching BentoML service."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bentoml
 import numpy as np
 
+from runners.clip.model import ClipModel
+from runners.clip.recipe import ClipRecipe
+from runners.runtime.recipe import Request
+from runners.serving.apart import load_apart
 from runners.serving.batches import Batches
 from runners.serving.service import BATCHED, SERVICE_OPTIONS, load_in_worker
 from runners.settings import ModelSettings
-
-if TYPE_CHECKING:
-    from runners.clip.model import ClipModel
 
 _log = logging.getLogger("bentoml.runners.clip")
 
@@ -26,7 +27,7 @@ class ClipEmbedder:
 
     def __init__(self) -> None:
         self._batches = Batches("ClipEmbedder")
-        self._model = load_in_worker(_load, "open_clip")
+        self._model = load_in_worker(_load)
         runtime, precision = self._model.forward.runtime, self._model.precision
         self._batches.tell(runtime, precision)
         _log.info("CLIP is ready: %s in %s by %s", self._model.info.identity, precision, runtime)
@@ -47,9 +48,8 @@ class ClipEmbedder:
         return self._model.info.to_dict()
 
 
-def _load(settings: ModelSettings) -> "ClipModel":
-    from runners.clip.model import ClipModel  # noqa: PLC0415 - brings torch; a worker's alone
-
-    model = ClipModel.load(settings)
+def _load(settings: ModelSettings) -> ClipModel:
+    request = Request.of(settings)
+    model = load_apart("clip", ClipRecipe.of(settings, request), request)
     model.warm_up()
     return model

@@ -1,42 +1,15 @@
 """Both towers of a CLIP model in torch, as they are computed and as they are converted."""
 
 import threading
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from runners.clip.build import compute_blocks_in
+from runners.clip.tokens import TextEnds, Tokens
 from runners.device.cores import Cores, to_device
 from runners.device.precision import Precision
 from runners.schemas import ClipInfo, Embeddings, Pixels, Runtime
-
-Tokens = NDArray[np.int64]
-"""Texts as their tokens [n, context_length]."""
-
-
-@dataclass(frozen=True)
-class TextEnds:
-    """How many positions of a context texts need.
-
-    Attributes:
-        cuts: Whether the padding can be cut off: a token of a causal tower sees only those before
-            it, and the embedding is read off at the end of the text.
-        eos: Token that ends a text; None where the largest one does.
-    """
-
-    cuts: bool
-    eos: int | None = None
-
-    def length(self, tokens: Tokens) -> int:
-        """Positions that must be computed for texts, n > 0."""
-        if not self.cuts:
-            return int(tokens.shape[1])
-        # As open_clip finds it (3.3 `transformer.text_global_pool`).
-        ends = tokens.argmax(-1) if self.eos is None else (tokens == self.eos).argmax(-1)
-        return int(np.max(ends)) + 1
 
 
 class PictureTower(torch.nn.Module):
@@ -132,6 +105,9 @@ class TorchForward:
         """Change to a shorter precision."""
         if compute_blocks_in(self.model, precision):
             self.precision = precision
+
+    def release(self) -> None:
+        """Nothing is left that could be given back."""
 
     def encode_images(self, pixels: Pixels) -> Embeddings:
         """Embeddings of pictures in one pass."""

@@ -5,11 +5,11 @@ Imports torch only where a model runs: the API worker needs the number of worker
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pynvml
@@ -28,6 +28,7 @@ own are rare."""
 _ITEMS_ON_CPU = 8
 _ITEMS_ON_GPU = 16
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_AMD_DRIVER = Path("/dev/kfd")
 
 
 def available_cores(quota_file: Path = _CGROUP_QUOTA) -> int:
@@ -45,8 +46,36 @@ def available_cores(quota_file: Path = _CGROUP_QUOTA) -> int:
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
+class Parts(Protocol):
+    """Calls a function for the parts of a batch."""
+
+    def compute(
+        self, function: Callable[[Any], None], groups: Sequence[Sequence[int]], most: int
+    ) -> None:
+        """Call it for each part of at most so many items of one group."""
+
+
+class InTurn:
+    """Parts one after the other, where the function has all cores by itself."""
+
+    def compute(
+        self, function: Callable[[Any], None], groups: Sequence[Sequence[int]], most: int
+    ) -> None:
+        """Call a function for each part of a batch; see `Cores.compute`."""
+        for part in _parts(groups, most, 1):
+            function(part)
+
+
+def _parts(groups: Sequence[Sequence[int]], most: int, threads: int) -> Iterator[Sequence[int]]:
+    """Each group in parts of equal size, one for each thread, and of so many items at most."""
+    for group in groups:
+        size = max(1, min(most, -(-len(group) // threads)))
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
 class Cores:
-    """The cores of a process, shared by the batches that it computes at the same time.
+    """The cores of a process, shared by the batches that torch computes at the same time.
 
     A batch that is alone has all of them. One that comes while others are computed has its equal
     part, and they keep what they have until they end.
@@ -81,12 +110,7 @@ class Cores:
             self._batches += 1
             threads = max(1, self.threads // self._batches)
         try:
-            parts = [
-                group[start : start + size]
-                for group in groups
-                for size in [max(1, min(most, -(-len(group) // threads)))]
-                for start in range(0, len(group), size)
-            ]
+            parts = list(_parts(groups, most, threads))
             share = max(1, threads // max(1, len(parts)))
             if threads == 1 or len(parts) < 2:
                 for part in parts:
@@ -129,11 +153,13 @@ def resolve_device(device: str) -> str:
     Raises:
         DeviceError: If the setting names a GPU that does not exist.
     """
+    kind, _, number = device.partition(":")
+    if kind == "cpu" or (kind == "auto" and not (_installed_gpus() or _AMD_DRIVER.exists())):
+        return "cpu"
     import torch  # noqa: PLC0415 - see above
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    kind, _, number = device.partition(":")
-    if kind == "cpu" or (kind == "auto" and not count):
+    if kind == "auto" and not count:
         return "cpu"
     index = int(number or 0)
     if kind == "auto":

@@ -1,7 +1,5 @@
 """Prepares a process for torch: idle threads sleep, and torch's compiler is not loaded."""
 
-import ctypes
-import gc
 import importlib
 import os
 import sys
@@ -41,13 +39,6 @@ def wait_passively() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
-
-
-def trim_memory() -> None:
-    """Return memory that loading a model has freed to the operating system."""
-    gc.collect()
-    with suppress(OSError, AttributeError):  # another C library than glibc
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _import_without_compiler(package: str) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runners.device.memory import page_out
+
 if TYPE_CHECKING:
     import torch
 
@@ -123,6 +125,7 @@ class Graph:
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
         }
+        self._weights = path.with_suffix(".bin")
         self._compiled = core.compile_model(core.read_model(path), "CPU", settings)
         self._requests: LifoQueue[Any] = LifoQueue()
 
@@ -138,3 +141,11 @@ class Graph:
             return [np.array(found[output], copy=None) for output in self._compiled.outputs]
         finally:
             self._requests.put(request)
+
+    def release(self) -> None:
+        """Give back the memory of the saved weights, once the graph has computed something.
+
+        By then it has them in an order of its own, but for what it reads a few rows of each time,
+        as the embeddings of tokens (OpenVINO 2026.4, which keeps the whole file mapped).
+        """
+        page_out(self._weights)

@@ -9,7 +9,8 @@ from bentoml._internal.marshal.dispatcher import CorkDispatcher, NonBlockSema, O
 from pydantic import ValidationError
 
 from runners.device.cores import concurrent_batches, device_of, max_call_items, workers_of
-from runners.device.torch_process import prepare_torch, trim_memory
+from runners.device.memory import trim_memory
+from runners.device.torch_process import wait_passively
 from runners.errors import RunnerError
 from runners.serving.shutdown import end_service, end_with_supervisor, outlive_callers
 from runners.settings import ModelSettings
@@ -101,7 +102,7 @@ def patch_batching(batches: int) -> None:
 patch_batching(LANES)
 
 
-def load_in_worker(load: Callable[[ModelSettings], _Model], package: str) -> _Model:
+def load_in_worker(load: Callable[[ModelSettings], _Model]) -> _Model:
     """Load a model in the `__init__` of its service; a failure is one line, and ends the service.
 
     BentoML would start the worker again and again, with two traces each time, although weights
@@ -109,8 +110,7 @@ def load_in_worker(load: Callable[[ModelSettings], _Model], package: str) -> _Mo
     before any worker started (`runners.preflight`), and this is the rest.
 
     Args:
-        load: imports what brings torch, and loads the model that the settings name.
-        package: of torchvision and open_clip, what the model needs.
+        load: loads the model that the settings name.
 
     Raises:
         RunnerError: If the model cannot be loaded, where no supervisor started this process.
@@ -120,7 +120,7 @@ def load_in_worker(load: Callable[[ModelSettings], _Model], package: str) -> _Mo
     if is_worker:
         outlive_callers(MODEL_SERVICES)
         os.nice(_NICENESS)  # who answers and decodes goes first: a batch that waits only grows
-    prepare_torch(package)
+    wait_passively()
     try:
         model = load(worker_settings(ModelSettings()))
     except RunnerError as error:

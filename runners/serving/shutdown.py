@@ -58,9 +58,14 @@ def end_with_supervisor() -> None:
     of the service refused.
     """
     if server_context.worker_index is not None:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        end_with_parent(signal.SIGTERM)
         if os.getppid() != _SUPERVISOR:  # killed while this worker was importing
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_with_parent(number: int) -> None:
+    """Have this process sent a signal when the one that started it ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def end_service(reason: str) -> NoReturn:

@@ -3,42 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
-from runners.device.cores import Cores
+from runners.device.cores import InTurn
 from runners.device.precision import Precision
 from runners.runtime.conversions import Conversion
-from runners.runtime.graph import Graph, convert
-from runners.schemas import Pixels, Runtime
-from runners.yolo.torch_forward import Body, Head, TorchForward, Whole, has_plain_head
+from runners.runtime.graph import Graph
+from runners.schemas import DetectionRows, Pixels, Predictions, Runtime
+from runners.yolo.suppression import detections, surest
 
-_BODY, _HEAD = "body", "head"
+BODY, HEAD = "body", "head"
+"""Names of a network's graphs."""
 _MOST = 4
 """Pictures of a pass: more of one shape gain nothing, and each takes memory."""
-_EXAMPLE_STRIDES = (7, 5)
-
-
-def graphs_of(forward: TorchForward, stride: int) -> dict[str, Any]:
-    """OpenVINO's models of a network, for any number of pictures of any shape.
-
-    They are its body and its head, whose precision differs; or one of both where the network is of
-    another kind.
-    """
-    height, width = (stride * count for count in _EXAMPLE_STRIDES)
-    pixels = torch.zeros(2, height, width, 3, dtype=torch.uint8)
-    shape = [-1, -1, -1, 3]
-    if not has_plain_head(forward.network):
-        return {_BODY: convert(Whole(forward.network), [pixels], [shape])}
-    body, head = Body(forward.network).eval(), Head(forward.network)
-    with torch.no_grad():
-        levels = body(pixels)
-    shapes = [[-1, level.shape[1], -1, -1] for level in levels]
-    return {_BODY: convert(body, [pixels], [shape]), _HEAD: convert(head, levels, shapes)}
-
-
-def facts_of(forward: TorchForward) -> dict[str, Any]:
-    """What must be known to use the graphs."""
-    return {"end2end": forward.end2end, "has_head": has_plain_head(forward.network)}
 
 
 class OpenVinoForward:
@@ -46,7 +21,7 @@ class OpenVinoForward:
 
     Attributes:
         precision: What its layers but the head compute in.
-        cores: one, as OpenVINO spreads each pass over its threads itself.
+        cores: OpenVINO spreads each pass over its threads itself.
         most: pictures of a pass.
         end2end: whether it suppresses overlapping boxes itself.
     """
@@ -59,15 +34,26 @@ class OpenVinoForward:
     ) -> None:
         # A network that was not taken apart has its head within, which bf16 is too coarse for.
         self.precision: Precision = precision if facts["has_head"] else "fp32"
-        self.cores = Cores(1)
+        self.cores = InTurn()
         self.end2end: bool = facts["end2end"]
-        names = [_BODY, *([_HEAD] if facts["has_head"] else [])]
-        precisions = {_BODY: self.precision, _HEAD: "fp32"}
+        names = [BODY, *([HEAD] if facts["has_head"] else [])]
+        precisions = {BODY: self.precision, HEAD: "fp32"}
         self._graphs = [Graph(conversion.graph(n), precisions[n], threads) for n in names]
 
-    def predict(self, batch: Pixels) -> torch.Tensor:
-        """What the network finds in pictures of one shape, as ultralytics' NMS takes it."""
+    def predict(self, batch: Pixels) -> Predictions:
+        """What the network says of pictures of one shape."""
         found: list[Any] = [batch]
         for graph in self._graphs:
             found = graph(*found)
-        return torch.from_numpy(found[0])
+        predictions: Predictions = found[0]
+        return predictions
+
+    def detect(self, batch: Pixels, confidence: float) -> list[DetectionRows]:
+        """The detections in pictures of one shape that are surer than so much."""
+        pick = surest if self.end2end else detections
+        return [pick(one, confidence, batch.shape[1:3]) for one in self.predict(batch)]
+
+    def release(self) -> None:
+        """Give back the memory of what was read of the conversion; call it once it is warm."""
+        for graph in self._graphs:
+            graph.release()

@@ -1,17 +1,18 @@
 """The YOLO model as a batching BentoML service."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bentoml
 import numpy as np
 
+from runners.runtime.recipe import Request
+from runners.serving.apart import load_apart
 from runners.serving.batches import Batches
 from runners.serving.service import BATCHED, SERVICE_OPTIONS, load_in_worker
 from runners.settings import ModelSettings
-
-if TYPE_CHECKING:
-    from runners.yolo.model import YoloModel
+from runners.yolo.model import YoloModel
+from runners.yolo.recipe import YoloRecipe
 
 _log = logging.getLogger("bentoml.runners.yolo")
 
@@ -22,7 +23,7 @@ class YoloDetector:
 
     def __init__(self) -> None:
         self._batches = Batches("YoloDetector")
-        self._model = load_in_worker(_load, "torchvision")
+        self._model = load_in_worker(_load)
         runtime, precision = self._model.forward.runtime, self._model.precision
         self._batches.tell(runtime, precision)
         _log.info("YOLO is ready: %s in %s by %s", self._model.info.weights, precision, runtime)
@@ -38,9 +39,8 @@ class YoloDetector:
         return self._model.info.to_dict()
 
 
-def _load(settings: ModelSettings) -> "YoloModel":
-    from runners.yolo.model import YoloModel  # noqa: PLC0415 - brings torch; a worker's alone
-
-    model = YoloModel.load(settings)
+def _load(settings: ModelSettings) -> YoloModel:
+    request = Request.of(settings)
+    model = load_apart("yolo", YoloRecipe.of(settings, request), request)
     model.warm_up()
     return model

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 
 from runners.device.cores import Cores, to_device
-from runners.device.precision import DTYPES, Precision, near
-from runners.schemas import Pixels, Runtime
+from runners.device.layers import DTYPES, near
+from runners.device.precision import Precision
+from runners.schemas import DetectionRows, Pixels, Predictions, Runtime
 from runners.yolo.build import sharing
+from runners.yolo.suppression import MAX_DETECTIONS, MOST_OVERLAP
 
 _FORWARD_ON_GPU = 16
 _FORWARD_ON_CPU: dict[Precision, int] = {"fp32": 4, "bf16": 1, "fp16": 1}
@@ -44,8 +46,31 @@ class TorchForward:
         for each in sharing(network, cores.threads):
             self._networks.put(each)
 
-    def predict(self, batch: Pixels) -> torch.Tensor:
-        """What the network finds in pictures of one shape, as ultralytics' NMS takes it."""
+    def release(self) -> None:
+        """Nothing is left that could be given back."""
+
+    def predict(self, batch: Pixels) -> Predictions:
+        """What the network says of pictures of one shape."""
+        return self._predict(batch).cpu().numpy()
+
+    def detect(self, batch: Pixels, confidence: float) -> list[DetectionRows]:
+        """The detections in pictures of one shape that are surer than so much; by ultralytics'
+        own suppression, where the network has computed.
+        """
+        from ultralytics.utils.nms import non_max_suppression  # noqa: PLC0415 - see yolo.build
+        from ultralytics.utils.ops import clip_boxes  # noqa: PLC0415 - likewise
+
+        with torch.inference_mode():
+            found = non_max_suppression(
+                self._predict(batch),
+                confidence,
+                MOST_OVERLAP,
+                max_det=MAX_DETECTIONS,
+                end2end=self.end2end,
+            )
+            return [clip_boxes(rows, batch.shape[1:]).float().cpu().numpy() for rows in found]
+
+    def _predict(self, batch: Pixels) -> torch.Tensor:
         network = self._networks.get()
         try:
             with torch.inference_mode():

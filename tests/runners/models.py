@@ -2,8 +2,8 @@
 
 from functools import cache
 
-from runners.clip.model import ClipModel
-from runners.yolo.model import YoloModel
+from runners.clip.recipe import load_clip
+from runners.yolo.recipe import load_yolo
 
-clip_of = cache(ClipModel.load)
-yolo_of = cache(YoloModel.load)
+clip_of = cache(load_clip)
+yolo_of = cache(load_yolo)

@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from runners.clip.model import ClipModel
+from runners.clip.recipe import load_clip
 from runners.errors import WeightsHashError
 from runners.settings import ModelSettings
 from runners.weights.source import clip_source, identity_of, sha256_of
-from runners.yolo.model import YoloModel
+from runners.yolo.recipe import load_yolo
 
 
 def test_the_default_models_load_from_the_caches(
@@ -36,11 +36,11 @@ def test_the_default_models_load_from_the_caches(
     detector.write_bytes(make_yolo("yolo11n").read_bytes())
     settings = ModelSettings(device="cpu", runtime="torch", threads=1, cache_dir=tmp_path)
     with pytest.raises(WeightsHashError, match="official file"):  # random weights are not theirs
-        ClipModel.load(settings)
+        load_clip(settings)
     hashes = {"clip_sha256": sha256_of(checkpoint), "yolo_sha256": sha256_of(detector)}
     settings = settings.model_copy(update=hashes)
 
-    clip, yolo = ClipModel.load(settings), YoloModel.load(settings)
+    clip, yolo = load_clip(settings), load_yolo(settings)
     clip.warm_up()
     yolo.warm_up()
 

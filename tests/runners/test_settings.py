@@ -69,6 +69,7 @@ def test_a_containers_quota_limits_the_cores(tmp_path: Path, quota: str, cores: 
 
 
 def test_devices_resolve_to_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runners.device.cores._installed_gpus", lambda: 2)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     resolved = [resolve_device(name) for name in ("cpu", "auto", "cuda", "cuda:1")]

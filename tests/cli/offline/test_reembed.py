@@ -158,10 +158,10 @@ async def check_index(folder: Path, urls: list[str], pictures: list[bytes]) -> N
 
 def embed(pictures: list[bytes]) -> tuple[FloatVector, ModelIdentity]:
     """The demo model's vectors, by the same library calls that the service makes."""
-    from runners.clip.model import ClipModel
+    from runners.clip.recipe import load_clip
 
     settings = ModelSettings(models="demo", device="cpu", runtime="torch", threads=1)
-    model = ClipModel.load(settings)
+    model = load_clip(settings)
     info = model.info
     prepare: Any = (info.image_size, info.interpolation, info.resize_mode, info.fill_color)
     decoded = [decode(each, DecodeSettings().limits) for each in pictures]

@@ -16,6 +16,7 @@ from demo.scenes.scenes import draw_scene
 from images.decode.prepare import clip_pixels
 from images.settings import DecodeSettings
 from runners.clip.model import ClipModel
+from runners.clip.recipe import load_clip
 from runners.settings import ModelSettings
 from tests.images.decode.decoding import decode
 from tests.images.decode.test_prepare import reference_clip
@@ -26,7 +27,7 @@ LIMITS = DecodeSettings().limits
 
 @pytest.fixture(scope="module")
 def clip() -> ClipModel:
-    return ClipModel.load(ModelSettings(models="demo", device="cpu", runtime="torch"))
+    return load_clip(ModelSettings(models="demo", device="cpu", runtime="torch"))
 
 
 def photographs() -> Iterator[tuple[str, Image.Image]]:

@@ -11,6 +11,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from runners.clip.model import ClipModel
+from runners.clip.recipe import load_clip
 from runners.clip.torch_forward import TorchForward
 from runners.errors import ModelOutputError
 from runners.schemas import ClipInfo
@@ -131,7 +132,7 @@ def test_floats_are_refused(clip: ClipModel) -> None:
 
 
 def test_a_vector_that_is_not_finite_is_an_error(settings: Settings) -> None:
-    clip = ClipModel.load(settings())  # its own, as it is broken here
+    clip = load_clip(settings())  # its own, as it is broken here
     assert isinstance(clip.forward, TorchForward)
     clip.forward.model.visual.conv1.weight.data[0, 0, 0, 0] = float("nan")
     with pytest.raises(ModelOutputError):

@@ -3,25 +3,24 @@
 import json
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from runners.clip import openvino_forward
-from runners.clip.model import ClipModel
-from runners.runtime import choice, graph
-from runners.runtime.choice import cpu, is_faster
+from runners.clip.recipe import load_clip
+from runners.device.cpu import cpu, multiplies_bf16
+from runners.runtime import choice
+from runners.runtime.speed import is_faster
 from runners.settings import ModelSettings
-from runners.yolo.model import YoloModel
+from runners.yolo.recipe import load_yolo
 from tests.runners.models import clip_of
 from tests.runners.yolo.test_yolo_model import TINY_RTDETR
 
@@ -30,52 +29,12 @@ Make = Callable[..., ModelSettings]
 TEXTS = ["a red disc", "two blue squares"]
 
 
-@pytest.fixture
-def ours(settings: Settings, tmp_path: Path) -> Make:
-    """Settings of the tiny models by OpenVINO, with a cache of the test's own."""
-
-    def make(**changes: Any) -> ModelSettings:
-        own = {"runtime": "openvino", "precision": "fp32", "cache_dir": tmp_path / "cache"}
-        return settings(**{**own, **changes})
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def first_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("first") / "cache"
-
-
-@pytest.fixture
-def converted(ours: Make, first_cache: Path, tmp_path: Path) -> Path:
-    """Folder of a conversion of the tiny CLIP in the test's cache, which was made once for all."""
-    if not first_cache.exists():
-        ClipModel.load(ours(cache_dir=first_cache))
-    shutil.copytree(first_cache, tmp_path / "cache")
-    (folder,) = tmp_path.glob("cache/openvino/*/graphs")
-    return folder
-
-
-@pytest.fixture
-def conversions(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """One entry for each graph that is made of a torch module."""
-    made: list[object] = []
-    convert = graph.convert
-
-    def watched(*arguments: Any) -> Any:
-        made.append(arguments[0])
-        return convert(*arguments)
-
-    monkeypatch.setattr(openvino_forward, "convert", watched)
-    return made
-
-
 def test_the_second_load_opens_what_the_first_has_left(
     ours: Make, settings: Settings, conversions: list[object], tmp_path: Path
 ) -> None:
-    first = ClipModel.load(ours())
+    first = load_clip(ours())
     assert len(conversions) == 2
-    second = ClipModel.load(ours())
+    second = load_clip(ours())
     assert len(conversions) == 2
     assert (first.forward.runtime, second.forward.runtime) == ("openvino", "openvino")
     assert second.info == first.info
@@ -83,8 +42,8 @@ def test_the_second_load_opens_what_the_first_has_left(
     folder = tmp_path / "cache" / "openvino"
     assert [path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())] == [0, 0]
     names = {path.name for path in next(folder.iterdir()).iterdir() if "verdict" not in path.name}
-    assert names == {"graphs"}
-    assert ClipModel.load(settings(cache_dir=tmp_path / "cache")).forward.runtime == "torch"
+    assert names == {"graphs", "limits-fp32.json"}
+    assert load_clip(settings(cache_dir=tmp_path / "cache")).forward.runtime == "torch"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +66,7 @@ def test_auto_takes_what_is_faster_and_remembers_it(
 
     monkeypatch.setattr(choice, "is_faster", watched)
     with caplog.at_level(logging.WARNING):
-        loaded = [ClipModel.load(ours(runtime="auto")) for _ in range(2)]
+        loaded = [load_clip(ours(runtime="auto")) for _ in range(2)]
     assert [clip.forward.runtime for clip in loaded] == [runtime, runtime]
     assert (len(measured), len(conversions)) == (1, graphs)
     assert not caplog.messages
@@ -146,7 +105,7 @@ def test_what_is_damaged_is_made_anew(
     ours: Make, settings: Settings, converted: Path, conversions: list[object], how: str
 ) -> None:
     damage(converted, how)
-    again = ClipModel.load(ours())
+    again = load_clip(ours())
     assert (again.forward.runtime, len(conversions)) == ("openvino", 2)
     expected = clip_of(settings(precision="fp32")).encode_texts(TEXTS)
     np.testing.assert_allclose(again.encode_texts(TEXTS), expected, atol=1e-5)
@@ -164,7 +123,7 @@ def test_results_that_differ_are_made_anew_and_then_left_to_torch(
     )
     for _ in range(2):
         caplog.clear()
-        assert ClipModel.load(ours()).forward.runtime == "torch"
+        assert load_clip(ours()).forward.runtime == "torch"
         (line,) = caplog.messages
         assert "computed by torch; OpenVINO's results differ too much" in line
         assert "IMAGE_SEARCH_CLIP_PRETRAINED" in line
@@ -181,7 +140,7 @@ def test_what_does_not_convert_stays_on_torch(
     RTDETR(str(tmp_path / "tiny-rtdetr.yaml")).save(str(tmp_path / "tiny.pt"))
     for _ in range(2):
         caplog.clear()
-        yolo = YoloModel.load(ours(yolo_weights=str(tmp_path / "tiny.pt")))
+        yolo = load_yolo(ours(yolo_weights=str(tmp_path / "tiny.pt")))
         assert yolo.forward.runtime == "torch"
         assert yolo.detect([np.zeros((64, 64, 3), np.uint8)])[0].shape[1] == 6
         (line,) = [line for line in caplog.messages if "computed by torch" in line]
@@ -197,10 +156,10 @@ def test_an_operation_that_openvino_does_not_know(
     monkeypatch.setattr(
         VisionTransformer, "forward", lambda *a: torch.special.bessel_j0(forward(*a)) + forward(*a)
     )
-    clip = ClipModel.load(ours())
+    clip = load_clip(ours())
     assert clip.forward.runtime == "torch"
     assert "computed by torch; OpenVINO does not convert it" in caplog.text
-    again = ClipModel.load(ours(runtime="auto"))
+    again = load_clip(ours(runtime="auto"))
     assert again.forward.runtime == "torch"
 
 
@@ -208,7 +167,7 @@ KILLED = """
 import os, signal
 from pathlib import Path
 import open_clip
-from runners.clip.model import ClipModel
+from runners.clip.recipe import load_clip
 from runners.runtime import conversions
 from runners.settings import ModelSettings
 save = conversions.save
@@ -217,7 +176,7 @@ def killed(graph, path):
     os.kill(os.getpid(), signal.SIGKILL)
 conversions.save = killed
 open_clip.add_model_config({config!r})
-ClipModel.load(ModelSettings(**{settings!r}))
+load_clip(ModelSettings(**{settings!r}))
 """
 
 
@@ -235,7 +194,7 @@ def test_a_conversion_that_is_killed_leaves_nothing_that_looks_finished(
     assert not (folder / "graphs").exists()
 
     os.utime(left, (0, 0))  # long ago
-    assert ClipModel.load(ours()).forward.runtime == "openvino"
+    assert load_clip(ours()).forward.runtime == "openvino"
     assert not left.exists()
     assert not caplog.messages
 
@@ -250,8 +209,8 @@ def test_after_three_conversions_without_an_end_there_is_no_fourth(
         killed.setattr(choice, "_judged", lambda *_: sys.exit(1))
         for _ in range(3):
             with pytest.raises(SystemExit):
-                ClipModel.load(ours())
-    assert ClipModel.load(ours()).forward.runtime == "torch"
+                load_clip(ours())
+    assert load_clip(ours()).forward.runtime == "torch"
     assert "ended several times" in caplog.text
     assert not conversions
 
@@ -260,7 +219,7 @@ def test_a_cache_that_cannot_be_written(
     ours: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    clip = ClipModel.load(ours(cache_dir=tmp_path / "file"))
+    clip = load_clip(ours(cache_dir=tmp_path / "file"))
     assert clip.forward.runtime == "torch"
     assert "computed by torch; OpenVINO cannot be used: " in caplog.text
 
@@ -273,21 +232,21 @@ def test_a_disk_that_is_full_is_not_remembered(
 
     with monkeypatch.context() as disk:
         disk.setattr("runners.runtime.conversions.save", full)
-        assert ClipModel.load(ours()).forward.runtime == "torch"
+        assert load_clip(ours()).forward.runtime == "torch"
     assert "could not be written to IMAGE_SEARCH_CACHE_DIR" in caplog.text
-    assert ClipModel.load(ours()).forward.runtime == "openvino"
+    assert load_clip(ours()).forward.runtime == "openvino"
 
 
 def test_torch_alone_needs_no_openvino(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)  # an import of it fails
-    assert ClipModel.load(settings()).forward.runtime == "torch"
+    assert load_clip(settings()).forward.runtime == "torch"
     assert not caplog.messages
 
 
 def test_fp16_is_torchs(ours: Make, caplog: pytest.LogCaptureFixture) -> None:
-    clip = ClipModel.load(ours(precision="fp16"))
+    clip = load_clip(ours(precision="fp16"))
     assert (clip.forward.runtime, clip.precision) == ("torch", "fp16")
     assert "IMAGE_SEARCH_RUNTIME=openvino: cpu in fp16" in caplog.text
 
@@ -305,16 +264,17 @@ def test_openvino_reports_nothing() -> None:
 def test_other_weights_precisions_and_threads_are_other_questions(
     ours: Make, tmp_path: Path, tiny_clip: Path
 ) -> None:
-    clip = ClipModel.load(ours(threads=2))
+    clip = load_clip(ours(threads=2))
     compiled = clip.forward._pictures._compiled  # type: ignore[attr-defined]
     names = ("INFERENCE_NUM_THREADS", "NUM_STREAMS", "ENABLE_CPU_PINNING")
     assert [compiled.get_property(name) for name in names] == [2, 1, False]
-    ClipModel.load(ours(clip_pretrained=str(tiny_clip.with_suffix(".pt"))))
-    verdicts = [
-        json.loads(path.read_text())["verdict"]["runtime"]
+    load_clip(ours(clip_pretrained=str(tiny_clip.with_suffix(".pt"))))
+    assert load_clip(ours(runtime="auto", threads=1)).forward.runtime in {"torch", "openvino"}
+    runtimes = [
+        json.loads(path.read_text())["about"]["runtime"]
         for path in tmp_path.glob("cache/openvino/*/verdict-*")
     ]
-    assert verdicts == ["openvino"] * 3
+    assert sorted(runtimes) == ["auto", "openvino", "openvino"]
     assert len(list(tmp_path.glob("cache/openvino/*/graphs"))) == 2
 
 
@@ -323,3 +283,10 @@ def test_a_cpu_is_known_by_its_name_and_instructions(tmp_path: Path) -> None:
     info.write_text("processor : 0\nmodel name : A\nflags : x y\n\nprocessor : 1\nflags : x y\n")
     assert json.loads(cpu(info))[1:3] == ["A", "x y"]
     assert json.loads(cpu(tmp_path / "none"))[1:3] == ["", ""]
+    assert not multiplies_bf16(info)
+    info.write_text("flags : fpu avx512_bf16 amx\n")
+    assert multiplies_bf16(info)
+    assert not multiplies_bf16(tmp_path / "none")
+    # As torch sees this machine.
+    seen: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    assert multiplies_bf16() == bool(seen.get("avx512_bf16") or seen.get("amx_bf16"))

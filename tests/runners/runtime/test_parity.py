@@ -12,7 +12,7 @@ from demo.scenes.scenes import draw_scene
 from demo.scenes.seeds import HELD_OUT_SEEDS
 from runners.runtime.graph import computes_bf16
 from runners.settings import ModelSettings
-from runners.yolo.model import YoloModel
+from runners.yolo.recipe import load_yolo
 from runners.yolo.weights import tame_ultralytics
 from tests.runners.clip.test_clip_model import prepare
 from tests.runners.models import clip_of, yolo_of
@@ -114,13 +114,13 @@ def test_every_kind_of_head_is_converted(
     torch's own in fp32 are 600 pixels from those in fp64.
     """
     weights = {"yolo_weights": str(untrained(name, tmp_path)), "precision": "fp32"}
-    exact = YoloModel.load(settings(**weights)).forward
-    ours = YoloModel.load(settings(**weights, runtime="openvino", cache_dir=cache_dir)).forward
+    exact = load_yolo(settings(**weights)).forward
+    ours = load_yolo(settings(**weights, runtime="openvino", cache_dir=cache_dir)).forward
     assert (ours.runtime, ours.end2end) == ("openvino", exact.end2end)
     rng = np.random.default_rng(0)
     for count, height, width in [(1, 96, 128), (2, 64, 32), (3, 128, 128)]:
         batch = rng.integers(0, 255, (count, height, width, 3), dtype=np.uint8)
-        found, expected = ours.predict(batch).numpy(), exact.predict(batch).numpy()
+        found, expected = ours.predict(batch), exact.predict(batch)
         if exact.end2end:  # equals are ranked as rounding has it
             found, expected = np.sort(found, axis=1), np.sort(expected, axis=1)
         np.testing.assert_allclose(found, expected, atol=0.01)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runners.clip.model import ClipModel
+from runners.clip.recipe import load_clip
 from runners.clip.service import ClipEmbedder
 from runners.errors import WeightsMissingError
 from runners.schemas import ClipInfo, YoloInfo
@@ -81,7 +81,7 @@ def test_the_embedder_answers_for_the_model() -> None:
     service = instance(ClipEmbedder)
     info = ClipInfo.from_dict(service.describe())
     pixels = np.zeros((2, info.image_size, info.image_size, 3), np.uint8)
-    model = ClipModel.load(ModelSettings())
+    model = load_clip(ModelSettings())
     assert info == model.info
     np.testing.assert_array_equal(service.encode_images(pixels), model.encode_images(pixels))
     np.testing.assert_array_equal(service.encode_texts(["a"]), model.encode_texts(["a"]))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from runners.clip.model import ClipModel
+from runners.clip.recipe import load_clip
 from runners.errors import (
     DeviceError,
     RunnerError,
@@ -21,7 +21,7 @@ from runners.errors import (
 )
 from runners.settings import ModelSettings
 from runners.weights.source import clip_source, sha256_of
-from runners.yolo.model import YoloModel
+from runners.yolo.recipe import load_yolo
 from tests.runners.conftest import Hostile
 
 Settings = Callable[..., ModelSettings]
@@ -47,12 +47,12 @@ def test_a_file_that_is_no_checkpoint(
     path.write_bytes(content)
     refused(
         WeightsInvalidError,
-        lambda: ClipModel.load(settings(clip_pretrained=str(path))),
+        lambda: load_clip(settings(clip_pretrained=str(path))),
         "IMAGE_SEARCH_CLIP_PRETRAINED",
     )
     refused(
         WeightsInvalidError,
-        lambda: YoloModel.load(settings(yolo_weights=str(path))),
+        lambda: load_yolo(settings(yolo_weights=str(path))),
         "IMAGE_SEARCH_YOLO_WEIGHTS",
     )
 
@@ -63,14 +63,14 @@ def test_a_truncated_checkpoint(
     clip, yolo = tmp_path / "clip.safetensors", tmp_path / "yolo.pt"
     clip.write_bytes(tiny_clip.read_bytes()[:100_000])
     yolo.write_bytes(make_yolo("yolo11n").read_bytes()[:100_000])
-    refused(WeightsInvalidError, lambda: ClipModel.load(settings(clip_pretrained=str(clip))))
-    refused(WeightsInvalidError, lambda: YoloModel.load(settings(yolo_weights=str(yolo))))
+    refused(WeightsInvalidError, lambda: load_clip(settings(clip_pretrained=str(clip))))
+    refused(WeightsInvalidError, lambda: load_yolo(settings(yolo_weights=str(yolo))))
 
 
 def test_weights_of_another_architecture(settings: Settings) -> None:
     refused(
         WeightsInvalidError,
-        lambda: ClipModel.load(settings(clip_model="RN50")),
+        lambda: load_clip(settings(clip_model="RN50")),
         "does not hold weights of the architecture RN50",
     )
 
@@ -83,7 +83,7 @@ def test_weights_of_which_one_is_missing(
     torch.save(weights, tmp_path / "clip.pt")
     refused(
         WeightsInvalidError,
-        lambda: ClipModel.load(settings(clip_pretrained=str(tmp_path / "clip.pt"))),
+        lambda: load_clip(settings(clip_pretrained=str(tmp_path / "clip.pt"))),
     )
 
 
@@ -93,7 +93,7 @@ def test_a_clip_checkpoint_that_holds_code_is_not_run(
     settings: Settings, hostile: Path, suffix: str, kind: str
 ) -> None:
     path = _written(hostile, kind, suffix)
-    refused(WeightsInvalidError, lambda: ClipModel.load(settings(clip_pretrained=str(path))))
+    refused(WeightsInvalidError, lambda: load_clip(settings(clip_pretrained=str(path))))
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin", ".safetensors", ".torchscript", ".onnx"])
@@ -102,7 +102,7 @@ def test_a_yolo_checkpoint_that_holds_code_is_not_run(
     settings: Settings, hostile: Path, suffix: str, kind: str
 ) -> None:
     path = _written(hostile, kind, suffix)
-    refused(WeightsInvalidError, lambda: YoloModel.load(settings(yolo_weights=str(path))))
+    refused(WeightsInvalidError, lambda: load_yolo(settings(yolo_weights=str(path))))
 
 
 def _written(hostile: Path, kind: str, suffix: str) -> Path:
@@ -121,7 +121,7 @@ def test_safe_loading_does_not_depend_on_when_ultralytics_was_imported(
     settings: Settings, hostile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ultralytics.nn.tasks.SAFE_LOAD", False)
-    refused(WeightsInvalidError, lambda: YoloModel.load(settings(yolo_weights=str(hostile))))
+    refused(WeightsInvalidError, lambda: load_yolo(settings(yolo_weights=str(hostile))))
 
 
 @pytest.mark.parametrize("task", ["seg", "cls", "obb", "pose"])
@@ -129,7 +129,7 @@ def test_only_detectors_detect(settings: Settings, make_yolo: MakeYolo, task: st
     path = str(make_yolo(f"yolo11n-{task}"))
     refused(
         UnsupportedModelError,
-        lambda: YoloModel.load(settings(yolo_weights=path)),
+        lambda: load_yolo(settings(yolo_weights=path)),
         "needs one for detection",
     )
 
@@ -141,7 +141,7 @@ def test_a_name_that_ultralytics_would_take_for_another(
     path.write_bytes(make_yolo("yolo11n").read_bytes())
     refused(
         WeightsInvalidError,
-        lambda: YoloModel.load(settings(yolo_weights=str(path))),
+        lambda: load_yolo(settings(yolo_weights=str(path))),
         "rename the file",
     )
 
@@ -161,7 +161,7 @@ def test_a_name_that_ultralytics_would_take_for_another(
 def test_clip_settings_that_lead_nowhere(
     settings: Settings, changes: dict[str, str], kind: type[RunnerError], words: tuple[str, ...]
 ) -> None:
-    refused(kind, lambda: ClipModel.load(settings(**changes)), *words)
+    refused(kind, lambda: load_clip(settings(**changes)), *words)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_clip_settings_that_lead_nowhere(
 def test_yolo_settings_that_lead_nowhere(
     settings: Settings, changes: dict[str, str], kind: type[RunnerError], words: tuple[str, ...]
 ) -> None:
-    refused(kind, lambda: YoloModel.load(settings(**changes)), *words)
+    refused(kind, lambda: load_yolo(settings(**changes)), *words)
 
 
 def test_an_architecture_that_needs_another_package(settings: Settings) -> None:
@@ -185,16 +185,14 @@ def test_an_architecture_that_needs_another_package(settings: Settings) -> None:
         pytest.skip("transformers is installed")
     refused(
         UnsupportedModelError,
-        lambda: ClipModel.load(settings(clip_model="roberta-ViT-B-32")),
+        lambda: load_clip(settings(clip_model="roberta-ViT-B-32")),
         "needs the package transformers",
     )
 
 
 def test_the_right_hash_is_accepted(settings: Settings, tiny_clip: Path) -> None:
     digest = sha256_of(tiny_clip)
-    assert ClipModel.load(settings(clip_sha256=digest.upper())).info.pretrained == (
-        f"sha256:{digest}"
-    )
+    assert load_clip(settings(clip_sha256=digest.upper())).info.pretrained == (f"sha256:{digest}")
 
 
 def test_both_spellings_of_a_tag_are_one_model() -> None:

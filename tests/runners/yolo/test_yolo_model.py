@@ -12,7 +12,7 @@ from PIL import Image
 from runners.schemas import YoloInfo
 from runners.settings import ModelSettings
 from runners.weights.source import sha256_of
-from runners.yolo.model import YoloModel
+from runners.yolo.recipe import load_yolo
 from tests.runners.models import yolo_of
 from tests.runners.pictures import SIZES, drawn
 
@@ -77,7 +77,7 @@ def test_every_kind_of_head_gives_what_ultralytics_gives(
     path = make_yolo(name)
     picture = rng.integers(0, 255, (96, 128, 3), dtype=np.uint8)
 
-    yolo = YoloModel.load(settings(yolo_weights=str(path), precision="fp32"))
+    yolo = load_yolo(settings(yolo_weights=str(path), precision="fp32"))
     ours = yolo.detect([picture])[0]
 
     theirs = own_predict(path, picture, imgsz=128)
@@ -108,7 +108,7 @@ def test_rtdetr_gives_what_ultralytics_gives(
     model.save(str(tmp_path / "tiny.pt"))
     picture = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
 
-    yolo = YoloModel.load(settings(yolo_weights=str(tmp_path / "tiny.pt")))
+    yolo = load_yolo(settings(yolo_weights=str(tmp_path / "tiny.pt")))
     ours = yolo.detect([picture])[0]
 
     theirs = own_predict(tmp_path / "tiny.pt", picture, imgsz=128)
@@ -146,7 +146,7 @@ def test_nothing_below_the_confidence_asked_for(settings: Settings) -> None:
 
 
 def test_ultralytics_does_not_take_more_threads_than_given(settings: Settings) -> None:
-    YoloModel.load(settings(threads=3)).detect([np.zeros((32, 32, 3), np.uint8)])
+    load_yolo(settings(threads=3)).detect([np.zeros((32, 32, 3), np.uint8)])
     assert torch.get_num_threads() == 3
     torch.set_num_threads(1)
 
@@ -171,7 +171,7 @@ def test_what_ultralytics_logs_goes_where_everything_goes(
 ) -> None:
     from ultralytics.utils import LOGGER
 
-    YoloModel.load(settings())
+    load_yolo(settings())
     assert not LOGGER.handlers
     LOGGER.error("said by ultralytics")
     assert "said by ultralytics" in caplog.text
