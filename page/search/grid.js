@@ -20,9 +20,10 @@ export function setUp() {
 /**
  * Show images, after those that are there; of one that is there already nothing more.
  *
- * @param {object[]} found - `{id, url, score?, metadata}`.
- * @param {{open: Function, like: Function}} acts - what a picture does when it is pressed, with its
- *   card and whether Shift was held; what "More like this" does, with the image.
+ * @param {object[]} found - `{id, url, score?, metadata, group_size?}`.
+ * @param {{open: Function, like: Function, unfold: Function}} acts - what a picture does when it is
+ *   pressed, with its card and whether Shift was held; what "More like this" and "n more" of its
+ *   group do, with the image.
  */
 export function append(found, acts) {
   const fresh = found.filter(({ id }) => !images.has(id));
@@ -97,17 +98,22 @@ function placeAfter(key, from) {
   return step && all[place + step] ? place + step : null;
 }
 
-function card(image, { open, like }) {
+function card(image, { open, like, unfold }) {
   const name = short(nameOf(image));
   const button = (own, ...shown) => make("button", { type: "button", tabindex: -1, ...own }, ...shown);
   const press = ({ currentTarget, shiftKey }) => open(currentTarget.closest(".card"), shiftKey);
   const tile = button({ class: "tile", "data-name": name, onclick: press }, thumbnail(image.id, ""));
   nameTile(tile);
+  const others = (image.group_size ?? 1) - 1;
+  const group = others
+    ? [button({ class: "others", onclick: () => unfold(image) }, `${others.toLocaleString("en")} more`)]
+    : [];
   const more = button(
     { class: "plain", "aria-label": `More like ${name}`, onclick: () => like(image) },
     "More like this",
   );
-  return make("li", { class: "card", "data-id": image.id }, tile, make("div", { class: "card-foot" }, score(image), more));
+  const foot = make("div", { class: "card-foot" }, score(image), more);
+  return make("li", { class: "card", "data-id": image.id }, tile, ...group, foot);
 }
 
 /** What a press does is in its label; one that is selected or not says that of itself. */

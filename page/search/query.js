@@ -9,7 +9,10 @@ export function isAddress(text) {
   return /^https?:\/\/\S+$/i.test(text.trim());
 }
 
-/** A filter that keeps every image: a list that is sorted needs one. */
+/** In place of a key to group by: one of the images with the same pixels. */
+export const PIXELS = "$pixels";
+
+/** A filter that keeps every image: a list that is sorted or grouped needs one. */
 const EVERYTHING = { $created_at: { $exists: true } };
 
 /** Whether images are only listed: nothing is given that they could be near to. */
@@ -20,16 +23,18 @@ export function isList({ words, url, id, file }) {
 /**
  * The request of a search.
  *
- * @param {object} asked - `{words, url, id, file, sort, isWhole}`: what is searched for, in which
- *   order, and whether with what fits badly, too.
+ * @param {object} asked - `{words, url, id, file, sort, group, isWhole}`: what is searched for, in
+ *   which order, one of each of what, and whether with what fits badly, too.
  * @param {?object} filter - in the service's language.
  * @param {object} page - which part of what is found: `{limit, offset}` or `{limit, cursor}`.
  * @returns {?(object|FormData)} a body; null where all images are listed, newest first.
  */
 export function searchBody(asked, filter, page) {
-  const { words, url, id, file, sort } = asked;
-  const order = { ...page, ...(sort && { sort }) };
-  if (isList(asked)) return filter || sort ? { metadata: filter ?? EVERYTHING, ...order } : null;
+  const { words, url, id, file, sort, group } = asked;
+  const only = group === PIXELS ? { distinct: "pixels" } : { group_by: group };
+  const order = { ...page, ...(sort && { sort }), ...(group && only) };
+  const isPlain = !filter && !sort && !group;
+  if (isList(asked)) return isPlain ? null : { metadata: filter ?? EVERYTHING, ...order };
   const rest = { ...(filter && { metadata: filter }), ...order, ...leavingOut(asked) };
   if (id && words) return { query: [{ id }, { text: words }], ...rest };
   const query = { ...(url && { url }), ...(id && { id }), ...(words && { text: words }), ...rest };

@@ -14,7 +14,7 @@ let acts;
 /**
  * Make it work.
  *
- * @param {object} given - what buttons do: those of a picture (`like`, `open`), `again` after a
+ * @param {object} given - what buttons do: those of a picture (`like`, `open`, `unfold`), `again` after a
  *   failure, `add` where the index is empty, `whole` where what fits badly is wanted, too. `shown` is
  *   called when pictures have come.
  */

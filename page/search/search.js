@@ -2,11 +2,12 @@
 
 import { remove as deleteImages } from "../change/deleting.js";
 import { edit } from "../change/metadata.js";
-import * as selection from "../change/selection.js";
+import * as selecting from "../change/selection.js";
 import { readAddress, writeAddress } from "../shared/address.js";
 import { byId, foreign, make } from "../shared/dom.js";
 import { firstPicture } from "../shared/files.js";
 import { nameOf, ownPicture, thumbnail } from "../shared/pictures.js";
+import { flat } from "../shared/values.js";
 import { openDetails } from "./details.js";
 import { Filters } from "./filters.js";
 import * as grid from "./grid.js";
@@ -15,26 +16,27 @@ import { filterOf, isAddress, isList } from "./query.js";
 import * as results from "./results.js";
 import * as sorting from "./sorting.js";
 
-const asked = { words: "", url: "", id: "", file: null, sort: "", isWhole: false };
+const asked = { words: "", url: "", id: "", file: null, sort: "", group: "", isWhole: false };
 let filters;
 
 /** Make the view work. `detect` opens the detection of an image, `add` the view for adding. */
 export function setUp({ detect, add }) {
   filters = new Filters(() => search());
-  sorting.setUp((sort) => look({ sort }));
+  sorting.setUp((changed) => look(changed));
   grid.setUp();
-  selection.setUp({ change, remove });
+  selecting.setUp({ change, remove });
   const details = { like, detect, change: (one) => change([one]), remove: (one) => remove([one]) };
   results.setUp({
     like,
     add,
+    unfold,
     open: (card, isRange) =>
-      selection.isSelecting()
-        ? selection.press(card, isRange)
+      selecting.isSelecting()
+        ? selecting.press(card, isRange)
         : openDetails(grid.imageOf(card), details),
     again: () => show(),
     whole: () => look({ isWhole: true }),
-    shown: () => selection.dress(),
+    shown: () => selecting.dress(),
   });
   byId("search-form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -52,9 +54,9 @@ export function setUp({ detect, add }) {
 
 /** Show what the address asks for. */
 export function open() {
-  const { words, url, id, file, sort, isWhole, selection } = readAddress();
-  Object.assign(asked, { words, url, id, file, sort, isWhole });
-  byId("words").value = words;
+  const { view: _, selection, ...rest } = readAddress();
+  Object.assign(asked, rest);
+  byId("words").value = asked.words;
   filters.select(selection);
   return show();
 }
@@ -70,6 +72,15 @@ export function take(files) {
 export function like({ id }) {
   byId("words").value = "";
   lookAnew({ words: "", id });
+}
+
+/** Show the whole group of an image, in place of it alone. */
+function unfold({ metadata }) {
+  const { group } = asked;
+  const { value } = flat(metadata).find(({ key }) => key === group);
+  const one = typeof value === "number" ? { from: String(value), to: String(value) } : { values: [value] };
+  filters.select({ ...filters.selection, [group]: one });
+  look({ group: "" });
 }
 
 function submit(text) {
@@ -108,7 +119,7 @@ function isFiltered() {
 }
 
 async function find() {
-  selection.end();
+  selecting.end();
   showPicture();
   offer();
   filters.count();
@@ -123,7 +134,7 @@ async function find() {
 function change(images) {
   return edit(images, (changed) => {
     grid.renew(changed);
-    selection.end();
+    selecting.end();
     recount();
   });
 }
@@ -134,7 +145,7 @@ function remove(images) {
   const turn = (isGone) => (ids) => {
     recount();
     if (results.current() !== search) return find();
-    selection.end();
+    selecting.end();
     grid.hide(ids, isGone);
     return results.forget(isGone ? ids.length : -ids.length);
   };
@@ -148,7 +159,7 @@ async function recount() {
 }
 
 function offer() {
-  sorting.show(filters.columns, asked.sort, !isList(asked));
+  sorting.show(filters.columns, asked, !isList(asked));
 }
 
 /** The picture that is searched with, with a button that takes it away. */

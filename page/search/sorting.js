@@ -1,6 +1,7 @@
-/** The order of what is found: by a column, or as the service has it of itself. */
+/** The order of what is found, and of what there is to be one only: by the table's columns. */
 
 import { byId, make } from "../shared/dom.js";
+import { PIXELS } from "./query.js";
 
 const ADDED = "$created_at";
 const WAYS = {
@@ -11,30 +12,41 @@ const WAYS = {
   boolean: ["no first", "yes first"],
 };
 
-/** Make the box work: `changed` is called with the order that a person chooses. */
+/** Kinds of columns whose values a filter can name one by one. */
+const GROUPED = new Set(["string", "integer", "float", "boolean"]);
+
+/** Make the boxes work: `changed` is called with `{sort}` or `{group}` that a person chooses. */
 export function setUp(changed) {
-  byId("sort").addEventListener("change", ({ target }) => changed(target.value));
+  for (const name of ["sort", "group"]) {
+    byId(name).addEventListener("change", ({ target }) => changed({ [name]: target.value }));
+  }
 }
 
 /**
- * Offer what the columns can be sorted by.
+ * Offer what the columns can be sorted and grouped by.
  *
  * @param {object[]} columns - of the table.
- * @param {string} sort - what is sorted by now, as the service takes it.
+ * @param {{sort: string, group: string}} asked - what is chosen now, as the address has it.
  * @param {boolean} isRanked - whether there is a best one.
  */
-export function show(columns, sort, isRanked) {
+export function show(columns, { sort, group }, isRanked) {
+  const some = columns.filter(({ count }) => count !== 0);
   const own = isRanked ? [["", "Best first"], [`-${ADDED}`, "Newest first"]] : [["", "Newest first"]];
-  const options = [...own, [ADDED, "Oldest first"], ...columns.flatMap(waysOf)];
-  if (!options.some(([value]) => value === sort)) options.push([sort, sort]); // from an address
-  const box = byId("sort");
-  box.replaceChildren(...options.map(([value, name]) => make("option", { value }, name)));
-  box.value = sort;
+  fill("sort", [...own, [ADDED, "Oldest first"], ...some.flatMap(waysOf)], sort);
+  const keys = some.filter(({ type }) => GROUPED.has(type)).map(({ key }) => [key, `One per ${short(key)}`]);
+  fill("group", [["", "All pictures"], ...keys, [PIXELS, "No copies"]], group);
 }
 
-function waysOf({ key, type, count }) {
+/** What is chosen stands there, even where no column has it (any more): the service tells why. */
+function fill(id, options, chosen) {
+  const all = options.some(([value]) => value === chosen) ? options : [...options, [chosen, chosen]];
+  byId(id).replaceChildren(...all.map(([value, name]) => make("option", { value }, name)));
+  byId(id).value = chosen;
+}
+
+function waysOf({ key, type }) {
   const ways = WAYS[type];
-  if (!ways || count === 0) return [];
+  if (!ways) return [];
   return [[key, `${short(key)}, ${ways[0]}`], [`-${key}`, `${short(key)}, ${ways[1]}`]];
 }
 

@@ -1,6 +1,15 @@
 /** What is shown, in the page's address: so that back, reload, a bookmark and a shared link work. */
 
-const NOTHING = { view: "search", words: "", url: "", id: "", selection: {}, sort: "", isWhole: false };
+const NOTHING = {
+  view: "search",
+  words: "",
+  url: "",
+  id: "",
+  selection: {},
+  sort: "",
+  group: "",
+  isWhole: false,
+};
 const VIEWS = ["search", "add", "detect", "health"];
 
 /** Files that were searched with: an address cannot hold one, but this tab's history can name it. */
@@ -17,6 +26,7 @@ export function readAddress() {
     id: given.get("id") ?? "",
     selection: selectionIn(given.get("filter")),
     sort: given.get("sort") ?? "",
+    group: given.get("group") ?? "",
     isWhole: given.has("rest"),
     file: files[history.state?.file] ?? null,
   };
@@ -24,7 +34,7 @@ export function readAddress() {
 
 /** The address of what is to be shown. */
 export function addressOf(given) {
-  const { view, words, url, id, selection, sort, isWhole } = { ...NOTHING, ...given };
+  const { view, words, url, id, selection, sort, group, isWhole } = { ...NOTHING, ...given };
   const parameters = new URLSearchParams();
   if (view !== "search") parameters.set("view", view);
   if (words) parameters.set("q", words);
@@ -32,6 +42,7 @@ export function addressOf(given) {
   if (id) parameters.set("id", id);
   if (Object.keys(selection).length) parameters.set("filter", JSON.stringify(selection));
   if (sort) parameters.set("sort", sort);
+  if (group) parameters.set("group", group);
   if (isWhole) parameters.set("rest", "");
   const query = parameters.toString();
   return query ? `?${query}` : location.pathname;

@@ -74,11 +74,13 @@ class Watched:
     Args:
         page: the page.
         url: of the service; nothing else may be asked.
+        others: whom else it may ask.
     """
 
-    def __init__(self, page: Page, url: str) -> None:
+    def __init__(self, page: Page, url: str, *others: str) -> None:
         self.page = page
         self.url = url
+        self.others = others
         self.expected: set[int] = set()
         """Statuses of refused requests that the test is about: Chromium tells of each."""
         self.said: list[str] = []
@@ -96,7 +98,7 @@ class Watched:
     def check(self) -> None:
         """Nothing was said, and nobody else was asked."""
         assert self.said == [], self.said
-        own = (f"{self.url}/", f"blob:{self.url}/", "data:image/")
+        own = (f"{self.url}/", f"blob:{self.url}/", "data:", *(f"{one}/" for one in self.others))
         others = [one for one in self.asked if not one.startswith(own)]
         assert others == [], others
 

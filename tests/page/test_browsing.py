@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 
 from demo.scenes.scenes import draw_scene
@@ -148,3 +149,45 @@ def test_an_address_has_all_of_a_search(window: Watched, keep: Callable[[Page, s
         page.go_back()
         settled(page)
     assert page.url == "about:blank" or "sort" not in page.url
+
+
+@pytest.mark.parametrize("key", ["shop", "count"])
+def test_one_of_each_and_the_others_of_it(window: Watched, api: Api, key: str) -> None:
+    page = window.open()
+    settled(page)
+    page.get_by_label("Show", exact=True).select_option(key)
+    settled(page)
+    groups = all_of(api, {"metadata": EVERYTHING, "group_by": key})["results"]
+    assert to_the_end(page) == ids_of(groups)
+    page.reload()
+    settled(page)
+    assert ids(page) == ids_of(groups)[: len(ids(page))]
+    page.get_by_label("Sort").select_option("price, lowest first")
+    settled(page)
+    cheapest = all_of(api, {"metadata": EVERYTHING, "group_by": key, "sort": "price"})["results"]
+    first = cheapest[0]
+    assert ids(page)[0] == first["id"]
+    card = page.locator(".card").first
+    card.get_by_role("button", name=f"{first['group_size'] - 1} more").click()
+    wanted = {key: first["metadata"][key]}
+    expected = ids_of(all_of(api, {"metadata": wanted, "sort": "price"})["results"])
+    expect(page.get_by_label("Show", exact=True)).to_have_value("")
+    assert to_the_end(page) == expected
+    assert len(expected) == first["group_size"]
+    page.go_back()
+    settled(page)
+    assert ids(page)[0] == first["id"]
+    expect(page.get_by_label("Show", exact=True)).to_have_value(key)
+
+
+def test_no_copies(window: Watched, api: Api, pictures: PictureServer, scenes: list[Shown]) -> None:
+    url = pictures.add("copied.jpg", draw_scene(9_420_000).picture)
+    copies = [api.post("post_image_to_index", {"url": f"{url}?{n}"}).json()["id"] for n in range(3)]
+    page = window.open("?q=a+star&rest")
+    settled(page)
+    page.get_by_label("Show", exact=True).select_option("No copies")
+    settled(page)
+    shown = to_the_end(page)
+    assert shown == ids_of(all_of(api, {"text": "a star", "distinct": "pixels"})["results"])
+    assert len(set(shown) & set(copies)) == 1
+    api.post("delete_images", {"ids": copies})
