@@ -13,6 +13,7 @@ from store.errors import InvalidRowError
 from store.metadata.columns import ARROW_TYPES, Registry
 from store.metadata.given import as_sent
 from store.metadata.values import ColumnType, ColumnValue, is_unicode
+from store.metadata.words import WORDS, words_column
 from store.schemas import ID_RULE, FloatVector, Hit, StoredImage, is_id
 
 # A float32 vector of unit length is off by far less; an unnormalised one by far more.
@@ -103,6 +104,7 @@ def to_arrow(rows: Sequence[Row], registry: Registry, schema: pa.Schema) -> pa.T
     for column in registry.columns:
         values = [row.values.get(column.name) for row in rows]
         arrays[column.name] = pa.array(values, ARROW_TYPES[column.type])
+    arrays[WORDS] = words_column(({**row.values, "text": row.text} for row in rows), registry)
     return pa.Table.from_arrays([arrays[name] for name in schema.names], schema=schema)
 
 

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.metadata.columns import Registry
-from store.metadata.rows import as_matrix
+from store.metadata.rows import as_matrix, to_dicts
 from store.metadata.values import text_in
+from store.metadata.words import WORDS, words_column
 from store.schemas import FloatVector
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 SLICE_ROWS = 512
 """Rows that are read at once."""
 
-_APART = ("id", "created_at", "vector")
+_APART = ("id", "created_at")
+_DERIVED = ("vector", WORDS)
 _PRINTS = pa.schema(
     [pa.field("id", pa.string()), pa.field("created_at", pa.int64()), pa.field("rest", pa.int64())]
 )
@@ -56,7 +58,7 @@ async def fingerprints(table: "AsyncTable") -> pa.Table:
 
     Some 100 bytes a row. The hashes can be compared within this process only.
     """
-    columns = [name for name in (await table.schema()).names if name != "vector"]
+    columns = [name for name in (await table.schema()).names if name not in _DERIVED]
     batches = await table.query().select(columns).to_batches()
     return pa.Table.from_batches([_hashed(batch) async for batch in batches], _PRINTS)
 
@@ -98,7 +100,7 @@ async def read_rows(table: "AsyncTable", ids: Collection[str]) -> list[BareRow]:
     """Those of these rows that a table has."""
     if not ids:
         return []
-    names = [name for name in (await table.schema()).names if name != "vector"]
+    names = [name for name in (await table.schema()).names if name not in _DERIVED]
     found = await table.query().where(text_in("id", ids)).select(names).to_arrow()
     bare = pa.Table.from_arrays(found.columns, names=found.column_names)
     files = bare["file"].to_pylist() if "file" in names else [None] * len(bare)
@@ -126,6 +128,8 @@ def lay_out(rows: Sequence[tuple[BareRow, FloatVector]], schema: pa.Schema) -> p
     flat = pa.array(np.concatenate([vector for _, vector in rows]), pa.float32())
     vectors = pa.FixedSizeListArray.from_arrays(flat, schema.field("vector").type.list_size)
     columns = columns.append_column("vector", vectors)
+    words = words_column(to_dicts(columns.drop_columns(["vector"])), Registry.from_schema(schema))
+    columns = columns.append_column(WORDS, words)
     arrays = [
         columns[field.name].cast(field.type)
         if field.name in columns.column_names

@@ -9,10 +9,11 @@ from store.metadata.filters import where_of
 from store.metadata.rows import scores_of
 from store.schemas import MAX_LIMIT, FloatVector, SearchQuery
 from store.search.cutoff import KEEP_ALL, cutoff_score
+from store.search.full_text import matching, with_every_word
 from store.search.grouping import Groups, Shown, groups_of, sizes_of
 from store.search.nearest import DEPTHS, depth_of, nearest
 from store.search.ordering import order_of, sort_hits
-from store.search.ranking import fuse, matching
+from store.search.ranking import fuse
 from store.snapshot.fragments import RowIds, distances
 from store.snapshot.snapshot import Snapshot
 
@@ -185,8 +186,8 @@ def _relevant(
     relevant = scores >= (KEEP_ALL if query.min_score is None else query.min_score)
     if query.cutoff:
         # A stored text with every word of the query is relevant, whatever its picture shows.
-        named = matching(snapshot, query.text or "", _depth(query), where, every_word=True)
-        relevant &= (scores >= _cutoff(snapshot, vector, where)) | np.isin(row_ids, named)
+        named = with_every_word(snapshot, query.text or "", row_ids)
+        relevant &= (scores >= _cutoff(snapshot, vector, where)) | named
     return np.asarray(relevant)
 
 

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from store.metadata.rows import as_matrix
+from store.metadata.words import WORDS
 from store.schemas import FloatVector
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class CachedFragment:
         metadata: which files it was read from; equal ones hold the same.
         whole: whether its vectors are there, too.
         row_ids: uint64 [rows], rising.
-        columns: all but the vectors [rows], as the table's were when they were read.
+        columns: all but the vectors and the words [rows], as the table's were when they were read.
         vectors: float32 [rows that were read, dim].
         inverse_lengths: one by the length of each vector, float32 [rows that were read].
         live: the places among the vectors of the rows that are not deleted, int64 [rows].
@@ -68,7 +69,8 @@ class CachedFragment:
     @classmethod
     def read(cls, fragment: "LanceFragment", *, whole: bool) -> Self:
         """Reads a fragment, with its vectors or without. Blocks."""
-        names = [name for name in fragment.schema.names if whole or name != _VECTOR]
+        left_out = (WORDS,) if whole else (WORDS, _VECTOR)
+        names = [name for name in fragment.schema.names if name not in left_out]
         rows = fragment.scanner(columns=names, with_row_id=True).to_table()
         row_ids = rows[ROW_ID].combine_chunks().to_numpy()
         return cls._of(fragment, row_ids, rows.drop_columns([ROW_ID]), whole=whole)
@@ -85,7 +87,8 @@ class CachedFragment:
         cls, fragment: "LanceFragment", row_ids: RowIds, rows: pa.Table, *, whole: bool
     ) -> Self:
         vectors = as_matrix(rows[_VECTOR]) if whole else _NO_VECTORS
-        columns = (rows.drop_columns([_VECTOR]) if whole else rows).combine_chunks()
+        bare = [name for name in rows.column_names if name not in (_VECTOR, WORDS)]
+        columns = rows.select(bare).combine_chunks()
         return cls(
             number=fragment.fragment_id,
             metadata=fragment.metadata,
@@ -138,7 +141,8 @@ class FragmentCache:
     def __init__(
         self, fragments: Sequence[CachedFragment], unindexed: Container[int], schema: pa.Schema
     ) -> None:
-        bare = schema.remove(schema.get_field_index(_VECTOR))
+        own = [field for field in schema if field.name not in (_VECTOR, WORDS)]
+        bare = pa.schema(own, schema.metadata)
         self.fragments = fragments = [
             each if each.columns.schema == bare else replace(each, columns=_under(bare, each))
             for each in sorted(fragments, key=attrgetter("number"))

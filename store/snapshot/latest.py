@@ -16,8 +16,7 @@ import pyarrow as pa
 
 from store.metadata.columns import Registry
 from store.snapshot.fragments import CachedFragment
-from store.snapshot.mapped_vectors import MappedVectors
-from store.snapshot.snapshot import Fields, Snapshot, indexed_fragments
+from store.snapshot.snapshot import Fields, KnownFiles, Snapshot, indexed_fragments
 from store.table.connection import open_dataset
 from store.table.faults import is_failure
 
@@ -61,7 +60,7 @@ class Snapshots:
         self._memory_bytes = memory_bytes
         self._fill = fill
         self._sizes: dict[int, int] = {}
-        self._mapped = MappedVectors()
+        self._known = KnownFiles()
         self._making = asyncio.Lock()
         self._latest: Snapshot | None = None
         self._filling: asyncio.Task[None] | None = None
@@ -162,7 +161,7 @@ class Snapshots:
         self._sizes = {n: size for n, size in self._sizes.items() if n in numbers}
         self._sizes |= {each.number: each.nbytes for each in reused}
         registry = self._registry(dataset.schema)
-        return Snapshot(dataset, reused, indexed, self._mapped, registry), left
+        return Snapshot(dataset, reused, indexed, self._known, registry), left
 
     def _registry(self, schema: pa.Schema) -> Registry:
         before = self._latest

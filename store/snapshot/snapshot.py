@@ -20,6 +20,7 @@ from store.metadata.columns import Registry
 from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix, to_dicts
 from store.metadata.values import text_in
+from store.metadata.words import WORDS, columns_with_words, words_column
 from store.schemas import FloatVector
 from store.snapshot.fragments import (
     ROUGHNESS,
@@ -30,6 +31,8 @@ from store.snapshot.fragments import (
     distances,
 )
 from store.snapshot.mapped_vectors import MappedVectors
+from store.snapshot.vocabulary import Vocabulary
+from store.table.names import stale_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -42,6 +45,14 @@ _SEED = 20
 _Number = TypeVar("_Number", np.float64, np.int64)
 
 
+class KnownFiles:
+    """What is known of the files of a table, for all its versions: they never change."""
+
+    def __init__(self) -> None:
+        self.vectors = MappedVectors()
+        self.vocabulary = Vocabulary()
+
+
 class Snapshot:
     """A version of the table. Whatever reads rows blocks.
 
@@ -49,7 +60,7 @@ class Snapshot:
         dataset: at this version.
         cached: the fragments in memory.
         indexed: the numbers of the fragments that the vector index knows; None where there is none.
-        mapped: the vectors of the others.
+        known: of the table's files.
         registry: the metadata columns.
 
     Attributes:
@@ -62,7 +73,7 @@ class Snapshot:
         dataset: "LanceDataset",
         cached: "Sequence[CachedFragment]",
         indexed: set[int] | None,
-        mapped: MappedVectors,
+        known: "KnownFiles",
         registry: Registry,
     ) -> None:
         self.dataset = dataset
@@ -71,7 +82,7 @@ class Snapshot:
         self.version = int(dataset.version)
         self.indexed = indexed is not None
         self._indexed = indexed or set()
-        self._mapped = mapped
+        self._known = known
         self._fragments = {each.fragment_id: each for each in dataset.get_fragments()}
         tail, numbers = self._fragments.keys() - self._indexed, {each.number for each in cached}
         self._tail = [self._fragments[number] for number in tail]
@@ -128,11 +139,19 @@ class Snapshot:
     def _behind(self) -> list[str]:
         """The columns whose index lacks rows that the vector index knows."""
         known = self._fragments.keys() & self._indexed
-        return [
-            index.field_names[0]
-            for index in self.dataset.describe_indices()
-            if known - _fragments_of(index)
-        ]
+        return [column for column, own in self.index_fragments.items() if known - own]
+
+    @cached_property
+    def index_fragments(self) -> dict[str, set[int]]:
+        """The columns that have an index, and the numbers of the fragments that it knows."""
+        indexes = self.dataset.describe_indices()
+        return {index.field_names[0]: _fragments_of(index) for index in indexes}
+
+    def unindexed_words_near(self, words: "Collection[str]") -> set[str]:
+        """The words of rows that the text index lacks which are one typo away from one of these."""
+        known = self.index_fragments.get(WORDS, set())
+        lacking = self._fragments.keys() - known
+        return self._known.vocabulary.near([self._fragments[number] for number in lacking], words)
 
     def vectors(self, row_ids: RowIds) -> FloatVector:
         """The vectors of these rows, float32 [rows, dim]."""
@@ -157,6 +176,19 @@ class Snapshot:
         read = self._read(row_ids[~here], columns).cast(cached.schema)
         order = np.argsort(np.concatenate([np.flatnonzero(here), np.flatnonzero(~here)]))
         return pa.concat_tables([cached, read]).take(order)
+
+    def words(self, row_ids: RowIds) -> list[str]:
+        """The words of these rows, as their column has them or should have."""
+        if self.has_stale_words:
+            rows = to_dicts(self.take(row_ids, columns_with_words(self.registry)))
+            found: list[str] = words_column(rows, self.registry).to_pylist()
+            return found
+        return [words or "" for words in self._read(row_ids, [WORDS])[WORDS].to_pylist()]
+
+    @cached_property
+    def has_stale_words(self) -> bool:
+        """Whether the column of words may have some of a dropped key; upkeep writes it anew."""
+        return stale_words(self.dataset.schema) is not None
 
     def nearest_unindexed(
         self,
@@ -256,7 +288,7 @@ class Snapshot:
         return np.asarray(found.to_table()[ROW_ID].to_numpy())
 
     def _read_vectors(self, row_ids: RowIds) -> FloatVector:
-        found = self._mapped.read(self.dataset, self._fragments, row_ids)
+        found = self._known.vectors.read(self.dataset, self._fragments, row_ids)
         return as_matrix(self._read(row_ids, ["vector"])["vector"]) if found is None else found
 
     def _read(self, row_ids: RowIds, columns: list[str]) -> pa.Table:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FIRST_TABLE = "images"
 MARK_BUILDING = b"image_search:building"
 MARK_SUPERSEDED = b"image_search:superseded"
+MARK_STALE_WORDS = b"image_search:stale-words"
+"""On a table some of whose rows may have words of a key that was dropped; of the version then."""
+
 _DROPPING = "dropping"
 _NAME = re.compile(rf"{FIRST_TABLE}(?:_([2-9]|[1-9][0-9]+))?")
 
@@ -61,6 +64,11 @@ def is_building(schema: pa.Schema) -> bool:
 def is_superseded(schema: pa.Schema) -> bool:
     """Whether the table takes no more writes, because another takes or took its place."""
     return _mark(schema, MARK_SUPERSEDED) is not None
+
+
+def stale_words(schema: pa.Schema) -> str | None:
+    """The version since which rows may have words of a dropped key; None where none has."""
+    return _mark(schema, MARK_STALE_WORDS)
 
 
 def successor(schema: pa.Schema) -> str | None:

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from store.changes.log import ChangeLog
 from store.errors import ModelMismatchError, StoreMovedError, StoreOpenError
+from store.metadata.words import WORDS
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
 from store.table.connection import connect, opening
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable
 
 
-OPTIONAL = tuple(pa.field(name, pa.string()) for name in ("text", "pixels", "file"))
+OPTIONAL = tuple(pa.field(name, pa.string()) for name in ("text", "pixels", "file", WORDS))
 """Columns that a table of an earlier release may lack."""
 
 _MODEL, _PRETRAINED, _DIM = b"image_search:model", b"image_search:pretrained", b"image_search:dim"
@@ -156,12 +157,20 @@ async def _ensure_text_index(table: "AsyncTable") -> None:
     from lancedb.index import FTS  # noqa: PLC0415 - see store.table.connection
 
     try:
-        config = FTS(stem=False, remove_stop_words=False)
-        await table.create_index("text", config=config, replace=False)
+        # Their words are folded and told apart by spaces already.
+        config = FTS(
+            base_tokenizer="whitespace",
+            lower_case=False,
+            ascii_folding=False,
+            stem=False,
+            remove_stop_words=False,
+            max_token_length=None,
+        )
+        await table.create_index(WORDS, config=config, replace=False)
     except Exception:
         if not await _has_text_index(table):  # else another process was faster
             raise
 
 
 async def _has_text_index(table: "AsyncTable") -> bool:
-    return any(index.columns == ["text"] for index in await table.list_indices())
+    return any(index.columns == [WORDS] for index in await table.list_indices())

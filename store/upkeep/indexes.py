@@ -90,6 +90,12 @@ async def vector_index_of(table: "AsyncTable") -> VectorIndex | None:
     return None
 
 
+async def text_index_of(table: "AsyncTable") -> str | None:
+    """The name of the free text's own index, which a table has until all rows have their words."""
+    names = (each.name for each in await table.list_indices() if each.columns == ["text"])
+    return next(names, None)
+
+
 async def ensure_vector_index(table: "AsyncTable", rows: int, min_rows: int) -> str | None:
     """Builds the index if the table is large enough for one, or has outgrown the one it has.
 

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from store.changes.log import remove_old
 from store.metadata.columns import Registry
+from store.metadata.words import WORDS
 from store.pictures.sweep import sweep_pictures
 from store.settings import StoreSettings
 from store.table.connection import in_dataset
 from store.table.disk.location import Location
 from store.table.faults import is_conflict
 from store.table.kept import forget_kept
-from store.table.names import is_superseded
+from store.table.names import MARK_STALE_WORDS, is_superseded, mark, stale_words
 from store.table.open import ensure_ready
 from store.table.versions import AT_ONCE, list_versions, remove_versions, superfluous
 from store.upkeep.compaction import TIERS, compact, rows_to_join
@@ -31,9 +32,11 @@ from store.upkeep.indexes import (
     ensure_vector_index,
     estimate_recall,
     stale_indexes,
+    text_index_of,
     update_indexes,
     vector_index_of,
 )
+from store.upkeep.words import fragments_to_write, write_words
 
 if TYPE_CHECKING:
     from lance import LanceDataset
@@ -102,6 +105,7 @@ class UpkeepTasks:
         return [
             joining,
             ("the text index", partial(beside, self.build_text_index)),
+            ("the words", self.write_words),
             ("the vector index", partial(beside, self.build_vector_index, locked=False)),
             ("the scalar indexes", partial(beside, self.build_scalar_indexes, locked=False)),
             ("folding in new rows", partial(beside, update)),
@@ -125,6 +129,33 @@ class UpkeepTasks:
         """Gives the table what every table has; a restored version may lack it."""
         await ensure_ready(self._table)
         return []
+
+    async def write_words(self) -> list[str]:
+        """Writes the words of rows that lack them, or have those of a dropped key.
+
+        Files of rows are done one by one; what a search by text finds meanwhile is as before.
+        """
+        await self._table.checkout_latest()
+        schema = await self._table.schema()
+        stale, own = stale_words(schema), await text_index_of(self._table)
+        if is_superseded(schema) or (stale is None and own is None):
+            return []
+        for number in await self._in_thread(fragments_to_write):
+            one = partial(self._in_thread, partial(write_words, number=number))
+            await self._beside_writers(one)
+        await self._beside_writers(self.update_words_index)
+        async with self._writers_waiting():
+            await self._table.checkout_latest()
+            if stale is not None and stale_words(await self._table.schema()) == stale:
+                await mark(self._table, MARK_STALE_WORDS, None)
+            if own is not None:
+                await self._table.drop_index(own)
+        return ["wrote the words of all images"]
+
+    async def update_words_index(self) -> list[str]:
+        """Takes all rows into the index of the words."""
+        names = [each.name for each in await self._table.list_indices() if each.columns == [WORDS]]
+        return [await self._in_thread(lambda each: update_indexes(each, names))]
 
     async def build_vector_index(self) -> list[str]:
         """Builds the vector index where the table is large enough for one, or has outgrown it."""

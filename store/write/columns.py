@@ -9,7 +9,9 @@ from store.changes.change import Draft
 from store.errors import UnknownKeyError
 from store.metadata.columns import Column, Registry
 from store.metadata.predicates import missing
+from store.metadata.words import keys_with_words
 from store.table.faults import CommitConflictError
+from store.table.names import MARK_STALE_WORDS, mark
 from store.write.logged import LoggedTable
 from store.write.plan import DeclareColumn, DropColumn
 
@@ -58,6 +60,9 @@ async def drop_column(drop: DropColumn, logged: LoggedTable, registry: Registry)
         raise UnknownKeyError(drop.key, registry.by_key)
     count = int(await logged.table.count_rows(f"NOT ({missing(key)})"))
     names = [column.name for column in key.all_columns]
+    if count and key in keys_with_words(registry):
+        # Before it is dropped: upkeep then writes the words anew, without those of the key.
+        await mark(logged.table, MARK_STALE_WORDS, str(await logged.table.version()))
     async with logged.change([Draft(drop.by, "drop_column", more={"column": drop.key})]):
         logged.version = int((await logged.table.drop_columns(names)).version)
     return count

@@ -13,6 +13,7 @@ from tests.cli.test_query import _asked
 from tests.running import Post
 
 PRICES = [5, 2.5, None, 9, 2.5]
+TITLES = ["Nike Pegasus", "Crème", "这是一双红色的运动鞋", "", "T-shirt"]
 SHOP = {"from": "sorted"}
 
 
@@ -27,6 +28,7 @@ def ids(service: ServiceProcess, pictures: PictureServer) -> list[str]:
                     "cost": price,
                     "label": f"Label {number % 2}",
                     "colors": ["red"],
+                    "title": TITLES[number],
                     "$text": f"fine star number{number}",
                 },
             ).id
@@ -90,6 +92,19 @@ def test_the_best_of_each_label(post: Post, ids: list[str], pictures: PictureSer
     assert (near[0]["id"], [hit["group_size"] for hit in near]) == (ids[1], [2, 3])
     named = found(post, text="number3", group_by="label")["results"]
     assert named[0]["id"] == ids[3]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("number3", 3), ("Pegasus", 0), ("pegas", 0), ("pegasis", 0), ("creme", 1), ("运动鞋", 2)],
+)
+def test_a_word_of_a_title_beside_a_filter(
+    post: Post, ids: list[str], text: str, number: int
+) -> None:
+    named = found(post, text=text, limit=1)["results"]
+    assert named[0]["id"] == ids[number]
+    by_string = post("search_similar_images", {"metadata": text, "limit": 1}).json()["results"]
+    assert by_string[0]["id"] == ids[number]
 
 
 def test_the_list_of_images_by_cursor(service: ServiceProcess, ids: list[str]) -> None:

@@ -1,7 +1,6 @@
 """A table of images said a second time, in a dictionary: what the store must agree with."""
 
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -25,7 +24,14 @@ from tests.store.differential.model_objects import (
     mapped,
     patched,
 )
-from tests.store.differential.model_values import WIDER, Refused, as_stored, widened
+from tests.store.differential.model_values import (
+    WIDER,
+    Refused,
+    as_json_value,
+    as_stored,
+    widened,
+)
+from tests.store.differential.model_words import have_one
 
 MAX_KEYS = 100
 
@@ -207,14 +213,17 @@ class ModelTable:
         return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
 
     def having_words(self, text: str, among: Iterable[str]) -> set[str]:
-        """The ids whose text has one of the words."""
-        return {each for each in among if words(self.rows[each].text or "") & words(text)}
+        """The ids whose texts have one of the words."""
+        return {each for each in among if have_one(self._texts(self.rows[each]), text)}
 
-
-def words(text: str) -> set[str]:
-    """The words of a text, without case and accents."""
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return set("".join(c if c.isalnum() else " " for c in bare.lower()).split())
+    def _texts(self, row: ModelRow) -> list[str]:
+        """The free text of a row, its strings and what its lists of strings hold."""
+        texts = [row.text or ""]
+        for key, held in row.values.items():
+            if self.columns[key] in ("string", "list"):
+                value = as_json_value(held)
+                texts += value if isinstance(value, list) else [value]
+        return texts
 
 
 def fused_bounds(

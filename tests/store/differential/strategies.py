@@ -78,7 +78,10 @@ FAVOURITES: dict[str, list[Any]] = {
     "timestamp": ["2024-05-01T12:00:00+02:00", "2024-05-01T10:00:00.000001Z"],
     "list": [["a"], ["x' OR 1=1 --", "🦊"]],
 }
-WORDS = ["red", "BUS", "Café", "cafe", "tree", "AND", "house"]
+WORDS = [
+    "red", "BUS", "Café", "cafe", "tree", "AND", "house", "houses", "hosue", "mouse", "reddish",
+    "红色运动鞋", "运动", "鞋", "x7", "12345", "12346",
+]  # fmt: skip
 # What a key mostly holds; each name is chosen to break out of something.
 KEYS = {
     "s'hop\"`": "string",
@@ -130,14 +133,15 @@ def value(rng: Random, kind: str) -> Any:
         return rng.choice(FAVOURITES[kind])
     match kind:
         case "string":
-            return rng.choice([rng.choice(NASTY), rng.choice(MOMENTS), text(rng)])
+            return rng.choice([rng.choice(NASTY), rng.choice(MOMENTS), text(rng), words(rng)])
         case "integer":
             return rng.choice([rng.choice(INTEGERS), rng.randint(-(2**63), 2**63 - 1)])
         case "float":
             return rng.choice([rng.choice(FLOATS), rng.uniform(-9, 9), rng.uniform(-1, 1) * 1e308])
         case "boolean" | "timestamp":
             return rng.choice([True, False] if kind == "boolean" else MOMENTS)
-    return rng.choice([rng.choice(LISTS), rng.choices(NASTY[:-1], k=rng.randint(0, 3))])
+    some = rng.choices(NASTY[:-1] + WORDS, k=rng.randint(0, 3))
+    return rng.choice([rng.choice(LISTS), some])
 
 
 def any_value(rng: Random) -> Any:

@@ -15,8 +15,9 @@ from store.index import ImageIndex
 from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix
 from store.schemas import FloatVector, ModelIdentity, NewImage, SearchQuery, image_id
+from store.search.full_text import matching
 from store.search.query import search
-from store.search.ranking import matching, newest
+from store.search.ranking import newest
 from store.search.relevance import Matches, matches_of
 from store.settings import StoreSettings
 from store.snapshot import mapped_vectors

@@ -4,6 +4,7 @@ The release before types could widen has made `data/earlier_release.zip`: four i
 ``shop``, one of them patched by ``web``, and a round of upkeep.
 """
 
+import asyncio
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,6 +82,45 @@ def test_it_widens_nests_and_declares(folder: Path) -> None:
             assert report is not None
             assert report.result == "ok"
             assert await index.drop_column("price") == 5
+
+    run(check())
+
+
+async def first(index: ImageIndex, text: str) -> Any:
+    """The best image for a text, by its words: their vectors are all as far off as any."""
+    query = SearchQuery(text=text, text_vector=vector(99), cutoff=True, limit=1)
+    return [hit.metadata for hit in await index.search(query)]
+
+
+async def words_are_found(index: ImageIndex) -> None:
+    """By the free text, a list, a string that was there, and what was written since."""
+    for text, right in (("star", BEFORE[3]), ("RED", BEFORE[3]), ("addde", {"title": "added"})):
+        assert await first(index, text) == [right], text
+    found = await index.search(SearchQuery(text="red", text_vector=vector(99), limit=2))
+    assert BEFORE[0] in [hit.metadata for hit in found]
+
+
+def test_upkeep_writes_its_words_while_others_are_added(folder: Path) -> None:
+    async def check() -> None:
+        async with opened(folder, **KEPT) as index:
+            assert await first(index, "star") == [BEFORE[3]]
+            version = (await index.state()).version
+            upkeep = asyncio.create_task(index.run_upkeep())
+            await asyncio.gather(
+                *(index.upsert(image(n, {"title": "added"})) for n in range(4, 40))
+            )
+            report = await upkeep
+            assert report is not None
+            assert (report.result, report.did[:1]) == ("ok", ["wrote the words of all images"])
+            await words_are_found(index)
+            await index.restore(version=version)
+            assert await all_of(index) == BEFORE
+            assert await first(index, "star") == [BEFORE[3]]
+            await index.upsert(image(4, {"title": "added"}))
+            await index.run_upkeep()
+            await words_are_found(index)
+        async with opened(folder, **KEPT) as index:
+            await words_are_found(index)
 
     run(check())
 
