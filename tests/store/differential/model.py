@@ -18,8 +18,8 @@ ORDER: dict[str, Callable[[Any, Any], Any]] = {
     "$gte": operator.ge,
 }
 TEXTS: dict[str, tuple[tuple[str, ...], Callable[[str, str], bool]]] = {
-    "$starts": (("string",), str.startswith),
-    "$istarts": (("string",), str.startswith),
+    "$starts": (("string",), lambda text, part: text.startswith(part)),
+    "$istarts": (("string",), lambda text, part: text.startswith(part)),
     "$ieq": (("string", "list"), operator.eq),
     "$icontains": (("string", "list"), operator.contains),
 }
@@ -130,6 +130,11 @@ class Extreme:
 
     def __contains__(self, part: str) -> bool:
         return part == ""
+
+    startswith = __contains__
+
+    def lower(self) -> "Extreme":
+        return self
 
 
 def is_broad(node: Any, columns: Columns) -> bool:
