@@ -29,8 +29,9 @@ def test_every_command_asks_a_question(module: str) -> None:
 
 def test_models_are_named_by_size_or_by_their_names() -> None:
     names = sizes_or_names("all")
-    assert names[0] == "ViT-B-32"
-    assert {"ViT-L-14", "yolo26n.pt"} <= set(names)
+    assert {"ViT-B-32", "ViT-L-14", "yolo26n.pt"} <= set(names)
+    assert "ViT-H-14" not in names  # unless it is asked for
+    assert sizes_or_names("ViT-H-14") == ("ViT-H-14",)
     assert "xlm-roberta-base-ViT-B-32" not in names  # its pictures are computed by ViT-B-32
     assert sizes_or_names("demo") == "demo"
     assert sizes_or_names("yolo11n.pt,ViT-L-14") == ("yolo11n.pt", "ViT-L-14")
