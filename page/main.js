@@ -1,7 +1,7 @@
 /** The page as a whole: which view is shown, and what they share. */
 
 import * as search from "./search/search.js";
-import { addressOf, readAddress } from "./shared/address.js";
+import { goTo, readAddress } from "./shared/address.js";
 import { byId } from "./shared/dom.js";
 import { watchFiles } from "./shared/files.js";
 import { isWanted, keptKey } from "./shared/kept-key.js";
@@ -31,19 +31,20 @@ show({ isMoved: false });
 
 /** Go to a view. */
 function go(given) {
-  history.pushState(null, "", addressOf(given));
+  goTo(given);
   show({ isMoved: true });
 }
 
 /** Detect in an image of the index. */
 function detect(image) {
+  detection.detectIn(image); // which notes how far was looked through
   reveal("detect", true);
-  detection.detectIn(image);
 }
 
 function show({ isMoved }) {
   const { view } = readAddress();
   reveal(view, isMoved);
+  if (view !== "search") scrollTo(0, 0);
   views[view].open();
 }
 

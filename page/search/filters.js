@@ -12,6 +12,7 @@ export class Filters {
     this.columns = [];
     this._groups = [];
     this._problem = "";
+    this._counted = "{}"; // the selection that the numbers are under
     this._counting = new AbortController();
     byId("filter-form").addEventListener("submit", (event) => event.preventDefault());
     byId("filter-form").addEventListener("change", () => {
@@ -44,12 +45,15 @@ export class Filters {
   /** Ask how many there are of each value under what is selected, and show it. */
   async count() {
     this._counting.abort();
+    const under = JSON.stringify(this.selection);
+    if (under === this._counted) return;
     this._counting = new AbortController();
     const { signal } = this._counting;
     try {
-      const under = await columnsUnder(this.selection, this.columns, signal);
+      const found = await columnsUnder(this.selection, this.columns, signal);
       if (signal.aborted) return;
-      for (const one of this._groups) if (under.has(one.key)) one.show(under.get(one.key));
+      for (const one of this._groups) if (found.has(one.key)) one.show(found.get(one.key));
+      this._counted = under;
     } catch {
       // The numbers are of before; what the search itself says of the service is told there.
     }
@@ -73,6 +77,7 @@ export class Filters {
   }
 
   _show() {
+    this._counted = "{}"; // the columns are those of the whole table
     byId("filters").hidden = this.columns.length === 0;
     this._groups = this.columns.filter(isUsable).map((one) => {
       const isSelected = Object.hasOwn(this.selection, one.key); // a key may be "constructor"

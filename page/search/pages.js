@@ -4,6 +4,7 @@ import { get, post } from "../shared/api.js";
 import { isList, searchBody } from "./query.js";
 
 const SIZE = 24;
+const MOST = 1000; // that one request may ask for
 const FARTHEST = 10_000; // where the service's offset ends
 
 /**
@@ -11,9 +12,11 @@ const FARTHEST = 10_000; // where the service's offset ends
  *
  * @param {object} asked - as `searchBody` takes it.
  * @param {?object} filter - in the service's language.
+ * @param {number} [first] - how many images the first page has at least.
  */
 export class Pages {
-  constructor(asked, filter) {
+  constructor(asked, filter, first = 0) {
+    this._size = Math.min(Math.max(SIZE, first), MOST);
     this._asked = { ...asked };
     this._filter = filter;
     this._cursor = "";
@@ -31,7 +34,8 @@ export class Pages {
     this.total = answer.total ?? this.total;
     this._cursor = answer.next ?? "";
     this._reached += images.length;
-    const isLast = images.length < SIZE || this._reached > FARTHEST;
+    const isLast = images.length < this._size || this._reached > FARTHEST;
+    this._size = SIZE;
     this.isOver = this.isRanked ? isLast : !this._cursor;
     return images;
   }
@@ -44,7 +48,7 @@ export class Pages {
 
   _answer(signal) {
     const place = this._cursor ? { cursor: this._cursor } : { offset: this._reached };
-    const page = { limit: SIZE, ...place };
+    const page = { limit: this._size, ...place };
     const counted = this._reached ? page : { ...page, total: true };
     const body = searchBody(this._asked, this._filter, counted);
     if (body) return post("/search_similar_images", body, { signal });

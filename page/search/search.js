@@ -3,7 +3,7 @@
 import { remove as deleteImages } from "../change/deleting.js";
 import { edit } from "../change/metadata.js";
 import * as selecting from "../change/selection.js";
-import { readAddress, writeAddress } from "../shared/address.js";
+import { notedPlace, readAddress, watchPlace, writeAddress } from "../shared/address.js";
 import { byId, foreign, make } from "../shared/dom.js";
 import { firstPicture } from "../shared/files.js";
 import { nameOf, ownPicture, thumbnail } from "../shared/pictures.js";
@@ -24,6 +24,7 @@ export function setUp({ detect, add }) {
   filters = new Filters(() => search());
   sorting.setUp((changed) => look(changed));
   grid.setUp();
+  watchPlace(() => grid.count());
   selecting.setUp({ change, remove });
   const details = { like, detect, change: (one) => change([one]), remove: (one) => remove([one]) };
   results.setUp({
@@ -52,13 +53,15 @@ export function setUp({ detect, add }) {
   }
 }
 
-/** Show what the address asks for. */
-export function open() {
+/** Show what the address asks for, as far as it was looked through. */
+export async function open() {
   const { view: _, selection, ...rest } = readAddress();
   Object.assign(asked, rest);
   byId("words").value = asked.words;
   filters.select(selection);
-  return show();
+  const { shown, y } = notedPlace();
+  await show(shown);
+  if (y) scrollTo(0, y);
 }
 
 /** Search with the first picture among some files. */
@@ -92,9 +95,11 @@ function submit(text) {
   lookAnew({ words: "", url: text });
 }
 
-/** Look for another picture than before. */
+/** Look for another picture than before, from the top. */
 function lookAnew(changed) {
-  look({ url: "", id: "", file: null, isWhole: false, ...changed });
+  const found = look({ url: "", id: "", file: null, isWhole: false, ...changed });
+  scrollTo(0, 0);
+  return found;
 }
 
 function look(changed) {
@@ -108,17 +113,17 @@ function search() {
 }
 
 /** Show what is asked for, of a table that may have other columns than before. */
-async function show() {
+async function show(shown) {
   const known = filters.load().then(() => offer());
   if (isFiltered()) await known; // a filter needs the columns' types
-  await find();
+  await find(shown);
 }
 
 function isFiltered() {
   return Object.keys(filters.selection).length > 0;
 }
 
-async function find() {
+async function find(shown) {
   selecting.end();
   showPicture();
   offer();
@@ -126,7 +131,7 @@ async function find() {
   byId("only-best").hidden = !asked.isWhole || isList(asked);
   await results.show({ ...asked, isFiltered: isFiltered() }, () => {
     filters.check();
-    return new Pages(asked, filterOf(filters.selection, filters.types));
+    return new Pages(asked, filterOf(filters.selection, filters.types), shown);
   });
 }
 

@@ -14,6 +14,7 @@ const VIEWS = ["search", "add", "detect", "health"];
 
 /** Files that were searched with: an address cannot hold one, but this tab's history can name it. */
 const files = [];
+let shown = () => 0;
 
 /** What the address asks for; senseless parts of it are left out. */
 export function readAddress() {
@@ -50,10 +51,34 @@ export function addressOf(given) {
 
 /** A step that "back" takes back; where nothing changes there is none. */
 export function writeAddress(given) {
-  const address = addressOf(given);
-  const file = given.file ?? null;
-  if (address === (location.search || location.pathname) && file === readAddress().file) return;
-  history.pushState(file && { file: numberOf(file) }, "", address);
+  const isSame = addressOf(given) === (location.search || location.pathname);
+  if (!isSame || (given.file ?? null) !== readAddress().file) goTo(given);
+}
+
+/** A step to what is to be shown. */
+export function goTo(given) {
+  notePlace();
+  history.pushState(given.file ? { file: numberOf(given.file) } : null, "", addressOf(given));
+}
+
+/**
+ * Know how far what is shown was looked through, for who comes back to it.
+ *
+ * @param {Function} asked - gives how many images are shown.
+ */
+export function watchPlace(asked) {
+  shown = asked;
+  history.scrollRestoration = "manual"; // there is nothing to scroll to before the images have come
+  addEventListener("pagehide", notePlace);
+}
+
+/** How far this was looked through before: `{shown, y}`. */
+export function notedPlace() {
+  return history.state?.place ?? { shown: 0, y: 0 };
+}
+
+function notePlace() {
+  history.replaceState({ ...history.state, place: { shown: shown(), y: scrollY } }, "");
 }
 
 function numberOf(file) {

@@ -22,6 +22,8 @@ from tests.running import environment
 
 SCENES = 300
 MOST_OBJECTS = 4
+SELECTED = '?filter={"shop":{"values":["old mill"]}}&sort=-price'
+"""A list under a filter, by price."""
 
 
 def taken(url: str, scenes: list[Shown], folder: Path) -> None:
@@ -37,6 +39,20 @@ def taken(url: str, scenes: list[Shown], folder: Path) -> None:
         page = _opened(browser, f"{url}/?q=a+blue+star", "phone", dark=True)
         _complete(page)
         save(page, folder, "page-phone")
+        page = _opened(browser, f"{url}/{SELECTED}", "desktop")
+        _select(page)
+        save(page, folder, "page-selected")
+        page = _opened(browser, f"{url}/?q=a+star&group=shop", "phone")
+        _complete(page)
+        save(page, folder, "page-groups")
+
+
+def _select(page: Page) -> None:
+    _complete(page)
+    page.get_by_role("button", name="Select").click()
+    for place in (0, 1, 3):
+        page.locator(".tile").nth(place).click()
+    page.mouse.move(0, 0)
 
 
 def _opened(browser: Browser, address: str, size: str, *, dark: bool = False) -> Page:

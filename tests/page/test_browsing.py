@@ -191,3 +191,23 @@ def test_no_copies(window: Watched, api: Api, pictures: PictureServer, scenes: l
     assert shown == ids_of(all_of(api, {"text": "a star", "distinct": "pixels"})["results"])
     assert len(set(shown) & set(copies)) == 1
     api.post("delete_images", {"ids": copies})
+
+
+def test_back_is_where_one_was(window: Watched) -> None:
+    page = window.open()
+    shown = to_the_end(page)
+    assert len(shown) > 2 * 24
+    last = page.locator(".card").nth(len(shown) - 3)
+    last.scroll_into_view_if_needed()
+    y = page.evaluate("scrollY")
+    last.get_by_role("button", name="More like").click()
+    expect(page.locator("#query-picture")).to_contain_text("A picture of the index")
+    settled(page)
+    assert page.evaluate("scrollY") == 0
+    page.go_back()
+    expect(page.locator(".card")).to_have_count(len(shown))
+    assert ids(page) == shown
+    page.wait_for_function("(y) => Math.abs(scrollY - y) < 5", arg=y)
+    page.reload()
+    expect(page.locator(".card")).to_have_count(len(shown))
+    page.wait_for_function("(y) => Math.abs(scrollY - y) < 5", arg=y)

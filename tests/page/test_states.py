@@ -68,6 +68,7 @@ def _health(page: Page, scenes: list[Shown]) -> None:
 VIEWS: dict[str, tuple[str, Show]] = {
     "search": ("?q=a+star", _search),
     "details": ("", _details),
+    "grouped": ("?group=shop&q=a+star", _search),
     "selecting": ("?filter={%22shop%22:{%22values%22:[%22old mill%22]}}&sort=price", _selecting),
     "editing": ("", _editing),
     "changed": ("?q=a+star", _changed),
