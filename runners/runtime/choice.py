@@ -21,7 +21,7 @@ from runners.runtime.recipe import Recipe, Request
 from runners.runtime.speed import is_faster
 from runners.settings import ENV_PREFIX
 
-_FORMAT = 2
+_FORMAT = 3
 """Of what is kept; raised when the graphs, the trial or the verdicts change."""
 
 _log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""A YOLO network as OpenVINO computes it."""
+"""A YOLO network as OpenVINO computes it: whole in fp32, or all but its last layers in bf16."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from runners.runtime.graph import Graph
 from runners.schemas import DetectionRows, Pixels, Predictions, Runtime
 from runners.yolo.suppression import detections, surest
 
-BODY, HEAD = "body", "head"
+WHOLE, STEM, TAIL = "whole", "stem", "tail"
 """Names of a network's graphs."""
 _MOST = 4
 """Pictures of a pass: more of one shape gain nothing, and each takes memory."""
@@ -20,7 +20,7 @@ class OpenVinoForward:
     """Forward passes by OpenVINO, for any number of threads.
 
     Attributes:
-        precision: What its layers but the head compute in.
+        precision: What all but the last layers of its head compute in.
         cores: OpenVINO spreads each pass over its threads itself.
         most: pictures of a pass.
         end2end: whether it suppresses overlapping boxes itself.
@@ -32,13 +32,13 @@ class OpenVinoForward:
     def __init__(
         self, conversion: Conversion, facts: Mapping[str, Any], precision: Precision, threads: int
     ) -> None:
-        # A network that was not taken apart has its head within, which bf16 is too coarse for.
-        self.precision: Precision = precision if facts["has_head"] else "fp32"
+        # For one that was not cut bf16 is too coarse.
+        self.precision: Precision = precision if facts["is_cut"] else "fp32"
         self.cores = InTurn()
         self.end2end: bool = facts["end2end"]
-        names = [BODY, *([HEAD] if facts["has_head"] else [])]
-        precisions = {BODY: self.precision, HEAD: "fp32"}
-        self._graphs = [Graph(conversion.graph(n), precisions[n], threads) for n in names]
+        is_whole = self.precision == "fp32"
+        parts = {WHOLE: self.precision} if is_whole else {STEM: self.precision, TAIL: "fp32"}
+        self._graphs = [Graph(conversion.graph(n), p, threads) for n, p in parts.items()]
 
     def predict(self, batch: Pixels) -> Predictions:
         """What the network says of pictures of one shape."""

@@ -109,59 +109,6 @@ def first(found: Any) -> torch.Tensor:
     return found[0] if isinstance(found, list | tuple) else found  # type: ignore[no-any-return]
 
 
-class Body(torch.nn.Module):
-    """All layers of a network but its head."""
-
-    def __init__(self, network: Any) -> None:
-        super().__init__()
-        self._network = _shared(network)
-        levels, head = _Levels(), network.model[-1]
-        for name in ("f", "i"):  # where it stands between the layers
-            setattr(levels, name, getattr(head, name))
-        self._network.model[-1] = levels
-
-    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Features of pictures, uint8 [n, height, width, 3]."""
-        return self._network(normalized(pixels))  # type: ignore[no-any-return]
-
-
-class Head(torch.nn.Module):
-    """The head of a network."""
-
-    def __init__(self, network: Any) -> None:
-        super().__init__()
-        self._head = _shared(network.model[-1])
-        self._head.dynamic = True  # else it would keep the grid of the first shape
-
-    def forward(self, *levels: torch.Tensor) -> torch.Tensor:
-        """Predictions from the features of pictures of any shape."""
-        return first(self._head(list(levels)))
-
-
-class Whole(torch.nn.Module):
-    """A whole network of a kind that cannot be taken apart."""
-
-    def __init__(self, network: Any) -> None:
-        super().__init__()
-        self._network = _shared(network)
-        self._network.model[-1].dynamic = True
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Predictions for pictures, uint8 [n, height, width, 3]."""
-        return predictions(self._network, normalized(pixels))
-
-
-class _Levels(torch.nn.Module):
-    """In place of a head: returns the features that it is given."""
-
-    def forward(self, levels: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        return tuple(levels)
-
-
-def _shared(module: Any) -> Any:
-    return sharing(module, 2)[1]
-
-
 def has_plain_head(network: Any) -> bool:
     """Whether a network is a body and a head; others take more than the picture, or otherwise."""
     from ultralytics.nn.tasks import DetectionModel  # noqa: PLC0415 - see yolo.build

@@ -10,7 +10,8 @@ from runners.weights.source import WeightsSource, check_sha256
 from runners.yolo import weights
 from runners.yolo.build import describe, load_checkpoint, prepared
 from runners.yolo.convert import graphs_of
-from runners.yolo.torch_forward import TorchForward, computes_in, has_plain_head
+from runners.yolo.parts import can_be_cut
+from runners.yolo.torch_forward import TorchForward, computes_in
 
 
 def load(
@@ -42,6 +43,6 @@ def computed_in(
 
 def converted(forward: TorchForward, info: YoloInfo) -> Converted:
     """A model in fp32, converted."""
-    network = {"end2end": forward.end2end, "has_head": has_plain_head(forward.network)}
+    network = {"end2end": forward.end2end, "is_cut": can_be_cut(forward.network)}
     facts = {"info": info.to_dict(), "network": network}
     return Converted(graphs_of(forward, info.stride), facts)

@@ -12,7 +12,9 @@ from demo.scenes.scenes import draw_scene
 from demo.scenes.seeds import HELD_OUT_SEEDS
 from runners.runtime.graph import computes_bf16
 from runners.settings import ModelSettings
+from runners.yolo.parts import Stem, Tail, can_be_cut
 from runners.yolo.recipe import load_yolo
+from runners.yolo.torch_forward import TorchForward
 from runners.yolo.weights import tame_ultralytics
 from tests.runners.clip.test_clip_model import prepare
 from tests.runners.models import clip_of, yolo_of
@@ -161,3 +163,22 @@ def test_wrong_shapes_are_refused(settings: Settings, cache_dir: Path) -> None:
         clip_of(settings(**changes)).encode_images(np.zeros((1, 31, 32, 3), np.uint8))
     with pytest.raises(ValueError, match="multiples of 32"):
         yolo_of(settings(**changes)).detect([np.zeros((64, 65, 3), np.uint8)])
+
+
+@pytest.mark.parametrize(
+    "name", ["yolov8n", "yolov9t", "yolov10n", "yolo11n", "yolo12n", "yolo26n"]
+)
+def test_a_network_that_is_cut_is_the_same_network(
+    settings: Settings, make_yolo: Callable[[str], Path], name: str
+) -> None:
+    yolo = load_yolo(settings(yolo_weights=str(make_yolo(name)), precision="fp32"))
+    assert isinstance(yolo.forward, TorchForward)
+    network = yolo.forward.network
+    assert can_be_cut(network)
+    rng = np.random.default_rng(0)
+    for count, height, width in [(1, 96, 128), (2, 64, 32)]:
+        batch = rng.integers(0, 255, (count, height, width, 3), dtype=np.uint8)
+        with torch.inference_mode():
+            stem, tail = Stem(network).eval(), Tail(network).eval()
+            found = tail(*stem(torch.from_numpy(batch))).numpy()
+        np.testing.assert_allclose(found, yolo.forward.predict(batch), atol=1e-4, rtol=1e-5)
