@@ -24,7 +24,7 @@ from tests.running import environment
 SCENES = 80
 PAGE = 24
 SERVICE = "http://127.0.0.1:3000"
-LEAST_LINES, MOST_LINES = 60, 120
+LEAST_LINES, MOST_LINES = 60, 110
 
 
 class Quiet(SimpleHTTPRequestHandler):
