@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 from demo.show.tour import Api, Shown
 from tests.page.chromium import Watched
 from tests.page.conftest import picture_file
+from tests.page.search.test_search import Keep
 from tests.page.seen import bring, overflows
-from tests.page.test_search import Keep
 
 MOST_OBJECTS = 4
 

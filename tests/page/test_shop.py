@@ -17,8 +17,8 @@ from demo.process import PROJECT, ServiceProcess
 from demo.server import PictureServer
 from demo.show.tour import Api, index, put_up
 from tests.page.chromium import SIZES, Watched, context
+from tests.page.search.test_search import Keep, ids_of
 from tests.page.seen import overflows
-from tests.page.test_search import Keep, ids_of
 from tests.running import environment
 
 SCENES = 80

@@ -10,8 +10,8 @@ from playwright.sync_api import Page, Route, expect
 from demo.show.tour import Api, Shown
 from tests.page.chromium import Watched
 from tests.page.conftest import Open
+from tests.page.search.test_search import Keep
 from tests.page.seen import overflows
-from tests.page.test_search import Keep
 
 Show = Callable[[Page, list[Shown]], None]
 

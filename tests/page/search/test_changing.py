@@ -12,8 +12,8 @@ from demo.server import PictureServer
 from demo.show.tour import Api, Shown, index, put_up
 from tests.page.chromium import SIZES, Watched, context
 from tests.page.conftest import READ_KEY, WRITE_KEY, Open
+from tests.page.search.test_search import Keep
 from tests.page.seen import ids, overflows, settled
-from tests.page.test_search import Keep
 from tests.running import environment
 
 SEEDS = iter(range(9_500_000, 9_600_000))

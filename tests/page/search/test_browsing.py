@@ -13,8 +13,8 @@ from demo.server import PictureServer
 from demo.show.tour import Api, Shown
 from tests.page.chromium import Watched
 from tests.page.conftest import SCENES, Open
+from tests.page.search.test_search import Found, choose, ids_of
 from tests.page.seen import ids, scores, settled, to_the_end
-from tests.page.test_search import Found, choose, ids_of
 
 EVERYTHING = {"$created_at": {"$exists": True}}
 OLD_MILL = {"shop": {"$in": ["old mill"]}}
