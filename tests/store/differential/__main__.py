@@ -15,6 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from store.upkeep import indexes
 from tests.store.differential.machine import counts
+from tests.store.differential.machine_lists import Lists
 from tests.store.differential.machine_reads import Reads
 from tests.store.differential.machine_writes import Writes
 
@@ -22,7 +23,7 @@ ROWS_WITH_INDEXES = 8
 """From so many on upkeep makes indexes, by which filters go then."""
 
 
-class Differential(Writes, Reads):
+class Differential(Writes, Reads, Lists):
     """All the rules."""
 
 

@@ -89,29 +89,31 @@ class Reads(Machine):
             lambda: self._nearest(query)[page[1] : page[1] + page[0]],
         )
 
-    @rule(
-        handle=HANDLES,
-        text=seeded(words),
-        text_vector=VECTORS,
-        vector=st.none() | VECTORS,
-        node=st.none() | FILTERS,
-    )
-    def text(self, handle: int, text: str, text_vector: Any, vector: Any, node: Any) -> None:
+    @rule(handle=HANDLES, rng=seeded(lambda rng: rng))
+    def text(self, handle: int, rng: Random) -> None:
+        for text in several(rng, words, 4, 4):
+            query = SearchQuery(
+                vector=rng.choice([None, rng.choice(POOL)]),
+                text=text,
+                text_vector=rng.choice(POOL),
+                filter=filter_(rng) if rng.random() < 0.5 else None,
+                limit=EVERYTHING,
+            )
+            self._text(self.indexes[handle], query)
+
+    def _text(self, index: ImageIndex, query: SearchQuery) -> None:
         counts["search by text"] += 1
-        query = SearchQuery(
-            vector=vector, text=text, text_vector=text_vector, filter=node, limit=EVERYTHING
-        )
-        among = outcome(lambda: self.model.matching(node or {}))
+        among = outcome(lambda: self.model.matching(query.filter or {}))
         if isinstance(among, type):
-            assert outcome(lambda: self._run(self.indexes[handle].search(query))) is among
+            assert outcome(lambda: self._run(index.search(query))) is among
             return
-        hits = self._run(self.indexes[handle].search(query))
-        vectors = [each for each in (vector, text_vector) if each is not None]
+        hits = self._run(index.search(query))
+        vectors = [each for each in (query.vector, query.text_vector) if each is not None]
         rankings = [[own for own, _ in self.model.nearest(each, among)] for each in vectors]
-        bounds = fused_bounds(rankings, self.model.having_words(text, among))
+        bounds = fused_bounds(rankings, self.model.having_words(query.text or "", among))
         found = [self._same_hit(hit) for hit in hits]
         assert sorted(found) == sorted(among)
-        assert fits(found, bounds), (text, found, bounds)
+        assert fits(found, bounds), (query.text, found, bounds)
 
     @rule(handle=HANDLES, page=PAGES)
     def listing(self, handle: int, page: tuple[int, int]) -> None:
