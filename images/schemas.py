@@ -88,6 +88,7 @@ class ClipTask:
         digest: Whether to make the digest of the whole picture's pixels, too.
         thumbnail_side: What the longer side of its thumbnail is at most, in pixels; 0 makes none.
         exif: Whether to read what EXIF tells, too.
+        reduced: Whether a JPEG may be decoded at a fraction of its size.
     """
 
     image_size: int
@@ -97,6 +98,7 @@ class ClipTask:
     digest: bool
     thumbnail_side: int = 0
     exif: bool = False
+    reduced: bool = False
 
 
 MAX_CAMERA_CHARS = 128
@@ -127,12 +129,14 @@ class ClipPicture:
         digest: Of the whole picture's pixels (`images.decode.prepare.pixel_digest`).
         thumbnail: A small copy, as a JPEG file.
         exif: What its EXIF tells.
+        is_reduced: Whether it was decoded at a fraction of its size.
     """
 
     pixels: NDArray[np.uint8]
     digest: str | None = None
     thumbnail: bytes | None = None
     exif: ExifData | None = None
+    is_reduced: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,14 @@ each, and a process each (`images.workers.decoders`), so only a few do. Memory i
 the number of files between download and decoding, and by what the pictures take from there on.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +40,12 @@ from runners.schemas import ClipInfo, YoloInfo
 
 StoreOriginal = Callable[[bytes], Awaitable[str | None]]
 """Stores a picture's file; returns what it is called then."""
+
+InFull = Callable[[], Awaitable[NDArray[np.uint8]]]
+"""Prepares a picture from all of its pixels."""
+
+_MOST_HELD, _MOST_HELD_BYTES = 32, 8 << 20
+"""Files that are kept while one searches by them, and how large each may be."""
 
 
 class Pictures:
@@ -64,6 +76,7 @@ class Pictures:
         self._keep_originals = api.keep_originals
         self._thumbnail_side = settings.decode.thumbnail_size
         self._max_bytes = settings.fetch.max_image_bytes
+        self._held = 0
 
     async def for_clip(self, source: Source, clip: ClipInfo) -> NDArray[np.uint8]:
         """Fetch and prepare a picture for the embedder: uint8 [size, size, 3].
@@ -73,6 +86,44 @@ class Pictures:
         """
         async with self._file(source) as data:
             return (await self._prepared(data, _clip_task(clip))).pixels
+
+    @asynccontextmanager
+    async def for_search(
+        self, source: Source, clip: ClipInfo
+    ) -> AsyncIterator[tuple[NDArray[np.uint8], InFull | None]]:
+        """Fetch and prepare a picture to search by, at a fraction of its size where it is large.
+
+        Its file stays in memory until the block ends, so that it can be decoded in full without
+        another download; of few files, of ordinary size. With others that is done at once.
+
+        Raises:
+            ImageError: it cannot be fetched, or is not an acceptable picture.
+        """
+        with ExitStack() as held:
+            async with self._file(source) as data:
+                may_hold = len(data) <= _MOST_HELD_BYTES and self._held < _MOST_HELD
+                task = replace(_clip_task(clip), reduced=may_hold)
+                if may_hold:
+                    held.enter_context(self._holding())
+                picture = await self._prepared(data, task)
+            if not picture.is_reduced:
+                held.close()
+                del data
+                yield picture.pixels, None
+                return
+
+            async def in_full() -> NDArray[np.uint8]:
+                return (await self._prepared(data, _clip_task(clip))).pixels
+
+            yield picture.pixels, in_full
+
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
 
     async def for_index(
         self, source: Source, clip: ClipInfo, store: StoreOriginal, *, exif: bool = False

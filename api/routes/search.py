@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,15 @@ from store.schemas import SearchQuery
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
+    from api.pipeline.pictures import InFull
     from store.schemas import Found
     from store.search.relevance import Matches
 
 # What is left of terms that cancel each other is mostly rounding: vectors come as float32, and may
 # have been stored with 16 bits, which moves each by up to 0.0005 of its length.
 _LEAST_LENGTH = 1e-3
+
+_SAME = 0.999
 
 Vector = NDArray[np.float32]
 
@@ -40,14 +44,19 @@ async def search_simmilar_images(backend: "Backend", request: SearchRequest) -> 
         ModelUnavailableError: the embedder does not answer.
         StoreFault: the index cannot be read.
     """
-    query, matches = await _query(backend, request)
+    async with AsyncExitStack() as held:
+        query, matches, in_full = await _query(backend, request, held)
 
-    async def answer() -> Response:
-        with SEARCH():
-            found = await backend.index.find(query, matches)
-        return await json_response(_answer(found))
+        async def answer() -> Response:
+            with SEARCH():
+                found = await backend.index.find(query, matches)
+            if in_full is not None and _is_same(found):
+                vector = await backend.models.encode_image(await in_full())
+                with SEARCH():
+                    found = await backend.index.find(replace(query, vector=vector), matches)
+            return await json_response(_answer(found))
 
-    return await backend.large_answers.of_rows(request.limit, answer)
+        return await backend.large_answers.of_rows(request.limit, answer)
 
 
 async def search_similar_images(backend: "Backend", request: SearchRequest) -> Response:
@@ -55,10 +64,19 @@ async def search_similar_images(backend: "Backend", request: SearchRequest) -> R
     return await search_simmilar_images(backend, request)
 
 
+def _is_same(found: "Found") -> bool:
+    """Whether a hit may be the very picture that was searched by at a fraction of its size.
+
+    It has the score 1.0 then, which only all of its pixels give.
+    """
+    return any(hit.score is not None and hit.score > _SAME for hit in found.hits)
+
+
 async def _query(
-    backend: "Backend", request: SearchRequest
-) -> "tuple[SearchQuery, Matches | None]":
-    """The store's query, and the stored texts that its text matches (full-text search).
+    backend: "Backend", request: SearchRequest, held: AsyncExitStack
+) -> "tuple[SearchQuery, Matches | None, InFull | None]":
+    """The store's query, the stored texts that its text matches (full-text search), and what
+    prepares its picture in full, if it was not; that holds the picture's file until `held` ends.
 
     `metadata` is a text to search by, or a filter. The filter is checked before anything is
     fetched, and stored texts are matched while pictures are fetched and embedded.
@@ -83,11 +101,17 @@ async def _query(
     )
     await backend.index.check_order(query)
     if text is None:
-        return replace(query, vector=await _vector(backend, request)), None
-    vector, text_vector, matches = await asyncio.gather(
-        _vector(backend, request), backend.models.encode_text(text), backend.index.matches(query)
-    )
-    return replace(query, vector=vector, text_vector=text_vector), matches
+        vector, in_full = await _vector(backend, request, held)
+        return replace(query, vector=vector), None, in_full
+    meanwhile = asyncio.gather(backend.models.encode_text(text), backend.index.matches(query))
+    try:
+        vector, in_full = await _vector(backend, request, held)
+    except BaseException:
+        meanwhile.cancel()
+        meanwhile.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise
+    text_vector, matches = await meanwhile
+    return replace(query, vector=vector, text_vector=text_vector), matches, in_full
 
 
 def _answer(found: "Found") -> SearchAnswer:
@@ -98,14 +122,21 @@ def _answer(found: "Found") -> SearchAnswer:
     return SearchAnswer.model_validate({"results": found.hits, **told})
 
 
-async def _vector(backend: "Backend", request: SearchRequest) -> Vector | None:
+async def _vector(
+    backend: "Backend", request: SearchRequest, held: AsyncExitStack
+) -> "tuple[Vector | None, InFull | None]":
     if request.url:
-        return await _embed_picture(backend, request.source(request.url))
+        source, clip = request.source(request.url), backend.models.clip
+        if request.min_score is not None and request.min_score > _SAME:
+            return await _embed_picture(backend, source), None
+        looking = backend.pictures.for_search(source, clip)
+        pixels, in_full = await held.enter_async_context(looking)
+        return await backend.models.encode_image(pixels), in_full
     if request.id is not None:
-        return (await _vectors_of(backend, {request.id}))[request.id]
+        return (await _vectors_of(backend, {request.id}))[request.id], None
     if request.query is not None:
-        return await _combine_terms(backend, request.query)
-    return None
+        return await _combine_terms(backend, request.query), None
+    return None, None
 
 
 async def _combine_terms(backend: "Backend", terms: list[Term]) -> Vector:

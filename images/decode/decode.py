@@ -64,6 +64,26 @@ def exif_block(picture: ImageFile.ImageFile, data: bytes) -> bytes:
     return data if picture.format == "TIFF" else block_in(picture.info)
 
 
+def reduce(picture: ImageFile.ImageFile, least_side: int) -> bool:
+    """Have a JPEG decoded at a half, a quarter or an eighth of its size; others stay as they are.
+
+    Its format allows that at a fraction of the time: 18 ms for 12 megapixels that take 100. With
+    three times the model's side left, embeddings keep a cosine above 0.9999 to those of the whole
+    (ViT-B-32 with random weights and the demo model; photographs, noise, and stripes of one pixel).
+
+    Args:
+        picture: not yet given to `decode_pixels`.
+        least_side: pixels that each side must have then.
+
+    Returns:
+        Whether it will be smaller.
+    """
+    size = picture.size
+    with _translated():
+        picture.draft(None, (least_side, least_side))
+    return picture.size != size
+
+
 def decode_pixels(picture: ImageFile.ImageFile) -> Image.Image:
     """Decode what `open_header` returned.
 

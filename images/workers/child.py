@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageColor, ImageFilter, ImagePalette, PpmImagePlugin
 
-from images.decode.decode import decode_pixels, exif_block, open_header
+from images.decode.decode import decode_pixels, exif_block, open_header, reduce
 from images.decode.draw import draw_boxes, encode_jpeg
 from images.decode.exif import exif_of
 from images.decode.prepare import clip_pixels, letterbox, pixel_digest, thumbnail
@@ -49,6 +49,7 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _MAX_OPEN_FILES = 32
 _MAX_THREADS_OF_USER = 4096
 _NICENESS = 2
+_TIMES_THE_MODELS_SIDE = 3
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -123,9 +124,12 @@ class Tasks:
             self._check_memory("WEBP", size, data, request)
         header = open_header(data, self._limits)
         needed = self._check_memory(header.format or "", header.size, data, request)
-        told = {}
+        told: Head = {}
         if request["with"].get("exif"):  # else it does not leave this process
             told["exif"] = asdict(exif_of(exif_block(header, data)))
+        elif request["with"].get("reduced"):
+            least_side = _TIMES_THE_MODELS_SIDE * request["with"]["image_size"]
+            told["is_reduced"] = reduce(header, least_side)
         return decode_pixels(header), needed, told
 
     def _check_memory(self, name: str, size: tuple[int, int], data: bytes, request: Head) -> int:

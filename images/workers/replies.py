@@ -88,6 +88,7 @@ class _Exif(BaseModel):
 class _Clip(BaseModel):
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     exif: _Exif | None = None
+    is_reduced: bool = False
 
 
 class _Letterbox(BaseModel):
@@ -120,8 +121,11 @@ def read_clip(head: Head, body: Pixels, task: ClipTask) -> ClipPicture:
         raise ValueError("a thumbnail that is no JPEG file, or was not asked for")
     if (reply.exif is not None) != task.exif:
         raise ValueError("EXIF that was not asked for, or none")
+    if reply.is_reduced and not task.reduced:
+        raise ValueError("a picture at a fraction of its size, which was not asked for")
     exif = None if reply.exif is None else ExifData(**reply.exif.model_dump())
-    return ClipPicture(pixels.reshape(side, side, 3), reply.digest, thumbnail or None, exif)
+    square = pixels.reshape(side, side, 3)
+    return ClipPicture(square, reply.digest, thumbnail or None, exif, reply.is_reduced)
 
 
 def read_letterbox(

@@ -1,10 +1,11 @@
 """Searches by an indexed image and by weighted terms, against the real models."""
 
+import io
 from typing import Any
 
 import pytest
 
-from demo.scenes.scenes import Scene
+from demo.scenes.scenes import Scene, draw_scene
 from demo.server import PictureServer
 from tests.running import Post
 
@@ -109,3 +110,19 @@ def test_a_filter_is_checked_before_a_download(post: Post, pictures: PictureServ
     assert post("search_simmilar_images", request).json()["code"] == "unknown_key"
     conflict = {"url": pictures.url + "missing", "metadata": {"numbers": [1]}}
     assert post("post_image_to_index", conflict).json()["code"] == "metadata_type"
+
+
+def test_a_large_picture_finds_itself_with_the_score_of_itself(
+    post: Post, pictures: PictureServer
+) -> None:
+    """Also beside a text, and where only the same is wanted."""
+    file = io.BytesIO()
+    drawn = draw_scene(9_100_001).picture.resize((1600, 1200))
+    drawn.save(file, "JPEG", quality=92)
+    pictures.add_file("large-itself.jpg", file.getvalue())
+    url = f"{pictures.url}large-itself.jpg"
+    added = post("post_image_to_index", {"url": url}).json()
+    for more in ({}, {"min_score": 1.0}, {"metadata": "a scene"}, {"cutoff": "auto"}):
+        request = {"url": url, "limit": 1000, **more}
+        results = post("search_simmilar_images", request).json()["results"]
+        assert [hit["score"] for hit in results if hit["id"] == added["id"]] == [1.0]
