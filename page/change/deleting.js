@@ -1,7 +1,7 @@
 /** Deleting images, and bringing them back: by the log of changes, which names the version before. */
 
 import { get, post } from "../shared/api.js";
-import { byId, counted, make } from "../shared/dom.js";
+import { byId, counted, foreign, make } from "../shared/dom.js";
 import { tell } from "./toast.js";
 
 const AT_ONCE = 1000;
@@ -16,13 +16,13 @@ const MINUTE_MS = 60_000;
  */
 export async function remove(images, told) {
   const ids = images.map(({ id }) => id);
-  const canUndo = await isLogOpen();
-  if (!canUndo && !(await isSure(ids.length))) return;
+  const obstacle = await obstacleToUndo();
+  if (obstacle && !(await isSure(ids.length, obstacle))) return;
   try {
     const { requests, deleted } = await deleteAll(ids);
     told.gone(ids);
     const step = { label: "Undo", act: () => undo(requests, () => told.back(ids)) };
-    tell(`${counted(deleted, "picture")} deleted.`, canUndo ? step : undefined);
+    tell(`${counted(deleted, "picture")} deleted.`, obstacle ? undefined : step);
   } catch (error) {
     tell(error.message);
   }
@@ -40,9 +40,9 @@ async function deleteAll(ids) {
   return { requests, deleted };
 }
 
-/** Whether this key may see the log, and so undo; without keys everybody may. */
-async function isLogOpen() {
-  return get("/index/log?limit=1").then(() => true, () => false);
+/** Why nothing can be undone: the log may not be seen with this key, or there is none; else "". */
+async function obstacleToUndo() {
+  return get("/index/log?limit=1").then(() => "", ({ message }) => message);
 }
 
 /** Undo what these requests have deleted. */
@@ -87,7 +87,7 @@ async function restore(lines, requests, back) {
 }
 
 /** Ask; the answer is whether to go on. */
-function isSure(count) {
+function isSure(count, obstacle) {
   const dialog = byId("sure");
   const answer = (label, value, kind) => make("button", { type: "submit", value, class: kind }, label);
   dialog.replaceChildren(
@@ -95,7 +95,7 @@ function isSure(count) {
       "form",
       { method: "dialog" },
       make("h2", { id: "sure-title" }, `Delete ${counted(count, "picture")}?`),
-      make("p", { class: "hint" }, "It cannot be undone from here: that takes a key of the scope “admin”."),
+      make("p", { class: "hint" }, "It cannot be undone from here: ", foreign(obstacle)),
       make("p", { class: "row" }, answer("Delete", "yes", "primary"), answer("Cancel", "", "")),
     ),
   );

@@ -143,14 +143,19 @@ function countOf(shown, total) {
 }
 
 function nothing() {
-  byId("found-title").replaceChildren(asked.isFiltered ? "Nothing matches" : "No pictures yet");
+  const [title, text, step] = whyNothing();
+  byId("found-title").replaceChildren(title);
   byId("found-count").textContent = "";
-  const empty = "The index is empty. Add some pictures, and they are found here.";
-  byId("search-notice").replaceChildren(
-    asked.isFiltered
-      ? notice("No picture matches these filters. Take one away, or change it.")
-      : notice(empty, { label: "Add pictures", act: acts.add }),
-  );
+  byId("search-notice").replaceChildren(notice(text, step));
+}
+
+function whyNothing() {
+  if (pages.total > 0) return ["Nothing left", "What was found here is deleted."];
+  if (asked.isFiltered) {
+    return ["Nothing matches", "No picture matches these filters. Take one away, or change it."];
+  }
+  const text = "The index is empty. Add some pictures, and they are found here.";
+  return ["No pictures yet", text, { label: "Add pictures", act: acts.add }];
 }
 
 /** Say that a search failed, in place of what it would have found. */

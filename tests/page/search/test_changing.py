@@ -1,56 +1,12 @@
 """Deleting pictures and changing their metadata on the page, one or many, and taking it back."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from playwright.sync_api import expect
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
-
-from demo.process import ServiceProcess
-from demo.scenes.scenes import draw_scene
-from demo.server import PictureServer
-from demo.show.tour import Api, Shown, index, put_up
-from tests.page.chromium import SIZES, Watched, context
-from tests.page.conftest import READ_KEY, WRITE_KEY, Open
+from demo.show.tour import Api
+from tests.page.chromium import Watched
+from tests.page.search.conftest import Added, stored, tile, toast
 from tests.page.search.test_search import Keep
 from tests.page.seen import ids, overflows, settled
-from tests.running import environment
-
-SEEDS = iter(range(9_500_000, 9_600_000))
-Added = Callable[..., list[str]]
-
-
-@pytest.fixture
-def added(api: Api, pictures: PictureServer) -> Iterator[Added]:
-    """Adds pictures, which are the newest then; they go with the test."""
-    made: list[str] = []
-
-    def add(*metadata: Any) -> list[str]:
-        fresh = []
-        for each in metadata:
-            seed = next(SEEDS)
-            url = pictures.add(f"{seed}.jpg", draw_scene(seed).picture)
-            request = {"url": url, "metadata": each}
-            fresh.append(str(api.post("post_image_to_index", request).json()["id"]))
-        made.extend(fresh)
-        return fresh[::-1]
-
-    yield add
-    api.post("delete_images", {"ids": made})
-
-
-def stored(api: Api, image_id: str) -> Any:
-    """An image's metadata; absent where there is no such image."""
-    answer = api.session.get(f"{api.url}/images/{image_id}", timeout=60)
-    return answer.json()["metadata"] if answer.ok else "gone"
-
-
-def tile(page: Page, image_id: str) -> Any:
-    return page.locator(f".card[data-id='{image_id}'] .tile")
-
-
-def toast(page: Page) -> Any:
-    return page.locator("#toast")
 
 
 def test_one_is_deleted_and_brought_back(window: Watched, api: Api, added: Added) -> None:
@@ -103,6 +59,30 @@ def test_many_are_selected_by_the_keyboard_and_others_changes_stay(
         {"shop": "mine"},
     ]
     assert set(some) <= set(ids(page))
+
+
+def test_all_that_was_found_is_deleted_and_brought_back_from_elsewhere(
+    window: Watched, api: Api
+) -> None:
+    page = window.open("?q=a+blue+star")
+    before = ids(page)
+    page.get_by_role("button", name="Select").click()
+    page.get_by_role("button", name="All shown").click()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.locator("#found-title")).to_have_text("Nothing left")
+    assert [stored(api, one) for one in before] == ["gone"] * len(before)
+    page.get_by_role("searchbox").fill("a red star")
+    page.get_by_role("searchbox").press("Enter")
+    expect(page.locator("#found-title")).to_have_text("“a red star”")
+    settled(page)
+    toast(page).get_by_role("button", name="Undo").click()
+    expect(toast(page)).to_contain_text("brought back.")
+    settled(page)
+    red = api.post("search_similar_images", {"text": "a red star", "cutoff": "auto", "limit": 24})
+    assert ids(page) == [one["id"] for one in red.json()["results"]]
+    page.go_back()
+    expect(page.locator("#found-title")).to_have_text("“a blue star”")
+    assert ids(page) == before
 
 
 def test_escape_ends_selecting(window: Watched) -> None:
@@ -177,67 +157,3 @@ def test_metadata_of_many(window: Watched, api: Api, added: Added) -> None:
     toast(page).get_by_role("button", name="Undo").click()
     expect(toast(page)).to_contain_text("4 pictures as before.")
     assert [stored(api, one) for one in some[::-1]] == before
-
-
-def test_what_a_key_may_not_is_told_or_asked_first(watch: Open, api: Api, added: Added) -> None:
-    first, second = added({"shop": "mine"}, {"shop": "mine"})
-    for key in (READ_KEY, WRITE_KEY):
-        window = watch(key=key)
-        window.expected = {403}  # neither may see the log
-        page = window.open()
-        settled(page)
-        tile(page, first).click()
-        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-        asked = page.get_by_role("dialog")
-        expect(asked).to_contain_text("It cannot be undone from here")
-        asked.get_by_role("button", name="Cancel").click()
-        expect(asked).to_be_hidden()
-        assert stored(api, first) == {"shop": "mine"}
-        tile(page, first).click()
-        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-        told = "'write' is needed" if key == READ_KEY else "1 picture deleted."
-        expect(toast(page)).to_contain_text(told)
-        expect(toast(page).get_by_role("button", name="Undo")).to_have_count(0)
-    assert (stored(api, first), stored(api, second)) == ("gone", {"shop": "mine"})
-
-
-@pytest.fixture(scope="module")
-def unlocked(
-    tmp_path_factory: pytest.TempPathFactory, pictures: PictureServer
-) -> Iterator[ServiceProcess]:
-    """A service without keys, with a few pictures."""
-    folder = tmp_path_factory.mktemp("unlocked")
-    settings = environment(folder, IMAGE_SEARCH_API_KEYS="")
-    with ServiceProcess(settings, folder / "log") as running:
-        list(index(Api(running.url), put_up(pictures, 6)))
-        yield running
-
-
-@pytest.mark.parametrize("size", sorted(SIZES))
-def test_without_keys_others_changes_are_asked_about(
-    browser: Browser, unlocked: ServiceProcess, size: str, scenes: list[Shown]
-) -> None:
-    window = Watched(context(browser, size).new_page(), unlocked.url)
-    page, api = window.open(), Api(unlocked.url)
-    before = ids(page)
-    for is_alone in (True, False):
-        tile(page, before[0]).click()
-        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-        expect(toast(page)).to_contain_text("1 picture deleted.")
-        assert ids(page) == before[1:]
-        if not is_alone:
-            api.session.patch(
-                f"{api.url}/images/{before[1]}", json={"metadata": {"shop": "other"}}, timeout=60
-            )
-        toast(page).get_by_role("button", name="Undo").click()
-        if not is_alone:
-            expect(toast(page)).to_contain_text("1 change made since would be undone, too.")
-            assert stored(api, before[0]) == "gone"
-            toast(page).get_by_role("button", name="Undo all").click()
-        expect(toast(page)).to_contain_text("Brought back.")
-        assert stored(api, before[0]) != "gone"
-        assert ids(page) == before
-    assert stored(api, before[1])["shop"] != "other"
-    page.context.close()
-    window.check()
