@@ -22,6 +22,7 @@ COMMANDS = {
     "kill": "bench.faults.kill",
     "growth": "bench.table.growth",
     "widening": "bench.table.widening",
+    "shop": "bench.table.shop",
     "calls": "bench.calls.measure",
     "lines": "bench.compare.lines",
 }

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -36,6 +36,7 @@ RARE_ROWS = 7
 CLUSTER_ROWS = 500
 _BATCH_ROWS = 20_000
 _START = datetime(2024, 1, 1, tzinfo=UTC)
+MetadataOf = Callable[[int], dict[str, Any]]
 
 
 class Clusters:
@@ -92,18 +93,24 @@ def row_metadata(number: int) -> dict[str, Any]:
     }
 
 
-async def load(settings: StoreSettings, identity: ModelIdentity, parts: Iterable[Matrix]) -> None:
-    """Add rows for all vectors in one commit."""
+async def load(
+    settings: StoreSettings,
+    identity: ModelIdentity,
+    parts: Iterable[Matrix],
+    metadata: MetadataOf = row_metadata,
+) -> None:
+    """Add rows for all vectors in one commit, with the metadata of their numbers."""
     connection = await connect(settings)
     table = await open_table(connection, identity)
-    _, registry = Registry.from_schema(await table.schema()).place(row_metadata(0))
+    _, registry = Registry.from_schema(await table.schema()).place(metadata(0))
     await table.add_columns([column.field() for column in registry.columns])
     schema = await table.schema()
 
     def batches() -> Iterator[pa.RecordBatch]:
         numbers = count()
         for vectors in parts:
-            rows = [_row(n, vector, registry) for vector, n in zip(vectors, numbers)]  # noqa: B905
+            placed = (_row(n, each, registry, metadata) for each, n in zip(vectors, numbers))  # noqa: B905
+            rows = [*placed]
             yield from to_arrow(rows, registry, schema).to_batches()
 
     await table.add(pa.RecordBatchReader.from_batches(schema, batches()))
@@ -111,9 +118,9 @@ async def load(settings: StoreSettings, identity: ModelIdentity, parts: Iterable
     connection.close()
 
 
-def _row(number: int, vector: Any, registry: Registry) -> Row:
+def _row(number: int, vector: Any, registry: Registry, metadata: MetadataOf) -> Row:
     url = url_of(number)
-    values, _ = registry.place(row_metadata(number))
+    values, _ = registry.place(metadata(number))
     text = f"word{number % 5000} picture" if number % 10 == 0 else None
     created_at = _START + timedelta(seconds=number)
     return Row(image_id(url), url, vector, created_at, text, None, None, values)

@@ -106,7 +106,8 @@ def first_rows(
         rows = _firsts(snapshot, table, rows, codes, numbers)
     if behind is not None:
         rows = rows[table[_BEHIND].to_numpy()[rows] != 0]
-    return table.append_column(SIZE, pa.array(sizes)).take(rows)
+    own = table.select([*key_columns(order), ROW_ID])
+    return own.append_column(SIZE, pa.array(sizes)).take(rows)
 
 
 def _codes(column: pa.ChunkedArray) -> _Numbers:
