@@ -166,17 +166,22 @@ class Writes(Machine):
         counts["undo"] += 1
         index, me, since = self.indexes[handle], Author(f"key {next(self.authors)}"), now()
         before: dict[str, Any] = {}
-        kept = set[str]()
+        kept, rewritten = set[str](), set[str]()
         for mine, operation in batch:
             rows = dict(self.model.rows)
             author = me if mine else Author("another")
             answer = outcome(partial(self._run, _sent(index, operation, author)))
             assert comparable(answer) == outcome(partial(self._applied, operation))
             for own in _touched(operation, answer, rows):
-                if mine:
+                if mine and own in rewritten:  # nothing of what it did before is left
+                    kept.discard(own)
+                    rewritten.discard(own)
+                    before[own] = rows.get(own)
+                elif mine:
                     before.setdefault(own, rows.get(own))
                 elif own in before:
                     kept.add(own)
+                    rewritten |= set() if isinstance(operation, tuple) else {own}
         goals = {own: row for own, row in before.items() if own not in kept}
         removed = len({own for own, row in goals.items() if row is None} & self.model.rows.keys())
         restored = sum(row is not None for row in goals.values())
