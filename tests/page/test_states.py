@@ -65,13 +65,16 @@ def _health(page: Page, scenes: list[Shown]) -> None:
     expect(page.locator("#health-facts dt").first).to_be_visible()
 
 
+OLD_MILL = "filter={%22shop%22:{%22values%22:[%22old mill%22]}}"
+"""Scenes alone, whatever other tests have added."""
+
 VIEWS: dict[str, tuple[str, Show]] = {
     "search": ("?q=a+star", _search),
     "details": ("", _details),
     "grouped": ("?group=shop&q=a+star", _search),
-    "selecting": ("?filter={%22shop%22:{%22values%22:[%22old mill%22]}}&sort=price", _selecting),
+    "selecting": (f"?{OLD_MILL}&sort=price", _selecting),
     "editing": ("", _editing),
-    "changed": ("?q=a+star", _changed),
+    "changed": (f"?q=a+star&{OLD_MILL}", _changed),
     "add": ("?view=add", _add),
     "detect": ("?view=detect", _detect),
     "health": ("?view=health", _health),
