@@ -64,7 +64,17 @@ def test_every_route_has_its_chapter(route: str) -> None:
 
 def test_every_option_of_the_command_line_is_in_its_page() -> None:
     page = (PROJECT / "docs" / "command-line.md").read_text()
-    for name in ("index", "search", "detect", "get", "delete", "drop-column", "status", "export"):
+    for name in (
+        "index",
+        "search",
+        "detect",
+        "get",
+        "delete",
+        "drop-column",
+        "status",
+        "export",
+        "models",
+    ):
         assert re.search(rf"`{name}\b", page), name
         options = {word for option in main.commands[name].params for word in option.opts}
         missing = {word for word in options if word.startswith("--") and word not in page}
