@@ -47,6 +47,12 @@ def test_the_page_has_the_same_figures() -> None:
     ]
 
 
+def test_the_page_says_how_fast_each_is() -> None:
+    names = [row[0].split("`")[1] for row in _rows("model | fp32")]
+    clip = sorted(clip_entries(), key=lambda one: one.picture)
+    assert names == [*(one.model for one in clip), *(one.weights for one in yolo_entries())]
+
+
 def test_the_defaults_are_among_them() -> None:
     defaults = ModelSettings.model_construct()
     assert [one.is_set(defaults) for one in clip_entries()].count(True) == 1
