@@ -131,3 +131,13 @@ function score({ score: value }) {
   if (typeof value !== "number") return make("span", {});
   return make("span", { class: "score", title: "Cosine similarity" }, value.toFixed(2));
 }
+
+/** How far the grid was looked through: `y` is how much of it is above the window, 0 of an unscrolled page. */
+export function place() {
+  return { shown: count(), y: scrollY && -byId("grid").getBoundingClientRect().top };
+}
+
+/** Scroll to where a `place` was, whatever stands above the grid meanwhile. */
+export function scrollBackTo(y) {
+  if (y) scrollBy(0, byId("grid").getBoundingClientRect().top + y);
+}

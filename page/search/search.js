@@ -24,7 +24,7 @@ export function setUp({ detect, add }) {
   filters = new Filters(() => search());
   sorting.setUp((changed) => look(changed));
   grid.setUp();
-  watchPlace(() => grid.count());
+  watchPlace(grid.place);
   selecting.setUp({ change, remove });
   const details = { like, detect, change: (one) => change([one]), remove: (one) => remove([one]) };
   results.setUp({
@@ -61,7 +61,7 @@ export async function open() {
   filters.select(selection);
   const { shown, y } = notedPlace();
   await show(shown);
-  if (y) scrollTo(0, y);
+  grid.scrollBackTo(y);
 }
 
 /** Search with the first picture among some files. */

@@ -14,7 +14,7 @@ const VIEWS = ["search", "add", "detect", "health"];
 
 /** Files that were searched with: an address cannot hold one, but this tab's history can name it. */
 const files = [];
-let shown = () => 0;
+let place = () => ({ shown: 0, y: 0 });
 
 /** What the address asks for; senseless parts of it are left out. */
 export function readAddress() {
@@ -64,10 +64,10 @@ export function goTo(given) {
 /**
  * Know how far what is shown was looked through, for who comes back to it.
  *
- * @param {Function} asked - gives how many images are shown.
+ * @param {Function} asked - gives it: how many images are `shown`, and how far they are scrolled (`y`).
  */
 export function watchPlace(asked) {
-  shown = asked;
+  place = asked;
   history.scrollRestoration = "manual"; // there is nothing to scroll to before the images have come
   addEventListener("pagehide", notePlace);
 }
@@ -78,7 +78,7 @@ export function notedPlace() {
 }
 
 function notePlace() {
-  history.replaceState({ ...history.state, place: { shown: shown(), y: scrollY } }, "");
+  history.replaceState({ ...history.state, place: place() }, "");
 }
 
 function numberOf(file) {

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from runners.runtime.conversions import Arrays
 from runners.schemas import Pixels
@@ -31,6 +30,7 @@ def trial_pictures(image_size: int, stride: int) -> Arrays:
 
 
 def _photographs(height: int, width: int) -> list[Pixels]:
+    from PIL import Image  # noqa: PLC0415 - where torch is, too
     from ultralytics.utils import ASSETS  # noqa: PLC0415 - see yolo.build
 
     pictures = []

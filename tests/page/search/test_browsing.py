@@ -199,7 +199,11 @@ def test_back_is_where_one_was(window: Watched) -> None:
     assert len(shown) > 2 * 24
     last = page.locator(".card").nth(len(shown) - 3)
     last.scroll_into_view_if_needed()
-    y = page.evaluate("scrollY")
+    top = last.evaluate("(card) => card.getBoundingClientRect().top")
+    is_there = (
+        "([place, top]) => Math.abs(document.querySelectorAll('.card')[place]"
+        ".getBoundingClientRect().top - top) < 5"
+    )
     last.get_by_role("button", name="More like").click()
     expect(page.locator("#query-picture")).to_contain_text("A picture of the index")
     settled(page)
@@ -207,7 +211,7 @@ def test_back_is_where_one_was(window: Watched) -> None:
     page.go_back()
     expect(page.locator(".card")).to_have_count(len(shown))
     assert ids(page) == shown
-    page.wait_for_function("(y) => Math.abs(scrollY - y) < 5", arg=y)
+    page.wait_for_function(is_there, arg=[len(shown) - 3, top])
     page.reload()
     expect(page.locator(".card")).to_have_count(len(shown))
-    page.wait_for_function("(y) => Math.abs(scrollY - y) < 5", arg=y)
+    page.wait_for_function(is_there, arg=[len(shown) - 3, top])
