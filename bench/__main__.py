@@ -23,6 +23,7 @@ COMMANDS = {
     "growth": "bench.table.growth",
     "widening": "bench.table.widening",
     "shop": "bench.table.shop",
+    "paging": "bench.table.paging",
     "calls": "bench.calls.measure",
     "lines": "bench.compare.lines",
 }
