@@ -79,7 +79,8 @@ class Check:
             self._outage(running, _OUTAGES[0])
             self._reach(running, _KILL)
             self._service.kill()
-            running.wait_until(lambda: running.said.count("Waiting for the service") == 2)
+            waiting = "Waiting for the service"
+            running.wait_until(lambda: running.said.count(waiting) >= running.unfinished)
             self._service.start()
             self._outage(running, _OUTAGES[1])
             ends = running.ended()

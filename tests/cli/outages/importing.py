@@ -48,6 +48,11 @@ class Import:
             time.sleep(0.05)
 
     @property
+    def unfinished(self) -> int:
+        """How many of the commands have not ended."""
+        return sum(call.poll() is None for call in self._calls)
+
+    @property
     def said(self) -> str:
         """What the commands have said until now."""
         return self._log.read_text()
