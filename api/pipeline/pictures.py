@@ -44,8 +44,8 @@ StoreOriginal = Callable[[bytes], Awaitable[str | None]]
 InFull = Callable[[], Awaitable[NDArray[np.uint8]]]
 """Prepares a picture from all of its pixels."""
 
-_MOST_HELD, _MOST_HELD_BYTES = 32, 8 << 20
-"""Files that are kept while one searches by them, and how large each may be."""
+_MOST_HELD_BYTES = 256 << 20
+"""Of all files that are kept while they are searched by."""
 
 
 class Pictures:
@@ -76,7 +76,7 @@ class Pictures:
         self._keep_originals = api.keep_originals
         self._thumbnail_side = settings.decode.thumbnail_size
         self._max_bytes = settings.fetch.max_image_bytes
-        self._held = 0
+        self._held_bytes = 0
 
     async def for_clip(self, source: Source, clip: ClipInfo) -> NDArray[np.uint8]:
         """Fetch and prepare a picture for the embedder: uint8 [size, size, 3].
@@ -94,17 +94,17 @@ class Pictures:
         """Fetch and prepare a picture to search by, at a fraction of its size where it is large.
 
         Its file stays in memory until the block ends, so that it can be decoded in full without
-        another download; of few files, of ordinary size. With others that is done at once.
+        another download. Where files that are kept so take too much, that is done at once.
 
         Raises:
             ImageError: it cannot be fetched, or is not an acceptable picture.
         """
         with ExitStack() as held:
             async with self._file(source) as data:
-                may_hold = len(data) <= _MOST_HELD_BYTES and self._held < _MOST_HELD
+                may_hold = self._held_bytes + len(data) <= _MOST_HELD_BYTES
                 task = replace(_clip_task(clip), reduced=may_hold)
                 if may_hold:
-                    held.enter_context(self._holding())
+                    held.enter_context(self._holding(len(data)))
                 picture = await self._prepared(data, task)
             if not picture.is_reduced:
                 held.close()
@@ -118,12 +118,12 @@ class Pictures:
             yield picture.pixels, in_full
 
     @contextmanager
-    def _holding(self) -> Iterator[None]:
-        self._held += 1
+    def _holding(self, size: int) -> Iterator[None]:
+        self._held_bytes += size
         try:
             yield
         finally:
-            self._held -= 1
+            self._held_bytes -= size
 
     async def for_index(
         self, source: Source, clip: ClipInfo, store: StoreOriginal, *, exif: bool = False

@@ -1,10 +1,20 @@
-"""Child process that answers questions, one line of JSON each way."""
+"""Child processes that answer in lines of JSON: one question, or one after the other."""
 
 import json
+import os
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+
+def answer_of(module: str, settings: Mapping[str, str], *words: object) -> Any:
+    """What a module prints last that is run with these words, by these environment variables."""
+    command = [sys.executable, "-m", module, *map(str, words)]
+    environment = {**os.environ, **settings}
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 class Child:

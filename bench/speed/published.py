@@ -6,8 +6,6 @@ cannot compute near enough to torch in fp32, or not on this machine, has no figu
 """
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from bench.report import Cell, Report, median
+from bench.service.child import answer_of
 from bench.service.models import PREFIX, SIZES, random_weights
 from bench.speed.works import RUNTIMES
 from cli.models.published import clip_entries, yolo_entries
@@ -106,12 +105,8 @@ def figures(found: Measured, batch: int) -> list[float | None]:
 
 
 def _in_child(name: str, figure: str, given: Namespace, settings: dict[str, str]) -> Measured:
-    words = [name, figure, str(given.rounds), str(given.seconds)]
-    command = [sys.executable, "-m", __name__, *words]
-    done = subprocess.run(
-        command, env={**os.environ, **settings}, check=True, stdout=subprocess.PIPE
-    )
-    found: Measured = json.loads(done.stdout.splitlines()[-1])
+    words = name, figure, given.rounds, given.seconds
+    found: Measured = answer_of(__name__, settings, *words)
     return found
 
 

@@ -11,8 +11,6 @@ process for each precision. Rates are of the best round, processor time is the m
 """
 
 import json
-import os
-import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from bench.report import Cell, Limit, Report, median, ratio
+from bench.service.child import answer_of
 from bench.service.models import SIZES, numbers, service_settings
 from bench.speed import published
 from bench.speed.peers import COMPILED, ONNX, forwards
@@ -108,10 +107,8 @@ def run(given: Namespace, report: Report) -> list[Limit]:
 
 
 def _in_child(given: Namespace, precision: str, batch: int) -> dict[str, Measured]:
-    command = [sys.executable, "-m", __name__, precision, str(batch), str(given.rounds)]
-    environment = {**os.environ, **service_settings(given.models, precision)}
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-    found: dict[str, Measured] = json.loads(done.stdout.splitlines()[-1])
+    settings = service_settings(given.models, precision)
+    found: dict[str, Measured] = answer_of(__name__, settings, precision, batch, given.rounds)
     return found
 
 

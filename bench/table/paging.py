@@ -9,8 +9,6 @@ in ten of those that were there. The others were there all the time::
 
 import asyncio
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +17,7 @@ from collections import Counter
 from itertools import count
 
 from bench.report import Limit, Report, percentile
+from bench.service.child import answer_of
 from bench.service.models import PREFIX, SIZES, service_settings
 from bench.service.table import Clusters, fill, service_identity, url_of
 from store.index import ImageIndex
@@ -105,10 +104,7 @@ def run(given: Namespace, report: Report) -> list[Limit]:
     with tempfile.TemporaryDirectory() as name:
         settings = {**service_settings(given.models), f"{PREFIX}STORE_URI": name}
         fill(settings, given.rows)
-        command = [sys.executable, "-m", __name__, str(given.rows)]
-        environment = {**os.environ, **settings}
-        done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-    rows = json.loads(done.stdout.splitlines()[-1])
+        rows = answer_of(__name__, settings, given.rows)
     head = ["order", "pages", "p50 ms", "p99 ms", "added", "deleted", "missed", "twice"]
     report.table(head, rows, f"pages of {_LIMIT}, {CLIENTS} clients, {given.rows:,} rows")
     return [

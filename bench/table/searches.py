@@ -6,8 +6,6 @@ of hits included.
 
 import asyncio
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -18,6 +16,7 @@ import numpy as np
 import psutil
 
 from bench.report import median, percentile
+from bench.service.child import answer_of
 from bench.service.processes import resident_mib
 from bench.service.table import (
     Clusters,
@@ -49,10 +48,7 @@ Found = dict[str, Any]
 
 def searches(settings: Mapping[str, str], rows: int, runs: int) -> Found:
     """Measure the table of these settings in a child process."""
-    command = [sys.executable, "-m", __name__, str(rows), str(runs)]
-    environment = {**os.environ, **settings}
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-    found: Found = json.loads(done.stdout.splitlines()[-1])
+    found: Found = answer_of(__name__, settings, rows, runs)
     return found
 
 

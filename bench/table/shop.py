@@ -10,9 +10,7 @@ and tags, here with beginnings, typos and the pictures' vectors, there with begi
 
 import asyncio
 import json
-import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +22,7 @@ from random import Random
 from typing import Any
 
 from bench.report import Limit, Report, median, percentile
+from bench.service.child import answer_of
 from bench.service.models import PREFIX, SIZES, service_settings
 from bench.service.table import Clusters, Matrix, load, number_of, service_identity
 from bench.table.sqlite import Catalogue
@@ -166,10 +165,7 @@ def add_options(parser: ArgumentParser) -> None:
 def run(given: Namespace, report: Report) -> list[Limit]:
     with tempfile.TemporaryDirectory() as name:
         settings = {**service_settings(given.models), f"{PREFIX}STORE_URI": name}
-        command = [sys.executable, "-m", __name__, str(given.rows), str(given.runs)]
-        environment = {**os.environ, **settings}
-        done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-    found = json.loads(done.stdout.splitlines()[-1])
+        found = answer_of(__name__, settings, given.rows, given.runs)
     table, limits = [], []
     for case, (own, peer, _) in found["cases"].items():
         of_peer = median(peer) if peer else None

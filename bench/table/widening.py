@@ -9,8 +9,6 @@ one of strings. Of every search it is known which of the first rows it has to fi
 
 import asyncio
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from bench.report import Limit, Report, percentile, ratio
+from bench.service.child import answer_of
 from bench.service.models import PREFIX, SIZES, service_settings
 from bench.service.table import Clusters, fill, service_identity, url_of
 from store.index import ImageIndex
@@ -162,10 +161,7 @@ def run(given: Namespace, report: Report) -> list[Limit]:
     with tempfile.TemporaryDirectory() as name:
         settings = {**service_settings(given.models), f"{PREFIX}STORE_URI": name}
         fill(settings, given.rows)
-        command = [sys.executable, "-m", __name__, str(given.rows), str(given.seconds)]
-        environment = {**os.environ, **settings}
-        done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-    found = json.loads(done.stdout.splitlines()[-1])
+        found = answer_of(__name__, settings, given.rows, given.seconds)
     by_case: dict[str, dict[bool, list[float]]] = defaultdict(dict)
     for name, widened, *numbers in found["took"]:
         by_case[name][widened] = numbers

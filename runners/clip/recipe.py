@@ -19,7 +19,7 @@ from runners.runtime.conversions import Arrays, Conversion, Converted
 from runners.runtime.recipe import Request
 from runners.schemas import ClipInfo
 from runners.settings import ModelSettings
-from runners.weights.source import WeightsSource, check_sha256, clip_source, sha256_of
+from runners.weights.source import WeightsSource, checked, clip_source, digest_of, sha256_of
 
 _MIN_COSINE_IN_FP32 = 0.9999
 _TRIAL_TEXTS = ("a photo of a cat", "", "two red cars in front of a house by the lake, in the rain")
@@ -56,11 +56,7 @@ class ClipRecipe:
             WeightsMissingError: If it is a file that is not there.
             WeightsHashError: If it is a file that is another one than it must be.
         """
-        source = clip_source(settings)
-        if source.path is not None:
-            check_sha256(source.path, source)
-        cores = Cores(settings.threads if request.device == "cpu" else 1)
-        return cls(source, request.device, cores)
+        return cls(checked(clip_source(settings)), request.device, request.cores())
 
     @property
     def label(self) -> str:
@@ -72,7 +68,7 @@ class ClipRecipe:
         """What a conversion depends on: an architecture may have another's weights."""
         source = self.source
         return {
-            "weights": sha256_of(source.path) if source.path else source.sha256 or source.official,
+            "weights": digest_of(source),
             "identity": source.name,
             "architecture": source.architecture,
             "config": sha256_of(source.config) if source.config else None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from runners.device.cores import available_cores, resolve_device
+from runners.device.cores import Cores, available_cores, resolve_device
 from runners.device.precision import Precision, resolve_precision
 from runners.runtime.conversions import Arrays, Conversion, Converted
 from runners.settings import ENV_PREFIX, ModelSettings
@@ -97,3 +97,7 @@ class Request:
             _log.warning("%sRUNTIME=openvino: %s is computed by torch alone", ENV_PREFIX, way)
         threads = settings.threads or available_cores()
         return cls(runtime, device, precision, threads, settings.cache_dir)
+
+    def cores(self) -> Cores:
+        """What torch computes on: on a GPU a batch is not divided."""
+        return Cores(self.threads if self.device == "cpu" else 1)

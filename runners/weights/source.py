@@ -140,6 +140,24 @@ def identity_of(source: WeightsSource) -> str:
     return f"{OF_A_FILE}{sha256_of(source.path)}"
 
 
+def checked(source: WeightsSource) -> WeightsSource:
+    """The source, if its file is the one that it must be; something published is not looked at.
+
+    Raises:
+        WeightsHashError: If the file has another hash.
+    """
+    if source.path is not None:
+        check_sha256(source.path, source)
+    return source
+
+
+def digest_of(source: WeightsSource) -> str:
+    """What tells weights of a name from others: the SHA-256 that a file has, or a published one
+    must have; empty where that is not known.
+    """
+    return sha256_of(source.path) if source.path else source.sha256 or source.official
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal; read once while it does not change."""
     state = path.stat()

@@ -16,7 +16,7 @@ from runners.runtime.conversions import Arrays, Conversion, Converted
 from runners.runtime.recipe import Request
 from runners.schemas import YoloInfo
 from runners.settings import ModelSettings
-from runners.weights.source import WeightsSource, check_sha256, sha256_of, yolo_source
+from runners.weights.source import WeightsSource, checked, digest_of, yolo_source
 from runners.yolo.model import YoloModel
 from runners.yolo.openvino_forward import OpenVinoForward
 from runners.yolo.trial import (
@@ -65,12 +65,8 @@ class YoloRecipe:
             WeightsMissingError: If it is a file that is not there.
             WeightsHashError: If it is a file that is another one than it must be.
         """
-        source = yolo_source(settings)
-        if source.path is not None:
-            check_sha256(source.path, source)
-        cores = Cores(settings.threads if request.device == "cpu" else 1)
-        confidence = settings.yolo_min_confidence
-        return cls(source, settings.cache_dir, request.device, cores, confidence)
+        source, confidence = checked(yolo_source(settings)), settings.yolo_min_confidence
+        return cls(source, settings.cache_dir, request.device, request.cores(), confidence)
 
     @property
     def label(self) -> str:
@@ -80,9 +76,7 @@ class YoloRecipe:
     @property
     def key(self) -> dict[str, Any]:
         """What a conversion depends on."""
-        source = self.source
-        weights = sha256_of(source.path) if source.path else source.sha256 or source.official
-        return {"weights": weights, "identity": source.name}
+        return {"weights": digest_of(self.source), "identity": self.source.name}
 
     @property
     def _torch(self) -> ModuleType:

@@ -60,10 +60,10 @@ def test_what_is_small_or_no_jpeg_is_decoded_in_full_at_once(
     np.testing.assert_array_equal(pixels, exact)
 
 
-def test_only_so_many_files_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_so_many_bytes_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no picture, what is decoded in full and what is done with count no more."""
-    monkeypatch.setattr(module, "_MOST_HELD", 2)
     large, small = file_of((1200, 1600)), file_of((300, 200))
+    monkeypatch.setattr(module, "_MOST_HELD_BYTES", 2 * len(large) + len(small) - 1)
 
     async def use() -> list[bool]:
         pictures = Pictures(Settings.from_environment())
