@@ -108,12 +108,14 @@ function look(changed) {
 }
 
 function search() {
+  selecting.end();
   writeAddress({ view: "search", ...asked, selection: filters.selection });
   return find();
 }
 
 /** Show what is asked for, of a table that may have other columns than before. */
 async function show(shown) {
+  selecting.end(); // at once: whoever selects while the columns are on their way goes on selecting
   const known = filters.load().then(() => offer());
   if (isFiltered()) await known; // a filter needs the columns' types
   await find(shown);
@@ -124,7 +126,6 @@ function isFiltered() {
 }
 
 async function find(shown) {
-  selecting.end();
   showPicture();
   offer();
   filters.count();
@@ -149,8 +150,8 @@ function remove(images) {
   const search = results.current();
   const turn = (isGone) => (ids) => {
     recount();
-    if (results.current() !== search) return find();
     selecting.end();
+    if (results.current() !== search) return find();
     grid.hide(ids, isGone);
     return results.forget(isGone ? ids.length : -ids.length);
   };

@@ -1,6 +1,6 @@
 """Deleting pictures and changing their metadata on the page, one or many, and taking it back."""
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from demo.show.tour import Api
 from tests.page.chromium import Watched
@@ -98,6 +98,21 @@ def test_escape_ends_selecting(window: Watched) -> None:
     expect(page.get_by_role("button", name="Select")).to_be_focused()
     page.locator(".tile").first.click()
     expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def test_selecting_goes_on_when_the_pictures_come_late(window: Watched) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    window.page.route("**/index/columns", hold)
+    with window.page.expect_request("**/index/columns"):
+        page = window.open("?filter={%22price%22:{%22from%22:%221%22}}")
+    page.get_by_role("button", name="Select").click()
+    held.pop().continue_()
+    page.locator(".tile").first.click()
+    expect(page.locator("#selected-count")).to_have_text("1 selected")
 
 
 def test_metadata_of_one(window: Watched, api: Api, added: Added, keep: Keep) -> None:
