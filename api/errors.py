@@ -5,12 +5,15 @@ their detail. Whatever nobody foresaw says only "internal error".
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import ClassVar
 
 from images.errors import ImageError, MoreMemoryError
-from store.errors import StoreError, StoreFault
+from store.errors import StoreError, StoreFault, shown
+
+MAX_NAMED_CLASSES = 100
 
 
 class ApiError(Exception):
@@ -57,6 +60,18 @@ class UnknownIdError(RequestError):
     """A search names an image that is not in the index."""
 
     code = "unknown_id"
+
+
+class UnknownClassError(RequestError):
+    """A class of objects that the detector does not know."""
+
+    code = "unknown_class"
+
+    def __init__(self, unknown: str, known: Collection[str]) -> None:
+        named = ", ".join(map(shown, islice(known, MAX_NAMED_CLASSES)))
+        more = len(known) - MAX_NAMED_CLASSES
+        rest = f" and {more} more" if more > 0 else ""
+        super().__init__(f"unknown class {shown(unknown)}; this detector knows {named}{rest}")
 
 
 class OtherModelError(RequestError):

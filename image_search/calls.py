@@ -230,27 +230,56 @@ def _sort(sort: str | Sequence[str] | None) -> str | list[str] | None:
 
 
 def detect(
-    url: str | None = None, *, image: bytes | None = None, confidence: float | None = None
+    url: str | None = None,
+    *,
+    image: bytes | None = None,
+    confidence: float | None = None,
+    classes: Sequence[str] | None = None,
+    max_detections: int | None = None,
 ) -> Call[Detections]:
-    """Find the objects in the picture at a url, or of a file's bytes.
+    """Find the objects in the picture at a url, or of a file's bytes, surest first.
+
+    Args:
+        url: of the picture.
+        image: bytes of its file, in place of a url.
+        confidence: leave out what the detector is less sure of.
+        classes: only objects of these, as the detector calls them.
+        max_detections: the surest ones, at most 300; `Detections.more` tells of others.
 
     Raises:
-        RefusedError: the picture cannot be fetched or decoded.
+        RefusedError: the picture cannot be fetched or decoded, or a class is unknown.
     """
-    body = {"url": url, "confidence": confidence, "format": "json"}
+    body = _detected(url, confidence, classes, max_detections) | {"format": "json"}
     return post("/run_object_detection", body, of_json(Detections), image)
 
 
 def annotate(
-    url: str | None = None, *, image: bytes | None = None, confidence: float | None = None
+    url: str | None = None,
+    *,
+    image: bytes | None = None,
+    confidence: float | None = None,
+    classes: Sequence[str] | None = None,
+    max_detections: int | None = None,
 ) -> Call[bytes]:
-    """Have the objects drawn into the picture at a url, or of a file's bytes: a JPEG's bytes.
+    """Have the objects that `detect` finds drawn into the picture: a JPEG's bytes.
 
     Raises:
-        RefusedError: the picture cannot be fetched or decoded.
+        RefusedError: the picture cannot be fetched or decoded, or a class is unknown.
     """
-    body = {"url": url, "confidence": confidence}
+    body = _detected(url, confidence, classes, max_detections)
     return post("/run_object_detection", body, picture, image, _PICTURE_BYTES)
+
+
+def _detected(
+    url: str | None,
+    confidence: float | None,
+    classes: Sequence[str] | None,
+    max_detections: int | None,
+) -> dict[str, Any]:
+    """The fields that say which objects to find."""
+    named = list(classes) if classes else None
+    most = {"max_detections": max_detections}
+    return {"url": url, "confidence": confidence, "classes": named} | most
 
 
 def get(id: str) -> Call[Image]:

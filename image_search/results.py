@@ -128,11 +128,12 @@ class Detection:
 
 @dataclass(frozen=True)
 class Detections:
-    """The objects in a picture of this size."""
+    """The objects in a picture of this size, surest first; `more`: there are others besides."""
 
     width: int
     height: int
     detections: tuple[Detection, ...]
+    more: bool = False
 
 
 @dataclass(frozen=True)

@@ -163,9 +163,13 @@ OPERATIONS = (
         Scope.READ,
         requests.DetectRequest,
         None,
-        'The picture with the objects drawn in; the objects as JSON with "json"',
+        'The picture with the objects drawn in; the objects as JSON with "json". Where there are'
+        f" more, the picture has a header `{responses.MORE_HEADER}: true`",
         error="url not provided error",
-        examples={"picture": {"url": _URL}},
+        examples={
+            "picture": {"url": _URL},
+            "of some classes": {"url": _URL, "classes": ["dog"], "max_detections": 5},
+        },
         types=("image/jpg",),
     ),
     _get(

@@ -41,6 +41,9 @@ MAX_TERMS = 16
 MAX_WEIGHT = 100
 MAX_ID_CHARS = 256
 MAX_FACETS = 32
+MAX_CLASSES = 100
+MAX_DETECTIONS = 300
+"""That the detector finds in a picture at most."""
 MAX_CURSOR_CHARS = 16_384
 _MAX_TIME_CHARS = 64
 # The length of a url is checked where it is fetched, in the words for any url that cannot be.
@@ -292,10 +295,30 @@ class DetectRequest(JsonInput):
         default="image",
         description="`image`: the picture with the objects drawn in; `json`: the objects alone",
     )
+    classes: Annotated[
+        tuple[str, ...],
+        WithJsonSchema({"type": ["array", "null"], "items": _NAME, "maxItems": MAX_CLASSES}),
+    ] = Field(
+        default=(),
+        max_length=MAX_CLASSES,
+        description="Only objects of these classes, as the detector calls them",
+        examples=[["star", "cross"]],
+    )
+    max_detections: int = Field(
+        default=MAX_DETECTIONS,
+        ge=1,
+        le=MAX_DETECTIONS,
+        description="Most objects, the surest ones; where there are more, the answer tells",
+    )
     picture: bool = Field(
         default=False,
         description="With `json`: the picture as well, without anything drawn in, as a data URL",
     )
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _as_tuple(cls, given: Any) -> Any:
+        return tuple(given) if isinstance(given, list) else given
 
     @model_validator(mode="after")
     def _goes_together(self) -> "DetectRequest":

@@ -331,6 +331,10 @@ class Message(Answer):
     code: str = Field(default="", description="Absent where no url was given")
 
 
+MORE_HEADER = "X-More-Detections"
+"""Of an annotated picture, `true` where there are more objects than were drawn in."""
+
+
 class Detection(Answer):
     """An object in a picture: pixels to a hundredth, confidence to a percent's hundredth."""
 
@@ -347,6 +351,10 @@ class DetectionsAnswer(Answer):
     height: int
     detections: list[Detection]
     picture: str = ""
+    more: bool = Field(
+        default=True,
+        description="Present where there are more: than max_detections, or than the detector tells",
+    )
 
 
 class AnnotatedPicture(RootModel[bytes]):

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.access.addresses import ClientAddresses
 from api.access.hosts import is_addressed
 from api.access.keys import KeyRing
+from api.contract.responses import MORE_HEADER
 from api.limits.slow_readers import SLOW_READERS, Backlog
 from api.middleware.gate import EXCHANGE, Gate
 from api.middleware.refusals import MISDIRECTED
@@ -87,7 +88,7 @@ def with_middlewares(
             allow_origins=sorted(settings.cors_origins),
             allow_methods=_METHODS,
             allow_headers=["Authorization", "Content-Type", REQUEST_ID_HEADER],
-            expose_headers=["Retry-After", REQUEST_ID_HEADER],
+            expose_headers=["Retry-After", REQUEST_ID_HEADER, MORE_HEADER],
             max_age=_PREFLIGHT_S,
         )
     if not keys.locked:

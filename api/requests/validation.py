@@ -10,6 +10,7 @@ _TYPE_NAMES = {
     "int_from_float": "an integer",
     "float_type": "a number",
     "list_type": "a list",
+    "tuple_type": "a list",
     "dict_type": "an object",
     "model_type": "an object",
     "model_attributes_type": "an object",

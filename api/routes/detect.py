@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from starlette.responses import Response
 
-from api.contract.requests import DetectRequest
-from api.contract.responses import Answer, Detection, DetectionsAnswer
-from api.errors import RequestError
+from api.contract.requests import MAX_DETECTIONS, DetectRequest
+from api.contract.responses import MORE_HEADER, Answer, Detection, DetectionsAnswer
+from api.errors import RequestError, UnknownClassError
 from api.routes.handler import json_response
 from images.schemas import LabelledBox, Letterboxed
 from runners.schemas import DetectionRows
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # In base64, in the text and in the answer: four thirds of the picture each.
 _COPIES = 4
+_TELL_MORE = {MORE_HEADER: "true"}
 
 
 async def run_object_detection(backend: "Backend", request: DetectRequest) -> Answer | Response:
@@ -26,6 +27,7 @@ async def run_object_detection(backend: "Backend", request: DetectRequest) -> An
 
     Raises:
         RequestError: the confidence is lower than the detector's own threshold.
+        UnknownClassError: the detector does not know one of the classes.
         ImageError: the picture cannot be had.
         ModelUnavailableError: the detector does not answer.
     """
@@ -35,20 +37,24 @@ async def run_object_detection(backend: "Backend", request: DetectRequest) -> An
         raise RequestError(f"confidence must be at least {least:g}, this server's minimum")
     is_drawn = request.format != "json"
     source, yolo = request.source(request.url), backend.models.yolo
+    check_classes(request.classes, yolo.class_names)
     keep = is_drawn or request.picture
     async with backend.pictures.for_yolo(source, yolo, keep=keep) as (picture, boxed):
         rows = await backend.models.detect(boxed.pixels)
-        boxes = [
+        found = [
             box
             for box in _in_picture(rows, boxed, yolo.class_names)
             if box.confidence >= confidence
         ]
+        boxes, more = _chosen(found, request)
         if is_drawn:
             jpeg = await backend.pictures.annotated(picture, boxes)
-            return Response(jpeg, media_type="image/jpg")
+            return Response(jpeg, media_type="image/jpg", headers=_TELL_MORE if more else None)
         width, height = picture.size
         detections = [Detection.model_validate(box) for box in boxes]
         answer = DetectionsAnswer(width=width, height=height, detections=detections)
+        if more:
+            answer.more = True
         if not request.picture:
             return answer
         jpeg = await backend.pictures.annotated(picture, [])
@@ -58,6 +64,28 @@ async def run_object_detection(backend: "Backend", request: DetectRequest) -> An
         return await json_response(answer)
 
     return await backend.large_answers.of_bytes(_COPIES * len(jpeg), with_picture)
+
+
+def check_classes(classes: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse a class that a detector does not know.
+
+    Raises:
+        UnknownClassError: the first such one, with the known ones.
+    """
+    for each in classes:
+        if each not in known:
+            raise UnknownClassError(each, known)
+
+
+def _chosen(found: Sequence[LabelledBox], request: DetectRequest) -> tuple[list[LabelledBox], bool]:
+    """The boxes that a request asks for, and whether there are or may be more of them.
+
+    The detector tells of no more than a number of objects, of all classes: where it did, there may
+    be others.
+    """
+    of_class = [box for box in found if not request.classes or box.class_name in request.classes]
+    more = len(of_class) > request.max_detections or len(found) == MAX_DETECTIONS
+    return of_class[: request.max_detections], more
 
 
 def _in_picture(

@@ -125,6 +125,12 @@ def _print_facet(facet: "Facet", as_json: bool) -> None:
     "--confidence", type=click.FloatRange(0, 1), help="Leave out detections below this confidence."
 )
 @click.option(
+    "--class", "classes", multiple=True, help="Only objects of this class. May be repeated."
+)
+@click.option(
+    "--max", "most", type=click.IntRange(1, 300), help="Most objects, the surest ones.  [300]"
+)
+@click.option(
     "--output",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File for the picture with the objects drawn into it: JPEG.",
@@ -136,6 +142,8 @@ def detect(  # noqa: PLR0913 - what the command takes
     server: str,
     api_key: str | None,
     confidence: float | None,
+    classes: tuple[str, ...],
+    most: int | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -143,19 +151,26 @@ def detect(  # noqa: PLR0913 - what the command takes
     is_url = "://" in picture
     if not is_url and not Path(picture).is_file():
         raise click.ClickException(f"{shown(picture)} is no file: give one, or an http(s) URL")
+    asked: dict[str, Any] = {
+        "confidence": confidence,
+        "classes": classes,
+        "max_detections": most,
+    }
     with client_of(server, api_key) as client:
         url, image = (picture, None) if is_url else (None, Path(picture).read_bytes())
-        found = client.detect(url, image=image, confidence=confidence).detections
+        found = client.detect(url, image=image, **asked)
         if output is not None:
-            drawn = client.annotate(url, image=image, confidence=confidence)
+            drawn = client.annotate(url, image=image, **asked)
             with opened_anew(output) as file:
                 file.write(drawn)
     rows = [
         (one.class_name, f"{one.confidence:.2f}", *(f"{edge:.0f}" for edge in one.xyxy))
-        for one in found
+        for one in found.detections
     ]
     head = ["object", "confidence", "left", "top", "right", "bottom"]
-    print_rows(head, rows, [asdict(one) for one in found], as_json)
+    print_rows(head, rows, [asdict(one) for one in found.detections], as_json)
+    if found.more:
+        click.echo(f"There are more objects than these {len(rows)}.", err=True)
 
 
 @click.command()

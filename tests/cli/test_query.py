@@ -134,6 +134,13 @@ def test_detect(service: ServiceProcess, pictures: PictureServer, tmp_path: Path
     done = _asked(service, "detect", pictures.url + "0.jpg", "--output", str(picture), "--json")
     assert json.loads(done.output.splitlines()[0])["class_name"]
     assert picture.read_bytes().startswith(b"\xff\xd8")
+    shown = [json.loads(line) for line in done.output.splitlines()]
+    more = _asked(service, "detect", pictures.url + "0.jpg", "--max", "1", "--json")
+    left = len(shown) > 1
+    assert json.loads(more.output.splitlines()[0]) == shown[0]
+    assert ("There are more objects than these 1." in more.output) is left
+    unknown = _asked(service, "detect", pictures.url + "0.jpg", "--class", "dgo")
+    assert (unknown.exit_code, "unknown class 'dgo'" in unknown.output) == (1, True)
 
 
 def test_get_delete_and_status(service: ServiceProcess, ids: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 
 import pytest
 import requests
@@ -210,3 +211,45 @@ def test_detections_as_json(post: Post, pictures: PictureServer, scenes: list[Sc
     surest = post("run_object_detection", {**request, "confidence": 1.0}).json()
     assert surest["detections"] == []
     assert post("run_object_detection", {**request, "confidence": 0.1}).status_code == 400
+
+
+def test_detections_of_some_classes_and_the_surest_ones(
+    post: Post, pictures: PictureServer, scenes: list[Scene]
+) -> None:
+    crowded = max(
+        range(len(scenes)), key=lambda one: len({o.class_name for o in scenes[one].objects})
+    )
+    request = {"url": f"{pictures.url}{crowded}.jpg", "format": "json"}
+    everything = post("run_object_detection", request).json()
+    found = everything["detections"]
+    name = found[-1]["class_name"]
+    assert len(found) > 1
+    assert "more" not in everything
+    of_class = post("run_object_detection", {**request, "classes": [name]}).json()
+    assert of_class["detections"] == [one for one in found if one["class_name"] == name]
+    assert "more" not in of_class
+    surest = post("run_object_detection", {**request, "max_detections": 1}).json()
+    assert surest == {**everything, "detections": found[:1], "more": True}
+    drawn = post("run_object_detection", {"url": request["url"], "max_detections": 1})
+    assert drawn.headers["X-More-Detections"] == "true"
+    assert "X-More-Detections" not in post("run_object_detection", {"url": request["url"]}).headers
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"classes": ["star", "dgo"]},
+            "unknown class 'dgo'; this detector knows 'circle', 'cross',",
+        ),
+        ({"classes": "star"}, "classes must be a list"),
+        ({"max_detections": 301}, "max_detections must be less than or equal to 300"),
+        ({"max_detections": 0}, "max_detections must be greater than or equal to 1"),
+    ],
+)
+def test_detections_that_cannot_be(
+    post: Post, pictures: PictureServer, fields: dict[str, Any], message: str
+) -> None:
+    answer = post("run_object_detection", {"url": pictures.url + "11.jpg", **fields})
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(message)

@@ -116,6 +116,10 @@ def test_objects_are_found_in_an_upload(
     as_json = send("run_object_detection", picture, format="json", confidence="0.5")
     given = {"url": added["address"], "format": "json", "confidence": 0.5}
     assert as_json.json() == post("run_object_detection", given).json()
+    name = as_json.json()["detections"][0]["class_name"]
+    asked = {"classes": f'["{name}"]', "max_detections": "1", "format": "json"}
+    [surest] = send("run_object_detection", picture, **asked).json()["detections"]
+    assert surest == as_json.json()["detections"][0]
     drawn = send("run_object_detection", picture)
     assert drawn.headers["Content-Type"] == "image/jpg"
     assert Image.open(io.BytesIO(drawn.content)).size == Image.open(io.BytesIO(picture)).size
