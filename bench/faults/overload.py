@@ -31,7 +31,7 @@ from bench.load.http import NO_ANSWER, request_bytes
 from bench.load.traffic import Mixed, Repeated, documented_codes, first_adds, good
 from bench.report import Cell, Limit, Report, median, percentile, ratio
 from bench.service.models import SIZES, model_environment
-from bench.service.processes import processes_of, resident_mib
+from bench.service.processes import cpu_by_role, processes_of, resident_mib
 from bench.service.running import Service, started
 from demo.process import free_port
 
@@ -47,10 +47,11 @@ Lone = dict[str, float]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A load of mixed requests, and what came of it."""
+    """A load of mixed requests, what came of it, and the service's cores by role meanwhile."""
 
     source: Mixed
     sent: Sent
+    cores: dict[str, float]
 
     def work(self) -> Counter[str]:
         """Good requests answered 200 while the load lasted, by kind."""
@@ -136,7 +137,11 @@ class Overload:
         """Good requests of so many clients, or half bad ones at such a rate."""
         source = Mixed(self._files, self._closed_port, 0.5 if rate else 0.0)
         load = Load(self._port, source, seconds, clients, 0, rate, self._given.nice)
-        return Outcome(source, send(load))
+        began, before = time.monotonic(), cpu_by_role(self._service.root)
+        sent = send(load)
+        spent = cpu_by_role(self._service.root)
+        took = time.monotonic() - began
+        return Outcome(source, sent, {role: (spent[role] - before[role]) / took for role in spent})
 
     def _lone(self) -> Lone:
         found = {}
@@ -181,10 +186,18 @@ def tell(report: Report, found: Found) -> None:
         rows.append((kind, lone[kind], after[kind], *rates))
     columns = ["good request", "lone p50 ms", "lone after", *(f"{n}, per s" for n in outcomes)]
     report.table(columns, rows)
+    report.table(["cores used", *outcomes], tell_cores(list(outcomes.values())))
     report.table(["MiB of all: idle before", "early", "late", "idle after"], [found.memory])
     late = percentile([(each.sent - each.due) * 1e3 for each in sent.answers], 99)
-    cores = sent.cpu_s / sent.seconds
-    report.say(f"load generator: {cores:.2f} cores, at most {late:.0f} ms late (p99)\n")
+    report.say(f"load generator: at most {late:.0f} ms late (p99)\n")
+
+
+def tell_cores(outcomes: list[Outcome]) -> list[tuple[Cell, ...]]:
+    """The service's cores by role, and the load generator's."""
+    rows: list[tuple[Cell, ...]] = [
+        (role, *(each.cores.get(role, 0.0) for each in outcomes)) for role in outcomes[0].cores
+    ]
+    return [*rows, ("load generator", *(o.sent.cpu_s / o.sent.seconds for o in outcomes))]
 
 
 def limits(found: Found) -> list[Limit]:

@@ -1,7 +1,7 @@
 """Processes of a running service by role: CPU time and memory."""
 
 import contextlib
-from collections import Counter
+from collections import Counter, defaultdict
 
 import psutil
 
@@ -33,11 +33,16 @@ def _role(child: psutil.Process, supervisor: psutil.Process) -> str:
 
 def cpu_seconds(root: int) -> float:
     """CPU time of all processes of a service since their starts."""
-    total = 0.0
-    for process in processes_of(root).values():
+    return sum(cpu_by_role(root).values())
+
+
+def cpu_by_role(root: int) -> dict[str, float]:
+    """CPU seconds of a service's processes since their starts, those of one role together."""
+    total: defaultdict[str, float] = defaultdict(float)
+    for name, process in processes_of(root).items():
         with contextlib.suppress(psutil.Error):  # gone meanwhile
             times = process.cpu_times()
-            total += times.user + times.system
+            total[name.rstrip(" 0123456789")] += times.user + times.system
     return total
 
 
