@@ -116,7 +116,7 @@ def ranked_page(
     some = _first(table, page.stop + 1, keys)
     row_ids = np.asarray(some[ROW_ID].to_numpy())
     some = some.append_column(_ID, snapshot.take(row_ids, ["id"])["id"].combine_chunks())
-    ranked = pc.sort_indices(some, [*keys, (_ID, "ascending")], null_placement="at_end").to_numpy()
+    ranked = pc.sort_indices(some, [*keys, (_ID, "ascending")]).to_numpy()
     return some.take(ranked[page]), len(ranked) > page.stop
 
 
