@@ -56,6 +56,13 @@ class NoFileError(RequestError):
     code, status = "no_file", 404
 
 
+class NoObjectsError(RequestError):
+    """The service does not index the objects of images."""
+
+    code = "no_objects"
+    message = "this service indexes no objects: it is started with IMAGE_SEARCH_OBJECTS=on"
+
+
 class UnknownIdError(RequestError):
     """A search names an image that is not in the index."""
 

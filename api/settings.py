@@ -143,6 +143,18 @@ class ApiSettings(BaseSettings):
         "that were `uploads`, which cannot be had again; `all`; or `none`.",
     )
 
+    objects: bool = Field(
+        default=False,
+        description="Whether an added picture's objects are indexed, too: `on` or `off`.",
+    )
+
+    objects_max: int = Field(
+        default=16,
+        ge=1,
+        le=100,
+        description="Objects of a picture that are indexed at most: the largest and surest ones.",
+    )
+
     near_duplicate_similarity: float = Field(
         default=0.98,
         ge=0,

@@ -103,6 +103,17 @@ class ModelMismatchError(StoreError, code="model_mismatch"):
     """The table's vectors come from another model than the one in use."""
 
 
+class ObjectsMismatchError(StoreError, code="objects_mismatch"):
+    """The objects of an index come from another detector, or were cut out in another way."""
+
+    def __init__(self, made: object, own: object) -> None:
+        super().__init__(
+            f"the objects of this index were found with {made} and cannot be added to with {own}:"
+            " use that detector, set IMAGE_SEARCH_OBJECTS=off,"
+            " or set IMAGE_SEARCH_STORE_URI to another place"
+        )
+
+
 class StoreFault(StoreError, code="store_fault"):  # noqa: N818 - a branch of the tree, told apart from the client's errors
     """The store failed; the caller did nothing wrong."""
 

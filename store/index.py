@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from store.changes.change import Change, LogQuery, Undone
@@ -14,14 +15,18 @@ from store.changes.story import Span
 from store.errors import NoChangeLogError
 from store.metadata.filters import refuse_broad
 from store.metadata.given import check_key
-from store.metadata.rows import check_id, check_url, check_vector
+from store.metadata.rows import check_id, check_objects, check_url, check_vector
 from store.metadata.values import ColumnType, is_unicode
+from store.objects.counts import objects_state
+from store.objects.table import ObjectTable
 from store.schemas import (
     NOBODY,
     Author,
+    Detector,
     IndexState,
     ModelIdentity,
     NewImage,
+    ObjectsState,
     Observer,
     StoredImage,
     StoreStats,
@@ -31,6 +36,7 @@ from store.schemas import (
 )
 from store.search.reader import Reader, refuse_empty
 from store.settings import StoreSettings
+from store.snapshot.lagging import Lagging
 from store.snapshot.latest import Snapshots
 from store.table.connection import connect, opening
 from store.table.disk.location import Location
@@ -41,6 +47,7 @@ from store.transfer.transfer import Transfer
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe
 from store.write.commit import Committer
+from store.write.logged import LoggedTable
 from store.write.plan import (
     DeclareColumn,
     Delete,
@@ -80,6 +87,7 @@ class ImageIndex(Reader):
         upkeep_table: "AsyncTable",
         settings: StoreSettings,
         observer: Observer,
+        objects: ObjectTable | None = None,
     ) -> None:
         snapshots = Snapshots(
             opened.table,
@@ -89,11 +97,20 @@ class ImageIndex(Reader):
         )
         super().__init__(opened, snapshots)
         self._upkeep_table = upkeep_table
-        self._upkeep = Upkeep(upkeep_table, settings, observer)
+        self._objects = objects
+        self._upkeep = Upkeep(
+            upkeep_table, settings, observer, objects.upkeep_table if objects else None
+        )
+        self._object_states = (
+            Lagging(snapshots, partial(objects_state, detector=objects.detector))
+            if objects
+            else None
+        )
         self._observer = observer
         log = ChangeLog(opened.location.folder, opened.table.name)
+        logged = LoggedTable(opened.table, log)
         self._writer = Writer(
-            Committer(opened.table, snapshots, opened.location, log, sync=settings.store_sync),
+            Committer(logged, snapshots, opened.location, objects, sync=settings.store_sync),
             opened.location.lock(f"{opened.table.name}.write"),
             settings,
             committed=self._committed,
@@ -102,7 +119,11 @@ class ImageIndex(Reader):
 
     @classmethod
     async def open(
-        cls, settings: StoreSettings, identity: ModelIdentity, observer: Observer | None = None
+        cls,
+        settings: StoreSettings,
+        identity: ModelIdentity,
+        observer: Observer | None = None,
+        detector: Detector | None = None,
     ) -> Self:
         """Opens the table, or makes it where there is none.
 
@@ -110,9 +131,11 @@ class ImageIndex(Reader):
             settings: where it is, how it is written and how upkeep goes.
             identity: of the model that makes its vectors.
             observer: is told of commits and upkeep.
+            detector: of the objects in the images; without it, none are stored.
 
         Raises:
             ModelMismatchError: the table's vectors come from another model.
+            ObjectsMismatchError: its objects come from another detector.
             StoreFault: it could not be opened or made, or is damaged.
         """
         with opening(settings):
@@ -120,9 +143,12 @@ class ImageIndex(Reader):
             try:
                 table = await open_table(connection, identity)
                 opened = OpenTable(connection, table, identity, Location(settings.store_uri))
+                objects = None
+                if detector is not None:
+                    objects = await ObjectTable.open(connection, table.name, identity, detector)
                 # Upkeep has a handle of its own: what it does to it, no request sees.
                 upkeep_table = await connection.open_table(table.name)
-                return cls(opened, upkeep_table, settings, observer or Observer())
+                return cls(opened, upkeep_table, settings, observer or Observer(), objects)
             except BaseException:
                 connection.close()
                 raise
@@ -135,8 +161,8 @@ class ImageIndex(Reader):
             by: who adds it, for the change log; as for all that changes the table.
 
         Raises:
-            InvalidRowError: the url is empty, the id is none, or the vector is not [dim], finite
-                and of unit length.
+            InvalidRowError: the url is empty, the id is none, or a vector is not [dim], finite and
+                of unit length.
             MetadataTypeError: no column can hold one of the values.
             MetadataConflictError: a value is not of its key's type.
             MetadataLimitError: too many keys in the table, or one that is too long.
@@ -144,6 +170,9 @@ class ImageIndex(Reader):
         check_url(image.url)
         check_id(image.id)
         vector = check_vector(image.vector, self.opened.identity.dim)
+        if image.objects is not None:
+            check_objects(image.objects, self.opened.identity.dim)
+            image = image if self._objects else replace(image, objects=None)
         if self.files is not None and image.thumbnail is not None and image.pixels is not None:
             with self.opened.writing():
                 await asyncio.to_thread(
@@ -337,6 +366,13 @@ class ImageIndex(Reader):
                 self.opened.table, self.opened.identity, await self._upkeep.latest()
             )
 
+    async def objects_state(self) -> ObjectsState | None:
+        """The objects of the index, a moment ago; None where none are stored."""
+        if self._object_states is None:
+            return None
+        with self.opened.reading():
+            return (await self._object_states.latest())[0]
+
     async def run_upkeep(self) -> UpkeepReport | None:
         """Does a whole round of upkeep now, however little there is to do.
 
@@ -380,4 +416,6 @@ class ImageIndex(Reader):
             await self._upkeep.close()
         self.snapshots.close()
         self._upkeep_table.close()
+        if self._objects is not None:
+            self._objects.close()
         self.opened.close()

@@ -107,6 +107,64 @@ class NewKeys:
         self._keys = keys
 
 
+@dataclass(frozen=True)
+class Detector:
+    """What the objects of an index are made with: those of two detectors are never compared.
+
+    Attributes:
+        name: of the weights, or ``sha256:<hex>`` of a file.
+        recipe: how objects are cut out of their picture for the embedder.
+    """
+
+    name: str
+    recipe: str
+
+    def __str__(self) -> str:
+        """The detector in words, for messages."""
+        return f"{self.name} ({self.recipe})"
+
+
+@dataclass(frozen=True)
+class ObjectBox:
+    """An object in a picture; the edges `xyxy` are shares of the picture's sides, 0 to 1."""
+
+    class_name: str
+    confidence: float
+    xyxy: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class ObjectSet:
+    """The objects of an image, in the order in which they are numbered.
+
+    Attributes:
+        size: width and height of the upright picture, in pixels.
+        boxes: of the objects.
+        left_out: how many more the detector found.
+        key: names the vectors of these objects; of nobody else's, and never again.
+    """
+
+    size: tuple[int, int]
+    boxes: tuple[ObjectBox, ...]
+    left_out: int
+    key: str
+
+
+@dataclass(frozen=True, eq=False)
+class NewObjects:
+    """The objects of an image that is to be stored.
+
+    Attributes:
+        size: as `ObjectSet` has it, and so are `boxes` and `left_out`.
+        vectors: of the objects, float32 [objects, dim], unit length.
+    """
+
+    size: tuple[int, int]
+    boxes: tuple[ObjectBox, ...]
+    left_out: int
+    vectors: FloatVector
+
+
 @dataclass(frozen=True, eq=False)
 class NewImage:
     """An image to be stored.
@@ -123,6 +181,7 @@ class NewImage:
         file: what `ImageIndex.keep_original` has called the picture's own file, if it is stored.
         own_id: what its owner calls it; None to have it called by its url.
         created_at: of an image that was in an index before, in UTC; None for now.
+        objects: that are in it; None where nobody has looked.
     """
 
     url: str
@@ -134,6 +193,7 @@ class NewImage:
     file: str | None = None
     own_id: str | None = None
     created_at: datetime | None = None
+    objects: NewObjects | None = None
 
     @cached_property
     def id(self) -> str:
@@ -331,6 +391,35 @@ class Facet:
     more: bool = False
     min: MetadataValue | None = None
     max: MetadataValue | None = None
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """A class of objects: how many images have one, and how many objects there are of it."""
+
+    class_name: str
+    images: int
+    objects: int
+
+
+@dataclass(frozen=True)
+class ObjectsState:
+    """The objects of an index.
+
+    Attributes:
+        detector: that finds them.
+        images: how many were looked into.
+        classes: of the objects that were found, those that most images have first.
+    """
+
+    detector: Detector
+    images: int
+    classes: tuple[ClassCount, ...]
+
+    @property
+    def objects(self) -> int:
+        """How many there are."""
+        return sum(each.objects for each in self.classes)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ GROUPS = {
     "tests/serve/contract/": "service",
     "tests/serve/docs/": "service",
     "tests/serve/metadata/": "service",
+    "tests/serve/objects/": "service",
     "tests/serve/lifecycle/test_other_users.py": "service",
     "tests/serve/lifecycle/test_supervisor.py": "service",
     "tests/serve/load/": "service",

@@ -103,6 +103,13 @@ _COLUMNS = [
     {"key": "shop", "type": "string", "count": 812, "values": _VALUES, "more": False},
     {"key": "price", "type": "float", "count": 700, "min": 1.5, "max": 99.0},
 ]
+_OBJECT = {
+    "n": 0,
+    "class_name": "dog",
+    "confidence": 0.94,
+    "xyxy": [12.5, 40.0, 310.25, 460.0],
+}
+_OBJECTS = {"objects": [_OBJECT], "detected": True, "left_out": 0, "width": 640, "height": 480}
 _CHANGE = {
     "at": _WHEN,
     "key": "shop",
@@ -190,6 +197,16 @@ OPERATIONS = (
         "The image",
         "One image of the index.",
         example=_STORED,
+    ),
+    _get(
+        "/images/{id}/objects",
+        Scope.READ,
+        requests.ImageRequest,
+        responses.ObjectsAnswer,
+        "The objects of the image",
+        "The objects of one image, where the service indexes them.",
+        example=_OBJECTS,
+        error="this service indexes no objects: it is started with IMAGE_SEARCH_OBJECTS=on",
     ),
     Operation(
         "patch",

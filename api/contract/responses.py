@@ -19,7 +19,7 @@ from pydantic import (
 from api.contract.requests import METADATA_SCHEMA, optional
 from store.changes.change import Action
 from store.metadata.values import format_timestamp
-from store.schemas import Facet
+from store.schemas import Facet, ObjectSet
 
 _Text = Annotated[str | None, optional("string")]
 _Integer = Annotated[int | None, optional("integer")]
@@ -64,6 +64,14 @@ _Exif = Annotated[
 ]
 
 
+_Objects = Annotated[
+    int, Field(description="Its objects that were indexed, where the service looks for them")
+]
+_ObjectsLeftOut = Annotated[
+    int, Field(description="Objects that were found and not indexed: too small, or too many")
+]
+
+
 class AddAnswer(Answer):
     """The image is in the index, durably. What does not apply is left out."""
 
@@ -78,6 +86,8 @@ class AddAnswer(Answer):
     near_duplicates: _NearDuplicates = []
     url: str = Field(default="", description="Of an uploaded image: its own, or made from its file")
     exif: _Exif = {}
+    objects: _Objects = 0
+    objects_left_out: _ObjectsLeftOut = 0
 
 
 class BatchResult(Answer):
@@ -90,6 +100,8 @@ class BatchResult(Answer):
     duplicate_of: _DuplicateOf = ""
     near_duplicates: _NearDuplicates = []
     exif: _Exif = {}
+    objects: _Objects = 0
+    objects_left_out: _ObjectsLeftOut = 0
     message: str = Field(default="", description="What went wrong; absent where nothing did")
     code: str = ""
 
@@ -170,6 +182,44 @@ class StoredAnswer(Answer):
     created_at: _Time = Field(description="When it was last added: RFC 3339, in UTC")
 
 
+class IndexedObject(Answer):
+    """An object of an indexed image; `n` names it there."""
+
+    n: int
+    class_name: str
+    confidence: Annotated[float, BeforeValidator(partial(round, ndigits=4))]
+    xyxy: tuple[_Pixels, _Pixels, _Pixels, _Pixels] = Field(
+        description="Left, top, right and bottom in pixels of the upright picture"
+    )
+
+
+class ObjectsAnswer(Answer):
+    """The objects of an image, the largest and surest first."""
+
+    objects: list[IndexedObject]
+    detected: bool = Field(description="Whether the image was looked into at all")
+    left_out: int = Field(description="Objects that were found and not indexed")
+    width: _Integer = Field(description="Of the picture, in pixels; null where not looked into")
+    height: _Integer
+
+
+def objects_answer(of: ObjectSet) -> ObjectsAnswer:
+    """The objects of an image as the store has them."""
+    width, height = of.size
+    objects = [object_of(of, n) for n in range(len(of.boxes))]
+    return ObjectsAnswer(
+        objects=objects, detected=True, left_out=of.left_out, width=width, height=height
+    )
+
+
+def object_of(of: ObjectSet, n: int) -> IndexedObject:
+    """One of the objects of an image."""
+    (width, height), box = of.size, of.boxes[n]
+    left, top, right, bottom = box.xyxy
+    edges = left * width, top * height, right * width, bottom * height
+    return IndexedObject(n=n, class_name=box.class_name, confidence=box.confidence, xyxy=edges)
+
+
 class ListAnswer(Answer):
     """Some images, newest first, and how many there are in all."""
 
@@ -207,6 +257,15 @@ class Upkeep(Answer):
     did: list[str]
 
 
+class IndexedObjects(Answer):
+    """The objects of the index."""
+
+    detector: str = Field(examples=["yolo11n.pt"])
+    recipe: str = Field(description="How they are cut out of their picture")
+    images: int = Field(description="Images that were looked into")
+    objects: int
+
+
 class IndexAnswer(Answer):
     """The table as it is now."""
 
@@ -228,12 +287,27 @@ class IndexAnswer(Answer):
     upkeep: Annotated[
         Upkeep | None, Field(json_schema_extra={"description": "null before the first round"})
     ]
+    objects: Annotated[
+        IndexedObjects | None,
+        Field(json_schema_extra={"description": "Absent where the service indexes none"}),
+    ] = None
+
+
+class ObjectClass(Answer):
+    """A class of objects."""
+
+    class_name: str
+    images: int = Field(description="Images that have one")
+    objects: int = Field(description="In all of them")
 
 
 class ColumnsAnswer(Answer):
-    """The metadata keys."""
+    """The metadata keys, and the classes of the objects."""
 
     columns: list[Column]
+    classes: list[ObjectClass] = Field(
+        default=[], description="Those that most images have first; absent without objects"
+    )
 
 
 class DeclareAnswer(Answer):

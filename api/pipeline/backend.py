@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from api.limits.answers import LargeAnswers
 from api.limits.slow_readers import SLOW_READERS
+from api.pipeline.boxes import RECIPE
 from api.pipeline.model_call import ModelCall
 from api.pipeline.pictures import Pictures
 from api.settings import Settings
@@ -23,9 +24,9 @@ from images.workers.sandbox import Sandbox
 from runners.schemas import ClipInfo, DetectionRows, YoloInfo
 from runners.serving.service import CALL_ITEMS, LANES, WORKERS
 from runners.serving.shutdown import end_service
-from store.errors import ModelMismatchError, StoreError
+from store.errors import ModelMismatchError, ObjectsMismatchError, StoreError
 from store.index import ImageIndex
-from store.schemas import ModelIdentity
+from store.schemas import Detector, ModelIdentity
 
 logger = logging.getLogger("bentoml.image_search")
 T = TypeVar("T")
@@ -90,6 +91,7 @@ class Backend:
         large_answers: makes large answers, few at a time.
         batch_slots: a semaphore for the images of all batch requests, which leaves half of the
             downloads to the others.
+        object_slots: a semaphore for the pictures whose objects are embedded.
         near_duplicates_lock: makes the search for near-duplicates and the commit one step.
     """
 
@@ -102,6 +104,7 @@ class Backend:
         self.pictures = pictures
         self.large_answers = LargeAnswers(SLOW_READERS)
         self.batch_slots = asyncio.Semaphore((settings.api.download_threads + 1) // 2)
+        self.object_slots = asyncio.Semaphore(WORKERS * LANES)
         self.near_duplicates_lock = asyncio.Lock()
         self._watching = asyncio.create_task(end_when_stuck(index))
 
@@ -121,10 +124,11 @@ class Backend:
         models = await Models.connect(embedder, detector)
         clip = models.clip
         identity = ModelIdentity(clip.model, clip.pretrained, clip.dim)
+        finds = Detector(models.yolo.weights, RECIPE) if settings.api.objects else None
         while True:
             try:
-                index = await ImageIndex.open(settings.store, identity, IndexObserver())
-            except ModelMismatchError as error:
+                index = await ImageIndex.open(settings.store, identity, IndexObserver(), finds)
+            except (ModelMismatchError, ObjectsMismatchError) as error:
                 end_service(str(error))
             except StoreError as error:
                 logger.error("%s; trying again (%s)", error, error.detail)  # noqa: TRY400 - each time

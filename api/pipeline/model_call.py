@@ -93,9 +93,26 @@ class ModelCall(Generic[T]):
         Raises:
             ModelUnavailableError: the service is gone, failed or does not answer.
         """
+        waiting = self._enqueued(item)
+        self._send()
+        return await self._result(waiting)
+
+    async def all(self, items: Sequence[Item]) -> list[T]:
+        """Compute the results of some items, in as few calls as they fit into.
+
+        Raises:
+            ModelUnavailableError: as for one.
+        """
+        waiting = [self._enqueued(item) for item in items]
+        self._send()
+        return await asyncio.gather(*(self._result(each) for each in waiting))
+
+    def _enqueued(self, item: Item) -> _Waiting:
         waiting = _Waiting(item, copy_context(), asyncio.get_running_loop().create_future())
         self._line.append(waiting)
-        self._send()
+        return waiting
+
+    async def _result(self, waiting: _Waiting) -> T:
         with self._queue.wait():
             try:
                 task = await waiting.sent

@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from api.limits.memory import MemoryBudget
+from api.limits.memory import MemoryBudget, Reservation
 from api.pipeline.downloads import Downloads
 from api.requests.source import Source
 from api.settings import Settings
@@ -30,9 +30,11 @@ from images.schemas import (
     ORDINARY_BYTES,
     ClipPicture,
     ClipTask,
+    CropTask,
     LabelledBox,
     Letterboxed,
     LetterboxTask,
+    PixelBox,
     SharedPicture,
 )
 from images.workers.decoders import Decoders
@@ -145,10 +147,41 @@ class Pictures:
         """
         side = self._thumbnail_side
         task = replace(_clip_task(clip), digest=True, thumbnail_side=side, exif=exif)
-        is_stored = self._keep_originals in ("all", "uploads" if source.data is not None else "all")
         async with self._file(source) as data:
             picture = await self._prepared(data, task)
-            return picture, await store(data) if is_stored else None
+            return picture, await store(data) if self._is_stored(source) else None
+
+    @asynccontextmanager
+    async def for_objects(
+        self,
+        source: Source,
+        models: tuple[ClipInfo, YoloInfo],
+        store: StoreOriginal,
+        *,
+        exif: bool = False,
+    ) -> AsyncIterator[tuple[ClipPicture, str | None, SharedPicture, Letterboxed]]:
+        """The same as `for_index`, and for the detector, too; its pixels stay until the block ends.
+
+        Raises:
+            ImageError: it cannot be fetched, or is not an acceptable picture.
+            Exception: whatever `store` raised.
+        """
+        clip, yolo = models
+        side = self._thumbnail_side
+        task = replace(_clip_task(clip), digest=True, thumbnail_side=side, exif=exif)
+        tasks = task, LetterboxTask(yolo.image_size, yolo.stride)
+        is_stored = self._is_stored(source)
+        with SharedPicture() as picture, ExitStack() as pinned:
+            async with self._file(source) as data:
+                try:
+                    both = await self._both(data, tasks, picture, ORDINARY_BYTES, pinned)
+                except MoreMemoryError as more:
+                    both = await self._both(data, tasks, picture, more.needed_bytes, pinned)
+                file = await store(data) if is_stored else None
+            yield both[0], file, picture, both[1]
+
+    def _is_stored(self, source: Source) -> bool:
+        return self._keep_originals in ("all", "uploads" if source.data is not None else "all")
 
     @asynccontextmanager
     async def for_yolo(
@@ -178,6 +211,18 @@ class Pictures:
         """
         with DRAW():
             return await self.decoders.draw(picture, boxes, self._quality)
+
+    async def crops(
+        self, picture: SharedPicture, boxes: Sequence[PixelBox], clip: ClipInfo
+    ) -> NDArray[np.uint8]:
+        """Cut parts out of the picture, as the embedder takes them: uint8 [boxes, size, size, 3].
+
+        Raises:
+            ImageError: they cannot be cut out.
+        """
+        with DRAW():
+            task = CropTask(clip.image_size, clip.interpolation)
+            return await self.decoders.crop(picture, boxes, task)
 
     def close(self) -> None:
         """Take no more work."""
@@ -215,15 +260,37 @@ class Pictures:
         pinned: ExitStack,
     ) -> Letterboxed:
         """What the detector takes; the memory for drawing stays reserved until `pinned` ends."""
+        async with self._reserved(picture, memory_bytes, pinned) as reservation:
+            boxed, needed = await self.decoders.letterbox(data, task, memory_bytes, picture)
+            reservation.shrink(needed)
+        return boxed
+
+    async def _both(
+        self,
+        data: bytes,
+        tasks: tuple[ClipTask, LetterboxTask],
+        picture: SharedPicture,
+        memory_bytes: int,
+        pinned: ExitStack,
+    ) -> tuple[ClipPicture, Letterboxed]:
+        """What both models take; the memory for cropping stays reserved until `pinned` ends."""
+        async with self._reserved(picture, memory_bytes, pinned) as reservation:
+            clipped, boxed, needed = await self.decoders.both(data, tasks, memory_bytes, picture)
+            reservation.shrink(needed)
+        return clipped, boxed
+
+    @asynccontextmanager
+    async def _reserved(
+        self, picture: SharedPicture, memory_bytes: int, pinned: ExitStack
+    ) -> AsyncIterator[Reservation]:
+        """Memory for decoding a shared picture: until `pinned` ends, where that goes well."""
         reservation = await self.memory.reserve(memory_bytes)
         with ExitStack() as trying:
             trying.enter_context(reservation.pin())
             picture.pin = reservation.pin
             with DECODE():
-                boxed, needed = await self.decoders.letterbox(data, task, memory_bytes, picture)
-            reservation.shrink(needed)
+                yield reservation
             pinned.push(trying.pop_all())
-        return boxed
 
 
 def _clip_task(clip: ClipInfo) -> ClipTask:

@@ -9,6 +9,7 @@ from api.contract.requests import AddManyRequest, AddRequest
 from api.contract.responses import AddAnswer, AddManyAnswer, BatchResult, NearDuplicate
 from api.errors import DeadlineError, RequestError
 from api.pipeline.exif import from_exif, with_exif
+from api.pipeline.objects import embedded
 from api.requests.source import is_upload_url
 from api.routes.handler import reported
 from api.telemetry.tracing import span
@@ -48,24 +49,24 @@ async def post_image_to_index(
         )
     new = new or NewKeys(backend.settings.api.max_new_keys)
     metadata = await backend.index.check_metadata(request.metadata, new)
-    source, models = request.source(request.url), backend.models
+    source = request.source(request.url)
     if source.data is not None and not is_upload_url(source.url):
         check_url(source.url)  # it is not fetched, but shown as a link
-    store = backend.index.keep_original
-    exif = request.exif
-    picture, file = await backend.pictures.for_index(source, models.clip, store, exif=exif)
+    made = await embedded(backend, source, exif=request.exif)
+    picture = made.picture
     brought = from_exif(request.metadata, picture.exif)
     if brought:
         metadata = await backend.index.check_metadata(with_exif(request.metadata, brought), new)
     image = NewImage(
         request.url,
-        await models.encode_image(picture.pixels),
+        made.vector,
         metadata,
         pixels=picture.digest,
         skip_duplicate=request.on_duplicate != "add",
         thumbnail=picture.thumbnail,
-        file=file,
+        file=made.file,
         own_id=request.id,
+        objects=made.objects,
     )
     if request.on_duplicate == "skip_near":
         answer = await _add_unless_near(backend, image)
@@ -74,8 +75,12 @@ async def post_image_to_index(
     if "skipped" not in answer.model_fields_set:
         if source.data is not None:
             answer.url = request.url
-        if exif:
+        if request.exif:
             answer.exif = brought
+        if made.objects is not None:
+            answer.objects = len(made.objects.boxes)
+            if made.objects.left_out:
+                answer.objects_left_out = made.objects.left_out
     return answer
 
 

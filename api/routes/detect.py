@@ -4,15 +4,14 @@ import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 from starlette.responses import Response
 
 from api.contract.requests import MAX_DETECTIONS, DetectRequest
 from api.contract.responses import MORE_HEADER, Answer, Detection, DetectionsAnswer
 from api.errors import RequestError, UnknownClassError
+from api.pipeline.boxes import in_picture
 from api.routes.handler import json_response
-from images.schemas import LabelledBox, Letterboxed
-from runners.schemas import DetectionRows
+from images.schemas import LabelledBox
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -42,11 +41,9 @@ async def run_object_detection(backend: "Backend", request: DetectRequest) -> An
     async with backend.pictures.for_yolo(source, yolo, keep=keep) as (picture, boxed):
         rows = await backend.models.detect(boxed.pixels)
         found = [
-            box
-            for box in _in_picture(rows, boxed, yolo.class_names)
-            if box.confidence >= confidence
+            box for box in in_picture(rows, boxed, yolo.class_names) if box.confidence >= confidence
         ]
-        boxes, more = _chosen(found, request)
+        boxes, more = chosen(found, request)
         if is_drawn:
             jpeg = await backend.pictures.annotated(picture, boxes)
             return Response(jpeg, media_type="image/jpg", headers=_TELL_MORE if more else None)
@@ -77,7 +74,7 @@ def check_classes(classes: Sequence[str], known: Sequence[str]) -> None:
             raise UnknownClassError(each, known)
 
 
-def _chosen(found: Sequence[LabelledBox], request: DetectRequest) -> tuple[list[LabelledBox], bool]:
+def chosen(found: Sequence[LabelledBox], request: DetectRequest) -> tuple[list[LabelledBox], bool]:
     """The boxes that a request asks for, and whether there are or may be more of them.
 
     The detector tells of no more than a number of objects, of all classes: where it did, there may
@@ -86,15 +83,3 @@ def _chosen(found: Sequence[LabelledBox], request: DetectRequest) -> tuple[list[
     of_class = [box for box in found if not request.classes or box.class_name in request.classes]
     more = len(of_class) > request.max_detections or len(found) == MAX_DETECTIONS
     return of_class[: request.max_detections], more
-
-
-def _in_picture(
-    rows: DetectionRows, boxed: Letterboxed, class_names: Sequence[str]
-) -> list[LabelledBox]:
-    """What the detector found, surest first, in the picture's own pixels."""
-    rows = np.array(rows, np.float32)
-    rows[:, :4] = boxed.to_original(rows[:, :4])
-    return [
-        LabelledBox((x1, y1, x2, y2), confidence, int(class_id), class_names[int(class_id)])
-        for x1, y1, x2, y2, confidence, class_id in rows.tolist()
-    ]

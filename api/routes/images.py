@@ -14,8 +14,15 @@ from api.contract.requests import (
     PatchRequest,
     UpdateManyRequest,
 )
-from api.contract.responses import DeleteAnswer, ListAnswer, StoredAnswer, UpdateAnswer
-from api.errors import NoFileError, NotFoundError
+from api.contract.responses import (
+    DeleteAnswer,
+    ListAnswer,
+    ObjectsAnswer,
+    StoredAnswer,
+    UpdateAnswer,
+    objects_answer,
+)
+from api.errors import NoFileError, NoObjectsError, NotFoundError
 from api.routes.handler import Methods, json_response
 from images.decode.structure import media_type
 from store.schemas import NewKeys
@@ -47,6 +54,22 @@ async def list_images(backend: "Backend", request: ListRequest) -> Response:
 async def get_image(backend: "Backend", request: ImageRequest) -> StoredAnswer:
     """One image."""
     return _found(await backend.index.get(request.id))
+
+
+async def get_objects(backend: "Backend", request: ImageRequest) -> ObjectsAnswer:
+    """The objects of one image.
+
+    Raises:
+        NoObjectsError: the service indexes none.
+        NotFoundError: there is no such image.
+    """
+    if not backend.settings.api.objects:
+        raise NoObjectsError
+    found = await backend.index.objects(request.id)
+    if found is not None:
+        return objects_answer(found)
+    _found(await backend.index.get(request.id))
+    return ObjectsAnswer(objects=[], detected=False, left_out=0, width=None, height=None)
 
 
 async def patch_image(backend: "Backend", request: PatchRequest) -> StoredAnswer:
@@ -139,6 +162,7 @@ ROUTES: dict[str, Methods] = {
         "PATCH": (PatchRequest, patch_image),
         "DELETE": (ImageRequest, delete_image),
     },
+    "/images/{id}/objects": {"GET": (ImageRequest, get_objects)},
     "/images/{id}/thumbnail": {"GET": (ImageRequest, thumbnail)},
     "/images/{id}/image": {"GET": (ImageRequest, original)},
 }

@@ -18,7 +18,9 @@ from api.contract.responses import (
     DeclareAnswer,
     DropAnswer,
     IndexAnswer,
+    IndexedObjects,
     LogAnswer,
+    ObjectClass,
     RestoreAnswer,
     UndoAnswer,
     Version,
@@ -45,9 +47,17 @@ async def get_index(backend: "Backend", _: NoRequest) -> IndexAnswer:
     model, upkeep = state.model, state.upkeep
     named = {"name": model.model, "pretrained": model.pretrained}
     recall = upkeep.recall if upkeep else None
-    return IndexAnswer.model_validate(
+    answer = IndexAnswer.model_validate(
         {**vars(state), "dim": model.dim, "model": named, "estimated_recall": recall}
     )
+    if of := await backend.index.objects_state():
+        answer.objects = IndexedObjects(
+            detector=of.detector.name,
+            recipe=of.detector.recipe,
+            images=of.images,
+            objects=of.objects,
+        )
+    return answer
 
 
 async def list_versions(backend: "Backend", _: NoRequest) -> VersionsAnswer:
@@ -57,7 +67,11 @@ async def list_versions(backend: "Backend", _: NoRequest) -> VersionsAnswer:
 
 async def list_columns(backend: "Backend", _: NoRequest) -> ColumnsAnswer:
     """The metadata keys with the values that images have."""
-    return ColumnsAnswer(columns=[column_of(facet) for facet in await backend.index.facets()])
+    columns = [column_of(facet) for facet in await backend.index.facets()]
+    if of := await backend.index.objects_state():
+        classes = [ObjectClass.model_validate(each) for each in of.classes]
+        return ColumnsAnswer(columns=columns, classes=classes)
+    return ColumnsAnswer(columns=columns)
 
 
 async def declare_column(backend: "Backend", request: DeclareRequest) -> DeclareAnswer:

@@ -32,6 +32,7 @@ from images.schemas import (
     LENGTHS,
     Body,
     ClipTask,
+    CropTask,
     DecodeLimits,
     Head,
     LabelledBox,
@@ -62,7 +63,9 @@ class Tasks:
         self._tasks: dict[str, Callable[[Head, bytes, int | None], Reply]] = {
             "clip": self._clip,
             "letterbox": self._letterbox,
+            "both": self._both,
             "draw": self._draw,
+            "crop": self._crop,
         }
 
     def answer(self, request: Head, data: bytes, fd: int | None) -> Reply:
@@ -79,44 +82,34 @@ class Tasks:
             return _failure("", detail=f"{type(error).__name__}: {error}")
 
     def _clip(self, request: Head, data: bytes, _: int | None) -> Reply:
-        task = ClipTask(**request["with"])
         picture, _needed, told = self._decoded(request, data)
-        pixels = clip_pixels(
-            picture, task.image_size, task.interpolation, task.resize_mode, task.fill_color
-        )
-        small = thumbnail(picture, task.thumbnail_side) if task.thumbnail_side else b""
-        digest = pixel_digest(picture) if task.digest else None
-        return {"digest": digest, **told}, pixels.tobytes() + small
+        clipped, body = _clipped(picture, ClipTask(**request["with"]))
+        return {**clipped, **told}, body
 
     def _letterbox(self, request: Head, data: bytes, fd: int | None) -> Reply:
-        task = LetterboxTask(**request["with"])
         picture, needed, _ = self._decoded(request, data)
-        pixels = np.asarray(picture)
-        del picture
-        if fd is not None:
-            _write(fd, pixels)
-        boxed = letterbox(pixels, task.image_size, task.stride)
-        reply = {
-            "shape": boxed.pixels.shape,
-            "gain": boxed.gain,
-            "pad": boxed.pad,
-            "original_size": boxed.original_size,
-            "held_bytes": 0 if fd is None else needed,
-        }
-        return reply, boxed.pixels.data.cast("B")
+        return _letterboxed(picture, LetterboxTask(**request["with"]), needed, fd)
+
+    def _both(self, request: Head, data: bytes, fd: int | None) -> Reply:
+        """For the embedder and the detector; the latter's pixels stand behind."""
+        picture, needed, told = self._decoded(request, data)
+        clipped, body = _clipped(picture, ClipTask(**request["with"]))
+        boxed, pixels = _letterboxed(picture, LetterboxTask(**request["letterbox"]), needed, fd)
+        return {**clipped, **told, "letterbox": boxed}, body + bytes(pixels)
 
     def _draw(self, request: Head, _: bytes, fd: int | None) -> Reply:
-        if fd is None:
-            raise ValueError("there is no picture to draw into")
-        width, height = request["with"]["size"]
-        if os.lseek(fd, 0, os.SEEK_END) < 3 * width * height:  # a map beyond it ends the process
-            raise ValueError("the picture has fewer pixels than its size says")
-        with mmap.mmap(fd, 3 * width * height, access=mmap.ACCESS_READ) as pixels:
-            rows = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
-            picture = Image.fromarray(rows)
-            del rows  # else the map cannot be closed
+        picture = _shared(fd, *request["with"]["size"])
         boxes = [LabelledBox(**box) for box in request["with"]["boxes"]]
         return {}, encode_jpeg(draw_boxes(picture, boxes), request["with"]["quality"])
+
+    def _crop(self, request: Head, _: bytes, fd: int | None) -> Reply:
+        task, asked = CropTask(**request["crop"]), request["with"]
+        picture = _shared(fd, *asked["size"])
+        crops = [
+            clip_pixels(picture.crop(box), task.image_size, task.interpolation, "squash", 0)
+            for box in asked["boxes"]
+        ]
+        return {}, b"".join(crop.tobytes() for crop in crops)
 
     def _decoded(self, request: Head, data: bytes) -> tuple[Image.Image, int, Head]:
         """The picture, the memory that it takes at most, and what it tells where that is wanted."""
@@ -143,6 +136,46 @@ class Tasks:
         if needed > request["memory_bytes"]:
             raise MoreMemoryError(needed)
         return needed
+
+
+def _clipped(picture: Image.Image, task: ClipTask) -> tuple[Head, bytes]:
+    """What the embedder takes, with a thumbnail behind it, and the digest."""
+    pixels = clip_pixels(
+        picture, task.image_size, task.interpolation, task.resize_mode, task.fill_color
+    )
+    small = thumbnail(picture, task.thumbnail_side) if task.thumbnail_side else b""
+    digest = pixel_digest(picture) if task.digest else None
+    return {"digest": digest}, pixels.tobytes() + small
+
+
+def _letterboxed(picture: Image.Image, task: LetterboxTask, needed: int, fd: int | None) -> Reply:
+    """What the detector takes; the picture itself goes into a shared one."""
+    pixels = np.asarray(picture)
+    del picture
+    if fd is not None:
+        _write(fd, pixels)
+    boxed = letterbox(pixels, task.image_size, task.stride)
+    reply = {
+        "shape": boxed.pixels.shape,
+        "gain": boxed.gain,
+        "pad": boxed.pad,
+        "original_size": boxed.original_size,
+        "held_bytes": 0 if fd is None else needed,
+    }
+    return reply, boxed.pixels.data.cast("B")
+
+
+def _shared(fd: int | None, width: int, height: int) -> Image.Image:
+    """A copy of a shared picture."""
+    if fd is None:
+        raise ValueError("there is no picture")
+    if os.lseek(fd, 0, os.SEEK_END) < 3 * width * height:  # a map beyond it ends the process
+        raise ValueError("the picture has fewer pixels than its size says")
+    with mmap.mmap(fd, 3 * width * height, access=mmap.ACCESS_READ) as pixels:
+        rows = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+        picture = Image.fromarray(rows)
+        del rows  # else the map cannot be closed
+    return picture
 
 
 def _write(fd: int, pixels: NDArray[np.uint8]) -> None:

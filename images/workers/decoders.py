@@ -13,16 +13,21 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from images.errors import DecoderError, ImageError, ImageMemoryError
 from images.schemas import (
     ClipPicture,
     ClipTask,
+    CropTask,
     DecodeLimits,
     Head,
     LabelledBox,
     Letterboxed,
     LetterboxTask,
     Pin,
+    PixelBox,
     SharedPicture,
     most_needed_bytes,
     needed_bytes,
@@ -32,7 +37,9 @@ from images.workers.replies import (
     Pixels,
     longest_side,
     one_line,
+    read_both,
     read_clip,
+    read_crops,
     read_letterbox,
     read_refusal,
 )
@@ -204,6 +211,10 @@ class Pool:
             task.exception()  # where nobody waits any more, nobody misses it
 
 
+def _most_clip_bytes(task: ClipTask) -> int:
+    return 3 * task.image_size**2 + (MAX_THUMBNAIL_BYTES if task.thumbnail_side else 0)
+
+
 class Decoders(Pool):
     """Decodes, prepares and draws; one picture at a time in each process."""
 
@@ -218,8 +229,8 @@ class Decoders(Pool):
         """
 
         header = {"task": "clip", "memory_bytes": memory_bytes, "with": vars(task)}
-        most_bytes = 3 * task.image_size**2 + (MAX_THUMBNAIL_BYTES if task.thumbnail_side else 0)
-        return await self.run(Job(header, data, most_bytes, partial(read_clip, task=task), pin=pin))
+        parse = partial(read_clip, task=task)
+        return await self.run(Job(header, data, _most_clip_bytes(task), parse, pin=pin))
 
     async def letterbox(
         self, data: bytes, task: LetterboxTask, memory_bytes: int, picture: SharedPicture
@@ -240,6 +251,56 @@ class Decoders(Pool):
         boxed, held_bytes = await self.run(job)
         picture.size = boxed.original_size
         return boxed, held_bytes
+
+    async def both(
+        self,
+        data: bytes,
+        tasks: tuple[ClipTask, LetterboxTask],
+        memory_bytes: int,
+        picture: SharedPicture,
+    ) -> tuple[ClipPicture, Letterboxed, int]:
+        """Decode a file once, for the embedder and the detector, and share it with `crop`.
+
+        Raises:
+            MoreMemoryError: it needs more memory than that.
+            ImageError: it is no acceptable picture.
+        """
+        clip, box = tasks
+        header = {"task": "both", "memory_bytes": memory_bytes, "with": vars(clip)}
+        parse_box = partial(
+            read_letterbox, task=box, memory_bytes=memory_bytes, limits=self._limits
+        )
+        parse = partial(read_both, clip=clip, boxed=parse_box)
+        most_bytes = _most_clip_bytes(clip) + 3 * longest_side(box) ** 2
+        header |= {"letterbox": vars(box)}
+        job = Job(header, data, most_bytes, parse, picture.fd, picture.pin)
+        clipped, (boxed, held_bytes) = await self.run(job)
+        picture.size = boxed.original_size
+        return clipped, boxed, held_bytes
+
+    async def crop(
+        self, picture: SharedPicture, boxes: Sequence[PixelBox], task: CropTask
+    ) -> NDArray[np.uint8]:
+        """Cut parts out of a shared picture: uint8 [boxes, side, side, 3].
+
+        Args:
+            picture: that was decoded.
+            boxes: the parts, each of one pixel or more, all of it in the picture.
+            task: what becomes of them.
+
+        Raises:
+            ImageError: they cannot be cut out.
+        """
+        memory_bytes = needed_bytes("JPEG", picture.size[0] * picture.size[1], 0)
+        header = {
+            "task": "crop",
+            "memory_bytes": memory_bytes,
+            "with": {"size": picture.size, "boxes": list(boxes)},
+            "crop": vars(task),
+        }
+        most_bytes = 3 * task.image_size**2 * len(boxes)
+        parse = partial(read_crops, count=len(boxes), side=task.image_size)
+        return await self.run(Job(header, b"", most_bytes, parse, picture.fd, picture.pin))
 
     async def draw(
         self, picture: SharedPicture, boxes: Sequence[LabelledBox], quality: int

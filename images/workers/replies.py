@@ -4,8 +4,9 @@ It has read what strangers made, and may speak for them.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ from images.schemas import (
 logger = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
+_Boxed = TypeVar("_Boxed")
 
 _MAX_TEXT_CHARS = 1000
 _JPEG_START = b"\xff\xd8\xff"
@@ -144,6 +146,37 @@ def read_letterbox(
         raise ValueError(f"it holds {reply.held_bytes} of {memory_bytes} bytes")
     boxed = Letterboxed(body.reshape(reply.shape), reply.gain, reply.pad, reply.original_size)
     return boxed, reply.held_bytes
+
+
+def read_both(
+    head: Head, body: Pixels, clip: ClipTask, boxed: Callable[[Head, Pixels], _Boxed]
+) -> tuple[ClipPicture, _Boxed]:
+    """What the embedder takes, and behind it what the detector takes.
+
+    Args:
+        head: of the reply.
+        body: of the reply.
+        clip: what was asked for.
+        boxed: reads the detector's part.
+
+    Raises:
+        ValueError: the reply makes no sense.
+    """
+    own = head.pop("letterbox", None)
+    height, width, channels = _Letterbox.model_validate(own).shape
+    at = len(body) - height * width * channels
+    if at < 0:
+        raise ValueError("a picture that is cut off")
+    return read_clip(head, body[:at], clip), boxed(own, body[at:])
+
+
+def read_crops(_: Head, body: Pixels, count: int, side: int) -> Pixels:
+    """So many parts of a picture, uint8 [count, side, side, 3].
+
+    Raises:
+        ValueError: they are more or fewer.
+    """
+    return body.reshape(count, side, side, 3)
 
 
 def read_refusal(head: Head, memory_bytes: int, most_bytes: int) -> ImageError | None:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from store.errors import InvalidRowError
 from store.metadata.columns import ARROW_TYPES, Registry
 from store.metadata.given import as_sent
+from store.metadata.objects import COLUMNS, has_objects, object_arrays, object_sets
 from store.metadata.values import ColumnType, ColumnValue, is_unicode
 from store.metadata.words import WORDS, words_column
-from store.schemas import ID_RULE, FloatVector, Hit, StoredImage, is_id
+from store.schemas import ID_RULE, FloatVector, Hit, NewObjects, ObjectSet, StoredImage, is_id
 
 # A float32 vector of unit length is off by far less; an unnormalised one by far more.
 UNIT_TOLERANCE = 1e-3
@@ -33,6 +34,7 @@ class Row:
     pixels: str | None
     file: str | None
     values: Mapping[str, ColumnValue]
+    objects: ObjectSet | None = None
 
 
 def check_url(url: Any) -> str:
@@ -75,14 +77,27 @@ def check_vector(vector: Any, dim: int) -> FloatVector:
     return checked
 
 
+def check_objects(objects: NewObjects, dim: int) -> None:
+    """Checks the vectors of objects as `check_vector` does that of an image.
+
+    Raises:
+        InvalidRowError: they are not as many as the objects are, or one of them is none.
+    """
+    if len(objects.vectors) != len(objects.boxes):
+        raise InvalidRowError("each object must have a vector")
+    for vector in objects.vectors:
+        check_vector(vector, dim)
+
+
 def selected(registry: Registry) -> list[str]:
     """The columns that make an image: all but the vector."""
     return [*_BASE_COLUMNS, *(column.name for column in registry.columns)]
 
 
-def stored(registry: Registry) -> list[str]:
-    """All columns of a row."""
-    return [*selected(registry), "pixels", "file", "vector"]
+def stored(registry: Registry, schema: pa.Schema) -> list[str]:
+    """All columns of a row, of those that a version of the table has."""
+    objects = COLUMNS if has_objects(schema) else ()
+    return [*selected(registry), "pixels", "file", *objects, "vector"]
 
 
 def to_arrow(rows: Sequence[Row], registry: Registry, schema: pa.Schema) -> pa.Table:
@@ -104,6 +119,8 @@ def to_arrow(rows: Sequence[Row], registry: Registry, schema: pa.Schema) -> pa.T
     for column in registry.columns:
         values = [row.values.get(column.name) for row in rows]
         arrays[column.name] = pa.array(values, ARROW_TYPES[column.type])
+    if has_objects(schema):
+        arrays |= object_arrays([row.objects for row in rows])
     arrays[WORDS] = words_column(({**row.values, "text": row.text} for row in rows), registry)
     return pa.Table.from_arrays([arrays[name] for name in schema.names], schema=schema)
 
@@ -157,7 +174,8 @@ def to_hits(found: pa.Table, scores: NDArray[np.float64] | None, registry: Regis
 def to_rows(found: pa.Table, registry: Registry) -> list[Row]:
     """Reads whole rows, to write them again: the `stored` columns."""
     names = [column.name for column in registry.columns]
-    vectors = as_matrix(found["vector"])
+    vectors, objects = as_matrix(found["vector"]), object_sets(found)
+    left_out = [name for name in ("vector", *COLUMNS) if name in found.column_names]
     return [
         Row(
             row["id"],
@@ -168,8 +186,11 @@ def to_rows(found: pa.Table, registry: Registry) -> list[Row]:
             row["pixels"],
             row["file"],
             {name: row[name] for name in names if row[name] is not None},
+            own,
         )
-        for row, vector in zip(to_dicts(found.drop_columns("vector")), vectors, strict=True)
+        for row, vector, own in zip(
+            to_dicts(found.drop_columns(left_out)), vectors, objects, strict=True
+        )
     ]
 
 

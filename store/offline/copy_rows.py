@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from store.metadata.columns import Registry
+from store.metadata.objects import COLUMNS
 from store.metadata.rows import as_matrix, to_dicts
 from store.metadata.values import text_in
 from store.metadata.words import WORDS, words_column
@@ -25,7 +26,8 @@ SLICE_ROWS = 512
 """Rows that are read at once."""
 
 _APART = ("id", "created_at")
-_DERIVED = ("vector", WORDS)
+_DERIVED = ("vector", WORDS, *COLUMNS)
+"""Left out: objects belong to the vectors of one model."""
 _PRINTS = pa.schema(
     [pa.field("id", pa.string()), pa.field("created_at", pa.int64()), pa.field("rest", pa.int64())]
 )

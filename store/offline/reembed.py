@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from store.errors import StoreError, StoreOpenError
+from store.objects.names import objects_name
 from store.offline.rebuild import Embed, Progress, Rebuild, Tables
 from store.offline.switch import catch_up, switch
 from store.schemas import ModelIdentity
@@ -190,6 +191,8 @@ class Reembedding:
                 file.unlink(missing_ok=True)
             Acknowledged(folder, name).forget()
         await drop(self._connection, name)
+        if await schema_of(self._connection, objects_name(name)) is not None:
+            await self._connection.drop_table(objects_name(name))
 
     async def _tidy(self) -> None:
         """Finishes what an earlier run that was killed had begun but for its last step."""

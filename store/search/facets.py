@@ -4,7 +4,6 @@ A key's column is read in batches, and of a text only so many different values a
 there are more, they are no list to choose from.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC
@@ -17,7 +16,8 @@ from store.metadata.columns import Key, Registry
 from store.metadata.predicates import ALWAYS, missing, value_of
 from store.metadata.values import ColumnType, format_timestamp
 from store.schemas import Facet, MetadataValue
-from store.snapshot.latest import Coalescer, Snapshots
+from store.snapshot.lagging import Lagging
+from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
 
 MAX_VALUES = 100
@@ -32,9 +32,6 @@ MAX_COUNTED = 10_000
 BATCH_ROWS = 1024
 """That are read at once: texts may be long."""
 
-STALE = 10
-"""An answer serves for so many times as long as it took: a large table is not read all the time."""
-
 _VALUE = "value"
 _ORDERED = (ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.TIMESTAMP)
 
@@ -43,22 +40,13 @@ class Facets:
     """The facets of a table, read again when it has changed."""
 
     def __init__(self, snapshots: Snapshots) -> None:
-        self._calls = Coalescer(snapshots, self._read)
-        self._version, self._until = -1, 0.0
-        self._facets: list[Facet] = []
+        self._facets = Lagging(snapshots, facets_of)
 
     async def latest(self) -> list[Facet]:
         """The facets, of the table as it is or was a moment ago; concurrent calls share them."""
-        return await self._calls.answer(None)
-
-    def _read(self, snapshot: Snapshot, calls: Sequence[None]) -> list[list[Facet]]:
-        began = time.monotonic()
-        if snapshot.version != self._version and began >= self._until:
-            self._facets, ended = facets_of(snapshot), time.monotonic()
-            self._version, self._until = snapshot.version, ended + STALE * (ended - began)
+        facets, snapshot = await self._facets.latest()
         types = {key: of.type.label for key, of in snapshot.registry.by_key.items()}
-        facets = [each for each in self._facets if types.get(each.key) == each.type]
-        return [facets] * len(calls)
+        return [each for each in facets if types.get(each.key) == each.type]
 
 
 def facets_of(snapshot: Snapshot) -> list[Facet]:

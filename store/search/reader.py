@@ -10,6 +10,7 @@ from store.errors import FilterError, MetadataError, QueryError
 from store.metadata.columns import Registry
 from store.metadata.filters import compile_filter, where_of
 from store.metadata.given import CheckedMetadata, leaves_of
+from store.metadata.objects import COLUMNS, has_objects, object_sets
 from store.metadata.predicates import ALWAYS
 from store.metadata.rows import selected, to_images, to_vectors
 from store.metadata.values import is_unicode, literal, text_in
@@ -24,6 +25,7 @@ from store.schemas import (
     Near,
     NewImage,
     NewKeys,
+    ObjectSet,
     Page,
     SearchQuery,
     StoredFile,
@@ -71,6 +73,17 @@ class Reader:
             rows = self.opened.table.query().where(f"id = {literal(image_id)}")
             found = await rows.select(selected(registry)).limit(1).to_arrow()
         return to_images(found, registry)[0] if found.num_rows else None
+
+    async def objects(self, image_id: str) -> ObjectSet | None:
+        """The objects in the image of this id; None where nobody has looked, or it is not there."""
+        if not is_unicode(image_id):
+            return None
+        with self.opened.reading():
+            if not has_objects(await self.opened.table.schema()):
+                return None
+            rows = self.opened.table.query().where(f"id = {literal(image_id)}")
+            found = await rows.select(list(COLUMNS)).limit(1).to_arrow()
+        return next(iter(object_sets(found)), None)
 
     async def picture(self, image_id: str, kind: Kind) -> StoredFile | None:
         """A file that is stored of an image; None where there is none, or no such image."""

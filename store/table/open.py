@@ -121,12 +121,17 @@ def table_schema(identity: ModelIdentity) -> pa.Schema:
             pa.field("created_at", pa.timestamp("us", "UTC"), nullable=False),
             *OPTIONAL,
         ],
-        metadata={
-            _MODEL: identity.model.encode(),
-            _PRETRAINED: identity.pretrained.encode(),
-            _DIM: str(identity.dim).encode(),
-        },
+        metadata=model_metadata(identity),
     )
+
+
+def model_metadata(identity: ModelIdentity) -> dict[bytes, bytes]:
+    """What the schema of a table says of the model that makes its vectors."""
+    return {
+        _MODEL: identity.model.encode(),
+        _PRETRAINED: identity.pretrained.encode(),
+        _DIM: str(identity.dim).encode(),
+    }
 
 
 def made_by(schema: pa.Schema) -> ModelIdentity:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from store.metadata.columns import Column, Registry
+from store.metadata.objects import KEY, has_objects
 from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix
 from store.metadata.values import ColumnType
@@ -188,7 +189,7 @@ async def ensure_scalar_indexes(table: "AsyncTable", registry: Registry, rows: i
         return []
     indexed = {name for index in await table.list_indices() for name in index.columns}
     done = []
-    for name in _BASE:
+    for name in (*_BASE, *((KEY,) if has_objects(await table.schema()) else ())):
         if name not in indexed:
             done.append(await _create(table, name, _btree()))
     for key in registry.by_key.values():
@@ -197,6 +198,19 @@ async def ensure_scalar_indexes(table: "AsyncTable", registry: Registry, rows: i
             if column.name not in indexed:
                 done.append(await _create(table, column.name, await _kind(table, column), key.key))
     return done
+
+
+async def ensure_object_indexes(table: "AsyncTable", rows: int) -> list[str]:
+    """Makes the scalar indexes that a table of objects of so many rows should have and lacks."""
+    if rows < MIN_ROWS:
+        return []
+    from lancedb.index import Bitmap  # noqa: PLC0415 - see store.table.open
+
+    indexed = {name for index in await table.list_indices() for name in index.columns}
+    wanted = {KEY: _btree(), "class_name": Bitmap(), "confidence": _btree(), "area": _btree()}
+    return [
+        await _create(table, name, config) for name, config in wanted.items() if name not in indexed
+    ]
 
 
 async def stale_indexes(table: "AsyncTable", *, everything: bool) -> list[str]:

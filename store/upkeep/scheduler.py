@@ -18,6 +18,7 @@ from store.schemas import Observer, UpkeepReport
 from store.settings import StoreSettings
 from store.table.disk.location import Location
 from store.table.disk.sync import has_space
+from store.upkeep.objects import ObjectTasks
 from store.upkeep.status import read_report, write_report
 from store.upkeep.tasks import UpkeepTasks
 
@@ -42,11 +43,20 @@ class Upkeep:
         table: a handle of its own.
         settings: when and how.
         observer: is told of each round, for metrics.
+        objects: a handle of the table of objects, where there is one.
+
+    Attributes:
+        objects: its tasks.
     """
 
     def __init__(
-        self, table: "AsyncTable", settings: StoreSettings, observer: Observer | None = None
+        self,
+        table: "AsyncTable",
+        settings: StoreSettings,
+        observer: Observer | None = None,
+        objects: "AsyncTable | None" = None,
     ) -> None:
+        self.objects = None if objects is None else ObjectTasks(objects, table, settings)
         self._settings = settings
         self._observer = observer or Observer()
         self._tasks = UpkeepTasks(table, settings)
@@ -127,9 +137,11 @@ class Upkeep:
         failed: list[str] = []
         thorough = everything or began - self._thorough_at >= THOROUGH_EVERY_S
         tasks = self._tasks.all(thorough=thorough, everything=everything)
+        if self.objects is not None:
+            tasks += self.objects.all(thorough=thorough, everything=everything)
         if not await asyncio.to_thread(has_space, self._location.folder):
             # What runs out of space half-way takes more of it than it frees.
-            tasks = self._tasks.freeing()
+            tasks = self._tasks.freeing() + (self.objects.freeing() if self.objects else [])
             failed.append("all but removing old versions (the disk is full)")
         for name, task in tasks:
             try:

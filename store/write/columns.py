@@ -8,6 +8,7 @@ import pyarrow as pa
 from store.changes.change import Draft
 from store.errors import UnknownKeyError
 from store.metadata.columns import Column, Registry
+from store.metadata.objects import FIELDS, has_objects
 from store.metadata.predicates import missing
 from store.metadata.words import keys_with_words
 from store.table.faults import CommitConflictError
@@ -36,6 +37,21 @@ async def add_columns(table: "AsyncTable", added: Sequence[Column], before: Regi
         # Another process took the names first: LanceDB has several errors for that.
         await table.checkout_latest()
         check_unchanged(await table.schema(), before, error)
+        raise
+
+
+async def add_object_columns(table: "AsyncTable") -> None:
+    """Gives a table the columns of the objects in its images, without values.
+
+    Raises:
+        CommitConflictError: another process did so first.
+    """
+    try:
+        await table.add_columns(list(FIELDS))
+    except Exception as error:
+        await table.checkout_latest()
+        if has_objects(await table.schema()):
+            raise CommitConflictError("another process added columns first") from error
         raise
 
 

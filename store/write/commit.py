@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from store.changes.change import Draft
-from store.changes.log import ChangeLog
 from store.errors import MetadataError, StoreFullError, StoreMovedError
 from store.metadata.columns import Registry
 from store.metadata.filters import refuse_broad, where_of
+from store.metadata.objects import has_objects
 from store.metadata.rows import Row, stored, to_arrow, to_rows
 from store.metadata.values import text_in
+from store.objects.table import ObjectTable
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
 from store.table.disk.location import Location
@@ -21,7 +22,13 @@ from store.table.disk.sync import Acknowledged, has_space, sync_to_disk
 from store.table.names import is_superseded
 from store.table.open import ensure_ready
 from store.table.versions import restore_version
-from store.write.columns import add_columns, check_unchanged, declare_column, drop_column
+from store.write.columns import (
+    add_columns,
+    add_object_columns,
+    check_unchanged,
+    declare_column,
+    drop_column,
+)
 from store.write.logged import LoggedTable, drafts_of
 from store.write.lookups import existing, twins
 from store.write.plan import (
@@ -45,37 +52,38 @@ from store.write.plan import (
 from store.write.undo import undo
 
 if TYPE_CHECKING:
-    from lancedb import AsyncTable
+    pass
 
 
 class Committer:
     """Writes commits to a table, one at a time: the writer and the table's lock see to that.
 
     Args:
-        table: to write to.
+        logged: the table to write to, with the log of its changes.
         snapshots: of it.
         location: of its store. In a folder, commits are made under a lock that all writers share.
             Only then may a merge use the index on the id: without it, racing merges of a new id
             make two rows.
-        log: of the table's changes.
+        objects: the table of the objects in the images; None where none are stored.
         sync: wait for the disk, and note the version that callers are told of.
     """
 
     def __init__(
         self,
-        table: "AsyncTable",
+        logged: LoggedTable,
         snapshots: Snapshots,
         location: Location,
-        log: ChangeLog,
+        objects: ObjectTable | None = None,
         *,
         sync: bool,
     ) -> None:
-        self._table = table
+        self._table = table = logged.table
+        self._objects = objects
         self._snapshots = snapshots
         self._folder = folder = location.folder
         self._locked = folder is not None
         self._acknowledged = Acknowledged(folder, table.name) if folder and sync else None
-        self._logged = LoggedTable(table, log)
+        self._logged = logged
         self._clock = Clock()
         self._checked: Registry | None = None
 
@@ -107,6 +115,8 @@ class Committer:
         self, plan: Plan, snapshot: Snapshot, puts: Sequence[Put], answers: Sequence[PutAnswer]
     ) -> None:
         if plan.rows:
+            if self._objects is not None and plan.new_objects:
+                await self._objects.append(plan.new_objects)
             written = [each for each in zip(puts, answers, strict=True) if each[0].id in plan.rows]
             async with self._logged.change(drafts_of(written)):
                 await self._write(plan, snapshot)
@@ -233,7 +243,8 @@ class Committer:
         registry = snapshot.registry
         patched: list[Row] = []
         if ids := {put.id for put in puts if isinstance(put, Patch)}:
-            rows = self._table.query().where(text_in("id", ids)).select(stored(registry))
+            columns = stored(registry, snapshot.dataset.schema)
+            rows = self._table.query().where(text_in("id", ids)).select(columns)
             patched = to_rows(await rows.to_arrow(), registry)
         upserts = [put for put in puts if isinstance(put, Upsert)]
         seen = await asyncio.to_thread(self._seen, snapshot, upserts)
@@ -251,6 +262,9 @@ class Committer:
         added = plan.registry.columns[known:]
         if added:
             await add_columns(self._table, added, snapshot.registry)
+        if plan.vectors and not has_objects(schema):
+            await add_object_columns(self._table)
+            schema = await self._table.schema()
         if added or not self._locked:  # without the lock, others may have added some
             schema = await self._table.schema()
             check_unchanged(schema, plan.registry)

@@ -11,9 +11,18 @@ from store.changes.story import Span
 from store.errors import MetadataError
 from store.metadata.columns import Registry
 from store.metadata.given import CheckedMetadata, merged
+from store.metadata.objects import new_key
 from store.metadata.rows import Row, image_of
 from store.metadata.values import ColumnType
-from store.schemas import NOBODY, Author, FloatVector, NewImage, StoredImage, Upserted
+from store.schemas import (
+    NOBODY,
+    Author,
+    FloatVector,
+    NewImage,
+    ObjectSet,
+    StoredImage,
+    Upserted,
+)
 
 _TICK = timedelta(microseconds=1)
 
@@ -211,6 +220,7 @@ class Plan:
         registry: the metadata columns that the rows need.
         rows: by id.
         replaces: whether one of the rows is there already.
+        vectors: of the objects that are new, float32 [objects, dim], by their key.
     """
 
     def __init__(
@@ -224,6 +234,7 @@ class Plan:
         self.registry = registry
         self.rows: dict[str, Row] = {}
         self.replaces = False
+        self.vectors: dict[str, FloatVector] = {}
         self._existing = existing
         self._patched = {row.id: row for row in patched}
         self._clock = clock
@@ -259,12 +270,27 @@ class Plan:
             return Upserted(duplicate_of, created=False, duplicate_of=duplicate_of, skipped=True)
         values, self.registry = metadata.place(self.registry)
         moment, text = image.created_at or self._clock.now(), metadata.text
-        pixels, file = image.pixels, image.file
-        self.rows[own] = Row(own, image.url, put.vector, moment, text, pixels, file, values)
+        pixels, file, objects = image.pixels, image.file, self._objects(image)
+        self.rows[own] = Row(
+            own, image.url, put.vector, moment, text, pixels, file, values, objects
+        )
         self.replaces |= own in self._existing
         if image.pixels is not None:
             self._twins[image.pixels].append(Twin(own, moment, image.pixels))
         return Upserted(own, created, duplicate_of)
+
+    def _objects(self, image: NewImage) -> ObjectSet | None:
+        if (new := image.objects) is None:
+            return None
+        key = new_key()
+        self.vectors[key] = new.vectors
+        return ObjectSet(new.size, new.boxes, new.left_out, key)
+
+    @property
+    def new_objects(self) -> list[tuple[ObjectSet, FloatVector]]:
+        """The objects of the rows that have not been written before, with their vectors."""
+        sets = [row.objects for row in self.rows.values() if row.objects is not None]
+        return [(each, self.vectors[each.key]) for each in sets if each.key in self.vectors]
 
     def _patch(self, put: Patch) -> StoredImage | None:
         row = self.rows.get(put.id) or self._patched.get(put.id)

@@ -119,7 +119,8 @@ def _rows(
     for version, of_version in groupby(goals, key=itemgetter(0)):
         past, ids = dataset.checkout_version(version), {image_id for _, image_id in of_version}
         then = Registry.from_schema(past.schema)
-        found = past.scanner(columns=stored(then), filter=text_in("id", ids)).to_table()
+        columns = stored(then, past.schema)
+        found = past.scanner(columns=columns, filter=text_in("id", ids)).to_table()
         deleted = _deleted(past, then, ids, plan)
         plan.leave(deleted, DELETED)
         plan.leave(ids - deleted - set(found["id"].to_pylist()))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from store.index import ImageIndex
-from store.schemas import FloatVector, ModelIdentity, NewImage
+from store.schemas import Detector, FloatVector, ModelIdentity, NewImage
 from store.settings import StoreSettings
 
 DIM = 16
@@ -35,8 +35,11 @@ def url_of(n: int) -> str:
 
 
 @asynccontextmanager
-async def opened(folder: Path, **settings: Any) -> AsyncIterator[ImageIndex]:
-    index = await ImageIndex.open(StoreSettings(store_uri=str(folder), **settings), IDENTITY)
+async def opened(
+    folder: Path, detector: Detector | None = None, /, **settings: Any
+) -> AsyncIterator[ImageIndex]:
+    of = StoreSettings(store_uri=str(folder), **settings)
+    index = await ImageIndex.open(of, IDENTITY, detector=detector)
     try:
         yield index
     finally:

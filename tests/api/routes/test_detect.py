@@ -1,22 +1,36 @@
-"""Rows of the detector become boxes of the picture."""
+"""Which of the objects that the detector found are answered, and when there may be others."""
 
-import numpy as np
+import pytest
 
-from api.routes.detect import _in_picture
-from images.schemas import LabelledBox, Letterboxed
-
-
-def test_rows_become_boxes() -> None:
-    pixels = np.zeros((64, 64, 3), np.uint8)
-    boxed = Letterboxed(pixels, gain=(1.0, 1.0), pad=(0, 0), original_size=(64, 64))
-    rows = np.array([[1.5, 2.0, 30.0, 40.25, 0.5, 1]], np.float32)
-    expected = [LabelledBox((1.5, 2.0, 30.0, 40.25), 0.5, 1, "b")]
-    assert _in_picture(rows, boxed, ("a", "b")) == expected
-    assert _in_picture(rows[:0], boxed, ("a", "b")) == []
+from api.contract.requests import MAX_DETECTIONS, DetectRequest
+from api.errors import UnknownClassError
+from api.routes.detect import check_classes, chosen
+from images.schemas import LabelledBox
 
 
-def test_boxes_are_in_the_pictures_own_pixels() -> None:
-    pixels = np.zeros((64, 64, 3), np.uint8)
-    boxed = Letterboxed(pixels, gain=(0.5, 0.25), pad=(8, 4), original_size=(60, 100))
-    rows = np.array([[10.0, 6.0, 200.0, 8.0, 0.75, 0]], np.float32)
-    assert _in_picture(rows, boxed, ("a",)) == [LabelledBox((4.0, 8.0, 60.0, 16.0), 0.75, 0, "a")]
+def boxes(*names: str) -> list[LabelledBox]:
+    return [LabelledBox((0, 0, 9, 9), 0.9, 0, name) for name in names]
+
+
+def asked(**fields: object) -> DetectRequest:
+    return DetectRequest.checked({"url": "http://x.example/", **fields})
+
+
+def test_the_surest_of_the_classes() -> None:
+    found = boxes("dog", "cat", "dog")
+    assert chosen(found, asked()) == (found, False)
+    assert chosen(found, asked(classes=["dog"])) == (boxes("dog", "dog"), False)
+    assert chosen(found, asked(classes=["dog"], max_detections=1)) == (boxes("dog"), True)
+    assert chosen(found, asked(max_detections=3)) == (found, False)
+
+
+def test_there_may_be_more_where_the_detector_stopped() -> None:
+    found = boxes(*["dog"] * (MAX_DETECTIONS - 1), "cat")
+    assert chosen(found, asked(classes=["cat"])) == (boxes("cat"), True)
+    assert chosen(found[1:], asked(classes=["cat"])) == (boxes("cat"), False)
+
+
+def test_many_known_classes_are_cut() -> None:
+    with pytest.raises(UnknownClassError, match=r"'0', .* '99' and 500 more") as refused:
+        check_classes(["dgo"], [str(number) for number in range(600)])
+    assert "\n" not in str(refused.value)

@@ -12,6 +12,7 @@ from images.errors import MoreMemoryError
 from images.schemas import (
     ORDINARY_BYTES,
     ClipTask,
+    CropTask,
     LabelledBox,
     LetterboxTask,
     SharedPicture,
@@ -86,6 +87,9 @@ def files() -> dict[str, bytes]:
 async def used(decoders: Decoders, data: bytes) -> None:
     """All that is ever done with a picture."""
     await decoders.clip(data, CLIP, MEMORY_BYTES)
+    with SharedPicture() as held:
+        await decoders.both(data, (CLIP, LETTERBOX), MEMORY_BYTES, held)
+        await decoders.crop(held, [(0, 0, *held.size)] * 16, CropTask(224, "bicubic"))
     with SharedPicture() as held:
         await decoders.letterbox(data, LETTERBOX, MEMORY_BYTES, held)
         await decoders.draw(held, [LabelledBox((9, 9, 999, 999), 0.5, 1, "thing")], 95)

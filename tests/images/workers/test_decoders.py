@@ -17,7 +17,7 @@ import pytest
 from images.decode.draw import draw_boxes, encode_jpeg
 from images.decode.prepare import clip_pixels, letterbox, pixel_digest, thumbnail
 from images.errors import BrokenImageError, DecoderError, ImageMemoryError
-from images.schemas import ORDINARY_BYTES, ClipTask, SharedPicture
+from images.schemas import ORDINARY_BYTES, ClipTask, CropTask, SharedPicture
 from images.workers.child import Tasks
 from images.workers.decoders import Decoders
 from tests.images.decode.decoding import decode
@@ -56,6 +56,26 @@ def test_what_comes_back_is_what_the_same_steps_give_here() -> None:
         assert (boxed.gain, boxed.pad, boxed.original_size) == (own.gain, own.pad, (300, 200))
         assert jpeg == encode_jpeg(draw_boxes(expected, BOXES), 80)
         assert 0 < needed_bytes <= ORDINARY_BYTES
+
+    run(test)
+
+
+def test_one_decoding_is_for_both_models_and_parts_are_cut_out_of_it() -> None:
+    async def test(decoders: Decoders) -> None:
+        clip_task, expected = replace(CLIP, thumbnail_side=100), decode(DATA, LIMITS)
+        alone = await decoders.clip(DATA, clip_task, ORDINARY_BYTES)
+        with SharedPicture() as held, SharedPicture() as other:
+            both = await decoders.both(DATA, (clip_task, LETTERBOX), ORDINARY_BYTES, held)
+            boxed, needed = await decoders.letterbox(DATA, LETTERBOX, ORDINARY_BYTES, other)
+            assert held.size == (300, 200)
+            boxes = [(10, 20, 110, 60), (0, 0, 300, 200)]
+            crops = await decoders.crop(held, boxes, CropTask(32, "bicubic"))
+        assert np.array_equal(both[0].pixels, alone.pixels)
+        assert (both[0].digest, both[0].thumbnail) == (alone.digest, alone.thumbnail)
+        assert np.array_equal(both[1].pixels, boxed.pixels)
+        assert (both[1].gain, both[1].pad, both[2]) == (boxed.gain, boxed.pad, needed)
+        own = [clip_pixels(expected.crop(box), 32, "bicubic", "squash", 0) for box in boxes]
+        assert np.array_equal(crops, own)
 
     run(test)
 

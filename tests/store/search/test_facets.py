@@ -61,7 +61,9 @@ def test_it_follows_the_table_and_keeps_keys_without_values(tmp_path: Path) -> N
             await filled(index, ROWS)
             await index.facets()
             await index.delete([image_id(url_of(n)) for n in range(3)])
-            index._facets._until = 0  # as if the moment that an answer serves for had passed
+            index._facets._facets._until = (
+                0  # as if the moment that an answer serves for had passed
+            )
             found = await by_key(index)
         assert found["price"] == Facet("price", "float", 0)
         assert found["shop"] == Facet("shop", "string", 0, [])

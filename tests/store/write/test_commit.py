@@ -18,6 +18,7 @@ from store.table.disk.location import Location
 from store.table.faults import is_conflict, retried
 from store.table.open import open_table
 from store.write.commit import Committer
+from store.write.logged import LoggedTable
 from store.write.plan import Put, Upsert
 from tests.store.support import IDENTITY, image, opened, run, url_of, vector
 
@@ -51,9 +52,8 @@ async def handle(folder: Path) -> "AsyncTable":
 
 
 def committer(table: Any) -> Committer:
-    return Committer(
-        table, Snapshots(table), Location("s3://no-locks"), ChangeLog(None, "images"), sync=False
-    )
+    logged = LoggedTable(table, ChangeLog(None, "images"))
+    return Committer(logged, Snapshots(table), Location("s3://no-locks"), sync=False)
 
 
 KEYS = {"price": "float", "at": "string", "gps.lat": "float"}

@@ -1,0 +1,65 @@
+"""A picture that is added: fetched and embedded, and its objects found, cut out and embedded."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.pipeline.boxes import in_picture, largest, padded, share
+from api.requests.source import Source
+from images.schemas import ClipPicture
+from store.schemas import NewObjects
+
+if TYPE_CHECKING:
+    from api.pipeline.backend import Backend  # heavy: only in a worker
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """A picture that is to be added, and what the models make of it.
+
+    Attributes:
+        file: what its own file is called, where it is stored.
+        vector: float32 [dim], unit length.
+        objects: that are in it; None where these are not looked for.
+    """
+
+    picture: ClipPicture
+    file: str | None
+    vector: NDArray[np.float32]
+    objects: NewObjects | None = None
+
+
+async def embedded(backend: "Backend", source: Source, *, exif: bool) -> Embedded:
+    """Fetch and embed a picture, and where the settings say so each object in it.
+
+    Raises:
+        ImageError: the picture cannot be had.
+        ModelUnavailableError: a model does not answer.
+        StoreError: its file cannot be stored.
+    """
+    models, store = backend.models, backend.index.keep_original
+    if backend.settings.api.objects:
+        return await _with_objects(backend, source, exif=exif)
+    picture, file = await backend.pictures.for_index(source, models.clip, store, exif=exif)
+    return Embedded(picture, file, await models.encode_image(picture.pixels))
+
+
+async def _with_objects(backend: "Backend", source: Source, *, exif: bool) -> Embedded:
+    models, store = backend.models, backend.index.keep_original
+    infos = models.clip, models.yolo
+    async with backend.pictures.for_objects(source, infos, store, exif=exif) as prepared:
+        picture, file, shared, boxed = prepared
+        rows = await models.detect(boxed.pixels)
+        found = in_picture(rows, boxed, models.yolo.class_names)
+        boxes = largest(found, backend.settings.api.objects_max)
+        parts = [padded(box, shared.size) for box in boxes]
+        crops = await backend.pictures.crops(shared, parts, models.clip) if parts else ()
+    # So many pictures at a time as there are calls: the next request waits for one of these.
+    async with backend.object_slots:
+        vector, *vectors = await models.encode_image.all([picture.pixels, *crops])
+    stacked = np.stack(vectors) if vectors else np.empty((0, models.clip.dim), np.float32)
+    shares = tuple(share(box, shared.size) for box in boxes)
+    objects = NewObjects(shared.size, shares, len(found) - len(boxes), stacked)
+    return Embedded(picture, file, vector, objects)
