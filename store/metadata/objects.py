@@ -21,7 +21,8 @@ TERMS = "object_terms"
 
 _PICTURE, _BOXES = "object_picture", "objects"
 _EDGES = ("x1", "y1", "x2", "y2")
-_FLOAT = pa.float32()
+# As they are shown, so that what is compared with them is what was seen.
+_FLOAT = pa.float64()
 _BOX = pa.struct(
     [("class_name", pa.string()), ("confidence", _FLOAT), *((edge, _FLOAT) for edge in _EDGES)]
 )

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from store.metadata.objects import KEY
-from store.schemas import FloatVector, ObjectBox, ObjectSet
+from store.schemas import FloatVector, ObjectSet
 from store.table.names import FIRST_TABLE
 
 _FIRST = "objects"
-_FLOAT = pa.float32()
+_NUMBERS = ("confidence", "area", "x", "y")
 
 
 def objects_name(images: str) -> str:
@@ -29,8 +29,8 @@ def objects_schema(dim: int, metadata: dict[bytes, bytes]) -> pa.Schema:
             pa.field(KEY, pa.string(), nullable=False),
             pa.field("n", pa.int32(), nullable=False),
             pa.field("class_name", pa.string(), nullable=False),
-            *(pa.field(each, _FLOAT, nullable=False) for each in ("confidence", "area", "x", "y")),
-            pa.field("vector", pa.list_(_FLOAT, dim), nullable=False),
+            *(pa.field(each, pa.float64(), nullable=False) for each in _NUMBERS),
+            pa.field("vector", pa.list_(pa.float32(), dim), nullable=False),
         ],
         metadata=metadata,
     )
@@ -46,24 +46,18 @@ def object_rows(sets: Sequence[tuple[ObjectSet, FloatVector]], schema: pa.Schema
     own = [(of, n, box) for of, _ in sets for n, box in enumerate(of.boxes)]
     boxes = [box for _, _, box in own]
     flat = np.concatenate([vectors.reshape(-1) for _, vectors in sets])
-    places = np.array([box.xyxy for box in boxes], np.float32).reshape(-1, 4)
+    places = np.array([box.xyxy for box in boxes], np.float64).reshape(-1, 4)
     columns = {
         "id": [f"{of.key}-{n}" for of, n, _ in own],
         KEY: [of.key for of, _, _ in own],
         "n": [n for _, n, _ in own],
         "class_name": [box.class_name for box in boxes],
         "confidence": [box.confidence for box in boxes],
-        "area": [area_of(box) for box in boxes],
+        "area": (places[:, 2] - places[:, 0]) * (places[:, 3] - places[:, 1]),
         "x": (places[:, 0] + places[:, 2]) / 2,
         "y": (places[:, 1] + places[:, 3]) / 2,
     }
     arrays = [pa.array(columns[field.name], field.type) for field in list(schema)[:-1]]
     dim = schema.field("vector").type.list_size
-    arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat, _FLOAT), dim))
+    arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.float32()), dim))
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def area_of(box: ObjectBox) -> float:
-    """The share of the picture that a box takes."""
-    left, top, right, bottom = box.xyxy
-    return (right - left) * (bottom - top)

@@ -68,7 +68,7 @@ def test_an_image_has_the_objects_that_the_detector_finds(
         sorted(told["objects"], key=lambda one: one["xyxy"]), by_place, strict=True
     ):
         assert own["class_name"] == detection["class_name"]
-        assert own["confidence"] == pytest.approx(detection["confidence"], abs=2e-4)
+        assert own["confidence"] == pytest.approx(detection["confidence"], abs=1e-9)
         assert own["xyxy"] == pytest.approx(detection["xyxy"], abs=0.02)
 
 
