@@ -99,6 +99,19 @@ def test_what_comes_during_a_call_goes_with_the_next(calls: int, items: int) -> 
     assert len(sizes) <= calls + 100 // items + 1
 
 
+def test_items_of_one_caller_go_in_one_call() -> None:
+    batches: list[list[str]] = []
+
+    async def answer(method: str, batch: Any) -> Any:
+        batches.append(batch)
+        return [item.upper() for item in batch]
+
+    call = ModelCall[str](FakeClient(answer), "encode_texts", items=4)
+    assert asyncio.run(call.all(["a", "b", "c"])) == ["A", "B", "C"]
+    assert batches == [["a", "b", "c"]]
+    assert asyncio.run(call.all([])) == []
+
+
 def test_pictures_go_as_one_array() -> None:
     shapes: list[Any] = []
 

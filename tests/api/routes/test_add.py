@@ -70,6 +70,7 @@ class FakeBackend:
             near_duplicate_similarity=similarity,
             request_timeout_s=within_s / _BATCH_SHARE,
             max_new_keys=32,
+            objects=False,
         )
         self.settings = SimpleNamespace(api=api)
         self.batch_slots = asyncio.Semaphore(slots)
