@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from store.metadata.filters import where_of
 from store.metadata.rows import scores_of
 from store.schemas import MAX_LIMIT, FloatVector, SearchQuery
-from store.search.cutoff import KEEP_ALL, cutoff_score
+from store.search.cutoff import KEEP_ALL, NEAREST, cutoff_score
 from store.search.full_text import matching, with_every_word
 from store.search.grouping import Groups, Shown, groups_of, sizes_of
 from store.search.nearest import DEPTHS, depth_of, nearest
@@ -146,13 +146,16 @@ def _by_vector(
 ) -> tuple[RowIds, NDArray[np.float64]]:
     """The page of the rows nearest to one vector, and their scores."""
     page = slice(query.offset, query.offset + query.limit)
-    row_ids, far = nearest(snapshot, vector, page, where, everywhere=query.text is not None)
+    # The cutoff is found among the best rows, whatever the page.
+    top = slice(0, max(page.stop, NEAREST)) if query.cutoff else page
+    row_ids, far = nearest(snapshot, vector, top, where, everywhere=query.text is not None)
     scores = scores_of(far)
     if query.min_score is None and not query.cutoff:
         return row_ids, scores
     least = KEEP_ALL if query.min_score is None else query.min_score
     if query.cutoff:
-        least = max(least, _cutoff(snapshot, vector, where))
+        least = max(least, _cutoff(snapshot, vector, scores))
+        row_ids, scores = row_ids[page], scores[page]
     relevant = scores >= least
     return row_ids[relevant], scores[relevant]
 
@@ -165,13 +168,12 @@ def _fused(
     The score stays the similarity to the picture, or without one to the text's vector, so it need
     not fall from hit to hit.
     """
-    lists = [matches.rows]
-    for vector in vectors:
-        top = slice(0, _depth(query))
-        lists.append(nearest(snapshot, vector, top, matches.where, everywhere=True)[0])
-    row_ids, totals = fuse(lists)
+    top = slice(0, _depth(query))
+    found = [nearest(snapshot, each, top, matches.where, everywhere=True) for each in vectors]
+    row_ids, totals = fuse([matches.rows, *(rows for rows, _ in found)])
     if query.min_score is not None or query.cutoff:
-        relevant = _relevant(snapshot, query, vectors[0], row_ids, matches.where)
+        best = scores_of(found[0][1])
+        relevant = _relevant(snapshot, query, vectors[0], row_ids, best)
         row_ids, totals = row_ids[relevant], totals[relevant]
     page = slice(query.offset, query.offset + query.limit)
     row_ids, _ = snapshot.ranked(row_ids, -totals, page)
@@ -179,7 +181,11 @@ def _fused(
 
 
 def _relevant(
-    snapshot: Snapshot, query: SearchQuery, vector: FloatVector, row_ids: RowIds, where: str
+    snapshot: Snapshot,
+    query: SearchQuery,
+    vector: FloatVector,
+    row_ids: RowIds,
+    best: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """Which rows of a fusion pass the query's ``min_score`` and ``cutoff``."""
     scores = scores_of(distances(snapshot.vectors(row_ids), vector))
@@ -187,16 +193,21 @@ def _relevant(
     if query.cutoff:
         # A stored text with every word of the query is relevant, whatever its picture shows.
         named = with_every_word(snapshot, query.text or "", row_ids)
-        relevant &= (scores >= _cutoff(snapshot, vector, where)) | named
+        relevant &= (scores >= _cutoff(snapshot, vector, best)) | named
     return np.asarray(relevant)
 
 
-def _cutoff(snapshot: Snapshot, vector: FloatVector, where: str) -> float:
-    """The least score of a relevant row; see `store.search.cutoff`."""
-    _, far = nearest(snapshot, vector, slice(0, 1), where)
-    if not len(far):
+def _cutoff(snapshot: Snapshot, vector: FloatVector, best: NDArray[np.float64]) -> float:
+    """The least score of a relevant row; see `store.search.cutoff`.
+
+    Args:
+        snapshot: that was searched.
+        vector: that the scores are similarities to.
+        best: the best scores, falling.
+    """
+    if not len(best):
         return KEEP_ALL
-    return cutoff_score(float(scores_of(far)[0]), snapshot.sample @ vector, snapshot.rows)
+    return cutoff_score(best[:NEAREST], snapshot.sample @ vector, snapshot.rows)
 
 
 def _depth(query: SearchQuery) -> int:
