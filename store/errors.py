@@ -89,6 +89,7 @@ class UnknownKeyError(FilterError, code="unknown_key"):
 
     def __init__(self, key: str, known: Collection[str]) -> None:
         super().__init__(f"unknown metadata key {shown(key)}; {_known_keys(known)}")
+        self.key = key
 
 
 def _known_keys(known: Collection[str]) -> str:

@@ -95,7 +95,15 @@ class ImageIndex(Reader):
             memory_bytes=settings.store_memory_mb << 20,
             fill=True,
         )
-        super().__init__(opened, snapshots)
+        of_objects = None
+        if objects is not None:
+            of_objects = Snapshots(
+                objects.table,
+                cache_bytes=settings.store_cache_mb << 20,
+                memory_bytes=settings.store_memory_mb << 20,
+                fill=True,
+            )
+        super().__init__(opened, snapshots, of_objects)
         self._upkeep_table = upkeep_table
         self._objects = objects
         self._upkeep = Upkeep(
@@ -416,6 +424,8 @@ class ImageIndex(Reader):
             await self._upkeep.close()
         self.snapshots.close()
         self._upkeep_table.close()
+        if self.object_snapshots is not None:
+            self.object_snapshots.close()
         if self._objects is not None:
             self._objects.close()
         self.opened.close()

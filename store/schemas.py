@@ -269,6 +269,19 @@ class GroupedHit(Hit):
 
 
 @dataclass(frozen=True)
+class ObjectHit(Hit):
+    """An image that a search for objects has found.
+
+    Attributes:
+        looked_into: the objects of the image; None where nobody has looked.
+        numbers: of its best object for each term; none where it is the whole image that counts.
+    """
+
+    looked_into: ObjectSet | None
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Near:
     """An image that is much like another; the score is that of a `Hit`."""
 
@@ -293,6 +306,38 @@ class CheckedFilter:
 
 
 @dataclass(frozen=True, eq=False)
+class ObjectTerm:
+    """What an object is to look like.
+
+    Attributes:
+        vector: float32 [dim], unit length.
+        weight: positive.
+        is_text: whether it is a text's vector, which lies far from those of pictures.
+    """
+
+    vector: FloatVector
+    weight: float = 1.0
+    is_text: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectQuery:
+    """A search for objects.
+
+    Attributes:
+        terms: each is matched by an image's own best object; the image's score is their weighted
+            mean.
+        only: which objects may match, in the filter language of `store.metadata.filters`, by
+            ``class_name``, ``confidence`` and, as shares of the picture's, ``area``, ``x``, ``y``.
+        both: whether an image counts by its own vector where that is nearer to the query's.
+    """
+
+    terms: tuple[ObjectTerm, ...]
+    only: Mapping[str, Any] | None = None
+    both: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class SearchQuery:
     """What to search for.
 
@@ -312,6 +357,8 @@ class SearchQuery:
         facets: metadata keys whose values under the filter are told.
         group_by: metadata key; of each of its values the best hit only.
         distinct: of images with the same pixels the best hit only.
+        objects: search among the objects in the images; ``vector`` is then for the images
+            themselves, where they count, too.
     """
 
     vector: FloatVector | None = None
@@ -328,6 +375,7 @@ class SearchQuery:
     facets: tuple[str, ...] = ()
     group_by: str | None = None
     distinct: bool = False
+    objects: ObjectQuery | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The requests of the routes, as BentoML, its clients and the OpenAPI page see them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
@@ -132,6 +133,71 @@ class AddManyRequest(JsonInput):
     )
 
 
+_EDGES = 4
+_Region = Annotated[
+    tuple[float, float, float, float] | None,
+    optional("array", items={"type": "number", "minimum": 0}, minItems=4, maxItems=4),
+]
+_REGION = (
+    "A part of the picture instead of all of it: left, top, right and bottom in pixels of the"
+    " upright picture"
+)
+
+
+class OfClass(BaseModel):
+    """The surest object of a class in a picture."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    class_name: str = Field(description="As the detector calls it", examples=["dog"])
+
+
+_ObjectOf = Annotated[
+    OfClass | int | None,
+    WithJsonSchema(
+        {
+            "oneOf": [
+                {"type": "integer", "minimum": 0, "description": "of an indexed image: its `n`"},
+                OfClass.model_json_schema(),
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+_OBJECT = (
+    "An object of the picture instead of all of it: with `id` its number `n`, with `url` the surest"
+    ' one of a class, `{"class_name": "dog"}`'
+)
+
+
+def _as_region(given: Any) -> Any:
+    if not isinstance(given, list):
+        return given
+    if len(given) != _EDGES:
+        raise ValueError("must be left, top, right and bottom: [x1, y1, x2, y2] in pixels")
+    return tuple(given)
+
+
+def _check_part(
+    url: str | None, id: str | None, region: Sequence[float] | None, of: OfClass | int | None
+) -> None:
+    """Refuse a part of a picture that is none.
+
+    Raises:
+        ValueError: a region is empty or nothing has it, or an object belongs to nothing.
+    """
+    if region is not None and of is not None:
+        raise ValueError("region and object do not go together: give one of them")
+    if region is not None and not url:
+        raise ValueError("region goes with the url of a picture, or with the picture itself")
+    if region is not None and not (0 <= region[0] < region[2] and 0 <= region[1] < region[3]):
+        raise ValueError("region must be left, top, right and bottom: [x1, y1, x2, y2] in pixels")
+    if isinstance(of, int) and (id is None or of < 0):
+        raise ValueError("object as a number goes with the id of an image, and is 0 or more")
+    if isinstance(of, OfClass) and not url:
+        raise ValueError("object as a class goes with the url of a picture, or with the picture")
+
+
 class Term(BaseModel):
     """A part of a search: one of `url`, `text` and `id`, and its weight."""
 
@@ -144,6 +210,8 @@ class Term(BaseModel):
         default=None, min_length=1, max_length=MAX_TEXT_CHARS, description="A description"
     )
     id: _OptionalId = Field(default=None, description="An indexed image")
+    region: _Region = Field(default=None, description=_REGION)
+    object: _ObjectOf = Field(default=None, description=_OBJECT)
     weight: float = Field(
         default=1,
         ge=-MAX_WEIGHT,
@@ -162,7 +230,13 @@ class Term(BaseModel):
             raise ValueError("must have exactly one of url, text and id")
         if self.weight == 0:
             raise ValueError("must have a weight other than 0")
+        _check_part(self.url, self.id, self.region, self.object)
         return self
+
+    @field_validator("region", mode="before")
+    @classmethod
+    def _region(cls, given: Any) -> Any:
+        return _as_region(given)
 
 
 class SearchRequest(JsonInput):
@@ -196,6 +270,21 @@ class SearchRequest(JsonInput):
         min_length=1,
         max_length=MAX_TERMS,
         description="Weighted terms that are searched for together",
+    )
+    search: Literal["images", "objects", "both"] = Field(
+        default="images",
+        description="What is compared with the query: `images` as a whole; the `objects` in them,"
+        " where the service indexes these; or `both`, of which the better counts",
+    )
+    region: _Region = Field(default=None, description=_REGION)
+    object: _ObjectOf = Field(default=None, description=_OBJECT)
+    objects: Annotated[dict[str, Any] | None, optional("object", additionalProperties=True)] = (
+        Field(
+            default=None,
+            description="Only objects that this holds for: a filter on `class_name`, `confidence`"
+            " and, as shares of the picture's, `area`, `x` and `y`",
+            examples=[{"class_name": "dog", "confidence": {"$gte": 0.5}}],
+        )
     )
     limit: int = Field(default=10, ge=1, le=MAX_LIMIT, description="Most results to return")
     offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="Results to skip, for paging")
@@ -251,6 +340,11 @@ class SearchRequest(JsonInput):
     def _blank_is_absent(cls, metadata: Metadata) -> Metadata:
         return None if isinstance(metadata, str) and not metadata.strip() else metadata
 
+    @field_validator("region", mode="before")
+    @classmethod
+    def _region(cls, given: Any) -> Any:
+        return _as_region(given)
+
     @field_validator("sort", "facets", mode="before")
     @classmethod
     def _as_tuple(cls, given: Any, info: ValidationInfo) -> Any:
@@ -279,6 +373,9 @@ class SearchRequest(JsonInput):
                 "no url and no metadata provided: give a url, an id, a query,"
                 " or metadata (a filter or a text)"
             )
+        _check_part(self.url, self.id, self.region, self.object)
+        if self.search == "images" and self.objects is not None:
+            raise ValueError('objects goes with "search": "objects" or "both"')
         return self
 
 

@@ -112,6 +112,17 @@ class AddManyAnswer(Answer):
     results: list[BatchResult]
 
 
+class IndexedObject(Answer):
+    """An object of an indexed image; `n` names it there."""
+
+    n: int
+    class_name: str
+    confidence: Annotated[float, BeforeValidator(partial(round, ndigits=4))]
+    xyxy: tuple[_Pixels, _Pixels, _Pixels, _Pixels] = Field(
+        description="Left, top, right and bottom in pixels of the upright picture"
+    )
+
+
 class Result(Answer):
     """One image that was found."""
 
@@ -124,6 +135,18 @@ class Result(Answer):
     group_size: int = Field(
         default=1,
         description="With `group_by`: images of the same value that the filter keeps",
+    )
+    object: Annotated[
+        IndexedObject | None,
+        Field(
+            json_schema_extra={
+                "description": "In a search for objects: the image's best one. Absent where the"
+                " image as a whole was better"
+            }
+        ),
+    ] = None
+    objects: list[IndexedObject] = Field(
+        default=[], description="The same with several terms: the best one for each"
     )
 
 
@@ -180,17 +203,6 @@ class StoredAnswer(Answer):
     url: str
     metadata: _Metadata
     created_at: _Time = Field(description="When it was last added: RFC 3339, in UTC")
-
-
-class IndexedObject(Answer):
-    """An object of an indexed image; `n` names it there."""
-
-    n: int
-    class_name: str
-    confidence: Annotated[float, BeforeValidator(partial(round, ndigits=4))]
-    xyxy: tuple[_Pixels, _Pixels, _Pixels, _Pixels] = Field(
-        description="Left, top, right and bottom in pixels of the upright picture"
-    )
 
 
 class ObjectsAnswer(Answer):

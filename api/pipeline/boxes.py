@@ -1,10 +1,11 @@
 """The boxes of objects: in the picture's own pixels, which are indexed, and what is cut out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from api.errors import UnknownClassError
 from images.schemas import LabelledBox, Letterboxed, PixelBox
 from runners.schemas import DetectionRows
 from store.schemas import ObjectBox
@@ -21,6 +22,17 @@ LEAST_SIDE = 8
 
 RECIPE = f"squashed, {PADDING:g} of padding"
 """How objects are cut out, as the index has it: those of two recipes are never compared."""
+
+
+def check_classes(classes: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse a class that a detector does not know.
+
+    Raises:
+        UnknownClassError: the first such one, with the known ones.
+    """
+    for each in classes:
+        if each not in known:
+            raise UnknownClassError(each, known)
 
 
 def in_picture(

@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from api.contract.requests import MAX_DETECTIONS, DetectRequest
 from api.contract.responses import MORE_HEADER, Answer, Detection, DetectionsAnswer
-from api.errors import RequestError, UnknownClassError
-from api.pipeline.boxes import in_picture
+from api.errors import RequestError
+from api.pipeline.boxes import check_classes, in_picture
 from api.routes.handler import json_response
 from images.schemas import LabelledBox
 
@@ -61,17 +61,6 @@ async def run_object_detection(backend: "Backend", request: DetectRequest) -> An
         return await json_response(answer)
 
     return await backend.large_answers.of_bytes(_COPIES * len(jpeg), with_picture)
-
-
-def check_classes(classes: Sequence[str], known: Sequence[str]) -> None:
-    """Refuse a class that a detector does not know.
-
-    Raises:
-        UnknownClassError: the first such one, with the known ones.
-    """
-    for each in classes:
-        if each not in known:
-            raise UnknownClassError(each, known)
 
 
 def chosen(found: Sequence[LabelledBox], request: DetectRequest) -> tuple[list[LabelledBox], bool]:

@@ -1,37 +1,26 @@
 """The route that searches: by a picture, a text, a filter, a stored image or weighted terms."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from starlette.responses import Response
 
-from api.contract.requests import SearchRequest, Term
-from api.contract.responses import SearchAnswer, column_of
-from api.errors import RequestError, UnknownIdError
-from api.requests.source import Source
+from api.contract.requests import OfClass, SearchRequest
+from api.contract.responses import SearchAnswer, column_of, object_of
+from api.errors import NoObjectsError
+from api.pipeline.boxes import check_classes
+from api.pipeline.query_vectors import SAME, combined, query_vector, term_vectors
 from api.routes.handler import json_response
 from api.telemetry.metrics import SEARCH
-from store.errors import shown
-from store.schemas import SearchQuery
+from store.schemas import ObjectHit, ObjectQuery, ObjectTerm, SearchQuery
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
     from api.pipeline.pictures import InFull
     from store.schemas import Found
     from store.search.relevance import Matches
-
-# What is left of terms that cancel each other is mostly rounding: vectors come as float32, and may
-# have been stored with 16 bits, which moves each by up to 0.0005 of its length.
-_LEAST_LENGTH = 1e-3
-
-_SAME = 0.999
-
-Vector = NDArray[np.float32]
 
 
 async def search_simmilar_images(backend: "Backend", request: SearchRequest) -> Response:
@@ -69,7 +58,7 @@ def _is_same(found: "Found") -> bool:
 
     It has the score 1.0 then, which only all of its pixels give.
     """
-    return any(hit.score is not None and hit.score > _SAME for hit in found.hits)
+    return any(hit.score is not None and hit.score > SAME for hit in found.hits)
 
 
 async def _query(
@@ -100,12 +89,15 @@ async def _query(
         distinct=request.distinct is not None,
     )
     await backend.index.check_order(query)
+    check_asked_classes(backend, request)
+    if request.search != "images":
+        return await _object_query(backend, request, query), None, None
     if text is None:
-        vector, in_full = await _vector(backend, request, held)
+        vector, in_full = await query_vector(backend, request, held)
         return replace(query, vector=vector), None, in_full
     meanwhile = asyncio.gather(backend.models.encode_text(text), backend.index.matches(query))
     try:
-        vector, in_full = await _vector(backend, request, held)
+        vector, in_full = await query_vector(backend, request, held)
     except BaseException:
         meanwhile.cancel()
         meanwhile.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -114,80 +106,64 @@ async def _query(
     return replace(query, vector=vector, text_vector=text_vector), matches, in_full
 
 
+async def _object_query(
+    backend: "Backend", request: SearchRequest, query: SearchQuery
+) -> SearchQuery:
+    """A search for objects: each term for itself, and for the images the sum of all.
+
+    Raises:
+        NoObjectsError: the service indexes none.
+    """
+    if not backend.settings.api.objects:
+        raise NoObjectsError
+    async with AsyncExitStack() as held:
+        looked_for = []
+        if query.text is not None:
+            of_text = await backend.models.encode_text(query.text)
+            looked_for.append(ObjectTerm(of_text, is_text=True))
+        if request.query is not None:
+            vectors = await term_vectors(backend, request.query)
+            looked_for += [
+                ObjectTerm(vector, term.weight, is_text=term.text is not None)
+                for term, vector in zip(request.query, vectors, strict=True)
+            ]
+        elif (found := (await query_vector(backend, request, held))[0]) is not None:
+            looked_for.append(ObjectTerm(found))
+    both = request.search == "both"
+    vector = None
+    if both and looked_for:
+        vector = combined([each.vector for each in looked_for], [one.weight for one in looked_for])
+    objects = ObjectQuery(tuple(looked_for), request.objects, both)
+    return replace(query, text=None, vector=vector, objects=objects)
+
+
+def check_asked_classes(backend: "Backend", request: SearchRequest) -> None:
+    """Refuse a search that names a class which the detector does not know.
+
+    Raises:
+        UnknownClassError: the first such one.
+    """
+    parts = [request.object, *(term.object for term in request.query or ())]
+    named = [part.class_name for part in parts if isinstance(part, OfClass)]
+    wanted = (request.objects or {}).get("class_name")
+    if isinstance(wanted, dict):
+        wanted = wanted.get("$eq", wanted.get("$in"))
+    named += [wanted] if isinstance(wanted, str) else []
+    named += [one for one in wanted if isinstance(one, str)] if isinstance(wanted, list) else []
+    check_classes(named, backend.models.yolo.class_names)
+
+
 def _answer(found: "Found") -> SearchAnswer:
     more: dict[str, Any] = {"next": found.next, "total": found.total}
     if found.facets is not None:
         more["facets"] = [column_of(facet) for facet in found.facets]
     told = {name: value for name, value in more.items() if value is not None}
-    return SearchAnswer.model_validate({"results": found.hits, **told})
-
-
-async def _vector(
-    backend: "Backend", request: SearchRequest, held: AsyncExitStack
-) -> "tuple[Vector | None, InFull | None]":
-    if request.url:
-        source, clip = request.source(request.url), backend.models.clip
-        if request.min_score is not None and request.min_score > _SAME:
-            return await _embed_picture(backend, source), None
-        looking = backend.pictures.for_search(source, clip)
-        pixels, in_full = await held.enter_async_context(looking)
-        return await backend.models.encode_image(pixels), in_full
-    if request.id is not None:
-        return (await _vectors_of(backend, {request.id}))[request.id], None
-    if request.query is not None:
-        return await _combine_terms(backend, request.query), None
-    return None, None
-
-
-async def _combine_terms(backend: "Backend", terms: list[Term]) -> Vector:
-    stored = await _vectors_of(backend, {term.id for term in terms if term.id is not None})
-    vectors = await asyncio.gather(*(_embed_term(backend, term, stored) for term in terms))
-    return combined(vectors, [term.weight for term in terms])
-
-
-async def _embed_term(backend: "Backend", term: Term, stored: dict[str, Vector]) -> Vector:
-    if term.url is not None:
-        return await _embed_picture(backend, Source(term.url))
-    if term.text is not None:
-        return await backend.models.encode_text(term.text)
-    return stored[term.id or ""]  # a term has one of the three
-
-
-async def _embed_picture(backend: "Backend", source: Source) -> Vector:
-    pixels = await backend.pictures.for_clip(source, backend.models.clip)
-    return await backend.models.encode_image(pixels)
-
-
-async def _vectors_of(backend: "Backend", ids: set[str]) -> dict[str, Vector]:
-    found = await backend.index.vectors(ids) if ids else {}
-    for unknown in sorted(ids - found.keys()):
-        raise UnknownIdError(f"no image has the id {shown(unknown)}")
-    return found
-
-
-def combined(
-    vectors: Sequence[NDArray[np.float32]], weights: Sequence[float]
-) -> NDArray[np.float32]:
-    """The direction of the weighted sum of unit vectors.
-
-    This is the arithmetic of embeddings that Mikolov et al. showed for words ("king" - "man" +
-    "woman", NAACL 2013) and that CLIP's common space of pictures and texts allows across both.
-
-    Args:
-        vectors: n of float32 [dim], each of unit length.
-        weights: n finite numbers, positive to go near, negative to go away.
-
-    Returns:
-        float32 [dim], unit length. Only the weights' ratios matter.
-
-    Raises:
-        RequestError: the sum is shorter than a thousandth of the weights' absolute sum.
-    """
-    given = np.asarray(weights, np.float64)
-    scale = given / np.abs(given).max()
-    total = scale @ np.asarray(vectors, np.float64)
-    length = float(np.linalg.norm(total))
-    if length <= _LEAST_LENGTH * float(np.abs(scale).sum()):
-        raise RequestError("the terms cancel each other: change their weights")
-    direction: NDArray[np.float32] = (total / length).astype(np.float32)
-    return direction
+    answer = SearchAnswer.model_validate({"results": found.hits, **told})
+    for result, hit in zip(answer.results, found.hits, strict=True):
+        if isinstance(hit, ObjectHit) and hit.numbers and hit.looked_into is not None:
+            best = [object_of(hit.looked_into, n) for n in hit.numbers]
+            if len(best) == 1:
+                [result.object] = best
+            else:
+                result.objects = best
+    return answer

@@ -18,6 +18,11 @@ def objects_name(images: str) -> str:
     return _FIRST + images.removeprefix(FIRST_TABLE)
 
 
+def object_id(key: str, n: int) -> str:
+    """What the row of the nth object of a set is called."""
+    return f"{key}-{n}"
+
+
 def objects_schema(dim: int, metadata: dict[bytes, bytes]) -> pa.Schema:
     """The columns: of an object its set, its number there, what it is and where, and its vector.
 
@@ -48,7 +53,7 @@ def object_rows(sets: Sequence[tuple[ObjectSet, FloatVector]], schema: pa.Schema
     flat = np.concatenate([vectors.reshape(-1) for _, vectors in sets])
     places = np.array([box.xyxy for box in boxes], np.float64).reshape(-1, 4)
     columns = {
-        "id": [f"{of.key}-{n}" for of, n, _ in own],
+        "id": [object_id(of.key, n) for of, n, _ in own],
         KEY: [of.key for of, _, _ in own],
         "n": [n for _, n, _ in own],
         "class_name": [box.class_name for box in boxes],

@@ -18,11 +18,13 @@ from store.schemas import (
     Found,
     GroupedHit,
     Hit,
+    ObjectQuery,
     SearchQuery,
     StoredImage,
 )
 from store.search.facets import facets_under
 from store.search.grouping import SIZE, first_rows, groups_of
+from store.search.objects import object_hits
 from store.search.ordering import Order, behind, cursor_of, order_of, ranked_page, sorted_page
 from store.search.ranking import newest
 from store.search.relevance import Matches, ranked
@@ -53,8 +55,35 @@ def check_query(query: SearchQuery, dim: int) -> SearchQuery:
     )
     if (query.text is None) != (query.text_vector is None):
         raise QueryError("a text and its vector go together")
+    objects = None if query.objects is None else _checked_objects(query, dim)
     check_text(query)
-    return replace(query, vector=vector, text_vector=text_vector)
+    return replace(query, vector=vector, text_vector=text_vector, objects=objects)
+
+
+def _checked_objects(query: SearchQuery, dim: int) -> ObjectQuery:
+    """A search for objects with vectors of its own.
+
+    Raises:
+        QueryError: there is nothing to look for, or what does not go with it.
+        InvalidRowError: as for `check_query`.
+    """
+    asked = query.objects
+    assert asked is not None  # noqa: S101 - who calls it has looked
+    if not asked.terms:
+        raise QueryError("a search for objects needs a picture, an object or a text to look for")
+    if any(not term.weight > 0 for term in asked.terms):
+        raise QueryError("a search for objects takes weights above 0 only")
+    given = {
+        "sort": query.sort,
+        "cursor": query.cursor,
+        "cutoff": query.cutoff,
+        "group_by": query.group_by,
+        "distinct": query.distinct,
+    }
+    for name in (name for name, value in given.items() if value):
+        raise QueryError(f"{name} does not go with a search for objects")
+    terms = tuple(replace(term, vector=check_vector(term.vector, dim)) for term in asked.terms)
+    return replace(asked, terms=terms)
 
 
 def check_text(query: SearchQuery) -> None:
@@ -67,7 +96,8 @@ def check_text(query: SearchQuery) -> None:
         raise QueryError(f"the text must have at most {MAX_TEXT_CHARS} characters")
     if query.text is not None and not is_unicode(query.text):
         raise QueryError("the text is not valid Unicode")
-    if query.vector is None and query.text is None and query.min_score is not None:
+    scored = query.vector is not None or query.objects is not None
+    if not scored and query.text is None and query.min_score is not None:
         raise QueryError("min_score needs a picture or a text to score against")
     if query.vector is None and query.text is None and query.cutoff:
         raise QueryError("cutoff needs a picture or a text to score against")
@@ -77,20 +107,28 @@ def check_text(query: SearchQuery) -> None:
         raise QueryError("cursor and offset do not go together: give one of them")
 
 
-def search(snapshot: Snapshot, query: SearchQuery, matches: Matches | None = None) -> Found:
+def search(
+    snapshot: Snapshot,
+    query: SearchQuery,
+    matches: Matches | None = None,
+    objects: Snapshot | None = None,
+) -> Found:
     """Answers a checked query. The filter is applied before any ranking. Blocks.
 
     Args:
         snapshot: to search.
         query: checked.
         matches: of its text in this snapshot; None where it has none.
+        objects: of the table of objects, for a search among these.
 
     Raises:
         FilterError: the filter is not in the language or does not fit the columns.
     """
     where = where_of(query.filter, snapshot.registry) if matches is None else matches.where
     facets = facets_under(snapshot, query.facets, where) if query.facets else None
-    if query.vector is None and query.text_vector is None:
+    if objects is not None:
+        found = Found(list(object_hits(snapshot, objects, query, where)), facets=facets)
+    elif query.vector is None and query.text_vector is None:
         page = listed(snapshot, query, where)
         hits = _hits(snapshot, page.rows, None, page.sizes)
         found = Found(hits, next_of(snapshot, query, page, hits), facets=facets)

@@ -34,6 +34,7 @@ from store.schemas import (
 from store.search.facets import Facets, check_facets
 from store.search.grouping import groups_of
 from store.search.near_duplicates import NearCall, near_each
+from store.search.objects import vector_of
 from store.search.ordering import order_of
 from store.search.query import check_query, check_text, listed, next_of, search
 from store.search.relevance import Matches, matches_of
@@ -52,10 +53,14 @@ class Reader:
         opened: the table.
         snapshots: of it.
         files: of pictures; None on an object store.
+        object_snapshots: of the table of objects; None where there is none.
     """
 
-    def __init__(self, opened: OpenTable, snapshots: Snapshots) -> None:
+    def __init__(
+        self, opened: OpenTable, snapshots: Snapshots, objects: Snapshots | None = None
+    ) -> None:
         self.opened = opened
+        self.object_snapshots = objects
         self.snapshots = snapshots
         # An object store has no folder for them.
         folder = opened.location.folder
@@ -176,11 +181,31 @@ class Reader:
             FilterError: the filter is not in the language or does not fit the columns.
         """
         query = check_query(query, self.opened.identity.dim)
+        if query.objects is not None:
+            return await self._find_objects(query)
         if query.text is not None and matches is None:
             matches = await self.matches(query)
         with self.opened.reading():
             snapshot = await self.snapshots.latest() if matches is None else matches.snapshot
             return await asyncio.to_thread(search, snapshot, query, matches)
+
+    async def _find_objects(self, query: SearchQuery) -> Found:
+        if self.object_snapshots is None:
+            raise QueryError("this index has no objects")
+        with self.opened.reading():
+            snapshot = await self.snapshots.latest()
+            # After the images: what these name is there then.
+            objects = await self.object_snapshots.latest()
+            return await asyncio.to_thread(search, snapshot, query, None, objects)
+
+    async def object_vector(self, image_id: str, n: int) -> FloatVector | None:
+        """The vector of an object of an image, float32 [dim]; None where there is none."""
+        own = await self.objects(image_id)
+        if own is None or self.object_snapshots is None:
+            return None
+        with self.opened.reading():
+            snapshot = await self.object_snapshots.latest()
+            return await asyncio.to_thread(vector_of, snapshot, own, n)
 
     async def check_order(self, query: SearchQuery) -> None:
         """Says beforehand, from the columns there are now, what `find` would refuse of these parts.

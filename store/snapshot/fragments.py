@@ -211,14 +211,18 @@ class FragmentCache:
 
     def having(self, column: str, values: Iterable[str], columns: list[str]) -> pa.Table:
         """The columns of the rows that have one of these values in a text column."""
+        places = self.places_having(column, values)
+        return self.take(places, columns) if len(places) else self._none.select(columns)
+
+    def places_having(self, column: str, values: Iterable[str]) -> Places:
+        """The places of these rows."""
         # All fragments in one call: where nothing is found, as mostly, one for each of some dozen
         # fragments takes many times as long as the comparison itself.
         chunks = [chunk for each in self.fragments for chunk in each.columns[column].chunks]
         found = pc.is_in(
             pa.chunked_array(chunks, pa.string()), value_set=pa.array(list(values), pa.string())
         )
-        places = np.flatnonzero(found.to_numpy())
-        return self.take(places, columns) if len(places) else self._none.select(columns)
+        return np.flatnonzero(found.to_numpy())
 
     def _split(self, places: Places) -> list[tuple[int, Places, Places]]:
         """By fragment: which of the places are in it, and where inside of it they are."""

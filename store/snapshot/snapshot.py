@@ -280,6 +280,22 @@ class Snapshot:
             return found
         return found.sort_by([(name, "ascending") for name in ("created_at", "id")])[:oldest]
 
+    def rows_having(self, column: str, values: "Collection[str]") -> tuple[RowIds, list[str]]:
+        """The rows that have one of these values in a text column, and the value of each."""
+        places = self.cache.places_having(column, values)
+        rows, found = self.cache.row_ids[places], self.cache.take(places, [column])
+        if self._uncached and values:
+            scanner = self.dataset.scanner(
+                columns=[column],
+                filter=text_in(column, values),
+                fragments=self._uncached,
+                with_row_id=True,
+            )
+            read = scanner.to_table()
+            rows = np.concatenate([rows, read[ROW_ID].to_numpy()])
+            found = pa.concat_tables([found, read.select([column]).cast(found.schema)])
+        return rows, found[column].to_pylist()
+
     def row_ids(self, where: str) -> RowIds:
         """The rows that a predicate lets through."""
         if where == ALWAYS and len(self.cache.row_ids) == self.rows:

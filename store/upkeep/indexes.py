@@ -207,7 +207,13 @@ async def ensure_object_indexes(table: "AsyncTable", rows: int) -> list[str]:
     from lancedb.index import Bitmap  # noqa: PLC0415 - see store.table.open
 
     indexed = {name for index in await table.list_indices() for name in index.columns}
-    wanted = {KEY: _btree(), "class_name": Bitmap(), "confidence": _btree(), "area": _btree()}
+    wanted = {
+        "id": _btree(),
+        KEY: _btree(),
+        "class_name": Bitmap(),
+        "confidence": _btree(),
+        "area": _btree(),
+    }
     return [
         await _create(table, name, config) for name, config in wanted.items() if name not in indexed
     ]

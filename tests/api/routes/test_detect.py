@@ -4,7 +4,8 @@ import pytest
 
 from api.contract.requests import MAX_DETECTIONS, DetectRequest
 from api.errors import UnknownClassError
-from api.routes.detect import check_classes, chosen
+from api.pipeline.boxes import check_classes
+from api.routes.detect import chosen
 from images.schemas import LabelledBox
 
 

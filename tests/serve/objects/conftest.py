@@ -1,4 +1,4 @@
-"""One service for this folder, which indexes the objects of images: five of each at most."""
+"""One service for this folder, which indexes the objects of images: sixteen of each at most."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 from demo.process import ServiceProcess
 from tests.running import Post, environment, poster
 
-OBJECTS_MAX = 5
+OBJECTS_MAX = 16
 
 
 @pytest.fixture(scope="package")

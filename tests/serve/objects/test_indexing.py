@@ -1,6 +1,5 @@
 """Objects over HTTP: indexed with their image, told, and gone with it."""
 
-import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,11 @@ import requests
 from PIL import Image
 
 from demo.process import ServiceProcess
-from demo.scenes.scenes import Scene, draw_scene
+from demo.scenes.scenes import Scene
 from demo.server import PictureServer
 from tests.running import Post
 from tests.serve.objects.conftest import OBJECTS_MAX
-
-CROWDED = 9
-"""Scenes in the mosaic: more objects than are indexed."""
-
-
-def mosaic() -> bytes:
-    """A picture of nine scenes."""
-    whole = Image.new("RGB", (768, 768))
-    for place in range(CROWDED):
-        part = draw_scene(9_500_000 + place).picture.resize((256, 256))
-        whole.paste(part, (256 * (place % 3), 256 * (place // 3)))
-    file = io.BytesIO()
-    whole.save(file, "JPEG", quality=92)
-    return file.getvalue()
+from tests.serve.objects.mosaics import mosaic
 
 
 def objects_of(finding: ServiceProcess, image_id: str) -> dict[str, Any]:
@@ -73,7 +59,7 @@ def test_an_image_has_the_objects_that_the_detector_finds(
 
 
 def test_what_was_left_out_is_told(finding: ServiceProcess, send: Post) -> None:
-    file = mosaic()
+    file = mosaic(9_500_000, across=4).file
     answer = requests.post(
         f"{finding.url}/post_image_to_index", files={"image": ("x", file)}, timeout=60
     ).json()

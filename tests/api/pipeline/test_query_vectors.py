@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from api.errors import RequestError
-from api.routes.search import combined
+from api.pipeline.query_vectors import combined
 
 DIM = 16
 weights = st.floats(-100, 100).filter(lambda weight: abs(weight) > 1e-3)

@@ -1,0 +1,283 @@
+"""Searches for objects: images by the best of their objects, each with the object that it is.
+
+The objects nearest to a vector come from the table of objects. Which images name them is looked up
+in the snapshot of the images that the rest of the search reads: what none of them names, or a
+filter leaves out, does not count. As many objects are looked at as probably do, and more where they
+did not; where a filter leaves few images, theirs alone. All of this blocks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.errors import FilterError, UnknownKeyError, shown
+from store.metadata.columns import Column, Key
+from store.metadata.filters import compile_filter
+from store.metadata.objects import COLUMNS, KEY, has_objects, object_sets
+from store.metadata.predicates import ALWAYS
+from store.metadata.rows import as_matrix, scores_of, selected, to_hits
+from store.metadata.values import ColumnType, text_in
+from store.objects.names import object_id
+from store.schemas import FloatVector, ObjectHit, ObjectSet, ObjectTerm, SearchQuery
+from store.search.nearest import nearest
+from store.snapshot.fragments import ROW_ID, RowIds, distances
+from store.snapshot.snapshot import Snapshot
+
+FEW_IMAGES = 4000
+"""Of which the objects are looked through alone: as many keys take 12 ms in a predicate."""
+
+_PER_IMAGE = 4
+"""Objects that are looked at first for each image that is wanted."""
+
+_LEAST, _MOST, _GROWTH = 64, 16_384, 8
+_MOST_OF_SEVERAL = 1024
+"""Objects that are looked at for each of several terms: theirs are all compared with all terms."""
+
+OBJECT_KEYS = {
+    name: Key.of([Column(name, name, kind)])
+    for name, kind in {
+        "class_name": ColumnType.STRING,
+        **dict.fromkeys(("confidence", "area", "x", "y"), ColumnType.FLOAT),
+    }.items()
+}
+"""What may be said of an object, by the columns of its table."""
+
+_OBJECTS_HAVE = f"what it has is {', '.join(OBJECT_KEYS)}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Images:
+    """Images with the best of their objects, in any order.
+
+    Attributes:
+        rows: uint64 [images].
+        scores: float64 [images].
+        numbers: of the best object for each term, int64 [images, terms].
+    """
+
+    rows: RowIds
+    scores: NDArray[np.float64]
+    numbers: NDArray[np.int64]
+
+    @property
+    def parts(self) -> tuple[RowIds, NDArray[np.float64], NDArray[np.int64]]:
+        """What it is made of."""
+        return self.rows, self.scores, self.numbers
+
+    def at(self, places: NDArray[np.int64]) -> "_Images":
+        """Some of them, by their places."""
+        return _Images(self.rows[places], self.scores[places], self.numbers[places])
+
+    def of(self, rows: RowIds) -> "_Images":
+        """Some of them in an order, by their rows."""
+        place_of = {row: place for place, row in enumerate(self.rows.tolist())}
+        return self.at(np.array([place_of[row] for row in rows.tolist()], np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class _Nearest:
+    """The objects nearest to a term: their sets, their numbers there, and scores that fall."""
+
+    keys: list[str]
+    numbers: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+def condition_on_objects(only: Mapping[str, Any] | None) -> str:
+    """The predicate on the table of objects of what may match.
+
+    Raises:
+        FilterError: it is not in the filter language, or names what an object has not.
+    """
+    try:
+        return compile_filter(only, OBJECT_KEYS) if only else ALWAYS
+    except UnknownKeyError as error:
+        raise FilterError(f"an object has no {shown(error.key)}; {_OBJECTS_HAVE}") from error
+
+
+def vector_of(objects: Snapshot, own: ObjectSet, n: int) -> FloatVector | None:
+    """The vector of an object of an image, float32 [dim]; None where there is none. Blocks."""
+    rows, _ = objects.rows_having("id", [object_id(own.key, n)])
+    return objects.vectors(rows)[0] if len(rows) else None
+
+
+def object_hits(
+    images: Snapshot, objects: Snapshot, query: SearchQuery, where: str
+) -> list[ObjectHit]:
+    """The page of a search for objects, the best first.
+
+    Args:
+        images: to search.
+        objects: of the table of objects, at a version no older.
+        query: checked, with `objects`.
+        where: its filter, compiled.
+
+    Raises:
+        FilterError: what is said of the objects is no condition on one.
+    """
+    asked, stop = query.objects, query.offset + query.limit
+    assert asked is not None  # noqa: S101 - else it is another search
+    what = condition_on_objects(asked.only)
+    found = _none_of(len(asked.terms))
+    if has_objects(images.dataset.schema):
+        found = _Search(images, objects, asked.terms, where).best(what, stop)
+    if asked.both and query.vector is not None:
+        page, everywhere = slice(0, stop), any(term.is_text for term in asked.terms)
+        found = _or_whole(found, *nearest(images, query.vector, page, where, everywhere=everywhere))
+    if query.min_score is not None:
+        found = found.at(np.flatnonzero(found.scores >= query.min_score))
+    rows, _ = images.ranked(found.rows, -found.scores, slice(query.offset, stop))
+    return _hits(images, found.of(rows))
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """A search for the objects that some terms describe, among the images of a filter."""
+
+    images: Snapshot
+    objects: Snapshot
+    terms: Sequence[ObjectTerm]
+    where: str
+
+    def best(self, what: str, stop: int) -> _Images:
+        """So many of the best images, and others.
+
+        Args:
+            what: a predicate on the objects that may match.
+            stop: how many images.
+        """
+        share = 1.0
+        if self.where != ALWAYS:
+            count = int(self.images.dataset.count_rows(filter=self._named))
+            share = 0 if count <= FEW_IMAGES else count / self.images.rows
+        found = self._among_nearest(what, stop, share) if share else None
+        return self._of_all(what, stop) if found is None else found
+
+    @property
+    def _named(self) -> str:
+        return f"({self.where}) AND {KEY} IS NOT NULL"
+
+    def _among_nearest(self, what: str, stop: int, share: float) -> _Images | None:
+        """The same where these are among the nearest objects; None where they may be others.
+
+        Args:
+            what: as for `best`.
+            stop: likewise.
+            share: of the images that the filter lets through.
+        """
+        most = _MOST if len(self.terms) == 1 else _MOST_OF_SEVERAL
+        count = min(max(_LEAST, int(_PER_IMAGE * stop / share)), most)
+        while True:
+            lists = [self._nearest(term, count, what) for term in self.terms]
+            found = self._scored(lists, what)
+            if all(len(each.scores) < count for each in lists):
+                return found
+            if len(found.rows) >= stop and (count == most or self._is_sure(found, lists, stop)):
+                return found
+            if count == most:
+                return None
+            count = min(_GROWTH * count, most)
+
+    def _is_sure(self, found: _Images, lists: Sequence[_Nearest], stop: int) -> bool:
+        """Whether no image that has not been seen can be better than so many of these."""
+        bound = self._mean(np.array([[each.scores[-1]] for each in lists]))[0]
+        return bool(np.partition(found.scores, -stop)[-stop] >= bound)
+
+    def _of_all(self, what: str, stop: int) -> _Images:
+        """The same by the objects of all images of the filter, some thousand images at once."""
+        named = self.images.dataset.scanner(columns=[KEY], filter=self._named).to_table()
+        keys, parts = named[KEY].to_pylist(), [_none_of(len(self.terms))]
+        for first in range(0, len(keys), FEW_IMAGES):
+            theirs = f"({what}) AND {text_in(KEY, keys[first : first + FEW_IMAGES])}"
+            found = self._among_nearest(theirs, stop, 1) if len(keys) > _LEAST else None
+            parts.append(self._every(theirs) if found is None else found)
+        return _joined(parts)
+
+    def _nearest(self, term: ObjectTerm, count: int, what: str) -> _Nearest:
+        rows, far = nearest(
+            self.objects, term.vector, slice(0, count), what, everywhere=term.is_text
+        )
+        found = self.objects.take(rows, [KEY, "n"])
+        return _Nearest(found[KEY].to_pylist(), found["n"].to_numpy(), 1 - far)
+
+    def _scored(self, lists: Sequence[_Nearest], what: str) -> _Images:
+        """The images of these objects, with the best object of each for each term."""
+        seen = dict.fromkeys(key for each in lists for key in each.keys)
+        rows, keys = self._images_of(list(seen))
+        if len(lists) > 1:
+            theirs = f"({what}) AND {text_in(KEY, keys)}"
+            return self._compared(theirs, rows, keys) if keys else _none_of(len(lists))
+        [one] = lists
+        firsts: dict[str, int] = {}
+        for place, key in enumerate(one.keys):
+            firsts.setdefault(key, place)
+        places = np.array([firsts[key] for key in keys], np.int64)
+        return _Images(rows, self._mean(one.scores[np.newaxis, places]), one.numbers[places, None])
+
+    def _every(self, what: str) -> _Images:
+        """The images of all objects of a predicate."""
+        found = self.objects.dataset.scanner(columns=[KEY], filter=what).to_table()
+        rows, keys = self._images_of(found[KEY].unique().to_pylist())
+        return self._compared(what, rows, keys)
+
+    def _compared(self, what: str, rows: RowIds, keys: Sequence[str]) -> _Images:
+        """Images by all of their objects, each compared with each term."""
+        found = self.objects.dataset.scanner(columns=[KEY, "n", "vector"], filter=what).to_table()
+        place_of = {key: place for place, key in enumerate(keys)}
+        own = np.array([place_of.get(key, -1) for key in found[KEY].to_pylist()], np.int64)
+        vectors, numbers = as_matrix(found["vector"])[own >= 0], found["n"].to_numpy()[own >= 0]
+        own = own[own >= 0]
+        best = np.empty((len(self.terms), len(keys)))
+        which = np.zeros((len(keys), len(self.terms)), np.int64)
+        for n, term in enumerate(self.terms):
+            scores = 1 - distances(vectors, term.vector)
+            order = np.argsort(scores, kind="stable")  # the best of each comes last, and stays
+            best[n, own[order]] = scores[order]
+            which[own[order], n] = numbers[order]
+        return _Images(rows, self._mean(best), which)
+
+    def _mean(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The weighted mean of the scores for each term [terms, images]; float64 [images]."""
+        weights = np.array([term.weight for term in self.terms])
+        return scores_of(1 - weights @ scores / weights.sum())
+
+    def _images_of(self, keys: Sequence[str]) -> tuple[RowIds, list[str]]:
+        """The images that name these sets of objects and that the filter lets through."""
+        if self.where == ALWAYS:
+            return self.images.rows_having(KEY, keys)
+        condition = f"({self.where}) AND {text_in(KEY, keys)}" if keys else "false"
+        found = self.images.dataset.scanner(columns=[KEY], filter=condition, with_row_id=True)
+        rows = found.to_table()
+        return rows[ROW_ID].to_numpy(), rows[KEY].to_pylist()
+
+
+def _none_of(terms: int) -> _Images:
+    numbers = np.empty((0, terms), np.int64)
+    return _Images(np.empty(0, np.uint64), np.empty(0), numbers)
+
+
+def _or_whole(found: _Images, rows: RowIds, far: NDArray[np.float64]) -> _Images:
+    """The images by the better of their objects and themselves, then without an object."""
+    known = dict(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
+    scores = scores_of(far)
+    better = scores > np.array([known.get(row, -np.inf) for row in rows.tolist()])
+    left = found.at(np.flatnonzero(~np.isin(found.rows, rows[better])))
+    numbers = np.full((int(better.sum()), found.numbers.shape[1]), -1, np.int64)
+    return _joined([left, _Images(rows[better], scores[better], numbers)])
+
+
+def _joined(parts: Sequence[_Images]) -> _Images:
+    return _Images(*map(np.concatenate, zip(*(each.parts for each in parts), strict=True)))
+
+
+def _hits(images: Snapshot, found: _Images) -> list[ObjectHit]:
+    columns = [*selected(images.registry), *(COLUMNS if has_objects(images.dataset.schema) else ())]
+    rows = images.take(found.rows, columns)
+    hits, sets = to_hits(rows, found.scores, images.registry), object_sets(rows)
+    return [
+        ObjectHit(**vars(hit), looked_into=own, numbers=tuple(n for n in numbers if n >= 0))
+        for hit, own, numbers in zip(hits, sets, found.numbers.tolist(), strict=True)
+    ]
