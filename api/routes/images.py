@@ -23,6 +23,7 @@ from api.contract.responses import (
     objects_answer,
 )
 from api.errors import NoFileError, NoObjectsError, NotFoundError
+from api.pipeline.object_filters import check_object_filter
 from api.routes.handler import Methods, json_response
 from images.decode.structure import media_type
 from store.schemas import NewKeys
@@ -100,6 +101,7 @@ async def delete_images(backend: "Backend", request: DeleteManyRequest) -> Delet
         deleted = await backend.index.delete_urls(request.urls, author())
     else:
         require(Scope.ADMIN)
+        check_object_filter(backend, request.metadata)
         deleted = await backend.index.delete_matching(request.metadata, author())
     return DeleteAnswer(message="success", deleted=deleted)
 
@@ -113,6 +115,7 @@ async def update_images(backend: "Backend", request: UpdateManyRequest) -> Updat
     """
     new = NewKeys(backend.settings.api.max_new_keys)
     await backend.index.check_new_keys(request.set, new)
+    check_object_filter(backend, request.metadata)
     changed = await backend.index.patch_matching(request.metadata, request.set, author())
     return UpdateAnswer(updated=changed)
 

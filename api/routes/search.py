@@ -11,9 +11,11 @@ from api.contract.requests import OfClass, SearchRequest
 from api.contract.responses import SearchAnswer, column_of, object_of
 from api.errors import NoObjectsError
 from api.pipeline.boxes import check_classes
+from api.pipeline.object_filters import check_object_filter
 from api.pipeline.query_vectors import SAME, combined, query_vector, term_vectors
 from api.routes.handler import json_response
 from api.telemetry.metrics import SEARCH
+from store.metadata.object_filters import classes_named
 from store.schemas import ObjectHit, ObjectQuery, ObjectTerm, SearchQuery
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ async def _query(
     text = request.metadata if isinstance(request.metadata, str) else request.text
     filter_ = None
     if isinstance(request.metadata, dict) and request.metadata:
+        check_object_filter(backend, request.metadata)
         filter_ = await backend.index.check_filter(request.metadata)
     query = SearchQuery(
         text=text,
@@ -145,12 +148,7 @@ def check_asked_classes(backend: "Backend", request: SearchRequest) -> None:
     """
     parts = [request.object, *(term.object for term in request.query or ())]
     named = [part.class_name for part in parts if isinstance(part, OfClass)]
-    wanted = (request.objects or {}).get("class_name")
-    if isinstance(wanted, dict):
-        wanted = wanted.get("$eq", wanted.get("$in"))
-    named += [wanted] if isinstance(wanted, str) else []
-    named += [one for one in wanted if isinstance(one, str)] if isinstance(wanted, list) else []
-    check_classes(named, backend.models.yolo.class_names)
+    check_classes([*named, *classes_named(request.objects)], backend.models.yolo.class_names)
 
 
 def _answer(found: "Found") -> SearchAnswer:

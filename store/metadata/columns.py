@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 
 from store.errors import MetadataConflictError, MetadataLimitError, shown
+from store.metadata.objects import has_objects
 from store.metadata.values import (
     WIDER,
     ColumnType,
@@ -153,10 +154,12 @@ class Registry:
         columns: all of them.
         by_key: the keys.
         nesting: the column that says how rows were nested; None before there are such.
+        objects: whether the table knows of the objects in its images.
     """
 
-    def __init__(self, columns: Sequence[Column] = ()) -> None:
+    def __init__(self, columns: Sequence[Column] = (), *, objects: bool = False) -> None:
         self.columns = tuple(columns)
+        self.objects = objects
         of_keys: defaultdict[str, list[Column]] = defaultdict(list)
         for column in columns:
             if column.role is not Role.NESTING:
@@ -169,7 +172,8 @@ class Registry:
     def from_schema(cls, schema: pa.Schema) -> "Registry":
         """Reads the registry out of a table's schema."""
         return cls(
-            [Column.of(field) for field in schema if field.metadata and _KEY in field.metadata]
+            [Column.of(field) for field in schema if field.metadata and _KEY in field.metadata],
+            objects=has_objects(schema),
         )
 
     def of_later(self, later: "Registry") -> dict[str, Key]:
@@ -258,7 +262,8 @@ class _Placing:
         """
         if not self._added:
             return self._registry
-        after = Registry((*self._registry.columns, *self._added))
+        columns = *self._registry.columns, *self._added
+        after = Registry(columns, objects=self._registry.objects)
         if len(after.by_key) > max(MAX_KEYS, len(self._registry.by_key)):
             raise MetadataLimitError(
                 f"metadata key {shown([*after.by_key][-1])} is one too many:"

@@ -13,6 +13,8 @@ A filter is an object; all of its entries must hold, and ``{}`` holds for every 
                                                $icontains and $istarts
     {"$and": [f, g]}, {"$or": [f, g]}          all of, one of these filters
     {"$not": f}, {"price": {"$not": {...}}}    does not hold
+    {"$objects": {"class_name": "dog"}}        has an object of which all of it holds, see
+                                               `store.metadata.object_filters`
     {"$created_at": {"$gte": "2026-01-31"}}    when the image was last added, as a timestamp
 
 A condition is true or false, never unknown. An image without the key has no value that is equal
@@ -30,6 +32,12 @@ from typing import Any
 
 from store.errors import FilterError, UnknownKeyError, shown
 from store.metadata.columns import CREATED_AT, Key, Registry
+from store.metadata.object_filters import (
+    OBJECTS_KEY,
+    conditions_in,
+    objects_hold,
+    objects_predicate,
+)
 from store.metadata.predicates import ALWAYS, ORDER, among, missing, ordered
 from store.metadata.text_predicates import contains, starts, without_case
 from store.schemas import CheckedFilter
@@ -47,16 +55,17 @@ _CONDITIONS: dict[Any, Callable[[Key, str, Any], str]] = {
 }
 _ON_TEXTS = [name for name in _CONDITIONS if name not in ORDER]
 _KEY_OPERATORS = ("$eq", "$ne", *ORDER, "$in", "$nin", "$exists", *_ON_TEXTS, "$not")
-_FILTER_OPERATORS = ("$and", "$or", "$not")
+_FILTER_OPERATORS = ("$and", "$or", "$not", OBJECTS_KEY)
 _NEGATIONS = {"$ne": "$eq", "$nin": "$in"}
 
 
-def compile_filter(node: Any, keys: Mapping[str, Key]) -> str:
+def compile_filter(node: Any, keys: Mapping[str, Key], *, objects: bool = False) -> str:
     """Compiles a filter.
 
     Args:
         node: the filter as JSON gave it.
         keys: the table's metadata keys.
+        objects: whether the table knows of the objects in its images.
 
     Returns:
         An SQL predicate that is never NULL.
@@ -65,7 +74,7 @@ def compile_filter(node: Any, keys: Mapping[str, Key]) -> str:
         UnknownKeyError: no image has had one of the keys.
         FilterError: not in the language, of another type than the column, or too large.
     """
-    return _Compiler(keys).filter(node, 1)
+    return _Compiler(keys, objects=objects).filter(node, 1)
 
 
 def where_of(given: Mapping[str, Any] | CheckedFilter | None, registry: Registry) -> str:
@@ -77,10 +86,11 @@ def where_of(given: Mapping[str, Any] | CheckedFilter | None, registry: Registry
     if given is None:
         return ALWAYS
     if not isinstance(given, CheckedFilter):
-        return compile_filter(given, registry.by_key)
-    if given.columns == registry.columns:
+        return compile_filter(given, registry.by_key, objects=registry.objects)
+    if given.columns == (registry.objects, *registry.columns):
         return given.where
-    return compile_filter(given.filter, registry.by_key)  # columns have come, or gone in a restore
+    # Columns have come, or gone in a restore.
+    return compile_filter(given.filter, registry.by_key, objects=registry.objects)
 
 
 def refuse_broad(filter: Mapping[str, Any] | None, verb: str, kept: int, rows: int) -> None:
@@ -131,6 +141,8 @@ def _holds(key: str, operand: Any, side: int | None) -> bool:
             return any(holds(each, side) for each in operand)
         case "$not":
             return not holds(operand, side)
+        case "$objects":
+            return objects_hold(operand, side)
     conditions = operand if isinstance(operand, Mapping) else {"$eq": operand}
     return all(_condition_holds(name, of, side) for name, of in conditions.items())
 
@@ -154,8 +166,9 @@ def _condition_holds(name: str, operand: Any, side: int | None) -> bool:
 class _Compiler:
     """Compiles one filter and counts its terms and values while it goes."""
 
-    def __init__(self, keys: Mapping[str, Key]) -> None:
+    def __init__(self, keys: Mapping[str, Key], *, objects: bool) -> None:
         self._keys = keys
+        self._objects = objects
         self._terms = 0
         self._values = 0
 
@@ -177,6 +190,9 @@ class _Compiler:
     def _logical(self, operator: str, operand: Any, depth: int) -> str:
         if operator == "$not":
             return _negated(self.filter(operand, depth + 1))
+        if operator == OBJECTS_KEY:
+            self._count_term(conditions_in(operand))
+            return objects_predicate(operand, has_columns=self._objects)
         if operator not in _FILTER_OPERATORS:
             raise FilterError(_unknown_operator(operator, _FILTER_OPERATORS))
         if not isinstance(operand, list) or not operand:
@@ -230,8 +246,8 @@ class _Compiler:
             raise FilterError(f"$not on metadata key {shown(key.key)} needs operators")
         return _negated(self._condition(key, operand, depth + 1))
 
-    def _count_term(self) -> None:
-        self._terms += 1
+    def _count_term(self, count: int = 1) -> None:
+        self._terms += count
         if self._terms > MAX_TERMS:
             raise FilterError(f"a filter takes at most {MAX_TERMS} conditions")
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -18,6 +19,17 @@ KEY = "object_set"
 """What the vectors' rows are called by; NULL in an image that nobody has looked into."""
 TERMS = "object_terms"
 """`dog:1` where there is a dog, and `dog:2` beside it where there are two: for filters."""
+
+MARKS = "object_marks"
+"""The objects as a text, for conditions that one object fulfils (`store.metadata.object_filters`):
+`|dog;09853;0123456;0500000;0250000;`, its class and the `NUMBERS`, with so many digits each."""
+
+DIGITS = {"confidence": 4, "area": 6, "x": 6, "y": 6}
+"""Behind the point."""
+
+NUMBERS = tuple(DIGITS)
+MOST_OBJECTS = 100
+"""Of an image."""
 
 _PICTURE, _BOXES = "object_picture", "objects"
 _EDGES = ("x1", "y1", "x2", "y2")
@@ -32,6 +44,7 @@ FIELDS = (
     pa.field(_PICTURE, _LOOKED_AT),
     pa.field(_BOXES, pa.list_(_BOX)),
     pa.field(TERMS, pa.list_(pa.string())),
+    pa.field(MARKS, pa.string()),
 )
 COLUMNS = tuple(field.name for field in FIELDS)
 
@@ -47,6 +60,34 @@ def new_key() -> str:
 def least_key(seconds: float) -> str:
     """What all keys that were made before a moment, seconds of the epoch, are less than."""
     return f"{int(1000 * seconds):0{_MOMENT_DIGITS}x}"
+
+
+def numbers_of(box: ObjectBox) -> dict[str, float]:
+    """What filters compare of an object: how sure it is, its share of the picture, its middle."""
+    left, top, right, bottom = box.xyxy
+    exact = {
+        "confidence": box.confidence,
+        "area": (right - left) * (bottom - top),
+        "x": (left + right) / 2,
+        "y": (top + bottom) / 2,
+    }
+    return {name: round(exact[name], digits) for name, digits in DIGITS.items()}
+
+
+def marks_of(boxes: Iterable[ObjectBox]) -> str:
+    """The objects of an image as a text."""
+    return "".join(f"|{quoted(box.class_name)};{_digits(box)};" for box in boxes)
+
+
+def _digits(box: ObjectBox) -> str:
+    numbers = numbers_of(box)
+    whole = {name: round(numbers[name] * 10**digits) for name, digits in DIGITS.items()}
+    return ";".join(f"{whole[name]:0{DIGITS[name] + 1}}" for name in NUMBERS)
+
+
+def quoted(class_name: str) -> str:
+    """A class in that text, percent-encoded: letters, digits and ``%_.-~`` alone."""
+    return quote(class_name, safe="")
 
 
 def terms_of(boxes: Iterable[ObjectBox]) -> list[str]:
@@ -94,7 +135,7 @@ def _row(one: ObjectSet) -> tuple[Any, ...]:
         for box in one.boxes
     ]
     picture = {"width": width, "height": height, "left_out": one.left_out}
-    return one.key, picture, boxes, terms_of(one.boxes)
+    return one.key, picture, boxes, terms_of(one.boxes), marks_of(one.boxes)
 
 
 def _set(key: str, picture: dict[str, int], boxes: list[dict[str, Any]]) -> ObjectSet:

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from store.metadata.objects import KEY
+from store.metadata.objects import KEY, NUMBERS, numbers_of
 from store.schemas import FloatVector, ObjectSet
 from store.table.names import FIRST_TABLE
 
 _FIRST = "objects"
-_NUMBERS = ("confidence", "area", "x", "y")
 
 
 def objects_name(images: str) -> str:
@@ -34,7 +33,7 @@ def objects_schema(dim: int, metadata: dict[bytes, bytes]) -> pa.Schema:
             pa.field(KEY, pa.string(), nullable=False),
             pa.field("n", pa.int32(), nullable=False),
             pa.field("class_name", pa.string(), nullable=False),
-            *(pa.field(each, pa.float64(), nullable=False) for each in _NUMBERS),
+            *(pa.field(each, pa.float64(), nullable=False) for each in NUMBERS),
             pa.field("vector", pa.list_(pa.float32(), dim), nullable=False),
         ],
         metadata=metadata,
@@ -49,18 +48,14 @@ def object_rows(sets: Sequence[tuple[ObjectSet, FloatVector]], schema: pa.Schema
         schema: of the table.
     """
     own = [(of, n, box) for of, _ in sets for n, box in enumerate(of.boxes)]
-    boxes = [box for _, _, box in own]
+    numbers = [numbers_of(box) for _, _, box in own]
     flat = np.concatenate([vectors.reshape(-1) for _, vectors in sets])
-    places = np.array([box.xyxy for box in boxes], np.float64).reshape(-1, 4)
     columns = {
         "id": [object_id(of.key, n) for of, n, _ in own],
         KEY: [of.key for of, _, _ in own],
         "n": [n for _, n, _ in own],
-        "class_name": [box.class_name for box in boxes],
-        "confidence": [box.confidence for box in boxes],
-        "area": (places[:, 2] - places[:, 0]) * (places[:, 3] - places[:, 1]),
-        "x": (places[:, 0] + places[:, 2]) / 2,
-        "y": (places[:, 1] + places[:, 3]) / 2,
+        "class_name": [box.class_name for _, _, box in own],
+        **{name: [each[name] for each in numbers] for name in NUMBERS},
     }
     arrays = [pa.array(columns[field.name], field.type) for field in list(schema)[:-1]]
     dim = schema.field("vector").type.list_size

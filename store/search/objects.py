@@ -6,20 +6,17 @@ filter leaves out, does not count. As many objects are looked at as probably do,
 did not; where a filter leaves few images, theirs alone. All of this blocks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from store.errors import FilterError, UnknownKeyError, shown
-from store.metadata.columns import Column, Key
-from store.metadata.filters import compile_filter
+from store.metadata.object_filters import object_condition
 from store.metadata.objects import COLUMNS, KEY, has_objects, object_sets
 from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix, scores_of, selected, to_hits
-from store.metadata.values import ColumnType, text_in
+from store.metadata.values import text_in
 from store.objects.names import object_id
 from store.schemas import FloatVector, ObjectHit, ObjectSet, ObjectTerm, SearchQuery
 from store.search.nearest import nearest
@@ -35,17 +32,6 @@ _PER_IMAGE = 4
 _LEAST, _MOST, _GROWTH = 64, 16_384, 8
 _MOST_OF_SEVERAL = 1024
 """Objects that are looked at for each of several terms: theirs are all compared with all terms."""
-
-OBJECT_KEYS = {
-    name: Key.of([Column(name, name, kind)])
-    for name, kind in {
-        "class_name": ColumnType.STRING,
-        **dict.fromkeys(("confidence", "area", "x", "y"), ColumnType.FLOAT),
-    }.items()
-}
-"""What may be said of an object, by the columns of its table."""
-
-_OBJECTS_HAVE = f"what it has is {', '.join(OBJECT_KEYS)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,18 +72,6 @@ class _Nearest:
     scores: NDArray[np.float64]
 
 
-def condition_on_objects(only: Mapping[str, Any] | None) -> str:
-    """The predicate on the table of objects of what may match.
-
-    Raises:
-        FilterError: it is not in the filter language, or names what an object has not.
-    """
-    try:
-        return compile_filter(only, OBJECT_KEYS) if only else ALWAYS
-    except UnknownKeyError as error:
-        raise FilterError(f"an object has no {shown(error.key)}; {_OBJECTS_HAVE}") from error
-
-
 def vector_of(objects: Snapshot, own: ObjectSet, n: int) -> FloatVector | None:
     """The vector of an object of an image, float32 [dim]; None where there is none. Blocks."""
     rows, _ = objects.rows_having("id", [object_id(own.key, n)])
@@ -120,7 +94,7 @@ def object_hits(
     """
     asked, stop = query.objects, query.offset + query.limit
     assert asked is not None  # noqa: S101 - else it is another search
-    what = condition_on_objects(asked.only)
+    what = object_condition(asked.only) if asked.only is not None else ALWAYS
     found = _none_of(len(asked.terms))
     if has_objects(images.dataset.schema):
         found = _Search(images, objects, asked.terms, where).best(what, stop)

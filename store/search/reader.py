@@ -8,7 +8,7 @@ import numpy as np
 
 from store.errors import FilterError, MetadataError, QueryError
 from store.metadata.columns import Registry
-from store.metadata.filters import compile_filter, where_of
+from store.metadata.filters import where_of
 from store.metadata.given import CheckedMetadata, leaves_of
 from store.metadata.objects import COLUMNS, has_objects, object_sets
 from store.metadata.predicates import ALWAYS
@@ -260,7 +260,7 @@ class Reader:
             if filter is None:
                 return int(await self.opened.table.count_rows())
             registry = Registry.from_schema(await self.opened.table.schema())
-            return int(await self.opened.table.count_rows(compile_filter(filter, registry.by_key)))
+            return int(await self.opened.table.count_rows(where_of(filter, registry)))
 
     async def check_metadata(self, metadata: Any, new: NewKeys | None = None) -> CheckedMetadata:
         """Says beforehand, from the columns there are now, what `upsert` would refuse.
@@ -306,8 +306,8 @@ class Reader:
         """
         with self.opened.reading():
             registry = (await self.snapshots.latest()).registry
-            where = compile_filter(filter, registry.by_key)
-            return CheckedFilter(filter, where, registry.columns)
+            where = where_of(filter, registry)
+            return CheckedFilter(filter, where, (registry.objects, *registry.columns))
 
 
 def refuse_unfit(checked: CheckedMetadata, registry: Registry, new: NewKeys | None) -> None:

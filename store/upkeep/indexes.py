@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from store.metadata.columns import Column, Registry
-from store.metadata.objects import KEY, has_objects
+from store.metadata.objects import KEY, TERMS, has_objects
 from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix
 from store.metadata.values import ColumnType
@@ -187,11 +187,16 @@ async def ensure_scalar_indexes(table: "AsyncTable", registry: Registry, rows: i
     """
     if rows < MIN_ROWS:
         return []
+    from lancedb.index import LabelList  # noqa: PLC0415 - see store.table.open
+
     indexed = {name for index in await table.list_indices() for name in index.columns}
     done = []
-    for name in (*_BASE, *((KEY,) if has_objects(await table.schema()) else ())):
+    knows_objects = has_objects(await table.schema())
+    for name in (*_BASE, *((KEY,) if knows_objects else ())):
         if name not in indexed:
             done.append(await _create(table, name, _btree()))
+    if knows_objects and TERMS not in indexed:
+        done.append(await _create(table, TERMS, LabelList()))
     for key in registry.by_key.values():
         # The texts of times are asked for once they are the key's values.
         for column in key.all_columns if key.type is ColumnType.STRING else key.columns:

@@ -152,7 +152,7 @@ def _deleted(past: "LanceDataset", then: Registry, ids: set[str], plan: UndoPlan
             try:
                 schema = past.checkout_version(version).schema
                 keys = then.of_later(Registry.from_schema(schema))
-                where = f"({where}) AND ({compile_filter(filter, keys)})"
+                where = f"({where}) AND ({compile_filter(filter, keys, objects=then.objects)})"
             except FilterError:  # of a version that is not kept
                 continue
         found = past.scanner(columns=["id"], filter=where).to_table()

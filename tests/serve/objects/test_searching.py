@@ -197,3 +197,41 @@ def test_a_region_must_lie_in_the_picture(
 def test_without_the_setting_it_is_refused(post: Post) -> None:
     answer = post("search_similar_images", {"text": "x", "search": "objects"})
     assert (answer.status_code, answer.json()["code"]) == (400, "no_objects")
+
+
+def test_filters_on_objects_go_wherever_filters_do(
+    finding: ServiceProcess, send: Post, mosaics: dict[str, Mosaic]
+) -> None:
+    boxes = {
+        own: requests.get(f"{finding.url}/images/{own}/objects", timeout=60).json()["objects"]
+        for own in mosaics
+    }
+    name = next(iter(mosaics.values())).shown[0].class_name
+    of = {"class_name": name, "confidence": {"$gte": 0.9}, "$count": {"$gte": 2}}
+    node = {**ONLY["metadata"], "$objects": of}
+    right = {
+        own
+        for own, each in boxes.items()
+        if sum(one["class_name"] == name and one["confidence"] >= 0.9 for one in each) >= 2
+    }
+    assert 0 < len(right) < COUNT
+    for asked in ({}, {"text": "a red star", "search": "objects"}, {"id": "mosaic-0"}):
+        body = {"metadata": node, "limit": 1000, "total": True, **asked}
+        answer = send("search_similar_images", body).json()
+        assert {hit["id"] for hit in answer["results"]} == right
+        assert answer["total"] == len(right)
+    changed = send("update_images", {"metadata": node, "set": {"two": True}}).json()
+    assert changed == {"updated": len(right)}
+    for route, more in (
+        ("search_similar_images", {}),
+        ("delete_images", {}),
+        ("update_images", {"set": {"x": 1}}),
+    ):
+        unknown = {"$not": {"$or": [{"$objects": {"class_name": "dgo"}}]}}
+        refused = send(route, {"metadata": unknown, **more})
+        assert (refused.status_code, refused.json()["code"]) == (400, "unknown_class")
+
+
+def test_filters_on_objects_need_the_setting(post: Post) -> None:
+    answer = post("search_similar_images", {"metadata": {"$objects": {}}})
+    assert (answer.status_code, answer.json()["code"]) == (400, "no_objects")
