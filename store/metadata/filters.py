@@ -55,7 +55,7 @@ _CONDITIONS: dict[Any, Callable[[Key, str, Any], str]] = {
 }
 _ON_TEXTS = [name for name in _CONDITIONS if name not in ORDER]
 _KEY_OPERATORS = ("$eq", "$ne", *ORDER, "$in", "$nin", "$exists", *_ON_TEXTS, "$not")
-_FILTER_OPERATORS = ("$and", "$or", "$not", OBJECTS_KEY)
+_FILTER_OPERATORS = ("$and", "$or", "$not")
 _NEGATIONS = {"$ne": "$eq", "$nin": "$in"}
 
 
