@@ -31,6 +31,7 @@ from image_search.results import (
     Found,
     Hit,
     Image,
+    ImageObjects,
     IndexStatus,
     Model,
     NotAdded,
@@ -42,6 +43,7 @@ from image_search.results import (
     read,
 )
 
+SearchIn = Literal["images", "objects", "both"]
 OnDuplicate = Literal["add", "skip", "skip_near"]
 _THUMBNAIL_BYTES = 8 << 20
 _PICTURE_BYTES = 256 << 20
@@ -128,6 +130,10 @@ def search(  # noqa: PLR0913 - what a search takes
     sort: str | Sequence[str] | None = None,
     group_by: str | None = None,
     distinct: Literal["pixels"] | None = None,
+    search: SearchIn | None = None,
+    region: Sequence[float] | None = None,
+    object: int | str | None = None,
+    objects: Mapping[str, Any] | None = None,
 ) -> Call[list[Hit]]:
     """Find images, best first: by a text, a picture's url, an indexed image's id, or terms.
 
@@ -146,14 +152,19 @@ def search(  # noqa: PLR0913 - what a search takes
         sort: metadata key to sort by, with `-` before it the greatest first; or several.
         group_by: metadata key; of each of its values the best hit only, with its `group_size`.
         distinct: `pixels` for the best hit only of images with the same pixels.
+        search: what is compared with the query: `images`, the `objects` in them, or `both`.
+        region: a part of the picture instead of all of it: left, top, right, bottom in pixels.
+        object: with an id one of its objects, by its `n`; with a picture the surest of a class.
+        objects: which objects may match, a filter on `class_name`, `confidence`, `area`, `x`, `y`.
 
     Raises:
         ValueError: an image goes with none of the other parts that are given.
         RefusedError: the parts do not go together, or the picture cannot be fetched or decoded.
     """
     asked = {"sort": _sort(sort), "min_score": min_score, "cutoff": cutoff, "offset": offset}
+    of_objects = _of_objects(search, region, object, objects)
     grouped = {"group_by": group_by, "distinct": distinct, "limit": limit}
-    body = _searched(text, url, id, query, filter, image) | asked | grouped
+    body = _searched(text, url, id, query, filter, image) | asked | grouped | of_objects
     read_hits = of_json(list[Hit], "results")
     return post("/search_similar_images", body, read_hits, image, bytes_of(limit))
 
@@ -173,6 +184,10 @@ def find(  # noqa: PLR0913 - what a search takes
     sort: str | Sequence[str] | None = None,
     group_by: str | None = None,
     distinct: Literal["pixels"] | None = None,
+    search: SearchIn | None = None,
+    region: Sequence[float] | None = None,
+    object: int | str | None = None,
+    objects: Mapping[str, Any] | None = None,
     cursor: str | None = None,
     total: bool = False,
     facets: Sequence[str] = (),
@@ -193,6 +208,10 @@ def find(  # noqa: PLR0913 - what a search takes
         sort: order of the results.
         group_by: key of whose values only the best is a result.
         distinct: whether of the same pixels.
+        search: what is compared.
+        region: of the picture.
+        object: of an image or a picture.
+        objects: that may match.
         cursor: `next` of another page of the same search by a filter: go on behind it.
         total: tell how many images the filter keeps.
         facets: keys whose values under the filter are told.
@@ -203,8 +222,9 @@ def find(  # noqa: PLR0913 - what a search takes
     """
     asked = {"sort": _sort(sort), "min_score": min_score, "cutoff": cutoff, "cursor": cursor}
     told = {"total": total or None, "facets": list(facets) or None, "offset": offset or None}
+    of_objects = _of_objects(search, region, object, objects)
     grouped = {"group_by": group_by, "distinct": distinct, "limit": limit}
-    body = _searched(text, url, id, query, filter, image) | asked | told | grouped
+    body = _searched(text, url, id, query, filter, image) | asked | told | grouped | of_objects
     return post("/search_similar_images", body, of_json(Found), image, bytes_of(limit))
 
 
@@ -223,6 +243,21 @@ def _searched(  # noqa: PLR0913, PLR0917 - what is searched by
         query = [*(query or []), *([{"id": id}] if id else []), {"text": text}]
         text = id = None
     return {"url": url, "id": id, "query": query, "metadata": filter, "text": text}
+
+
+def _of_objects(
+    search: SearchIn | None,
+    region: Sequence[float] | None,
+    object: int | str | None,
+    objects: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The fields that say what of a picture is looked for, and where."""
+    return {
+        "search": search,
+        "region": None if region is None else list(region),
+        "object": {"class_name": object} if isinstance(object, str) else object,
+        "objects": objects,
+    }
 
 
 def _sort(sort: str | Sequence[str] | None) -> str | list[str] | None:
@@ -291,13 +326,29 @@ def get(id: str) -> Call[Image]:
     return Call("GET", _image_path(id), of_json(Image))
 
 
-def thumbnail(id: str) -> Call[bytes]:
+def objects(id: str) -> Call[ImageObjects]:
+    """The objects of an image.
+
+    Raises:
+        NotFoundError: no image has this id.
+        RefusedError: the service indexes no objects.
+    """
+    return Call("GET", f"{_image_path(id)}/objects", of_json(ImageObjects))
+
+
+def thumbnail(id: str, *, objects: Sequence[int] = ()) -> Call[bytes]:
     """A small copy of an image's picture: a JPEG's bytes.
+
+    Args:
+        id: of the image.
+        objects: of the image, to be drawn in, each by its `n`.
 
     Raises:
         NotFoundError: no image has this id, or no thumbnail is kept of it.
     """
-    return Call("GET", f"{_image_path(id)}/thumbnail", picture, most_bytes=_THUMBNAIL_BYTES)
+    params: dict[str, str | int] = {"objects": ",".join(map(str, objects))} if objects else {}
+    path = f"{_image_path(id)}/thumbnail"
+    return Call("GET", path, picture, params=params, most_bytes=_THUMBNAIL_BYTES)
 
 
 def original(id: str) -> Call[bytes]:

@@ -35,6 +35,8 @@ class Added:
         duplicate_of: id of the oldest image with the same pixels under another url.
         near_duplicates: images that look much like it, nearest first.
         exif: what the picture's EXIF added to the metadata, where that was asked for.
+        objects: how many objects of it are indexed, where the service indexes them.
+        objects_left_out: how many were found and are not.
     """
 
     id: str
@@ -43,6 +45,8 @@ class Added:
     duplicate_of: str | None = None
     near_duplicates: tuple[NearDuplicate, ...] = ()
     exif: dict[str, Any] | None = None
+    objects: int | None = None
+    objects_left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,47 @@ class NotAdded:
 
 
 @dataclass(frozen=True)
+class IndexedObject:
+    """An object of an indexed image.
+
+    Attributes:
+        n: what it is called there.
+        xyxy: left, top, right and bottom in pixels of the upright picture.
+    """
+
+    n: int
+    class_name: str
+    confidence: float
+    xyxy: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class ImageObjects:
+    """The objects of an image, the largest and surest first.
+
+    Attributes:
+        detected: whether the image was looked into at all.
+        left_out: objects that were found and are not indexed.
+        width: of the picture, in pixels; None where it was not looked into.
+        height: likewise.
+    """
+
+    objects: tuple[IndexedObject, ...]
+    detected: bool
+    left_out: int
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True)
 class Hit:
     """An image that was found.
 
     Attributes:
         score: cosine similarity, -1 to 1; None where only a filter was given.
         group_size: how many images that the filter keeps have its value; None unless grouped.
+        object: in a search for objects, the best one; None where the image as a whole was better.
+        objects: in one with several terms, the best one for each.
     """
 
     id: str
@@ -68,6 +107,8 @@ class Hit:
     score: float | None
     metadata: Metadata
     group_size: int | None = None
+    object: IndexedObject | None = None
+    objects: tuple[IndexedObject, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -223,8 +264,18 @@ class Upkeep:
 
 
 @dataclass(frozen=True)
+class IndexedObjects:
+    """The objects of the index: who found them and how, and how many there are in the images."""
+
+    detector: str
+    recipe: str
+    images: int
+    objects: int
+
+
+@dataclass(frozen=True)
 class IndexStatus:
-    """State of the index; docs/api.md says what the numbers mean."""
+    """State of the index; docs/api.md says what the numbers mean. `objects` is None without any."""
 
     rows: int
     dim: int
@@ -238,6 +289,7 @@ class IndexStatus:
     version: int
     estimated_recall: float | None
     upkeep: Upkeep | None
+    objects: IndexedObjects | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The requests of the routes, as BentoML, its clients and the OpenAPI page see them."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -134,6 +135,7 @@ class AddManyRequest(JsonInput):
 
 
 _EDGES = 4
+_NUMBERS = re.compile(r"[0-9]{1,3}(?:,[0-9]{1,3}){0,99}")
 _Region = Annotated[
     tuple[float, float, float, float] | None,
     optional("array", items={"type": "number", "minimum": 0}, minItems=4, maxItems=4),
@@ -455,6 +457,33 @@ class ImageRequest(JsonInput):
     path_fields: ClassVar[frozenset[str]] = frozenset({"id"})
 
     id: str = Field(description="Id of the image", examples=[_EXAMPLE_ID])
+
+
+_MOST_DRAWN = 100
+
+
+class ThumbnailRequest(ImageRequest):
+    """The thumbnail of one image, and which of its objects to draw in."""
+
+    objects: Annotated[
+        str | None, optional("string", pattern="^[0-9]{1,3}(,[0-9]{1,3})*$", maxLength=400)
+    ] = Field(
+        default=None,
+        description="Objects to draw in, by their `n`, with commas between them",
+        examples=["0,2"],
+    )
+
+    @field_validator("objects")
+    @classmethod
+    def _are_numbers(cls, given: str | None) -> str | None:
+        if given is not None and not _NUMBERS.fullmatch(given):
+            raise ValueError(f"must be up to {_MOST_DRAWN} numbers with commas between them: 0,2")
+        return given
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the objects to draw in."""
+        return [int(number) for number in (self.objects or "").split(",") if number]
 
 
 class ColumnRequest(JsonInput):

@@ -76,3 +76,12 @@ def share(box: LabelledBox, size: tuple[int, int]) -> ObjectBox:
     edges = left / size[0], top / size[1], right / size[0], bottom / size[1]
     x1, y1, x2, y2 = (round(edge, EDGE_DIGITS) for edge in edges)
     return ObjectBox(box.class_name, round(box.confidence, CONFIDENCE_DIGITS), (x1, y1, x2, y2))
+
+
+def on_picture(box: ObjectBox, size: tuple[int, int], class_names: Sequence[str]) -> LabelledBox:
+    """An indexed object in the pixels of a picture of this size, to be drawn in."""
+    left, top, right, bottom = box.xyxy
+    edges = left * size[0], top * size[1], right * size[0], bottom * size[1]
+    known = box.class_name in class_names
+    class_id = class_names.index(box.class_name) if known else 0
+    return LabelledBox(edges, box.confidence, class_id, box.class_name)

@@ -1,15 +1,17 @@
 """Parts of a picture that is searched by: a region, an object of a class, or a stored object."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api.errors import NoObjectsError, RequestError, UnknownIdError
-from api.pipeline.boxes import in_picture, padded
+from api.pipeline.boxes import in_picture, on_picture, padded
 from api.requests.source import Source
 from images.schemas import LabelledBox
 from store.errors import shown
+from store.schemas import ObjectSet
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -80,7 +82,32 @@ async def stored_vector(backend: "Backend", image_id: str, n: int) -> Vector:
         return vector
     if await backend.index.get(image_id) is None:
         raise UnknownIdError(f"no image has the id {shown(image_id)}")
-    own = await backend.index.objects(image_id)
+    raise _no_such_object(await backend.index.objects(image_id), n)
+
+
+async def drawn_thumbnail(
+    backend: "Backend", image_id: str, data: bytes, numbers: Sequence[int]
+) -> bytes:
+    """An indexed image's thumbnail with some of its objects drawn in: a JPEG file.
+
+    Raises:
+        NoObjectsError: the service indexes none.
+        RequestError: the image has no such object.
+        ImageError: the thumbnail cannot be drawn into.
+    """
+    if not backend.settings.api.objects:
+        raise NoObjectsError
+    own, yolo = await backend.index.objects(image_id), backend.models.yolo
+    for n in numbers:
+        if own is None or n >= len(own.boxes):
+            raise _no_such_object(own, n)
+    boxes = [] if own is None else [own.boxes[n] for n in numbers]
+    async with backend.pictures.for_yolo(Source("", data), yolo) as (picture, _):
+        labelled = [on_picture(box, picture.size, yolo.class_names) for box in boxes]
+        return await backend.pictures.annotated(picture, labelled)
+
+
+def _no_such_object(own: ObjectSet | None, n: int) -> RequestError:
     if own is None:
-        raise RequestError("nobody has looked for objects in this image: add it again")
-    raise RequestError(f"this image has {len(own.boxes)} objects: there is no object {n}")
+        return RequestError("nobody has looked for objects in this image: add it again")
+    return RequestError(f"this image has {len(own.boxes)} objects: there is no object {n}")

@@ -12,6 +12,7 @@ from api.contract.requests import (
     ImageRequest,
     ListRequest,
     PatchRequest,
+    ThumbnailRequest,
     UpdateManyRequest,
 )
 from api.contract.responses import (
@@ -24,6 +25,7 @@ from api.contract.responses import (
 )
 from api.errors import NoFileError, NoObjectsError, NotFoundError
 from api.pipeline.object_filters import check_object_filter
+from api.pipeline.parts import drawn_thumbnail
 from api.routes.handler import Methods, json_response
 from images.decode.structure import media_type
 from store.schemas import NewKeys
@@ -126,12 +128,19 @@ def _found(image: "StoredImage | None") -> StoredAnswer:
     return StoredAnswer.model_validate(image)
 
 
-async def thumbnail(backend: "Backend", request: ImageRequest) -> Response:
-    """A small copy of an image's picture."""
+async def thumbnail(backend: "Backend", request: ThumbnailRequest) -> Response:
+    """A small copy of an image's picture, with objects drawn in where that is asked for.
+
+    Raises:
+        NoObjectsError: the service indexes none.
+        RequestError: the image has no such object.
+    """
     file = await _stored(backend, request.id, "thumbnails", "no thumbnail of this image is stored")
+    data = file.data
+    if request.numbers:
+        data = await drawn_thumbnail(backend, request.id, data, request.numbers)
     # Not its key, which is that of the pixels: with another size set it is another file.
-    tag = hashlib.sha256(file.data).hexdigest()
-    return _file(file.data, tag, "image/jpeg", _CACHING)
+    return _file(data, hashlib.sha256(data).hexdigest(), "image/jpeg", _CACHING)
 
 
 async def original(backend: "Backend", request: ImageRequest) -> Response:
@@ -166,6 +175,6 @@ ROUTES: dict[str, Methods] = {
         "DELETE": (ImageRequest, delete_image),
     },
     "/images/{id}/objects": {"GET": (ImageRequest, get_objects)},
-    "/images/{id}/thumbnail": {"GET": (ImageRequest, thumbnail)},
+    "/images/{id}/thumbnail": {"GET": (ThumbnailRequest, thumbnail)},
     "/images/{id}/image": {"GET": (ImageRequest, original)},
 }
