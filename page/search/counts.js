@@ -1,7 +1,7 @@
 /** How many images there are of each value, under the filters that are chosen. */
 
 import { post } from "../shared/api.js";
-import { filterOf } from "./query.js";
+import { CLASSES, filterOf } from "./query.js";
 
 const AT_ONCE = 32; // keys that one request may ask for
 
@@ -27,12 +27,13 @@ export async function columnsUnder(selection, columns, signal) {
   async function facets(under, some) {
     const filter = filterOf(under, types);
     if (!filter || some.length === 0) return some;
-    const keys = some.map(({ key }) => key);
+    // How many show what is counted of the whole table alone.
+    const keys = some.filter(({ type }) => type !== CLASSES).map(({ key }) => key);
     const parts = [];
     for (let at = 0; at < keys.length; at += AT_ONCE) parts.push(keys.slice(at, at + AT_ONCE));
     const bodies = parts.map((part) => ({ metadata: filter, limit: 1, facets: part }));
     const sent = bodies.map((body) => post("/search_similar_images", body, { signal }));
-    return (await Promise.all(sent)).flatMap((answer) => answer.facets);
+    return (await Promise.all(sent)).flatMap((answer) => answer.facets).concat(some.filter(({ type }) => type === CLASSES));
   }
 }
 

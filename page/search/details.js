@@ -4,6 +4,7 @@ import { get } from "../shared/api.js";
 import { byId, foreign, make, moment } from "../shared/dom.js";
 import { nameOf, original } from "../shared/pictures.js";
 import { flat, TEXT_KEY, textOf } from "../shared/values.js";
+import { showObjects } from "./parts.js";
 
 const FOLDED_CHARS = 240;
 
@@ -11,9 +12,10 @@ const FOLDED_CHARS = 240;
  * Open the dialog.
  *
  * @param {object} image - `{id, url, score?, metadata, created_at?}`.
- * @param {object} acts - what can be done with it: `like`, `detect`, `change`, `remove`.
+ * @param {object} acts - what can be done with it: `like`, `detect`, `change`, `remove`; and
+ *   `likeObject` with one of its objects, if `hasObjects` comes to say that there are such.
  */
-export function openDetails(image, { like, detect, change, remove }) {
+export function openDetails(image, { like, likeObject, hasObjects, detect, change, remove }) {
   const dialog = byId("details");
   const then = (act) => () => {
     dialog.close();
@@ -32,12 +34,15 @@ export function openDetails(image, { like, detect, change, remove }) {
   const more = make("p", { class: "row quiet" }, quiet("Change metadata", change), quiet("Delete", remove));
   const facts = make("dl", { class: "facts" }, ...factsOf(image));
   const text = make("div", { class: "details-text" }, title, buttons, facts, more);
-  const shown = make("div", { class: "details-picture" }, original(image, "The picture"));
+  const shown = make("div", { class: "details-picture" }, make("div", {}, original(image, "The picture")));
   dialog.replaceChildren(make("div", { class: "details-head" }, close), shown, text);
   dialog.onclick = (event) => event.target === dialog && dialog.close();
   dialog.showModal();
   dialog.scrollTop = 0;
   addWhenAdded(image, facts);
+  hasObjects().then((isKnown) => {
+    if (isKnown) showObjects(image.id, shown.firstChild, (n) => then(() => likeObject(image, n))());
+  });
 }
 
 function factsOf({ id, url, score, metadata }) {

@@ -19,7 +19,7 @@ export function isUsable({ values, min }) {
  */
 export function groupOf(column, selected) {
   const one = column.values ? choices(column, selected.values ?? []) : range(column, selected);
-  const legend = make("legend", {}, foreign(column.key));
+  const legend = make("legend", {}, foreign(column.name ?? column.key));
   const group = make("fieldset", { class: "filter", "data-key": column.key }, legend, ...one.controls);
   const show = (under) => {
     one.show(under);

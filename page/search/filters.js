@@ -4,12 +4,15 @@ import { get } from "../shared/api.js";
 import { byId, make } from "../shared/dom.js";
 import { columnsUnder } from "./counts.js";
 import { groupOf, isUsable } from "./facets.js";
+import { CLASSES, OBJECTS } from "./query.js";
 
 /** The panel of filters. Tells `changed` whenever a person selects something. */
 export class Filters {
   constructor(changed) {
     this.selection = {};
     this.columns = [];
+    /** Whether the service indexes the objects in images. */
+    this.hasObjects = false;
     this._groups = [];
     this._problem = "";
     this._counted = "{}"; // the selection that the numbers are under
@@ -34,7 +37,9 @@ export class Filters {
   /** Ask for the columns anew, and show them. */
   async load() {
     try {
-      this.columns = (await get("/index/columns")).columns;
+      const { columns, classes } = await get("/index/columns");
+      this.hasObjects = classes !== undefined;
+      this.columns = classes?.length ? [shownIn(classes), ...columns] : columns;
       this._problem = "";
     } catch (error) {
       this._problem = error.message;
@@ -99,4 +104,10 @@ export class Filters {
     this.selection = Object.fromEntries(read.filter(([, one]) => one));
     this._say();
   }
+}
+
+/** What images show, as if it were a column. */
+function shownIn(classes) {
+  const values = classes.map(({ class_name: value, images: count }) => ({ value, count }));
+  return { key: OBJECTS, name: "Shows", type: CLASSES, values };
 }

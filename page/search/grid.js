@@ -102,7 +102,7 @@ function card(image, { open, like, unfold }) {
   const name = short(nameOf(image));
   const button = (own, ...shown) => make("button", { type: "button", tabindex: -1, ...own }, ...shown);
   const press = ({ currentTarget, shiftKey }) => open(currentTarget.closest(".card"), shiftKey);
-  const tile = button({ class: "tile", "data-name": name, onclick: press }, thumbnail(image.id, ""));
+  const tile = button({ class: "tile", "data-name": name, onclick: press }, thumbnail(image.id, "", objectsOf(image)));
   nameTile(tile);
   const others = (image.group_size ?? 1) - 1;
   const group = others
@@ -114,6 +114,11 @@ function card(image, { open, like, unfold }) {
   );
   const foot = make("div", { class: "card-foot" }, score(image), more);
   return make("li", { class: "card", "data-id": image.id }, tile, ...group, foot);
+}
+
+/** The objects that an image was found by. */
+function objectsOf({ object, objects }) {
+  return (objects ?? (object ? [object] : [])).map(({ n }) => n);
 }
 
 /** What a press does is in its label; one that is selected or not says that of itself. */

@@ -12,6 +12,10 @@ export function isAddress(text) {
 /** In place of a key to group by: one of the images with the same pixels. */
 export const PIXELS = "$pixels";
 
+/** The key of what images show, and its type: no column, but a filter as those of columns. */
+export const OBJECTS = "$objects";
+export const CLASSES = "classes";
+
 /** A filter that keeps every image: a list that is sorted or grouped needs one. */
 const EVERYTHING = { $created_at: { $exists: true } };
 
@@ -20,11 +24,17 @@ export function isList({ words, url, id, file }) {
   return !(words || url || id || file);
 }
 
+/** Whether objects are searched for, and not whole pictures alone. */
+export function isForObjects({ where, region, object }) {
+  return Boolean(where || region || object);
+}
+
 /**
  * The request of a search.
  *
  * @param {object} asked - `{words, url, id, file, sort, group, isWhole}`: what is searched for, in
- *   which order, one of each of what, and whether with what fits badly, too.
+ *   which order, one of each of what, and whether with what fits badly, too; `{where, region, object}`:
+ *   among what, and by which part of the picture.
  * @param {?object} filter - in the service's language.
  * @param {object} page - which part of what is found: `{limit, offset}` or `{limit, cursor}`.
  * @returns {?(object|FormData)} a body; null where all images are listed, newest first.
@@ -35,10 +45,17 @@ export function searchBody(asked, filter, page) {
   const order = { ...page, ...(sort && { sort }), ...(group && only) };
   const isPlain = !filter && !sort && !group;
   if (isList(asked)) return isPlain ? null : { metadata: filter ?? EVERYTHING, ...order };
-  const rest = { ...(filter && { metadata: filter }), ...order, ...leavingOut(asked) };
-  if (id && words) return { query: [{ id }, { text: words }], ...rest };
-  const query = { ...(url && { url }), ...(id && { id }), ...(words && { text: words }), ...rest };
+  const own = isForObjects(asked) ? { ...page, search: asked.where || "objects" } : { ...order, ...leavingOut(asked) };
+  const rest = { ...(filter && { metadata: filter }), ...own };
+  const part = partOf(asked);
+  if (id && words) return { query: [{ id, ...part }, { text: words }], ...rest };
+  const query = { ...(url && { url }), ...(id && { id }), ...(words && { text: words }), ...part, ...rest };
   return file ? formOf(file, query) : query;
+}
+
+function partOf({ region, object }) {
+  if (region) return { region: region.split(",").map(Number) };
+  return object ? { object: Number(object) } : {};
 }
 
 /** Sorted hits are always bounded: by a score that all have where the rest is wanted, too. */
@@ -63,6 +80,7 @@ export function filterOf(selection, types) {
 }
 
 function condition(key, type, { values, from, to }) {
+  if (type === CLASSES) return { [key]: { class_name: { $in: values } } };
   if (values && type === "list of strings") {
     const each = values.map((value) => ({ [key]: { $contains: value } }));
     return each.length === 1 ? each[0] : { $or: each };

@@ -130,9 +130,9 @@ function told() {
   if (shown === 0 && isOver) nothing();
 }
 
-function titleOf({ words, url, id, file, sort, isFiltered }, total) {
+function titleOf({ words, url, id, file, sort, region, object, isFiltered }, total) {
   const parts = [];
-  if (url || id || file) parts.push("Like this picture");
+  if (url || id || file) parts.push(region || object ? "Like this object" : "Like this picture");
   if (words) parts.push(parts.length ? " and “" : "“", foreign(words), "”");
   if (parts.length) return parts;
   return [`${sort ? "" : "Newest of "}${counted(total, "picture")}${isFiltered ? " that match" : ""}`];

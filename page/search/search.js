@@ -12,12 +12,16 @@ import { openDetails } from "./details.js";
 import { Filters } from "./filters.js";
 import * as grid from "./grid.js";
 import { Pages } from "./pages.js";
-import { filterOf, isAddress, isList } from "./query.js";
+import { choosePart } from "./parts.js";
+import { CLASSES, filterOf, isAddress, isForObjects, isList } from "./query.js";
 import * as results from "./results.js";
 import * as sorting from "./sorting.js";
 
-const asked = { words: "", url: "", id: "", file: null, sort: "", group: "", isWhole: false };
+const NO_PICTURE = { url: "", id: "", file: null, region: "", object: "" };
+const asked = { words: "", ...NO_PICTURE, sort: "", group: "", where: "", isWhole: false };
 let filters;
+/** Settles once the columns are known, and whether there are objects. */
+let known = Promise.resolve();
 
 /** Make the view work. `detect` opens the detection of an image, `add` the view for adding. */
 export function setUp({ detect, add }) {
@@ -26,7 +30,8 @@ export function setUp({ detect, add }) {
   grid.setUp();
   watchPlace(grid.place);
   selecting.setUp({ change, remove });
-  const details = { like, detect, change: (one) => change([one]), remove: (one) => remove([one]) };
+  const hasObjects = () => known.then(() => filters.hasObjects);
+  const details = { like, likeObject, hasObjects, detect, change: (one) => change([one]), remove: (one) => remove([one]) };
   results.setUp({
     like,
     add,
@@ -44,6 +49,7 @@ export function setUp({ detect, add }) {
     submit(byId("words").value.trim());
   });
   byId("only-best").addEventListener("click", () => look({ isWhole: false }));
+  byId("where").addEventListener("change", ({ target }) => look({ where: target.value }));
   for (const [button, input] of [["pick-query", "query-file"], ["take-query", "query-camera"]]) {
     byId(button).addEventListener("click", () => byId(input).click());
     byId(input).addEventListener("change", ({ target }) => {
@@ -77,6 +83,12 @@ export function like({ id }) {
   lookAnew({ words: "", id });
 }
 
+/** Search for objects like one in an image of the index. */
+function likeObject({ id }, n) {
+  byId("words").value = "";
+  lookAnew({ words: "", id, object: String(n) });
+}
+
 /** Show the whole group of an image, in place of it alone. */
 function unfold({ metadata }) {
   const { group } = asked;
@@ -97,7 +109,7 @@ function submit(text) {
 
 /** Look for another picture than before, from the top. */
 function lookAnew(changed) {
-  const found = look({ url: "", id: "", file: null, isWhole: false, ...changed });
+  const found = look({ ...NO_PICTURE, isWhole: false, ...changed });
   scrollTo(0, 0);
   return found;
 }
@@ -116,7 +128,7 @@ function search() {
 /** Show what is asked for, of a table that may have other columns than before. */
 async function show(shown) {
   selecting.end(); // at once: whoever selects while the columns are on their way goes on selecting
-  const known = filters.load().then(() => offer());
+  known = filters.load().then(() => offer());
   if (isFiltered()) await known; // a filter needs the columns' types
   await find(shown);
 }
@@ -126,11 +138,12 @@ function isFiltered() {
 }
 
 async function find(shown) {
-  showPicture();
   offer();
   filters.count();
   byId("only-best").hidden = !asked.isWhole || isList(asked);
-  await results.show({ ...asked, isFiltered: isFiltered() }, () => {
+  // Among objects nothing is left out.
+  const isWhole = asked.isWhole || isForObjects(asked);
+  await results.show({ ...asked, isWhole, isFiltered: isFiltered() }, () => {
     filters.check();
     return new Pages(asked, filterOf(filters.selection, filters.types), shown);
   });
@@ -165,21 +178,39 @@ async function recount() {
 }
 
 function offer() {
-  sorting.show(filters.columns, asked, !isList(asked));
+  const columns = filters.columns.filter(({ type }) => type !== CLASSES);
+  sorting.show(columns, asked, !isList(asked));
+  const isPart = Boolean(asked.region || asked.object);
+  byId("where-order").hidden = !filters.hasObjects || isList(asked) || isPart;
+  byId("where").value = asked.where;
+  for (const name of ["sort", "group"]) byId(name).disabled = isForObjects(asked) && !isList(asked);
+  showPicture();
 }
 
 /** The picture that is searched with, with a button that takes it away. */
 function showPicture() {
-  const { url, id, file } = asked;
+  const { url, id, file, region, object } = asked;
   const chip = byId("query-picture");
   chip.hidden = !(url || id || file);
   if (chip.hidden) return;
-  const shownPicture = file ? [ownPicture(file, "")] : id ? [thumbnail(id, "")] : [];
-  const name = file ? file.name || "Pasted picture" : id ? "A picture of the index" : nameOf({ url });
+  const drawn = object ? [Number(object)] : [];
+  const shownPicture = file ? [ownPicture(file, "")] : id ? [thumbnail(id, "", drawn)] : [];
+  const whole = file ? file.name || "Pasted picture" : id ? "A picture of the index" : nameOf({ url });
+  const name = region ? `A part of ${whole}` : object ? "An object of the index" : whole;
   const away = make(
     "button",
     { type: "button", class: "plain", onclick: () => lookAnew({}) },
     "Remove",
   );
-  chip.replaceChildren(...shownPicture, foreign(name), away);
+  chip.replaceChildren(...shownPicture, foreign(name), ...partButtons(), away);
+}
+
+/** What leads from a picture to a part of it, and back. */
+function partButtons() {
+  const { url, file, region, object } = asked;
+  const button = (label, act) => make("button", { type: "button", class: "plain", onclick: act }, label);
+  if (region || object) return [button("Whole picture", () => look({ region: "", object: "" }))];
+  if (!filters.hasObjects || !(url || file)) return [];
+  const chosen = (part) => look({ region: part.map((edge) => edge.toFixed(2)).join(), where: "" });
+  return [button("Choose a part", () => choosePart({ url, file }, chosen))];
 }

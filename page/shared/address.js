@@ -8,8 +8,12 @@ const NOTHING = {
   selection: {},
   sort: "",
   group: "",
+  where: "",
+  region: "",
+  object: "",
   isWhole: false,
 };
+const PLACES = ["objects", "both"];
 const VIEWS = ["search", "add", "detect", "health"];
 
 /** Files that were searched with: an address cannot hold one, but this tab's history can name it. */
@@ -28,6 +32,9 @@ export function readAddress() {
     selection: selectionIn(given.get("filter")),
     sort: given.get("sort") ?? "",
     group: given.get("group") ?? "",
+    where: PLACES.includes(given.get("in")) ? given.get("in") : "",
+    region: /^[0-9.]+(,[0-9.]+){3}$/.test(given.get("region") ?? "") ? given.get("region") : "",
+    object: /^[0-9]{1,3}$/.test(given.get("object") ?? "") ? given.get("object") : "",
     isWhole: given.has("rest"),
     file: files[history.state?.file] ?? null,
   };
@@ -35,7 +42,7 @@ export function readAddress() {
 
 /** The address of what is to be shown. */
 export function addressOf(given) {
-  const { view, words, url, id, selection, sort, group, isWhole } = { ...NOTHING, ...given };
+  const { view, words, url, id, selection, sort, group, where, region, object, isWhole } = { ...NOTHING, ...given };
   const parameters = new URLSearchParams();
   if (view !== "search") parameters.set("view", view);
   if (words) parameters.set("q", words);
@@ -44,6 +51,9 @@ export function addressOf(given) {
   if (Object.keys(selection).length) parameters.set("filter", JSON.stringify(selection));
   if (sort) parameters.set("sort", sort);
   if (group) parameters.set("group", group);
+  if (where) parameters.set("in", where);
+  if (region) parameters.set("region", region);
+  if (object) parameters.set("object", object);
   if (isWhole) parameters.set("rest", "");
   const query = parameters.toString();
   return query ? `?${query}` : location.pathname;

@@ -26,9 +26,11 @@ const seen = new IntersectionObserver(
  *
  * @param {string} id - of the image.
  * @param {string} alt - what it shows, as far as that is known.
+ * @param {number[]} [objects] - of the image, by their numbers, that are drawn in.
  */
-export function thumbnail(id, alt) {
-  return picture(`/images/${encodeURIComponent(id)}/thumbnail`, alt);
+export function thumbnail(id, alt, objects = []) {
+  const drawn = objects.length ? `?objects=${objects.join()}` : "";
+  return picture(`/images/${encodeURIComponent(id)}/thumbnail${drawn}`, alt);
 }
 
 /** The file itself where the service keeps it, else the thumbnail. */
