@@ -9,6 +9,9 @@ sizes, no full text::
 
     uv run python -m bench services --precision fp32     # about fifteen minutes
 
+OpenVINO computes in bf16 where the machine has it, as ultralytics asks for nothing else: its
+detections are to be compared with `--precision bf16`.
+
 At 32 in flight adds and detections must be twice as many per second as those of the fastest variant
 with torch, and no kind of request fewer, or with a higher p99, than those of the best of all.
 """
@@ -116,6 +119,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--clients", type=int, default=32, help="in flight, besides a lone one")
     parser.add_argument("--seconds", type=float, default=6, help="of each turn")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--routes", nargs="+", choices=ROUTES, default=ROUTES)
     parser.add_argument("--precision", default="fp32", help="of both models of this service")
     parser.add_argument("--sides", type=sides_of, default=sides_of("480,640,1280"))
 
@@ -143,9 +147,11 @@ def measure(given: Namespace) -> dict[tuple[str, int, str], list[Turn]]:
             return Turn(sent, (cpu_seconds(root) - before) / len(sent.answers) * 1e3)
 
         for name in servers:
-            for route in ROUTES:
+            for route in given.routes:
                 ask(name, route, 8, least=_FIRST_ADDS)
-        for route, clients in [(r, n) for r in ROUTES for n in (1, given.clients)] * given.rounds:
+        for route, clients in [
+            (r, n) for r in given.routes for n in (1, given.clients)
+        ] * given.rounds:
             for name in servers:
                 found[route, clients, name].append(ask(name, route, clients, given.seconds))
     return found
@@ -163,7 +169,7 @@ def run(given: Namespace, report: Report) -> list[Limit]:
         rows.append((*key, rates[key], p50, p99[key], cpu_ms, failed, ours))
     columns = ["route", "in flight", "service", "per s", "p50 ms", "p99 ms", "CPU ms each"]
     report.table([*columns, "failed", "ours to it"], rows, f"medians of {given.rounds} rounds")
-    for route in ROUTES:
+    for route in given.routes:
         us = (route, given.clients, OURS)
         others = [(route, given.clients, name) for name in VARIANTS]
         if route in JUDGED:
