@@ -22,6 +22,10 @@ TIERS = (2_048, 16_384, 131_072, 1_048_576)
 FEW = 10
 """Fragments of a tier that are left as they are."""
 
+FEW_AT_REST = 3
+"""Of the lowest tier, where nobody writes any more: each costs every search a tenth of a
+millisecond, and joining them writes some thousand rows once more."""
+
 DELETED_SHARE = 0.1
 """Rows of a fragment that may be marked as deleted before it is written anew without them."""
 
@@ -34,28 +38,34 @@ class Fragment:
     deleted: int
 
 
-def target_rows(fragments: Sequence[Fragment]) -> int | None:
+def target_rows(fragments: Sequence[Fragment], few: int = FEW) -> int | None:
     """The tier that is to be joined now, by its rows; None where all is well.
 
     The highest full tier takes those below with it. Many deleted rows in a fragment make its own
-    tier due.
+    tier due. Of the lowest tier so `few` are left.
     """
     target = None
     sizes = [each.rows - each.deleted for each in fragments]
     for least, tier in pairwise((0, *TIERS)):
-        if sum(least <= size < tier for size in sizes) > FEW:
+        if sum(least <= size < tier for size in sizes) > (few if least == 0 else FEW):
             target = tier
     if target is None and any(each.deleted > DELETED_SHARE * each.rows for each in fragments):
         target = TIERS[0]
     return target
 
 
-def rows_to_join(dataset: "LanceDataset", *, everything: bool) -> int | None:
-    """The tier of a table that is to be joined now, or everything; None where all is well."""
-    if everything:
+def rows_to_join(dataset: "LanceDataset", few: int) -> int | None:
+    """The tier of a table that is to be joined now, or everything; None where all is well.
+
+    Args:
+        dataset: the table.
+        few: fragments of the lowest tier that are left; with 0 of all tiers.
+    """
+    if few == 0:
         return TIERS[-1]
+    fragments = dataset.get_fragments()
     return target_rows(
-        [Fragment(each.physical_rows, each.num_deletions) for each in dataset.get_fragments()]
+        [Fragment(each.physical_rows, each.num_deletions) for each in fragments], few
     )
 
 

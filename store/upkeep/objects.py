@@ -63,9 +63,9 @@ class ObjectTasks:
             ("removing old versions of the objects", self.remove_old_versions),
         ]
 
-    def all(self, *, thorough: bool, everything: bool) -> list[tuple[str, Task]]:
+    def all(self, few: int, *, thorough: bool, everything: bool) -> list[tuple[str, Task]]:
         """The tasks of a round in their order, each with its name."""
-        joining = ("joining objects", partial(self.join_fragments, everything=everything))
+        joining = ("joining objects", partial(self.join_fragments, few))
         if not thorough:
             return [joining]
         return [
@@ -74,9 +74,9 @@ class ObjectTasks:
             *self.freeing(everything=everything),
         ]
 
-    async def join_fragments(self, *, everything: bool) -> list[str]:
+    async def join_fragments(self, few: int) -> list[str]:
         """Joins small fragments."""
-        rows = await self._in_objects(lambda each: rows_to_join(each, everything=everything))
+        rows = await self._in_objects(lambda each: rows_to_join(each, few))
         if rows is None:
             return []
         done = await retried(lambda: self._in_objects(partial(compact, rows=rows)))

@@ -2,7 +2,8 @@
 
 A round looks at the table itself, so that it does not matter which process wrote what, and when it
 was started. Small fragments are joined in every round, as each commit makes one; the rest takes
-longer, and is looked at in thorough rounds only.
+longer, and is looked at in thorough rounds only. A round begins after so many commits, or when
+there have been some and no more come.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from store.schemas import Observer, UpkeepReport
 from store.settings import StoreSettings
 from store.table.disk.location import Location
 from store.table.disk.sync import has_space
+from store.upkeep.compaction import FEW, FEW_AT_REST
 from store.upkeep.objects import ObjectTasks
 from store.upkeep.status import read_report, write_report
 from store.upkeep.tasks import UpkeepTasks
@@ -34,6 +36,10 @@ TASK_S = 3600.0
 """Seconds after which a task is given up: a panic in Lance leaves its caller waiting for ever."""
 
 CLOSE_S = 30.0
+
+REST_S = 3.0
+"""Seconds without a commit after which the writers rest: what they left is joined at once, as
+searches would pay for it until the next round."""
 
 
 class Upkeep:
@@ -63,9 +69,11 @@ class Upkeep:
         self._location = Location(settings.store_uri)
         self._report_of = settings.store_uri, table.name
         self._lock = self._location.lock(f"{table.name}.upkeep")
-        self._due = asyncio.Event()
+        self._woken = asyncio.Event()
         self._one_round = asyncio.Lock()
+        self._is_due = False
         self._commits = 0
+        self._committed_at = 0.0
         self._thorough_at = -math.inf
         self.runs = 0
         self.failures = 0
@@ -75,13 +83,16 @@ class Upkeep:
     def committed(self) -> None:
         """Says that a commit was made."""
         self._commits += 1
-        if self._commits >= self._settings.store_upkeep_every:
-            self._due.set()
+        self._committed_at = time.monotonic()
+        self._is_due |= self._commits >= self._settings.store_upkeep_every
+        if self._is_due or self._commits == 1:
+            self._woken.set()
 
-    async def run(self, *, everything: bool = False) -> UpkeepReport | None:
+    async def run(self, few: int = FEW, *, everything: bool = False) -> UpkeepReport | None:
         """Does a round now.
 
         Args:
+            few: small fragments that are left as they are.
             everything: join fragments and fold rows into the indexes however few there are.
 
         Returns:
@@ -92,7 +103,7 @@ class Upkeep:
                 if not free:
                     return None
                 self._commits = 0
-                report = await self._round(everything=everything)
+                report = await self._round(0 if everything else few, everything=everything)
                 await asyncio.to_thread(write_report, *self._report_of, report)
         self.last = report
         return report
@@ -110,7 +121,8 @@ class Upkeep:
         """Asks for a thorough round at once: the table has become another."""
         self._thorough_at = -math.inf
         self._tasks.hurry()
-        self._due.set()
+        self._is_due = True
+        self._woken.set()
 
     async def close(self) -> None:
         """Ends the task, at the next step of a round, and waits for a round that goes on."""
@@ -122,23 +134,36 @@ class Upkeep:
 
     async def _run(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.store_upkeep_minutes * 60):
-                    await self._due.wait()
-            self._due.clear()
+            few = FEW if await self._is_due_before_rest() else FEW_AT_REST
+            self._is_due, self._commits = False, 0  # if another process is at it, it sees them
             try:
-                await self.run()
+                await self.run(few)
             except OSError:
                 logger.exception("upkeep of the index could not be done")
 
-    async def _round(self, *, everything: bool) -> UpkeepReport:
+    async def _is_due_before_rest(self) -> bool:
+        """Waits until a round is due; whether it is for another reason than that writers rest."""
+        latest = time.monotonic() + self._settings.store_upkeep_minutes * 60
+        while not self._is_due:
+            rest = self._committed_at + REST_S if self._commits else math.inf
+            left = min(latest, rest) - time.monotonic()
+            if left <= 0:
+                return rest > latest
+            self._woken.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._woken.wait()
+        return True
+
+    async def _round(self, few: int, *, everything: bool) -> UpkeepReport:
         began = time.monotonic()
         did: list[str] = []
         failed: list[str] = []
-        thorough = everything or began - self._thorough_at >= THOROUGH_EVERY_S
-        tasks = self._tasks.all(thorough=thorough, everything=everything)
+        is_time = few == FEW and began - self._thorough_at >= THOROUGH_EVERY_S
+        thorough = everything or is_time
+        tasks = self._tasks.all(few, thorough=thorough, everything=everything)
         if self.objects is not None:
-            tasks += self.objects.all(thorough=thorough, everything=everything)
+            tasks += self.objects.all(few, thorough=thorough, everything=everything)
         if not await asyncio.to_thread(has_space, self._location.folder):
             # What runs out of space half-way takes more of it than it frees.
             tasks = self._tasks.freeing() + (self.objects.freeing() if self.objects else [])

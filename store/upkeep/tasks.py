@@ -91,14 +91,15 @@ class UpkeepTasks:
             ("removing old changes from the log", self.remove_old_changes),
         ]
 
-    def all(self, *, thorough: bool, everything: bool) -> list[tuple[str, Task]]:
+    def all(self, few: int, *, thorough: bool, everything: bool) -> list[tuple[str, Task]]:
         """The tasks of a round in their order, each with its name.
 
         Args:
+            few: small fragments that are left as they are.
             thorough: those, too, that take longer.
             everything: do them however little there is to do.
         """
-        joining = ("joining fragments", partial(self.join_fragments, everything=everything))
+        joining = ("joining fragments", partial(self.join_fragments, few))
         if not thorough:
             return [joining]
         beside, update = self._beside_writers, partial(self.update_indexes, everything=everything)
@@ -113,13 +114,13 @@ class UpkeepTasks:
             ("measuring the recall", partial(self.measure_recall, everything=everything)),
         ]
 
-    async def join_fragments(self, *, everything: bool) -> list[str]:
+    async def join_fragments(self, few: int) -> list[str]:
         """Joins small fragments.
 
         Little is joined with the writers waiting, for tenths of a second: beside them it would
         lose races, and leave the files of its attempts behind.
         """
-        rows = await self._in_thread(lambda each: rows_to_join(each, everything=everything))
+        rows = await self._in_thread(lambda each: rows_to_join(each, few))
         if rows is None:
             return []
         join = partial(self._in_thread, partial(compact, rows=rows))

@@ -14,7 +14,7 @@ import store.upkeep.tasks
 from store.schemas import SearchQuery
 from store.table.disk.location import Location
 from store.table.versions import remove_versions
-from store.upkeep.compaction import FEW, TIERS, Fragment, compact, target_rows
+from store.upkeep.compaction import FEW, FEW_AT_REST, TIERS, Fragment, compact, target_rows
 from tests.store.support import image, opened, run, vector
 
 
@@ -45,6 +45,12 @@ def whole(*rows: int) -> list[Fragment]:
 )
 def test_which_fragments_are_joined(kept: list[Fragment], target: int | None) -> None:
     assert target_rows(kept) == target
+
+
+def test_at_rest_few_of_the_smallest_stay() -> None:
+    assert target_rows(whole(*[64] * FEW_AT_REST), FEW_AT_REST) is None
+    assert target_rows(whole(*[64] * (FEW_AT_REST + 1)), FEW_AT_REST) == TIERS[0]
+    assert target_rows(whole(*[5000] * FEW, 64), FEW_AT_REST) is None
 
 
 def test_endless_commits_leave_few_fragments_and_write_few_rows_again() -> None:
@@ -113,6 +119,23 @@ def test_reads_and_writes_go_on_during_upkeep(tmp_path: Path) -> None:
             await keeping
             assert await reading > 0
             assert await index.count() == len({n if n % 2 else n // 2 for n in range(61)})
+
+    run(check())
+
+
+def test_what_few_commits_leave_is_joined_when_no_more_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store.upkeep.scheduler, "REST_S", 0.2)
+
+    async def check() -> None:
+        async with opened(tmp_path, store_upkeep_every=1000) as index:
+            for n in range(FEW):
+                await index.upsert(image(n))
+            async with asyncio.timeout(60):
+                while await fragments(tmp_path) > FEW_AT_REST:  # noqa: ASYNC110 - files on the disk
+                    await asyncio.sleep(0.02)
+            assert await index.count() == FEW
 
     run(check())
 
