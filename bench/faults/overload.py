@@ -6,6 +6,7 @@ bad: unreachable and slow hosts, broken files, bombs, malformed bodies. At last 
 request are measured again::
 
     uv run python -m bench overload             # about seven minutes
+    uv run python -m bench overload --costs     # what each kind of request costs, three minutes
     uv run python -m bench overload --crowd --seconds 20    # searches beside crowds, three minutes
 
 The work done per second must reach 0.9 of the peak, every refusal be a 429 or a documented 400, a
@@ -22,13 +23,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-
-from bench.faults import crowd
+from bench.faults import costs, crowd
 from bench.load.fileserver import FileServer
 from bench.load.generator import OK, REFUSED, Answer, Load, Sent, send
 from bench.load.http import NO_ANSWER, request_bytes
-from bench.load.traffic import Mixed, Repeated, documented_codes, first_adds, good
+from bench.load.traffic import Mixed, Repeated, documented_codes, good
 from bench.report import Cell, Limit, Report, median, percentile, ratio
 from bench.service.models import SIZES, model_environment
 from bench.service.processes import cpu_by_role, processes_of, resident_mib
@@ -107,7 +106,7 @@ class Overload:
 
     def measure(self) -> Found:
         seconds = self._given.seconds
-        self._fill()
+        costs.fill(self._service)
         lone = self._lone()
         peaks = {clients: self._mixed(seconds / 2, clients) for clients in CLIENTS}
         rows = [(n, o.rate(), o.sent.ms(50), o.sent.failed) for n, o in peaks.items()]
@@ -150,15 +149,6 @@ class Overload:
             sent = send(Load(self._port, source, 0, 1, _WARM_UP + _LONE))
             found[kind.name] = median(sent.latencies[_WARM_UP:])
         return found
-
-    def _fill(self) -> None:
-        """Add every URL once, so that nothing is new when it is measured."""
-        for body in first_adds(self._files):
-            url = f"{self._service.process.url}/post_images_to_index"
-            results = requests.post(url, json=body, timeout=120).json()["results"]
-            failed = [each for each in results if "id" not in each]
-            if failed:
-                raise RuntimeError(f"the table could not be filled: {failed[0]}")
 
     def _mib(self) -> float:
         return resident_mib(*processes_of(self._service.root).values())
@@ -223,6 +213,7 @@ def limits(found: Found) -> list[Limit]:
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=60, help="of overload")
     parser.add_argument("--crowd", action="store_true", help="slow readers and others that hold on")
+    parser.add_argument("--costs", action="store_true", help="CPU time of each kind of request")
     parser.add_argument("--models", choices=SIZES, default="full")
     parser.add_argument("--nice", type=int, default=5, help="niceness of the load generator")
 
@@ -230,6 +221,8 @@ def add_options(parser: ArgumentParser) -> None:
 def run(given: Namespace, report: Report) -> list[Limit]:
     if given.crowd:
         return crowd.run(given, report)
+    if given.costs:
+        return costs.run(given, report, TIMES)
     with (
         tempfile.TemporaryDirectory() as folder,
         FileServer() as files,
