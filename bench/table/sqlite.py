@@ -22,30 +22,19 @@ class Catalogue:
     """A database of so many rows, with an index for each column.
 
     Args:
-        file: to make it in.
+        file: of the database; made where there is none.
         rows: how many.
         metadata: of each row, by its number.
     """
 
     def __init__(self, file: Path, rows: int, metadata: Callable[[int], dict[str, Any]]) -> None:
-        self._db = db = sqlite3.connect(file)
-        db.execute("PRAGMA cache_size = -262144")
-        db.execute(f"CREATE TABLE items (id INTEGER PRIMARY KEY, {', '.join(_COLUMNS)})")
-        db.execute(
-            "CREATE VIRTUAL TABLE words USING fts5(title, tags, content='', prefix='3 4 5',"
-            ' tokenize="unicode61 remove_diacritics 2")'
-        )
-        for number in range(rows):
-            given = metadata(number)
-            values = (number, *(given[name] for name in _COLUMNS))
-            db.execute("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?)", values)
-            words = (number, given["title"], " ".join(given["tags"]))
-            db.execute("INSERT INTO words (rowid, title, tags) VALUES (?, ?, ?)", words)
-        for name in _COLUMNS:
-            db.execute(f"CREATE INDEX by_{name} ON items ({name})")
-        db.execute("INSERT INTO words (words) VALUES ('optimize')")
-        db.execute("ANALYZE")
-        db.commit()
+        if not file.exists():
+            part = file.with_suffix(".part")
+            part.unlink(missing_ok=True)
+            _fill(sqlite3.connect(part), rows, metadata)
+            part.rename(file)
+        self._db = sqlite3.connect(file)
+        self._db.execute("PRAGMA cache_size = -262144")
 
     def listed(self, kept: Mapping[str, Any], name: str) -> list[Any]:
         """A page of one of the lists: its rows, the total and the counts."""
@@ -69,3 +58,24 @@ class Catalogue:
 
 def _where(kept: Mapping[str, Any]) -> str:
     return " AND ".join(f"WHERE {name} = :{name}" for name in kept)
+
+
+def _fill(db: sqlite3.Connection, rows: int, metadata: Callable[[int], dict[str, Any]]) -> None:
+    db.execute("PRAGMA cache_size = -262144")
+    db.execute(f"CREATE TABLE items (id INTEGER PRIMARY KEY, {', '.join(_COLUMNS)})")
+    db.execute(
+        "CREATE VIRTUAL TABLE words USING fts5(title, tags, content='', prefix='3 4 5',"
+        ' tokenize="unicode61 remove_diacritics 2")'
+    )
+    for number in range(rows):
+        given = metadata(number)
+        values = (number, *(given[name] for name in _COLUMNS))
+        db.execute("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?)", values)
+        words = (number, given["title"], " ".join(given["tags"]))
+        db.execute("INSERT INTO words (rowid, title, tags) VALUES (?, ?, ?)", words)
+    for name in _COLUMNS:
+        db.execute(f"CREATE INDEX by_{name} ON items ({name})")
+    db.execute("INSERT INTO words (words) VALUES ('optimize')")
+    db.execute("ANALYZE")
+    db.commit()
+    db.close()
