@@ -100,6 +100,11 @@ def _of_texts(
     return [*of_sent(key.sent), present(column, f"{key.sent.name} IS NULL AND {of_moment}")]
 
 
+def all_of(*parts: str) -> str:
+    """All of these conditions hold."""
+    return " AND ".join(f"({part})" for part in parts if part != ALWAYS) or ALWAYS
+
+
 def any_of(parts: Sequence[str]) -> str:
     """One of these conditions holds."""
     return f"({' OR '.join(parts)})" if parts else NEVER

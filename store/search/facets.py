@@ -29,8 +29,9 @@ MAX_VALUE_CHARS = 200
 MAX_COUNTED = 10_000
 """Different values of a key that are counted; of the others is said that there are more."""
 
-BATCH_ROWS = 1024
-"""That are read at once: texts may be long."""
+BATCH_ROWS, BATCH_BYTES = 8192, 4 << 20
+"""That are read at once: few rows take longer (of a million 22 ms more at 1024), and texts may be
+long."""
 
 _VALUE = "value"
 _ORDERED = (ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.TIMESTAMP)
@@ -82,6 +83,7 @@ def _facet(snapshot: Snapshot, key: Key, where: str) -> Facet:
         columns={_VALUE: value_of(key)},
         filter=there if where == ALWAYS else f"({where}) AND {there}",
         batch_size=BATCH_ROWS,
+        batch_size_bytes=BATCH_BYTES,
     )
     batches = (batch[_VALUE] for batch in scanner.to_batches() if batch.num_rows)
     if key.type in _ORDERED:
@@ -114,8 +116,8 @@ def _counted(batches: Iterable[pa.Array]) -> tuple[int, list[tuple[str | bool, i
     for batch in batches:
         images += len(batch)
         values = batch.flatten() if pa.types.is_list(batch.type) else batch
-        for each in pc.value_counts(values).to_pylist():
-            value, count = each["values"], each["counts"]
+        found, times = (each.to_pylist() for each in pc.value_counts(values).flatten())
+        for value, count in zip(found, times, strict=True):
             if value in counts or (len(counts) < MAX_COUNTED and _is_choice(value)):
                 counts[value] += count
             else:

@@ -10,7 +10,6 @@ import binascii
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,11 @@ import pyarrow.compute as pc
 
 from store.errors import MetadataError, QueryError, UnknownKeyError, shown
 from store.metadata.columns import CREATED_AT, Key, Registry
-from store.metadata.predicates import ALWAYS, value_of
+from store.metadata.predicates import ALWAYS, all_of, value_of
 from store.metadata.rows import to_dicts
 from store.metadata.values import ColumnType, format_timestamp, literal, typed
 from store.schemas import MAX_SORT_KEYS, Hit, StoredImage
+from store.search.spans import Leading, span_of
 from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot
 
@@ -82,15 +82,60 @@ def _sort_key(text: str, keys: Mapping[str, Key]) -> SortKey:
     return SortKey(key, descending)
 
 
-def sorted_page(snapshot: Snapshot, order: Order, where: str, page: slice) -> tuple[RowIds, bool]:
+def sorted_page(
+    snapshot: Snapshot, order: Order, where: str, page: slice, cursor: "Cursor | None" = None
+) -> tuple[RowIds, bool]:
     """A page of the rows that a predicate lets through, in an order. Blocks.
 
-    The keys' columns are read for all rows that match, and ids for those that may be on the page.
+    The keys' columns are read for the rows among which the page is, see `store.search.spans`, or
+    for all that match; and ids for those that share a place with one on the page.
+
+    Args:
+        snapshot: to list.
+        order: of the rows.
+        where: an SQL predicate.
+        page: which of them.
+        cursor: behind which they come.
 
     Returns:
         The rows, and whether there are more behind them.
     """
-    table = scanned(snapshot, key_columns(order), where)
+    found = _page_in_span(snapshot, order, where, page, cursor)
+    if found is not None:
+        return found
+    behind = ALWAYS if cursor is None else cursor.sql(order)
+    table = scanned(snapshot, key_columns(order), all_of(where, behind))
+    return _ranked_rows(snapshot, order, table, page)
+
+
+def _page_in_span(
+    snapshot: Snapshot, order: Order, where: str, page: slice, cursor: "Cursor | None"
+) -> tuple[RowIds, bool] | None:
+    """The page by the span that it is in; None where it is not known."""
+    after = None if cursor is None else cursor.values[0]
+    by = Leading.of(order[0].key, descending=order[0].descending)
+    if by is None or (cursor is not None and after is None):
+        return None
+    span = span_of(snapshot, by, where, page, after)
+    if span is None:
+        return None
+    within = all_of(where, span.where)
+    if cursor is not None:
+        # The cursor's row, and those that share its place and come before it, are read with others:
+        # to read the ids of all takes several times as long.
+        passed = snapshot.count(all_of(within, cursor.sql_up_to(order)))
+        page = slice(page.start + passed, page.stop + passed)
+        within = all_of(within, cursor.sql_since(order))
+    table = scanned(snapshot, key_columns(order), within)
+    if not span.holds(table.num_rows, page):
+        snapshot.forget_sample(by.name)
+        return None
+    return _ranked_rows(snapshot, order, table, span.within(page))
+
+
+def _ranked_rows(
+    snapshot: Snapshot, order: Order, table: pa.Table, page: slice
+) -> tuple[RowIds, bool]:
     found, more = ranked_page(snapshot, order, table, page)
     return np.asarray(found[ROW_ID].to_numpy()), more
 
@@ -114,10 +159,31 @@ def ranked_page(
     """A page of `scanned` rows in an order, and whether there are more behind it. Blocks."""
     keys = [(name, each.direction) for name, each in zip(key_columns(order), order, strict=True)]
     some = _first(table, page.stop + 1, keys)
+    some = some.take(pc.sort_indices(some, keys))  # those without a value last
+    more = some.num_rows > page.stop
+    first, end = _sharing(some, [name for name, _ in keys], page)
+    some = some.slice(first, end - first)
     row_ids = np.asarray(some[ROW_ID].to_numpy())
     some = some.append_column(_ID, snapshot.take(row_ids, ["id"])["id"].combine_chunks())
     ranked = pc.sort_indices(some, [*keys, (_ID, "ascending")]).to_numpy()
-    return some.take(ranked[page]), len(ranked) > page.stop
+    return some.take(ranked[page.start - first : page.stop - first]), more
+
+
+def _sharing(table: pa.Table, names: Sequence[str], page: slice) -> tuple[int, int]:
+    """From which sorted row to which they share a place with one on a page, or are on it."""
+    rows = table.num_rows
+    if page.start >= rows:
+        return page.start, page.start
+    same = np.ones(max(0, rows - 1), np.bool_)
+    for name in names:
+        values = table[name].combine_chunks()
+        equal = pc.fill_null(pc.equal(values[1:], values[:-1]), False)
+        neither = pc.and_(pc.is_null(values[1:]), pc.is_null(values[:-1]))
+        same &= pc.or_(equal, neither).to_numpy(zero_copy_only=False)
+    new = np.flatnonzero(~same) + 1
+    firsts, last = np.concatenate([[0], new, [rows]]), min(page.stop, rows) - 1
+    first = firsts[np.searchsorted(firsts, page.start, side="right") - 1]
+    return int(first), int(firsts[np.searchsorted(firsts, last, side="right")])
 
 
 def _comparable(table: pa.Table) -> pa.Table:
@@ -162,7 +228,7 @@ def sort_hits(snapshot: Snapshot, order: Order, row_ids: RowIds) -> list[int]:
 def cursor_of(
     snapshot: Snapshot, sort: Sequence[str], order: Order, row_id: int, last: StoredImage | Hit
 ) -> str:
-    """Names the place behind a row, for `behind`.
+    """Names the place behind a row, for `read_cursor`.
 
     Args:
         snapshot: that it is of.
@@ -186,25 +252,56 @@ def _compared(key: Key, value: Any) -> Any:
     return float(value) if value is not None and key.type is ColumnType.FLOAT else value
 
 
-def behind(cursor: str, sort: Sequence[str], order: Order) -> tuple[str, datetime | None]:
-    """SQL for whether a row comes behind the one that a cursor names.
+@dataclass(frozen=True)
+class Cursor:
+    """The place in a list that a cursor names: behind a row.
 
-    Returns:
-        The predicate; and if the order is that of the newest, the moment of the cursor's row.
+    Attributes:
+        values: of the row, by the keys of the order; None where it had none.
+        id: of the row.
+    """
+
+    values: tuple[Any, ...]
+    id: str
+
+    def sql(self, order: Order) -> str:
+        """SQL for the rows that come behind."""
+        return self._since(order, f"id > {literal(self.id)}")
+
+    def sql_since(self, order: Order) -> str:
+        """SQL for the rows that come behind, and all that share the place of the row."""
+        return self._since(order, ALWAYS)
+
+    def sql_up_to(self, order: Order) -> str:
+        """SQL for the row, and those that share its place and come before it."""
+        same = [
+            f"{each.sql} IS NULL" if value is None else f"{each.sql} = {literal(value)}"
+            for each, value in zip(order, self.values, strict=True)
+        ]
+        # Not by the index of ids, which would name half of all.
+        return all_of(*same, f"(id || '') <= {literal(self.id)}")
+
+    def _since(self, order: Order, condition: str) -> str:
+        for each, value in zip(reversed(order), reversed(self.values), strict=True):
+            sql = each.sql
+            if value is None:
+                condition = f"({sql} IS NULL AND {condition})"
+                continue
+            same, beyond = literal(value), "<" if each.descending else ">"
+            condition = (
+                f"({sql} {beyond} {same} OR {sql} IS NULL OR ({sql} = {same} AND {condition}))"
+            )
+        return condition
+
+
+def read_cursor(cursor: str, sort: Sequence[str], order: Order) -> Cursor:
+    """Reads a cursor.
 
     Raises:
-        QueryError: the cursor is none, or of another order.
+        QueryError: it is none, or of another order.
     """
     values, own = _read(cursor, sort, order)
-    condition = f"id > {literal(own)}"
-    for each, value in zip(reversed(order), reversed(values), strict=True):
-        sql = each.sql
-        if value is None:
-            condition = f"({sql} IS NULL AND {condition})"
-            continue
-        same, beyond = literal(value), "<" if each.descending else ">"
-        condition = f"({sql} {beyond} {same} OR {sql} IS NULL OR ({sql} = {same} AND {condition}))"
-    return condition, values[0] if order is NEWEST else None
+    return Cursor(tuple(values), own)
 
 
 def _read(cursor: str, sort: Sequence[str], order: Order) -> tuple[list[Any], str]:

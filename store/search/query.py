@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from store.errors import QueryError
 from store.metadata.filters import where_of
-from store.metadata.predicates import ALWAYS
+from store.metadata.predicates import ALWAYS, all_of
 from store.metadata.rows import check_vector, selected, to_hits
 from store.metadata.values import is_unicode
 from store.schemas import (
@@ -25,8 +25,16 @@ from store.schemas import (
 from store.search.facets import facets_under
 from store.search.grouping import SIZE, first_rows, groups_of
 from store.search.objects import object_hits
-from store.search.ordering import Order, behind, cursor_of, order_of, ranked_page, sorted_page
-from store.search.ranking import newest
+from store.search.ordering import (
+    NEWEST,
+    Order,
+    cursor_of,
+    order_of,
+    ranked_page,
+    read_cursor,
+    sorted_page,
+)
+from store.search.ranking import newest_in_memory
 from store.search.relevance import Matches, ranked
 from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot
@@ -135,11 +143,7 @@ def search(
     else:
         best = ranked(snapshot, query, where, matches)
         found = Found(_hits(snapshot, best.rows, best.scores, best.sizes), facets=facets)
-    return replace(found, total=_count(snapshot, where)) if query.total else found
-
-
-def _count(snapshot: Snapshot, where: str) -> int:
-    return snapshot.rows if where == ALWAYS else int(snapshot.dataset.count_rows(filter=where))
+    return replace(found, total=snapshot.count(where)) if query.total else found
 
 
 def _hits(
@@ -177,22 +181,20 @@ def listed(snapshot: Snapshot, query: SearchQuery, where: str) -> Listed:
         UnknownKeyError: no image has had one of the keys to sort or group by.
         QueryError: the order is none, or the cursor is of another.
     """
-    order, condition, before = order_of(query.sort, snapshot.registry), None, None
+    order = order_of(query.sort, snapshot.registry)
     page = slice(query.offset, query.offset + query.limit)
-    if query.cursor is not None:
-        condition, before = behind(query.cursor, query.sort, order)
+    cursor = None if query.cursor is None else read_cursor(query.cursor, query.sort, order)
     if (groups := groups_of(query, snapshot.registry)) is not None:
-        firsts = first_rows(snapshot, order, groups, where, condition)
-        found, more = ranked_page(snapshot, order, firsts, page)
-        sizes = None if groups.key is None else found[SIZE].to_pylist()
-        return Listed(found[ROW_ID].to_numpy(), order if more else None, sizes)
-    if condition is not None:
-        where = f"({where}) AND {condition}"
-    if query.sort:
-        row_ids, more = sorted_page(snapshot, order, where, page)
-    else:
-        row_ids = newest(snapshot, query.limit + 1, query.offset, where, before)
-        row_ids, more = row_ids[: query.limit], len(row_ids) > query.limit
+        behind = None if cursor is None else cursor.sql(order)
+        firsts = first_rows(snapshot, order, groups, where, behind)
+        rows, more = ranked_page(snapshot, order, firsts, page)
+        sizes = None if groups.key is None else rows[SIZE].to_pylist()
+        return Listed(rows[ROW_ID].to_numpy(), order if more else None, sizes)
+    found = None
+    if order is NEWEST:
+        behind = ALWAYS if cursor is None else cursor.sql(order)
+        found = newest_in_memory(snapshot, page, all_of(where, behind))
+    row_ids, more = found or sorted_page(snapshot, order, where, page, cursor)
     return Listed(row_ids, order if more else None)
 
 

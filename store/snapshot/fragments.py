@@ -258,6 +258,12 @@ def distances(vectors: FloatVector, vector: FloatVector) -> NDArray[np.float64]:
     return found
 
 
+def rough_distances(vectors: FloatVector, vector: FloatVector) -> FloatVector:
+    """The same to five digits, several times as fast; float32 [rows]."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    return np.asarray(1 - np.einsum("ij,j->i", vectors, vector) / lengths, np.float32)
+
+
 def _under(schema: pa.Schema, fragment: CachedFragment) -> pa.Table:
     """A fragment's columns as those of a schema.
 

@@ -12,7 +12,7 @@ reads on.
 """
 
 import mmap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,15 @@ class MappedVectors:
             first, last = np.searchsorted(numbers, [number, number + 1]).tolist()
             _read(pages, places[first:last], vectors[first:last])
         return vectors if bool((order[1:] > order[:-1]).all()) else vectors[np.argsort(order)]
+
+    def can_read(
+        self,
+        dataset: "LanceDataset",
+        fragments: "Mapping[int, LanceFragment]",
+        numbers: Iterable[int],
+    ) -> bool:
+        """Whether the files of these fragments are mapped, or can be now. Blocks."""
+        return all(self._of(dataset, fragments, number) is not None for number in numbers)
 
     def _of(
         self, dataset: "LanceDataset", fragments: "Mapping[int, LanceFragment]", number: int

@@ -7,7 +7,7 @@ of a search finds, the next finds again. What the fragment cache has is taken fr
 
 import math
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +29,7 @@ from store.snapshot.fragments import (
     FragmentCache,
     RowIds,
     distances,
+    rough_distances,
 )
 from store.snapshot.mapped_vectors import MappedVectors
 from store.snapshot.vocabulary import Vocabulary
@@ -40,17 +41,37 @@ if TYPE_CHECKING:
     from lance import LanceDataset
 
 SAMPLE_ROWS = 512
-SAMPLE_MOMENTS = 256
+SAMPLE_VALUES = 2048
+SAMPLE_DRIFT = 0.02
+_ROWS_AT_ONCE = 8192
 _SEED = 20
 _Number = TypeVar("_Number", np.float64, np.int64)
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Values of a column.
+
+    Attributes:
+        values: rising, those that there are.
+        size: of how many rows.
+        rows: that the table had.
+        version: of the table.
+    """
+
+    values: list[Any]
+    size: int
+    rows: int
+    version: int
+
+
 class KnownFiles:
-    """What is known of the files of a table, for all its versions: they never change."""
+    """What is known of a table's files, for all its versions: they never change; and samples."""
 
     def __init__(self) -> None:
         self.vectors = MappedVectors()
         self.vocabulary = Vocabulary()
+        self.samples: dict[frozenset[int], Sample] = {}
 
 
 class Snapshot:
@@ -116,15 +137,25 @@ class Snapshot:
             return self.cache.vectors(places)
         return as_matrix(self.dataset.take(places.tolist(), columns=["vector"])["vector"])
 
-    @cached_property
-    def moments(self) -> list[datetime]:
-        """The dates of some rows, newest first."""
-        places = sampled(self.rows, SAMPLE_MOMENTS)
-        if len(self.cache.row_ids) == self.rows:
-            found = self.cache.take(places, ["created_at"])
-        else:
-            found = self.dataset.take(places.tolist(), columns=["created_at"])
-        return sorted((row["created_at"] for row in to_dicts(found)), reverse=True)
+    def sample_of(self, column: str) -> "Sample":
+        """Values of a column in some rows: of this version or one before it, which is as good."""
+        known = self._known.samples.get(self.fields[column])
+        if known is None or abs(known.rows - self.rows) > SAMPLE_DRIFT * known.rows:
+            known = self._sampled(column)
+            self._known.samples[self.fields[column]] = known
+        return known
+
+    def forget_sample(self, column: str) -> None:
+        """Another sample is needed next time, if this one was of another version."""
+        known = self._known.samples.get(self.fields[column])
+        if known is not None and known.version != self.version:
+            self._known.samples.pop(self.fields[column], None)
+
+    def _sampled(self, column: str) -> "Sample":
+        places = sampled(self.rows, SAMPLE_VALUES)
+        found = to_dicts(self.dataset.take(places.tolist(), columns=[column]))
+        values = sorted(row[column] for row in found if row[column] is not None)
+        return Sample(values, len(found), self.rows, self.version)
 
     def indexes_know(self, where: str) -> bool:
         """Whether the indexes of a predicate's columns know all rows that the vector index does.
@@ -229,6 +260,22 @@ class Snapshot:
             places = places[rough <= last + 2 * ROUGHNESS]
         return self.cache.row_ids[places], distances(self.cache.vectors(places), vector)
 
+    def nearest_among(
+        self, row_ids: RowIds, vector: FloatVector, count: int
+    ) -> tuple[RowIds, NDArray[np.float64]]:
+        """So many of these rows, the nearest to a vector, and all as far off as the last.
+
+        They are in any order, with their cosine distances, float64 [rows].
+        """
+        rough = np.empty(len(row_ids), np.float32)
+        for first in range(0, len(row_ids), _ROWS_AT_ONCE):
+            part = slice(first, first + _ROWS_AT_ONCE)
+            rough[part] = rough_distances(self.vectors(row_ids[part]), vector)
+        if len(row_ids) > count:
+            last = np.partition(rough, count - 1)[count - 1]
+            row_ids = row_ids[rough <= last + 2 * ROUGHNESS]
+        return row_ids, distances(self.vectors(row_ids), vector)
+
     def ranked(
         self, row_ids: RowIds, numbers: NDArray[_Number], page: slice
     ) -> tuple[RowIds, NDArray[_Number]]:
@@ -296,12 +343,22 @@ class Snapshot:
             found = pa.concat_tables([found, read.select([column]).cast(found.schema)])
         return rows, found[column].to_pylist()
 
+    def count(self, where: str) -> int:
+        """How many rows a predicate lets through."""
+        return self.rows if where == ALWAYS else int(self.dataset.count_rows(filter=where))
+
     def row_ids(self, where: str) -> RowIds:
         """The rows that a predicate lets through."""
         if where == ALWAYS and len(self.cache.row_ids) == self.rows:
             return self.cache.row_ids
         found = self.dataset.scanner(columns=[], filter=where, with_row_id=True)
         return np.asarray(found.to_table()[ROW_ID].to_numpy())
+
+    @cached_property
+    def has_mapped_vectors(self) -> bool:
+        """Whether thousands of vectors can be read in some milliseconds."""
+        read = self._fragments.keys() & self._indexed if self.has_tail else self._fragments
+        return self._known.vectors.can_read(self.dataset, self._fragments, read)
 
     def _read_vectors(self, row_ids: RowIds) -> FloatVector:
         found = self._known.vectors.read(self.dataset, self._fragments, row_ids)

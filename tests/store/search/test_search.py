@@ -12,6 +12,7 @@ import pytest
 from store.errors import InvalidRowError, QueryError
 from store.index import ImageIndex
 from store.schemas import MAX_OFFSET, FloatVector, Hit, NewImage, SearchQuery, image_id
+from store.search import spans
 from store.search.relevance import FUSION_DEPTH
 from store.snapshot import snapshot
 from store.snapshot.snapshot import Snapshot
@@ -168,7 +169,9 @@ def test_lists_of_large_tables_are_those_of_small_ones(
     ]
     plain = [search(query) for query in queries]
     monkeypatch.setattr("store.search.ranking.MIN_ROWS", 0)
-    monkeypatch.setattr(snapshot, "SAMPLE_MOMENTS", 64)
+    monkeypatch.setattr(spans, "MIN_ROWS", 0)
+    monkeypatch.setattr(spans, "FEW_ROWS", 0)
+    monkeypatch.setattr(snapshot, "SAMPLE_VALUES", 64)
     assert [search(query) for query in queries] == plain
 
 

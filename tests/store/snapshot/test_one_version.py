@@ -16,8 +16,7 @@ from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix
 from store.schemas import FloatVector, ModelIdentity, NewImage, SearchQuery, image_id
 from store.search.full_text import matching
-from store.search.query import search
-from store.search.ranking import newest
+from store.search.query import listed, search
 from store.search.relevance import Matches, matches_of
 from store.settings import StoreSettings
 from store.snapshot import mapped_vectors
@@ -72,8 +71,9 @@ def test_a_search_sees_nothing_of_what_is_committed_meanwhile(
                 ):
                     hits = search(before, query, matches_in(before, query)).hits
                     assert {hit.url for hit in hits} == {url_of(n) for n in found}
-                listed = before.take(newest(before, 9, 0, ALWAYS), ["url"])["url"].to_pylist()
-                assert listed == [url_of(2), url_of(1)]
+                newest = listed(before, SearchQuery(limit=9), ALWAYS).rows
+                urls = before.take(newest, ["url"])["url"].to_pylist()
+                assert urls == [url_of(2), url_of(1)]
                 latest = await snapshots.latest()
                 hits = search(latest, by_text, matches_in(latest, by_text)).hits
                 assert [hit.url for hit in hits] == [url_of(3)]

@@ -31,6 +31,9 @@ from tests.store.support import IDENTITY, image, opened, run, url_of, vector
 
 ROWS = 400
 LARGE = 10_000
+COMPARED = pytest.mark.parametrize("few", [nearest.FEW_ROWS, -1], ids=["one by one", "by index"])
+"""How the rows that a filter leaves are compared."""
+
 DAY = "2024-05-01T00:00:00Z"
 CONDITIONS: list[dict[str, Any]] = [
     {"shop": "shop 3"}, {"shop": {"$ne": "shop 3"}}, {"shop": {"$in": ["shop 1", "x", None]}},
@@ -126,7 +129,12 @@ def test_every_filter_answers_the_same_with_scalar_indexes(tmp_path: Path) -> No
     run(check())
 
 
-def test_the_vector_index_is_built_once_and_finds_what_exact_search_finds(tmp_path: Path) -> None:
+@COMPARED
+def test_the_vector_index_is_built_once_and_finds_what_exact_search_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(nearest, "FEW_ROWS", few)
+
     async def check() -> None:
         async with opened(tmp_path) as index, handle(tmp_path) as table:
             await asyncio.gather(*(index.upsert(image(n, {"n": n})) for n in range(ROWS)))
@@ -159,10 +167,12 @@ def test_the_vector_index_is_built_once_and_finds_what_exact_search_finds(tmp_pa
     run(check())
 
 
+@COMPARED
 def test_a_filter_that_keeps_nothing_nearby_finds_the_nearest_of_the_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
     """Half the rows lie around one point, half around another one: asked at the other half's."""
+    monkeypatch.setattr(nearest, "FEW_ROWS", few)
     monkeypatch.setattr(nearest, "PARTITION_ROWS", 8)
     rows = 1600
     vectors = np.stack([vector(n) + vector(-n % 2 + rows) for n in range(rows)])
