@@ -25,6 +25,7 @@ COMMANDS = {
     "widening": "bench.table.widening",
     "shop": "bench.table.shop",
     "paging": "bench.table.paging",
+    "relevance": "bench.relevance.measure",
     "calls": "bench.calls.measure",
     "lines": "bench.compare.lines",
 }

@@ -13,43 +13,36 @@ question of several. Measured for a word that all of 100,000 rows have: 9 ms in 
 """
 
 from collections.abc import Iterable
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from store.metadata.predicates import ALWAYS
-from store.metadata.words import (
-    BEGINNING,
-    LEAST_BEGINNING,
-    MOST_BEGINNING,
-    WORDS,
-    parts_of,
-    pieces_of,
+from store.metadata.words import BEGINNING, WORDS, pieces_of
+from store.search.word_forms import (
+    MOST_VARIED,
+    distinct,
+    may_begin,
+    may_have_typo,
+    rarity_of,
+    swapped,
+    words_matched,
 )
 from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot
-from store.snapshot.vocabulary import is_near
 
 if TYPE_CHECKING:
     from lance.query import FullTextQuery
-
-MOST_WORDS = 256
-"""Of a text that are looked for."""
-
-MOST_VARIED = 32
-"""Of them also by their beginnings and with typos."""
-
-LEAST_TYPO = 5
-"""Letters of a word that may have a typo."""
 
 _TYPO = 0.5
 _EVERY_PIECE = 3.0
 _NONE = np.empty(0, np.uint64)
 
 
-def matching(snapshot: Snapshot, text: str, count: int, where: str) -> RowIds:
+def matching(
+    snapshot: Snapshot, text: str, count: int, where: str
+) -> tuple[RowIds, NDArray[np.float64]]:
     """The rows that match any of a text's words by BM25, then id. Blocks.
 
     LanceDB's own way to it reads the newest version of the table, and takes some milliseconds more
@@ -63,16 +56,19 @@ def matching(snapshot: Snapshot, text: str, count: int, where: str) -> RowIds:
         where: an SQL predicate; applied before the ranking.
 
     Returns:
-        The rows, best first.
+        The rows, best first, and their scores, float64 [rows], above 0.
     """
     queries = _queries(snapshot, text, count, where)
     found = [_best(snapshot, query, count, where) for query in queries]
     if not found:
-        return _NONE
+        return _NONE, np.empty(0)
     rows, places = np.unique(np.concatenate([ids for ids, _ in found]), return_inverse=True)
     scores = np.bincount(places, np.concatenate([own for _, own in found]), len(rows))
-    best = snapshot.ranked(rows, -scores, slice(0, count))[0]
-    return best[_with_any_word(snapshot, text, best)] if snapshot.has_stale_words else best
+    best, falling = snapshot.ranked(rows, -scores, slice(0, count))
+    if snapshot.has_stale_words:
+        some = words_matched(snapshot, text, best).any(axis=1)
+        best, falling = best[some], falling[some]
+    return best, np.asarray(-falling, np.float64)
 
 
 def _best(
@@ -95,21 +91,21 @@ def _queries(snapshot: Snapshot, text: str, count: int, where: str) -> "list[Ful
     """What the engine is asked; nothing where the text has no word."""
     if is_without_words(snapshot):
         return [_of_free_text(text)]
-    words, runs = (list(islice(dict.fromkeys(each), MOST_WORDS)) for each in parts_of(text))
+    words, runs = distinct(text)
     varied = words[:MOST_VARIED]
-    begun = [word + BEGINNING for word in varied if _may_begin(word)]
+    begun = [word + BEGINNING for word in varied if may_begin(word)]
     long = [
         word
         for word in varied
-        if _may_have_typo(word) and not _is_frequent(snapshot, word, count, where)
+        if may_have_typo(word) and not _is_frequent(snapshot, word, count, where)
     ]
-    swapped = [each for word in long for each in _swapped(word)]
+    moved = [each for word in long for each in swapped(word)]
     near = snapshot.unindexed_words_near(long) if long else set()
     pieces = [piece for run in runs for piece in pieces_of(run)]
     return [
         *_match([*words, *begun, *pieces]),
         *_match(long, _TYPO, typos=1),
-        *_match([*swapped, *sorted(near)], _TYPO),
+        *_match([*moved, *sorted(near)], _TYPO),
         *(each for run in runs for each in _match(pieces_of(run), _EVERY_PIECE, every=True)),
     ]
 
@@ -125,41 +121,23 @@ def with_every_word(snapshot: Snapshot, text: str, row_ids: RowIds) -> NDArray[n
     if is_without_words(snapshot):
         query = _of_free_text(text, every=True)
         return np.isin(row_ids, _best(snapshot, query, len(row_ids), ALWAYS)[0])
-    words, pieces = _distinct(text)
-    if not (words or pieces):
-        return np.zeros(len(row_ids), np.bool_)
-    own = (set(each.split(" ")) for each in snapshot.words(row_ids))
-    every = (pieces <= there and all(_is_among(word, there) for word in words) for there in own)
-    return np.fromiter(every, np.bool_, len(row_ids))
+    matched = words_matched(snapshot, text, row_ids)
+    return np.asarray(matched.all(axis=1) & (matched.shape[1] > 0))
 
 
-def _with_any_word(snapshot: Snapshot, text: str, row_ids: RowIds) -> NDArray[np.bool_]:
-    words, pieces = _distinct(text)
-    own = (set(each.split(" ")) for each in snapshot.words(row_ids))
-    some = (bool(pieces & there) or any(_is_among(one, there) for one in words) for there in own)
-    return np.fromiter(some, np.bool_, len(row_ids))
+def coverage(snapshot: Snapshot, text: str, row_ids: RowIds) -> NDArray[np.float64]:
+    """How much of a text some rows match, 0 to 1: float64 [rows]. Blocks.
 
-
-def _distinct(text: str) -> tuple[set[str], set[str]]:
-    """The words of a text, and the pieces of its parts without spaces."""
-    words, runs = parts_of(text)
-    return {*words}, {piece for run in runs for piece in pieces_of(run)}
-
-
-def _is_among(word: str, there: set[str]) -> bool:
-    if word in there or (_may_begin(word) and word + BEGINNING in there):
-        return True
-    if not _may_have_typo(word):
-        return False
-    return not there.isdisjoint(_swapped(word)) or any(is_near(word, other) for other in there)
-
-
-def _may_begin(word: str) -> bool:
-    return LEAST_BEGINNING <= len(word) <= MOST_BEGINNING
-
-
-def _may_have_typo(word: str) -> bool:
-    return len(word) >= LEAST_TYPO and word.isalpha()
+    It is the share of its words, each counted by how rare it is: the classic "coordination level",
+    weighted by the inverse document frequency in a sample of the rows. BM25 alone does not tell a
+    row with every word from one that has a rare word often.
+    """
+    if is_without_words(snapshot):
+        return np.where(with_every_word(snapshot, text, row_ids), 1, 0.5)
+    rarity = rarity_of(snapshot, text)
+    if not rarity.sum():
+        return np.ones(len(row_ids))
+    return np.asarray(words_matched(snapshot, text, row_ids) @ rarity / rarity.sum())
 
 
 def is_without_words(snapshot: Snapshot) -> bool:
@@ -185,12 +163,3 @@ def _match(
     operator = FullTextOperator.AND if every else FullTextOperator.OR
     query = MatchQuery(joined, WORDS, boost=boost, fuzziness=typos, operator=operator)
     return [query] if joined else []
-
-
-def _swapped(word: str) -> list[str]:
-    """A word with two neighbours in each other's place, wherever that makes another one."""
-    return [
-        word[:n] + word[n + 1] + word[n] + word[n + 2 :]
-        for n in range(len(word) - 1)
-        if word[n] != word[n + 1]
-    ]

@@ -157,7 +157,7 @@ class Reader:
         """Searches by picture, text or filter, or several of them; see `SearchQuery`.
 
         - picture: the nearest by cosine similarity; equal ones in the order of their ids.
-        - text: nearest to the text's vector and full-text matches, fused by reciprocal rank.
+        - text: nearest to the text's vector and full-text matches, by `store.search.fusion`.
         - picture and text: nearest to either vector and full-text matches, fused the same way.
         - neither: newest first, without a score.
 

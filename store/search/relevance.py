@@ -1,4 +1,4 @@
-"""Searches by a picture, a text or both: best first, fused by rank, cut off, sorted, grouped."""
+"""Searches by a picture, a text or both: best first, fused, cut off, sorted, grouped."""
 
 from dataclasses import dataclass, replace
 
@@ -9,11 +9,11 @@ from store.metadata.filters import where_of
 from store.metadata.rows import scores_of
 from store.schemas import MAX_LIMIT, FloatVector, SearchQuery
 from store.search.cutoff import KEEP_ALL, NEAREST, cutoff_score
-from store.search.full_text import matching, with_every_word
+from store.search.full_text import coverage, matching, with_every_word
+from store.search.fusion import by_words, fuse
 from store.search.grouping import Groups, Shown, groups_of, sizes_of
 from store.search.nearest import DEPTHS, depth_of, nearest
 from store.search.ordering import order_of, sort_hits
-from store.search.ranking import fuse
 from store.snapshot.fragments import RowIds, distances
 from store.snapshot.snapshot import Snapshot
 
@@ -23,6 +23,9 @@ FUSION_DEPTH = 256
 It is the same for all pages of up to so many hits, so that paging through them neither repeats nor
 leaves out an image; deeper pages come from deeper lists, whose order may differ.
 """
+
+COVERAGE_DEPTH = 64
+"""Of the rows that match a text's words, how many are looked at for how much of it they have."""
 
 _GROWTH = 4
 """Of the rows that are looked through for groups, where they held no new one."""
@@ -35,12 +38,14 @@ class Matches:
     Attributes:
         snapshot: that was searched, and is to be searched for the rest.
         where: the query's filter, compiled.
-        rows: best first, uint64 [rows].
+        rows: uint64 [rows].
+        scores: of the rows, float64 [rows], above 0, 1 at most.
     """
 
     snapshot: Snapshot
     where: str
     rows: RowIds
+    scores: NDArray[np.float64]
 
 
 def matches_of(snapshot: Snapshot, query: SearchQuery) -> Matches:
@@ -50,11 +55,19 @@ def matches_of(snapshot: Snapshot, query: SearchQuery) -> Matches:
         FilterError: the filter is not in the language or does not fit the columns.
     """
     where = where_of(query.filter, snapshot.registry)
-    return Matches(snapshot, where, _matching(snapshot, query, where))
+    return _matching(snapshot, query, where)
 
 
-def _matching(snapshot: Snapshot, query: SearchQuery, where: str) -> RowIds:
-    return matching(snapshot, query.text or "", _depth(query), where)
+def _matching(snapshot: Snapshot, query: SearchQuery, where: str) -> Matches:
+    text = query.text or ""
+    rows, scores = matching(snapshot, text, _depth(query), where)
+    if len(rows):
+        # By what the best of them have of the text: to read the words of all takes longer.
+        best = coverage(snapshot, text, rows[:COVERAGE_DEPTH])
+        covered = np.full(len(rows), best.min())
+        covered[: len(best)] = best
+        scores = by_words(scores, covered)
+    return Matches(snapshot, where, rows, scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +136,7 @@ def _grouped(
             rows = min(_GROWTH * rows, DEPTHS[-1].rows)
         left = shown.others(where)
         if matches is not None:
-            matches = replace(matches, where=left, rows=_matching(snapshot, window, left))
+            matches = _matching(snapshot, window, left)
 
 
 def _page_of(snapshot: Snapshot, query: SearchQuery, where: str, shown: Shown) -> Ranked:
@@ -170,30 +183,35 @@ def _fused(
     """
     top = slice(0, _depth(query))
     found = [nearest(snapshot, each, top, matches.where, everywhere=True) for each in vectors]
-    row_ids, totals = fuse([matches.rows, *(rows for rows, _ in found)])
-    if query.min_score is not None or query.cutoff:
-        best = scores_of(found[0][1])
-        relevant = _relevant(snapshot, query, vectors[0], row_ids, best)
-        row_ids, totals = row_ids[relevant], totals[relevant]
+    row_ids = np.unique(np.concatenate([matches.rows, *(rows for rows, _ in found)]))
+    if not len(row_ids):
+        return row_ids, np.empty(0)
+    words = np.zeros(len(row_ids))
+    words[np.searchsorted(row_ids, matches.rows)] = matches.scores
+    stored = snapshot.vectors(row_ids)
+    similar = [scores_of(distances(stored, each)) for each in vectors]
+    totals = fuse(words, similar, [snapshot.sample @ each for each in vectors])
+    least = _cutoff(snapshot, vectors[0], scores_of(found[0][1])) if query.cutoff else KEEP_ALL
+    left = _relevant(snapshot, query, row_ids, similar[0], least)
+    row_ids, totals, scores = row_ids[left], totals[left], similar[0][left]
     page = slice(query.offset, query.offset + query.limit)
-    row_ids, _ = snapshot.ranked(row_ids, -totals, page)
-    return row_ids, scores_of(distances(snapshot.vectors(row_ids), vectors[0]))
+    best, _ = snapshot.ranked(row_ids.copy(), -totals, page)
+    return best, scores[np.searchsorted(row_ids, best)]
 
 
 def _relevant(
     snapshot: Snapshot,
     query: SearchQuery,
-    vector: FloatVector,
     row_ids: RowIds,
-    best: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    least: float,
 ) -> NDArray[np.bool_]:
-    """Which rows of a fusion pass the query's ``min_score`` and ``cutoff``."""
-    scores = scores_of(distances(snapshot.vectors(row_ids), vector))
+    """Which rows of a fusion pass the query's ``min_score`` and its cutoff, a least score."""
     relevant = scores >= (KEEP_ALL if query.min_score is None else query.min_score)
-    if query.cutoff:
+    if least > KEEP_ALL:
         # A stored text with every word of the query is relevant, whatever its picture shows.
         named = with_every_word(snapshot, query.text or "", row_ids)
-        relevant &= (scores >= _cutoff(snapshot, vector, best)) | named
+        relevant &= (scores >= least) | named
     return np.asarray(relevant)
 
 

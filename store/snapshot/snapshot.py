@@ -6,6 +6,7 @@ of a search finds, the next finds again. What the fragment cache has is taken fr
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 SAMPLE_ROWS = 512
 SAMPLE_VALUES = 2048
 SAMPLE_DRIFT = 0.02
+SAMPLE_TEXTS = 128
+_MOST_CHARS = 4096
 _ROWS_AT_ONCE = 8192
 _SEED = 20
 _Number = TypeVar("_Number", np.float64, np.int64)
@@ -136,6 +139,17 @@ class Snapshot:
         if len(self.cache.tail) == self.rows:
             return self.cache.vectors(places)
         return as_matrix(self.dataset.take(places.tolist(), columns=["vector"])["vector"])
+
+    @cached_property
+    def word_counts(self) -> tuple[int, Counter[str]]:
+        """How many of the rows were looked at, and how many of them have each word or beginning.
+
+        Of long texts the first words count.
+        """
+        places = sampled(self.rows, SAMPLE_TEXTS)
+        found = self.dataset.take(places.tolist(), columns=[WORDS])[WORDS].to_pylist()
+        words = (set((each or "")[:_MOST_CHARS].split(" ")) for each in found)
+        return len(found), Counter(word for own in words for word in own)
 
     def sample_of(self, column: str) -> "Sample":
         """Values of a column in some rows: of this version or one before it, which is as good."""

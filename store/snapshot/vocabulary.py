@@ -30,7 +30,7 @@ class Vocabulary:
             words: of four letters or more.
         """
         own = self._of(fragments)
-        edges = [(word, edge) for word in words for edge in _edges(word)]
+        edges = [(word, edge) for word in words for edge in edges_of(word)]
         return {
             other
             for word, edge in edges
@@ -62,12 +62,12 @@ def _read(fragment: "LanceFragment") -> _Words:
     texts = fragment.scanner(columns=[WORDS]).to_table()[WORDS].to_pylist()
     for word in {word for text in texts if text for word in text.split(" ")}:
         if not word.endswith(BEGINNING):
-            for edge in _edges(word):
+            for edge in edges_of(word):
                 by_edge[edge].append(word)
     return dict(by_edge)
 
 
-def _edges(word: str) -> tuple[str, str]:
+def edges_of(word: str) -> tuple[str, str]:
     """How a word begins and ends: one typo leaves one of the two of a long word as it is."""
     return f"{word[:_EDGE]} ", f" {word[-_EDGE:]}"
 

@@ -109,8 +109,10 @@ class Reads(Machine):
             return
         hits = self._run(index.search(query))
         vectors = [each for each in (query.vector, query.text_vector) if each is not None]
-        rankings = [[own for own, _ in self.model.nearest(each, among)] for each in vectors]
-        bounds = fused_bounds(rankings, self.model.having_words(query.text or "", among))
+        words = self.model.having_words(query.text or "", among)
+        rankings = [self.model.nearest(each, among) for each in vectors]
+        everything = [self.model.similarities(each) for each in vectors]
+        bounds = fused_bounds(rankings, everything, words)
         found = [self._same_hit(hit) for hit in hits]
         assert sorted(found) == sorted(among)
         assert fits(found, bounds), (query.text, found, bounds)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from store.errors import (
     FilterError,
@@ -212,6 +213,10 @@ class ModelTable:
         }
         return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
 
+    def similarities(self, vector: FloatVector) -> NDArray[np.float64]:
+        """Of all rows to a vector."""
+        return np.array([score for _, score in self.nearest(vector, self.rows)])
+
     def having_words(self, text: str, among: Iterable[str]) -> set[str]:
         """The ids whose texts have one of the words."""
         return {each for each in among if have_one(self._texts(self.rows[each]), text)}
@@ -227,30 +232,39 @@ class ModelTable:
 
 
 def fused_bounds(
-    rankings: Iterable[list[str]], with_words: set[str]
+    rankings: Iterable[list[tuple[str, float]]],
+    everything: Iterable[NDArray[np.float64]],
+    with_words: set[str],
 ) -> dict[str, tuple[float, float]]:
-    """Between which totals each id's reciprocal rank fusion lies.
+    """Between which totals each id's fusion lies.
 
-    The ranks among the rows that have the words are BM25's business; that they are the ranks from 1
-    to the number of these rows is the model's.
+    How well rows with the words match them is BM25's business; that it counts 0 to 0.6 is the
+    model's.
+
+    Args:
+        rankings: ids with their similarity to each vector.
+        everything: the similarities of all rows to each vector.
+        with_words: the ids that have one of the words.
     """
     totals: dict[str, float] = {}
-    for ranking in rankings:
-        for rank, each in enumerate(ranking, start=1):
-            totals[each] = totals.get(each, 0.0) + 1 / (60 + rank)
-    last = 1 / (60 + len(with_words))
+    for ranking, all_rows in zip(rankings, everything, strict=True):
+        median, low = np.quantile(all_rows, [0.5, 0.16]) if len(all_rows) else (0, 0)
+        far = {own: (score - median) / max(median - low, 1e-3) for own, score in ranking}
+        most = max([5, *far.values()])
+        for own, each in far.items():
+            totals[own] = totals.get(own, 0.0) + 0.4 * (each if each > 0 else each / 1000) / most
     return {
-        each: (total + last, total + 1 / 61) if each in with_words else (total, total)
-        for each, total in totals.items()
+        own: (total, total + 0.6) if own in with_words else (total, total)
+        for own, total in totals.items()
     }
 
 
 def fits(order: list[str], bounds: Mapping[str, tuple[float, float]]) -> bool:
-    """Whether the totals can fall in this order."""
+    """Whether the totals can fall in this order, but for what rounding makes of equal ones."""
     highest_left = -math.inf
     for each in reversed(order):
         low, high = bounds[each]
-        if high < highest_left - 1e-12:
+        if high < highest_left - 1e-3:
             return False
         highest_left = max(highest_left, low)
     return True

@@ -45,7 +45,7 @@ FOUND = [
 async def matched(index: ImageIndex, text: str, *, every_word: bool = False) -> set[int]:
     """The numbers of the rows that a text matches, whatever their pictures show."""
     snapshot = await index.snapshots.latest()
-    rows = matching(snapshot, text, 1000, ALWAYS)
+    rows, _ = matching(snapshot, text, 1000, ALWAYS)
     if every_word:
         rows = rows[with_every_word(snapshot, text, rows)]
     urls = snapshot.take(rows, ["url"])["url"].to_pylist()
@@ -99,7 +99,8 @@ def test_exact_words_come_before_beginnings_and_these_before_typos(tmp_path: Pat
                 await index.upsert(image(number, {"title": title}))
             for _ in range(2):
                 snapshot = await index.snapshots.latest()
-                rows = matching(snapshot, "runner", 10, ALWAYS)
+                rows, scores = matching(snapshot, "runner", 10, ALWAYS)
+                assert [*scores] == sorted(scores, reverse=True)
                 titles = snapshot.take(rows, ["url"])["url"].to_pylist()
                 assert titles == [url_of(2), url_of(1), url_of(0)]
                 await index.run_upkeep()

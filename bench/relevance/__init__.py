@@ -1,0 +1,1 @@
+"""Relevance: how well what is found answers what was asked."""
