@@ -3,7 +3,8 @@
 Two processes write to one table at once (adds, patches, deletes, keys that widen, are dropped and
 declared, upkeep almost without a pause), and one or both are killed at random moments. After each
 kill the table is opened, and every image of the killed process must be what was acknowledged last,
-or what the operation under way makes it::
+or what the operation under way makes it. Images are added with objects, which must be theirs, and
+which nothing is left of once no version names them::
 
     uv run python -m bench kill --kills 100     # about five minutes
 """
@@ -26,13 +27,31 @@ from bench.faults import kill_worker as worker
 from bench.faults.kill_worker import State
 from bench.report import Limit, Report
 from store.index import ImageIndex
-from store.schemas import Hit, SearchQuery, image_id
+from store.objects.sweep import unnamed
+from store.schemas import (
+    FloatVector,
+    Hit,
+    ObjectHit,
+    ObjectQuery,
+    ObjectTerm,
+    SearchQuery,
+    image_id,
+)
+from store.table.connection import open_dataset
 
 OWNERS = ("one", "two")
 KILLS_PER_TABLE = 20
 """Then a new table is begun, so that its making and the first building of its indexes are hit."""
 PATIENCE_S = 120.0
-FAILURES = ("lost", "doubled", "failed opens", "wrong answers", "ended by themselves")
+FAILURES = (
+    "lost",
+    "lost objects",
+    "orphans",
+    "doubled",
+    "failed opens",
+    "wrong answers",
+    "ended by themselves",
+)
 
 
 class Victim:
@@ -103,7 +122,7 @@ async def check(folder: Path, dead: list[Victim], counts: Counter[str]) -> None:
     """Open the table and compare the images of the dead processes with what is known of them."""
     try:
         async with asyncio.timeout(PATIENCE_S):
-            index = await ImageIndex.open(worker.settings(folder), worker.identity())
+            index = await worker.opening(folder)
     except Exception as error:
         counts["failed opens"] += 1
         complain(f"the table did not open: {error!r} {getattr(error, 'detail', '')}")
@@ -114,6 +133,7 @@ async def check(folder: Path, dead: list[Victim], counts: Counter[str]) -> None:
                 await _check_images(index, victim, counts)
             if len(dead) == len(OWNERS):
                 await _check_count(index, counts)
+                await _check_orphans(index, folder, counts)
     finally:
         await index.close()
 
@@ -141,7 +161,53 @@ async def _check_images(index: ImageIndex, victim: Victim, counts: Counter[str])
         if found is not None:
             stored = vectors[image_id(worker.url_of(victim.owner, slot))]
             counts["lost"] += not np.array_equal(stored, worker.vector_of(found["sequence"]))
+            await _check_objects(index, victim.owner, slot, found["sequence"], counts)
     victim.doubtful.clear()
+
+
+async def _check_objects(
+    index: ImageIndex, owner: str, slot: int, sequence: int, counts: Counter[str]
+) -> None:
+    """An image has the objects that it was added with, each with its vector, and no other."""
+    own, right = image_id(worker.url_of(owner, slot)), worker.objects_of(sequence)
+    stored = await index.objects(own)
+    told = None if stored is None else (stored.size, stored.boxes, stored.left_out)
+    if told != (right.size, right.boxes, right.left_out):
+        counts["lost objects"] += 1
+        complain(f"{owner}/{slot} of {sequence} has {told}")
+    vectors = [await index.object_vector(own, n) for n in range(len(right.boxes) + 1)]
+    expected = [*right.vectors, None]
+    pairs = enumerate(zip(vectors, expected, strict=True))
+    wrong = [n for n, (one, other) in pairs if not _are_same(one, other)]
+    counts["objects checked"] += len(right.boxes)
+    if wrong:
+        counts["lost objects"] += 1
+        complain(f"{owner}/{slot} of {sequence} lacks the vectors of {wrong}")
+
+
+def _are_same(one: FloatVector | None, other: FloatVector | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool(np.array_equal(one, other))
+
+
+async def _check_orphans(index: ImageIndex, folder: Path, counts: Counter[str]) -> None:
+    """With nobody writing, a sweep leaves no objects that no kept version names, and finds hit
+    what their images have.
+    """
+    worker.sweep_often(index, settled_s=-1)
+    await index.run_upkeep()
+    images, objects = (
+        open_dataset(str(folder / f"{n}.lance"), None) for n in ("images", "objects")
+    )
+    versions = [each["version"] for each in images.versions()]
+    counts["orphans"] += len(unnamed(images, versions, objects, -1))
+    term = ObjectTerm(worker.object_vector_of(1, 0))
+    found = await index.find(SearchQuery(objects=ObjectQuery((term,)), limit=1000))
+    for hit in found.hits:
+        own = await index.objects(hit.id)
+        assert isinstance(hit, ObjectHit)  # noqa: S101 - for mypy
+        counts["wrong answers"] += own is None or hit.numbers[0] >= len(own.boxes)
 
 
 async def _found(index: ImageIndex, owner: str, counts: Counter[str]) -> list[Hit]:

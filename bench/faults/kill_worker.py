@@ -10,6 +10,7 @@ widen, in nested objects too; each client drops a key of its own and makes it an
 import asyncio
 import json
 import sys
+from collections.abc import Coroutine
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,15 @@ import numpy as np
 
 from store.index import ImageIndex
 from store.metadata.values import ColumnType
-from store.schemas import FloatVector, ModelIdentity, NewImage, image_id
+from store.schemas import (
+    Detector,
+    FloatVector,
+    ModelIdentity,
+    NewImage,
+    NewObjects,
+    ObjectBox,
+    image_id,
+)
 from store.settings import StoreSettings
 
 DIM = 32
@@ -26,6 +35,10 @@ CLIENTS = 6
 SLOTS_EACH = 8
 FILLERS = 600
 """Images that each process adds first, so that the table is large enough for a vector index."""
+DETECTOR = Detector("killed.pt", "seeded")
+CLASSES = ("dog", "cat", "car")
+SETTLED_S = 30.0
+"""Longer than a commit takes, and shorter than a table is written to."""
 State = dict[str, Any] | None
 """An image's metadata; None where there is no such image."""
 TYPES = {each.label: each for each in ColumnType}
@@ -51,6 +64,11 @@ def settings(folder: Path) -> StoreSettings:
     return StoreSettings(store_uri=str(folder), store_upkeep_every=4, store_vector_index_rows=rows)
 
 
+def opening(folder: Path) -> Coroutine[Any, Any, ImageIndex]:
+    """The index, opened as all processes of a table do."""
+    return ImageIndex.open(settings(folder), identity(), detector=DETECTOR)
+
+
 def identity() -> ModelIdentity:
     return ModelIdentity("killed", "seeded", DIM)
 
@@ -63,6 +81,23 @@ def vector_of(sequence: int) -> FloatVector:
     """The vector that an add of this number gives: float32 [dim], unit length."""
     drawn = np.random.default_rng(sequence).normal(size=DIM)
     return (drawn / np.linalg.norm(drawn)).astype(np.float32)
+
+
+def objects_of(sequence: int) -> NewObjects:
+    """The objects of the image that an add of this number gives: none to three."""
+    count = sequence % 4
+    boxes = tuple(
+        ObjectBox(CLASSES[(sequence + n) % len(CLASSES)], 0.5, (n / 4, 0.25, (n + 1) / 4, 0.75))
+        for n in range(count)
+    )
+    vectors = [object_vector_of(sequence, n) for n in range(count)]
+    stacked = np.stack(vectors) if vectors else np.empty((0, DIM), np.float32)
+    return NewObjects((100 + count, 100), boxes, sequence % 3, stacked)
+
+
+def object_vector_of(sequence: int, n: int) -> FloatVector:
+    """The vector of the nth of these objects."""
+    return vector_of(10_000_000_000 + 10 * sequence + n)
 
 
 def fits(found: State, state: State, types: dict[str, str] | None = None) -> bool:
@@ -99,7 +134,12 @@ class Worker:
     async def fill(self) -> None:
         """Add images that stay as they are."""
         fillers = [
-            NewImage(url_of(self._owner, -n), vector_of(-n % 2**32), {"filler": self._owner})
+            NewImage(
+                url_of(self._owner, -n),
+                vector_of(-n % 2**32),
+                {"filler": self._owner},
+                objects=objects_of(n),
+            )
             for n in range(1, FILLERS + 1)
         ]
         await asyncio.gather(*map(self._index.upsert, fillers))
@@ -143,7 +183,7 @@ class Worker:
     ) -> bool:
         """Do the operation; whether the answer fits what was there before."""
         if kind == "upsert":
-            image = NewImage(url, vector_of(sequence), after)
+            image = NewImage(url, vector_of(sequence), after, objects=objects_of(sequence))
             return (await self._index.upsert(image)).created is (before is None)
         if kind == "patch":
             new = {k: v for k, v in (after or {}).items() if k not in ("owner", "slot", "sequence")}
@@ -190,6 +230,13 @@ def _without(state: State, key: str) -> State:
     return None if state is None else {name: v for name, v in state.items() if name != key}
 
 
+def sweep_often(index: ImageIndex, settled_s: float = SETTLED_S) -> None:
+    """Have upkeep remove objects that no image names when they are so old."""
+    tasks = index._upkeep.objects
+    assert tasks is not None  # noqa: S101 - it was opened with a detector
+    tasks.settled_s = settled_s
+
+
 def say(line: dict[str, Any]) -> None:
     """One write of one line, which a kill cannot tear."""
     sys.stdout.write(json.dumps(line) + "\n")
@@ -199,7 +246,8 @@ def say(line: dict[str, Any]) -> None:
 async def main(folder: Path, owner: str, life: int) -> None:
     given = json.loads(sys.stdin.readline())
     known = {int(slot): state for slot, state in given["known"].items()}
-    index = await ImageIndex.open(settings(folder), identity())
+    index = await opening(folder)
+    sweep_often(index)
     say({"open": True})
     worker = Worker(index, owner, life, known)
     async with asyncio.TaskGroup() as tasks:
