@@ -26,6 +26,7 @@ COMMANDS = {
     "shop": "bench.table.shop",
     "paging": "bench.table.paging",
     "relevance": "bench.relevance.measure",
+    "objects": "bench.objects.quality",
     "calls": "bench.calls.measure",
     "lines": "bench.compare.lines",
 }

@@ -14,9 +14,9 @@ from PIL import Image
 
 from cli.main import main
 from demo.process import ServiceProcess
+from demo.scenes.mosaics import mosaic
 from demo.server import PictureServer
 from image_search import AsyncClient, Client, IndexedObject, RefusedError
-from tests.serve.objects.mosaics import mosaic
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import requests
 from PIL import Image
 
 from demo.process import ServiceProcess
+from demo.scenes.mosaics import mosaic
 from demo.scenes.scenes import Scene
 from demo.server import PictureServer
 from tests.running import Post
 from tests.serve.objects.conftest import OBJECTS_MAX
-from tests.serve.objects.mosaics import mosaic
 
 
 def objects_of(finding: ServiceProcess, image_id: str) -> dict[str, Any]:

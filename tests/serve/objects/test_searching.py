@@ -7,9 +7,9 @@ import pytest
 import requests
 
 from demo.process import ServiceProcess
+from demo.scenes.mosaics import Mosaic, Shown, mosaic, overlap
 from demo.server import PictureServer
 from tests.running import Post
-from tests.serve.objects.mosaics import Mosaic, Shown, mosaic, overlap
 
 COUNT = 24
 ONLY = {"metadata": {"kind": "mosaic"}}

@@ -1,0 +1,1 @@
+"""Benchmarks of objects: how well they are found, and what they cost."""
