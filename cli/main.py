@@ -23,6 +23,7 @@ from cli.query.commands import (
     status,
     update,
 )
+from cli.query.redetect import redetect
 
 MIN_WIDTH = 110
 """Width of the demo's tables where the output is no terminal, so that URLs stay whole."""
@@ -73,7 +74,7 @@ def demo(leave: bool, output: Path, scenes: int, no_browser: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
-_QUERIES = (index, search, detect, get, delete, update, status, log, undo)
+_QUERIES = (index, search, detect, get, delete, update, status, log, undo, redetect)
 _TABLES = (declare_column, drop_column, check, reembed, export)
 for command in (*_QUERIES, *_TABLES, models, convert):
     main.add_command(command)

@@ -336,6 +336,16 @@ def objects(id: str) -> Call[ImageObjects]:
     return Call("GET", f"{_image_path(id)}/objects", of_json(ImageObjects))
 
 
+def find_objects(id: str) -> Call[ImageObjects]:
+    """Look for the objects in an indexed image, again or for the first time, and index them.
+
+    Raises:
+        NotFoundError: no image has this id, or it was uploaded and its file is not kept.
+        RefusedError: its picture cannot be had, or the service indexes no objects.
+    """
+    return post(f"{_image_path(id)}/objects", {}, of_json(ImageObjects))
+
+
 def thumbnail(id: str, *, objects: Sequence[int] = ()) -> Call[bytes]:
     """A small copy of an image's picture: a JPEG's bytes.
 

@@ -12,7 +12,7 @@ from store.changes.change import Change, LogQuery, Undone
 from store.changes.log import ChangeLog
 from store.changes.reading import listed
 from store.changes.story import Span
-from store.errors import NoChangeLogError
+from store.errors import NoChangeLogError, QueryError
 from store.metadata.filters import refuse_broad
 from store.metadata.given import check_key
 from store.metadata.rows import check_id, check_objects, check_url, check_vector
@@ -26,6 +26,7 @@ from store.schemas import (
     IndexState,
     ModelIdentity,
     NewImage,
+    NewObjects,
     ObjectsState,
     Observer,
     StoredImage,
@@ -56,6 +57,7 @@ from store.write.plan import (
     DropColumn,
     Patch,
     PatchMatching,
+    PutObjects,
     Restore,
     Undo,
     Upsert,
@@ -220,6 +222,35 @@ class ImageIndex(Reader):
         if not is_unicode(image_id):
             return None
         image: StoredImage | None = await self._writer.write(Patch(image_id, metadata, by))
+        return image
+
+    async def put_objects(
+        self, image_id: str, pixels: str | None, objects: NewObjects, by: Author = NOBODY
+    ) -> StoredImage | None:
+        """Gives an image the objects that were found in its picture; all else of it stays.
+
+        Args:
+            image_id: of the image.
+            pixels: digest of the picture that was looked into.
+            objects: that are in it.
+            by: who had it looked into.
+
+        Returns:
+            The image, or None where there is none.
+
+        Raises:
+            InvalidRowError: it has another picture, or a vector is not [dim], finite and of unit
+                length.
+            QueryError: the index has no objects.
+        """
+        if self._objects is None:
+            raise QueryError("this index has no objects")
+        check_objects(objects, self.opened.identity.dim)
+        if not is_unicode(image_id):
+            return None
+        image: StoredImage | None = await self._writer.write(
+            PutObjects(image_id, pixels, objects, by)
+        )
         return image
 
     async def delete(self, ids: Iterable[str], by: Author = NOBODY) -> int:

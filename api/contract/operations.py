@@ -209,6 +209,18 @@ OPERATIONS = (
         error="this service indexes no objects: it is started with IMAGE_SEARCH_OBJECTS=on",
     ),
     Operation(
+        "post",
+        "/images/{id}/objects",
+        Scope.WRITE,
+        requests.ImageRequest,
+        responses.ObjectsAnswer,
+        "The objects that were found and are indexed",
+        _OBJECTS,
+        "the picture of this image is not kept: add it again",
+        {"nothing": {}},
+        "Look for the objects in an indexed image, again or for the first time.",
+    ),
+    Operation(
         "patch",
         "/images/{id}",
         Scope.WRITE,

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from api.errors import NoFileError
 from api.pipeline.boxes import in_picture, largest, padded, share
-from api.requests.source import Source
+from api.requests.source import Source, is_upload_url
 from images.schemas import ClipPicture
-from store.schemas import NewObjects
+from store.schemas import NewObjects, StoredImage
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -44,6 +45,21 @@ async def embedded(backend: "Backend", source: Source, *, exif: bool) -> Embedde
         return await _with_objects(backend, source, exif=exif)
     picture, file = await backend.pictures.for_index(source, models.clip, store, exif=exif)
     return Embedded(picture, file, await models.encode_image(picture.pixels))
+
+
+async def objects_again(backend: "Backend", image: StoredImage) -> Embedded:
+    """Look for the objects in an indexed image: in its own file if that is kept, else at its url.
+
+    Raises:
+        NoFileError: it was uploaded, and its file is not kept.
+        ImageError: the picture cannot be had.
+        ModelUnavailableError: a model does not answer.
+    """
+    file = await backend.index.picture(image.id, "originals")
+    if file is None and is_upload_url(image.url):
+        raise NoFileError("the picture of this image is not kept: add it again")
+    source = Source(image.url, None if file is None else file.data)
+    return await _with_objects(backend, source, exif=False)
 
 
 async def _with_objects(backend: "Backend", source: Source, *, exif: bool) -> Embedded:

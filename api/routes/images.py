@@ -25,6 +25,7 @@ from api.contract.responses import (
 )
 from api.errors import NoFileError, NoObjectsError, NotFoundError
 from api.pipeline.object_filters import check_object_filter
+from api.pipeline.objects import objects_again
 from api.pipeline.parts import drawn_thumbnail
 from api.routes.handler import Methods, json_response
 from images.decode.structure import media_type
@@ -73,6 +74,28 @@ async def get_objects(backend: "Backend", request: ImageRequest) -> ObjectsAnswe
         return objects_answer(found)
     _found(await backend.index.get(request.id))
     return ObjectsAnswer(objects=[], detected=False, left_out=0, width=None, height=None)
+
+
+async def find_objects(backend: "Backend", request: ImageRequest) -> ObjectsAnswer:
+    """Look for the objects in one image, again or for the first time, and index them.
+
+    Raises:
+        NoObjectsError: the service indexes none.
+        NotFoundError: there is no such image.
+        NoFileError: it was uploaded, and its file is not kept.
+        ImageError: its picture cannot be had.
+        InvalidRowError: there is another picture at its url by now.
+    """
+    if not backend.settings.api.objects:
+        raise NoObjectsError
+    image = await backend.index.get(request.id)
+    if image is None:
+        raise NotFoundError
+    made = await objects_again(backend, image)
+    assert made.objects is not None  # noqa: S101 - they were looked for
+    put = backend.index.put_objects(image.id, made.picture.digest, made.objects, author())
+    _found(await put)
+    return await get_objects(backend, request)
 
 
 async def patch_image(backend: "Backend", request: PatchRequest) -> StoredAnswer:
@@ -174,7 +197,10 @@ ROUTES: dict[str, Methods] = {
         "PATCH": (PatchRequest, patch_image),
         "DELETE": (ImageRequest, delete_image),
     },
-    "/images/{id}/objects": {"GET": (ImageRequest, get_objects)},
+    "/images/{id}/objects": {
+        "GET": (ImageRequest, get_objects),
+        "POST": (ImageRequest, find_objects),
+    },
     "/images/{id}/thumbnail": {"GET": (ThumbnailRequest, thumbnail)},
     "/images/{id}/image": {"GET": (ImageRequest, original)},
 }

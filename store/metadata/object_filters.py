@@ -13,7 +13,7 @@ A filter on `$objects` is an object::
                                                has a dog that is as sure and as small
     {"class_name": "dog", "$count": 2}         has two of them; also {"$gte": 2}, {"$ne": 1}, ...
 
-An image that nobody has looked into has none.
+An image that nobody has looked into has none; null in place of the object says that it is such.
 """
 
 import math
@@ -22,7 +22,7 @@ from decimal import Decimal
 from typing import Any
 
 from store.errors import FilterError, shown
-from store.metadata.objects import DIGITS, MARKS, MOST_OBJECTS, NUMBERS, TERMS, quoted
+from store.metadata.objects import DIGITS, KEY, MARKS, MOST_OBJECTS, NUMBERS, TERMS, quoted
 from store.metadata.predicates import ALWAYS, NEVER
 from store.metadata.values import literal, text_in
 
@@ -55,6 +55,8 @@ def objects_predicate(node: Any, *, has_columns: bool) -> str:
     Raises:
         FilterError: it is no condition on an object.
     """
+    if node is None:
+        return f"({KEY} IS NULL)" if has_columns else ALWAYS
     classes, numbers, counts = _parsed(node)
     if not has_columns:
         return ALWAYS if counts and counts[0][0] == 0 else NEVER
@@ -89,13 +91,15 @@ def _as_sent(number: int, name: str) -> str:
     return f"{Decimal(number).scaleb(-DIGITS[name]):f}"
 
 
-def objects_hold(node: Mapping[str, Any], side: int | None) -> bool:
+def objects_hold(node: Mapping[str, Any] | None, side: int | None) -> bool:
     """Whether it holds for an image that has no object, or one that the filter does not name.
 
     Args:
         node: that was compiled.
         side: where the object's numbers are: -1 least, 1 greatest, None for no object.
     """
+    if node is None:
+        return side is None
     classes, numbers, counts = _parsed(node)
     ends = {name: 0 if side == -1 else 10 ** DIGITS[name] for name in NUMBERS}
     fits = classes is None and all(_among(ends[name], of) for name, of in numbers.items())

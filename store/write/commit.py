@@ -242,7 +242,7 @@ class Committer:
         """What of the table the puts can see and change."""
         registry = snapshot.registry
         patched: list[Row] = []
-        if ids := {put.id for put in puts if isinstance(put, Patch)}:
+        if ids := {put.id for put in puts if not isinstance(put, Upsert)}:
             columns = stored(registry, snapshot.dataset.schema)
             rows = self._table.query().where(text_in("id", ids)).select(columns)
             patched = to_rows(await rows.to_arrow(), registry)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from store.changes.story import Span
-from store.errors import MetadataError
+from store.errors import InvalidRowError, MetadataError
 from store.metadata.columns import Registry
 from store.metadata.given import CheckedMetadata, merged
 from store.metadata.objects import new_key
@@ -19,6 +19,7 @@ from store.schemas import (
     Author,
     FloatVector,
     NewImage,
+    NewObjects,
     ObjectSet,
     StoredImage,
     Upserted,
@@ -47,6 +48,21 @@ class Patch:
 
     id: str
     metadata: Any
+    by: Author = NOBODY
+
+
+@dataclass(frozen=True, eq=False)
+class PutObjects:
+    """Gives a row the objects that were found in its picture; all else of it stays.
+
+    Attributes:
+        pixels: digest of the picture that was looked into.
+        objects: checked.
+    """
+
+    id: str
+    pixels: str | None
+    objects: NewObjects
     by: Author = NOBODY
 
 
@@ -118,7 +134,7 @@ class DeclareColumn:
     by: Author = NOBODY
 
 
-Put = Upsert | Patch
+Put = Upsert | Patch | PutObjects
 Alone = DeleteMatching | DeleteUrls | PatchMatching | Restore | Undo | DropColumn | DeclareColumn
 Operation = Put | Delete | Alone
 Caller = asyncio.Future[Any]
@@ -203,7 +219,7 @@ class Clock:
         return self._last
 
 
-PutAnswer = Upserted | StoredImage | MetadataError | None
+PutAnswer = Upserted | StoredImage | MetadataError | InvalidRowError | None
 
 
 class Plan:
@@ -247,10 +263,19 @@ class Plan:
         answers: list[PutAnswer] = []
         for put in puts:
             try:
-                answers.append(self._upsert(put) if isinstance(put, Upsert) else self._patch(put))
-            except MetadataError as error:
+                answers.append(self._applied(put))
+            except (MetadataError, InvalidRowError) as error:
                 answers.append(error)
         return answers
+
+    def _applied(self, put: Put) -> Upserted | StoredImage | None:
+        match put:
+            case Upsert():
+                return self._upsert(put)
+            case Patch():
+                return self._patch(put)
+            case PutObjects():
+                return self._put_objects(put)
 
     def leave_unchanged(self) -> None:
         """Leaves out rows that are as they were: after patches alone."""
@@ -270,7 +295,8 @@ class Plan:
             return Upserted(duplicate_of, created=False, duplicate_of=duplicate_of, skipped=True)
         values, self.registry = metadata.place(self.registry)
         moment, text = image.created_at or self._clock.now(), metadata.text
-        pixels, file, objects = image.pixels, image.file, self._objects(image)
+        pixels, file = image.pixels, image.file
+        objects = None if image.objects is None else self._new_set(image.objects)
         self.rows[own] = Row(
             own, image.url, put.vector, moment, text, pixels, file, values, objects
         )
@@ -279,9 +305,19 @@ class Plan:
             self._twins[image.pixels].append(Twin(own, moment, image.pixels))
         return Upserted(own, created, duplicate_of)
 
-    def _objects(self, image: NewImage) -> ObjectSet | None:
-        if (new := image.objects) is None:
+    def _put_objects(self, put: PutObjects) -> StoredImage | None:
+        row = self.rows.get(put.id) or self._patched.get(put.id)
+        if row is None:
             return None
+        if None not in (row.pixels, put.pixels) and row.pixels != put.pixels:
+            raise InvalidRowError(
+                "the picture at this image's url is another one by now: add it again"
+            )
+        self.replaces |= put.id in self._patched
+        row = self.rows[put.id] = replace(row, objects=self._new_set(put.objects))
+        return image_of(row, self.registry)
+
+    def _new_set(self, new: NewObjects) -> ObjectSet:
         key = new_key()
         self.vectors[key] = new.vectors
         return ObjectSet(new.size, new.boxes, new.left_out, key)
