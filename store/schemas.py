@@ -21,6 +21,8 @@ Metadata = dict[str, Any] | str
 MAX_METADATA_CHARS = 65_536
 TEXT_KEY = "$text"
 """Of an object: its free text, which is no key."""
+OBJECTS_KEY = "$objects"
+"""Of a filter: what the image shows."""
 MAX_LIMIT = 1000
 MAX_OFFSET = 10_000
 MAX_SORT_KEYS = 4

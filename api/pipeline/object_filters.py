@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.errors import NoObjectsError
 from api.pipeline.boxes import check_classes
-from store.metadata.object_filters import OBJECTS_KEY, classes_named
+from store.schemas import OBJECTS_KEY
 
 if TYPE_CHECKING:
     from api.pipeline.backend import Backend  # heavy: only in a worker
@@ -29,6 +29,16 @@ def check_object_filter(backend: "Backend", filter: Mapping[str, Any] | None) ->
         if not backend.settings.api.objects:
             raise NoObjectsError
         check_classes(classes_named(node), backend.models.yolo.class_names)
+
+
+def classes_named(node: Any) -> list[str]:
+    """The classes that a filter on objects names, whatever else may be wrong with it."""
+    operand = node.get("class_name") if isinstance(node, Mapping) else None
+    if isinstance(operand, Mapping):
+        operand = [*operand.values()]
+    flat = operand if isinstance(operand, list) else [operand]
+    flat = [each for one in flat for each in (one if isinstance(one, list) else [one])]
+    return [each for each in flat if isinstance(each, str)]
 
 
 def _on_objects(node: Any, depth: int) -> Iterator[Any]:

@@ -11,11 +11,10 @@ from api.contract.requests import OfClass, SearchRequest
 from api.contract.responses import SearchAnswer, column_of, object_of
 from api.errors import NoObjectsError
 from api.pipeline.boxes import check_classes
-from api.pipeline.object_filters import check_object_filter
+from api.pipeline.object_filters import check_object_filter, classes_named
 from api.pipeline.query_vectors import SAME, combined, query_vector, term_vectors
 from api.routes.handler import json_response
 from api.telemetry.metrics import SEARCH
-from store.metadata.object_filters import classes_named
 from store.schemas import ObjectHit, ObjectQuery, ObjectTerm, SearchQuery
 
 if TYPE_CHECKING:

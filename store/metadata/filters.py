@@ -33,14 +33,13 @@ from typing import Any
 from store.errors import FilterError, UnknownKeyError, shown
 from store.metadata.columns import CREATED_AT, Key, Registry
 from store.metadata.object_filters import (
-    OBJECTS_KEY,
     conditions_in,
     objects_hold,
     objects_predicate,
 )
 from store.metadata.predicates import ALWAYS, ORDER, among, missing, ordered
 from store.metadata.text_predicates import contains, starts, without_case
-from store.schemas import CheckedFilter
+from store.schemas import OBJECTS_KEY, CheckedFilter
 
 MAX_TERMS = 100
 MAX_DEPTH = 10

@@ -25,8 +25,8 @@ from store.errors import FilterError, shown
 from store.metadata.objects import DIGITS, KEY, MARKS, MOST_OBJECTS, NUMBERS, TERMS, quoted
 from store.metadata.predicates import ALWAYS, NEVER
 from store.metadata.values import literal, text_in
+from store.schemas import OBJECTS_KEY
 
-OBJECTS_KEY = "$objects"
 COUNT = "$count"
 _A_NUMBER = "a number"
 _NEEDS = {
@@ -104,16 +104,6 @@ def objects_hold(node: Mapping[str, Any] | None, side: int | None) -> bool:
     ends = {name: 0 if side == -1 else 10 ** DIGITS[name] for name in NUMBERS}
     fits = classes is None and all(_among(ends[name], of) for name, of in numbers.items())
     return _among(int(side is not None and fits), counts)
-
-
-def classes_named(node: Any) -> list[str]:
-    """The classes that a filter on objects names, whatever else may be wrong with it."""
-    operand = node.get("class_name") if isinstance(node, Mapping) else None
-    if isinstance(operand, Mapping):
-        operand = [*operand.values()]
-    flat = operand if isinstance(operand, list) else [operand]
-    flat = [each for one in flat for each in (one if isinstance(one, list) else [one])]
-    return [each for each in flat if isinstance(each, str)]
 
 
 def conditions_in(node: Any) -> int:
