@@ -27,6 +27,7 @@ COMMANDS = {
     "paging": "bench.table.paging",
     "relevance": "bench.relevance.measure",
     "objects": "bench.objects.quality",
+    "objects-scale": "bench.objects.scale",
     "calls": "bench.calls.measure",
     "lines": "bench.compare.lines",
 }
