@@ -10,11 +10,13 @@ import binascii
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from store.errors import MetadataError, QueryError, UnknownKeyError, shown
 from store.metadata.columns import CREATED_AT, Key, Registry
@@ -27,6 +29,7 @@ from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot
 
 _ID = "id"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -119,14 +122,9 @@ def _page_in_span(
     span = span_of(snapshot, by, where, page, after)
     if span is None:
         return None
-    within = all_of(where, span.where)
+    table = scanned(snapshot, key_columns(order), all_of(where, span.where))
     if cursor is not None:
-        # The cursor's row, and those that share its place and come before it, are read with others:
-        # to read the ids of all takes several times as long.
-        passed = snapshot.count(all_of(within, cursor.sql_up_to(order)))
-        page = slice(page.start + passed, page.stop + passed)
-        within = all_of(within, cursor.sql_since(order))
-    table = scanned(snapshot, key_columns(order), within)
+        table = cursor.behind(snapshot, order, table)
     if not span.holds(table.num_rows, page):
         snapshot.forget_sample(by.name)
         return None
@@ -266,22 +264,7 @@ class Cursor:
 
     def sql(self, order: Order) -> str:
         """SQL for the rows that come behind."""
-        return self._since(order, f"id > {literal(self.id)}")
-
-    def sql_since(self, order: Order) -> str:
-        """SQL for the rows that come behind, and all that share the place of the row."""
-        return self._since(order, ALWAYS)
-
-    def sql_up_to(self, order: Order) -> str:
-        """SQL for the row, and those that share its place and come before it."""
-        same = [
-            f"{each.sql} IS NULL" if value is None else f"{each.sql} = {literal(value)}"
-            for each, value in zip(order, self.values, strict=True)
-        ]
-        # Not by the index of ids, which would name half of all.
-        return all_of(*same, f"(id || '') <= {literal(self.id)}")
-
-    def _since(self, order: Order, condition: str) -> str:
+        condition = f"id > {literal(self.id)}"
         for each, value in zip(reversed(order), reversed(self.values), strict=True):
             sql = each.sql
             if value is None:
@@ -292,6 +275,35 @@ class Cursor:
                 f"({sql} {beyond} {same} OR {sql} IS NULL OR ({sql} = {same} AND {condition}))"
             )
         return condition
+
+    def behind(self, snapshot: Snapshot, order: Order, table: pa.Table) -> pa.Table:
+        """Of `scanned` rows those that come behind. Blocks.
+
+        By SQL the engine asks its indexes for half of all rows, or reads the ids of these.
+        """
+        before, same = np.zeros(len(table), np.bool_), np.ones(len(table), np.bool_)
+        for name, each, value in zip(key_columns(order), order, self.values, strict=True):
+            is_before, is_same = _beside(table[name], value, descending=each.descending)
+            before |= same & is_before
+            same &= is_same
+        sharing = np.flatnonzero(same)
+        ids = snapshot.take(table[ROW_ID].to_numpy()[sharing], [_ID])[_ID]
+        before[sharing] = pc.less_equal(ids, self.id).to_numpy()
+        return table.filter(pa.array(~before))
+
+
+def _beside(
+    column: pa.ChunkedArray, value: Any, *, descending: bool
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which values come before one in an order, and which are the same; those without come last."""
+    if value is None:
+        there = column.is_valid().to_numpy()
+        return there, ~there
+    if isinstance(value, datetime):
+        value = (value - _EPOCH) // timedelta(microseconds=1)
+    one = pa.scalar(value, column.type)
+    before = pc.greater(column, one) if descending else pc.less(column, one)
+    return tuple(pc.fill_null(each, False).to_numpy() for each in (before, pc.equal(column, one)))
 
 
 def read_cursor(cursor: str, sort: Sequence[str], order: Order) -> Cursor:
