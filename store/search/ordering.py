@@ -299,9 +299,10 @@ def _beside(
     if value is None:
         there = column.is_valid().to_numpy()
         return there, ~there
+    # As `_comparable` has the column.
     if isinstance(value, datetime):
         value = (value - _EPOCH) // timedelta(microseconds=1)
-    one = pa.scalar(value, column.type)
+    one = pa.scalar(int(value) if isinstance(value, bool) else value, column.type)
     before = pc.greater(column, one) if descending else pc.less(column, one)
     return tuple(pc.fill_null(each, False).to_numpy() for each in (before, pc.equal(column, one)))
 

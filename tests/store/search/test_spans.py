@@ -17,8 +17,8 @@ from tests.store.support import image, opened, run
 
 ROWS = 500
 SORTS = [
-    (), ("$created_at",), ("price",), ("-price",), ("shop",), ("-shop", "price"), ("rare",),
-    ("when", "-price"), ("sold",),
+    (), ("$created_at",), ("price",), ("-price",), ("shop",), ("-shop", "price"),
+    ("shop", "-sold"), ("rare",), ("when", "-price"), ("sold",),
 ]  # fmt: skip
 FILTERS: list[dict[str, Any]] = [{}, {"half": True}, {"number": {"$lt": 90}}]
 
