@@ -3,9 +3,9 @@
 The plain service (`plain_service.py`: FastAPI, requests, open_clip, LanceDB, ultralytics) runs in
 an environment of its own, made by uv on first use: by torch in three variants of how its models
 share the cores, and with exported models (CLIP by ONNX Runtime, YOLO by ultralytics' OpenVINO).
-Weights, photographs and requests in flight are the same. All services run, and are asked one after
-the other, in rounds. The plain one keeps fewer promises: no guard of what is fetched, no bound on
-sizes, no full text::
+Infinity only embeds, and does so in place of adds and searches. Architectures, photographs and
+requests in flight are the same. All services run, and are asked one after the other, in rounds. The
+others keep fewer promises: no guard of what is fetched, no bound on sizes, no full text::
 
     uv run python -m bench services --precision fp32     # about fifteen minutes
 
@@ -16,21 +16,17 @@ At 32 in flight adds and detections must be twice as many per second as those of
 with torch, and no kind of request fewer, or with a higher p99, than those of the best of all.
 """
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-import requests
-
+from bench.compare import infinity
+from bench.compare.environments import environment, running
 from bench.load.fileserver import FileServer
 from bench.load.generator import Load, Sent, send
 from bench.load.photos import photographs, sides_of
@@ -53,10 +49,8 @@ VARIANTS = {
 }
 """What runs the models, threads in one at once (0 for as many as ask), and of torch (0 for its
 default)."""
-_ENVIRONMENT = Path(tempfile.gettempdir()) / "image-search-plain"
 _PACKAGES = ["fastapi==0.163.2", "uvicorn[standard]==0.54.0", "onnx>=1.20", "onnxruntime>=1.24"]
 _ALIKE = ("lancedb", "open-clip-torch", "openvino", "pillow", "requests", "torch", "ultralytics")
-_START_S = 180
 _FIRST_ADDS = 64
 
 
@@ -67,23 +61,10 @@ class Turn(NamedTuple):
     cpu_ms: float
 
 
-def environment() -> Path:
-    """Python of an environment with FastAPI and our own versions of the rest."""
-    python = _ENVIRONMENT / "bin" / "python"
-    if not (_ENVIRONMENT / "installed").exists():
-        alike = [f"{name}=={version(name)}" for name in _ALIKE]
-        uv = ["uv", "--quiet"]
-        subprocess.run([*uv, "venv", "--clear", "-p", sys.executable, _ENVIRONMENT], check=True)
-        subprocess.run([*uv, "pip", "install", "-p", python, *_PACKAGES, *alike], check=True)
-        (_ENVIRONMENT / "installed").touch()
-    return python
-
-
-@contextmanager
-def plain(runtime: str, at_once: int, threads: int) -> Iterator[tuple[int, int]]:
+def plain(runtime: str, at_once: int, threads: int) -> AbstractContextManager[tuple[int, int]]:
     """Port and pid of the plain service, from when it answers until the block ends."""
     port, models = free_port(), model_environment("full")
-    script = Path(__file__).with_name("plain_service.py")
+    programs = environment("plain", [*_PACKAGES, *(f"{name}=={version(name)}" for name in _ALIKE)])
     added = {
         "PLAIN_RUNTIME": runtime,
         "PLAIN_AT_ONCE": str(at_once),
@@ -91,28 +72,8 @@ def plain(runtime: str, at_once: int, threads: int) -> Iterator[tuple[int, int]]
         "PLAIN_CLIP": models[f"{PREFIX}CLIP_PRETRAINED"],
         "PLAIN_YOLO": models[f"{PREFIX}YOLO_WEIGHTS"],
     }
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        log = stack.enter_context((Path(folder) / "log").open("wb"))
-        process = subprocess.Popen(
-            [environment(), script, str(port)],
-            cwd=folder,
-            env={**os.environ, **added},
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            deadline = time.monotonic() + _START_S
-            while process.poll() is None and time.monotonic() < deadline:
-                try:
-                    requests.get(f"http://127.0.0.1:{port}/heartbeat", timeout=5)
-                    break
-                except requests.RequestException:
-                    time.sleep(0.5)
-            yield port, process.pid
-        finally:
-            process.kill()
-            process.wait()
+    script = Path(__file__).with_name("plain_service.py")
+    return running([str(programs / "python"), str(script), str(port)], port, "heartbeat", added)
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -136,12 +97,15 @@ def measure(given: Namespace) -> dict[tuple[str, int, str], list[Turn]]:
         servers = {OURS: (own.port, own.process.pid if own.process else 0)}
         for name, variant in VARIANTS.items():
             servers[name] = stack.enter_context(plain(*variant))
+        if set(given.routes) & set(infinity.ROUTES):
+            servers[infinity.NAME] = stack.enter_context(infinity.infinity())
         first = 0
 
         def ask(name: str, route: str, clients: int, seconds: float = 0, least: int = 0) -> Turn:
             nonlocal first
             first += 1 << 16
-            (port, root), source = servers[name], Fresh(route, files.url, tuple(photos), first)
+            (port, root), fresh = servers[name], Fresh(route, files.url, tuple(photos), first)
+            source = infinity.Embeddings(fresh) if name == infinity.NAME else fresh
             before = cpu_seconds(root)
             sent = send(Load(port, source, seconds, clients, least))
             return Turn(sent, (cpu_seconds(root) - before) / len(sent.answers) * 1e3)
@@ -155,6 +119,14 @@ def measure(given: Namespace) -> dict[tuple[str, int, str], list[Turn]]:
             for name in servers:
                 found[route, clients, name].append(ask(name, route, clients, given.seconds))
     return found
+
+
+def answered_by(services: Iterable[str], routes: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Services and routes, each of these asked of all services before the next one."""
+    for route in routes:
+        for name in services:
+            if name != infinity.NAME or route in infinity.ROUTES:
+                yield name, route
 
 
 def run(given: Namespace, report: Report) -> list[Limit]:
@@ -171,9 +143,9 @@ def run(given: Namespace, report: Report) -> list[Limit]:
     report.table([*columns, "failed", "ours to it"], rows, f"medians of {given.rounds} rounds")
     for route in given.routes:
         us = (route, given.clients, OURS)
-        others = [(route, given.clients, name) for name in VARIANTS]
+        others = [key for key in found if key[:2] == us[:2] and key[2] != OURS]
         if route in JUDGED:
-            torch = max(rates[key] for key in others if key[2] != "exported")
+            torch = max(rates[key] for key in others if key[2].startswith("torch"))
             limits.append(Limit(f"{route}: per s to torch's best", rates[us] / torch, TO_TORCH))
         best, least = max(rates[key] for key in others), min(p99[key] for key in others)
         limits.append(Limit(f"{route}: per s to the best of all", ratio(rates[us], best), 1.0))
