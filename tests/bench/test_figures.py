@@ -109,7 +109,9 @@ def test_a_batch_is_full_of_one_group_and_every_lane_has_a_model(way: Way) -> No
 
         return work
 
-    assert Pipeline(make, [[b"a", b"aa"], [b"b" * 3]]).rate(way, 0.1) > 0
+    pipeline = Pipeline(make, [[b"a", b"aa"], [b"b" * 3]])
+    # On a busy machine a lane may have ended before another one began.
+    assert any(pipeline.rate(way, seconds) > 0 for seconds in (0.1, 1, 10, 60))
     assert len(made) == way.lanes
     for batches in made:
         assert all(len(batch) == way.batch for batch in batches)

@@ -90,6 +90,7 @@ def test_a_value_of_the_wrong_type_is_told_before_anything_is_sent(page: Page) -
     page.get_by_role("button", name="Add a key").click()
     page.get_by_label("Key", exact=True).fill("price")
     page.get_by_label("Value", exact=True).fill("cheap")
+    expect(page.get_by_label("Type")).to_be_disabled()  # the table's keys are known
     page.get_by_role("button", name="Add 1 picture").click()
     expect(page.locator("#add-notice")).to_have_text("price must be a number.")
 
