@@ -20,12 +20,14 @@ from store.settings import StoreSettings
 from tests.store.differential.model_table import ModelTable
 from tests.store.differential.model_values import Refused
 from tests.store.differential.strategies import filter_, seeded, url
+from tests.store.objects.objects import DETECTOR
 from tests.store.support import IDENTITY
 
 # A Rust panic inside of LanceDB leaves its caller waiting for ever.
 OPERATION_TIMEOUT_S = 60
 EVERYTHING = 1000
 MEMORY_MB = (64, 0)
+SETTLED_S = 5.0
 
 HANDLES = st.integers(0, 1)
 IDS = seeded(url).map(image_id) | st.sampled_from(["0" * 32, "", "' OR true --"])
@@ -89,7 +91,11 @@ class Machine(RuleBasedStateMachine):
             store_max_commit_rows=6,
             store_memory_mb=memory_mb,
         )
-        return await ImageIndex.open(rare, IDENTITY)
+        index = await ImageIndex.open(rare, IDENTITY, detector=DETECTOR)
+        assert index._upkeep.objects is not None
+        # Objects that no version names go while others are written, but not those on their way.
+        index._upkeep.objects.settled_s = SETTLED_S
+        return index
 
     def _run(self, asked: Awaitable[Any]) -> Any:
         return self.runner.run(asyncio.wait_for(asked, OPERATION_TIMEOUT_S))

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from store.index import ImageIndex
-from store.schemas import Hit, NewImage, SearchQuery, image_id
+from store.schemas import (
+    FloatVector,
+    Hit,
+    NewImage,
+    ObjectQuery,
+    ObjectTerm,
+    SearchQuery,
+    image_id,
+)
 from store.search.facets import facets_of
 from tests.store.differential.machine import (
     DELETES,
@@ -32,6 +40,7 @@ from tests.store.differential.strategies import (
     echo,
     filter_,
     metadata,
+    object_filter,
     seeded,
     several,
     words,
@@ -51,6 +60,41 @@ class Reads(Machine):
         assert (found is None) is (own not in self.model.rows)
         if found is not None:
             self._same_image(found)
+
+    @rule(handle=HANDLES, own=IDS)
+    def objects(self, handle: int, own: str) -> None:
+        """What is in an image, and the vector of each object."""
+        counts["objects"] += 1
+        index, row = self.indexes[handle], self.model.rows.get(own)
+        found, expected = self._run(index.objects(own)), row.objects if row else None
+        assert (found is None) is (expected is None)
+        if found is None or expected is None:
+            return
+        told = found.size, found.boxes, found.left_out
+        assert told == (expected.size, expected.boxes, expected.left_out)
+        for n, vector in enumerate(expected.vectors):
+            assert np.array_equal(self._run(index.object_vector(own, n)), vector)
+
+    @rule(handle=HANDLES, vector=VECTORS, page=PAGES)
+    def objects_nearest(self, handle: int, vector: FloatVector, page: tuple[int, int]) -> None:
+        counts["search of objects"] += 1
+        (limit, offset), of = page, ObjectQuery((ObjectTerm(vector),))
+        query = SearchQuery(objects=of, limit=limit, offset=offset)
+        hits = self._run(self.indexes[handle].find(query)).hits
+        expected = self.model.best_objects(vector)[offset : offset + limit]
+        assert [hit.id for hit in hits] == [own for own, _ in expected]
+        assert np.allclose([hit.score for hit in hits], [score for _, score in expected], atol=2e-6)
+        for hit in hits:
+            own = self.model.rows[self._same_hit(hit)].objects
+            assert own is not None
+            assert np.isclose(own.vectors[hit.numbers[0]] @ vector, hit.score, atol=2e-6)
+
+    @rule(handle=HANDLES, rng=seeded(lambda rng: rng))
+    def showing(self, handle: int, rng: Random) -> None:
+        for node in several(rng, object_filter, 5, 5):
+            counts["filter of objects"] += 1
+            found, _ = self._run(self.indexes[handle].matching(node))
+            assert set(found) == self.model.showing(node), node
 
     @rule(handle=HANDLES, rng=seeded(lambda rng: rng), page=PAGES)
     def filter(self, handle: int, rng: Random, page: tuple[int, int]) -> None:

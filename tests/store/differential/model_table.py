@@ -1,7 +1,7 @@
 """A table of images said a second time, in a dictionary: what the store must agree with."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from store.errors import (
     MetadataLimitError,
     UnknownKeyError,
 )
-from store.schemas import FloatVector, NewImage, Upserted
+from store.schemas import FloatVector, NewImage, NewObjects, ObjectBox, Upserted
 from tests.store.differential.model import is_broad, matches
 from tests.store.differential.model_objects import (
     TEXT,
@@ -46,6 +46,7 @@ class ModelRow:
     order: int
     metadata: Mapping[str, Any] | str | None
     pixels: str | None
+    objects: NewObjects | None = None
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -82,7 +83,9 @@ class ModelTable:
             return Upserted(twin, created=False, duplicate_of=twin, skipped=True)
         metadata = self._held(image.metadata)
         self._adds += 1
-        self.rows[own] = ModelRow(image.url, image.vector, self._adds, metadata, image.pixels)
+        self.rows[own] = ModelRow(
+            image.url, image.vector, self._adds, metadata, image.pixels, image.objects
+        )
         return Upserted(own, created, twin)
 
     def _twin(self, own: str, pixels: str | None) -> str | None:
@@ -217,6 +220,26 @@ class ModelTable:
         """Of all rows to a vector."""
         return np.array([score for _, score in self.nearest(vector, self.rows)])
 
+    def showing(self, node: Mapping[str, Any]) -> set[str]:
+        """The ids of images for which a filter on objects holds: `strategies.object_filter`."""
+        if "$not" in node:
+            return self.rows.keys() - self.showing(node["$not"])
+        of = node["$objects"]
+        (name, wanted), *_ = of.get("$count", {"$gte": 1}).items()
+        holds = {"$eq": int.__eq__, "$gte": int.__ge__, "$lt": int.__lt__}[name]
+        counts = {own: sum(map(_fits(of), boxes_of(row))) for own, row in self.rows.items()}
+        return {own for own, count in counts.items() if holds(count, wanted)}
+
+    def best_objects(self, vector: FloatVector) -> list[tuple[str, float]]:
+        """Ids of images with objects, and the score of their best: best first, then by id."""
+        query = vector.astype(np.float64)
+        scores = {
+            own: round(float((row.objects.vectors.astype(np.float64) @ query).max()), 6)
+            for own, row in self.rows.items()
+            if row.objects is not None and row.objects.boxes
+        }
+        return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
+
     def having_words(self, text: str, among: Iterable[str]) -> set[str]:
         """The ids whose texts have one of the words."""
         return {each for each in among if have_one(self._texts(self.rows[each]), text)}
@@ -229,6 +252,18 @@ class ModelTable:
                 value = as_json_value(held)
                 texts += value if isinstance(value, list) else [value]
         return texts
+
+
+def boxes_of(row: ModelRow) -> tuple[ObjectBox, ...]:
+    """The objects in an image, as far as anybody has looked."""
+    return () if row.objects is None else row.objects.boxes
+
+
+def _fits(of: Mapping[str, Any]) -> Callable[[ObjectBox], bool]:
+    least = of.get("confidence", {"$gte": 0})["$gte"]
+    return lambda box: (
+        box.class_name == of.get("class_name", box.class_name) and (box.confidence >= least)
+    )
 
 
 def fused_bounds(

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, TypeVar
 
+import numpy as np
 from hypothesis import strategies as st
 
-from store.schemas import NewImage, image_id
-from tests.store.support import vector
+from store.schemas import NewImage, NewObjects, ObjectBox, image_id
+from tests.store.support import DIM, vector
 
 T = TypeVar("T")
 
@@ -78,6 +79,7 @@ FAVOURITES: dict[str, list[Any]] = {
     "timestamp": ["2024-05-01T12:00:00+02:00", "2024-05-01T10:00:00.000001Z"],
     "list": [["a"], ["x' OR 1=1 --", "🦊"]],
 }
+CLASSES = ("dog", "cat's", "tv: 10|5;")
 WORDS = [
     "red", "BUS", "Café", "cafe", "tree", "AND", "house", "houses", "hosue", "mouse", "reddish",
     "红色运动鞋", "运动", "鞋", "x7", "12345", "12346",
@@ -241,8 +243,37 @@ def image(rng: Random) -> NewImage:
     own = rng.choice(["a:1", "b.2", "c-3", image_id(URLS[0])]) if rng.random() < 0.2 else None
     skip = rng.random() < 0.5
     return NewImage(
-        url(rng), rng.choice(POOL), metadata(rng), pixels=pixels, skip_duplicate=skip, own_id=own
+        url(rng),
+        rng.choice(POOL),
+        metadata(rng),
+        pixels=pixels,
+        skip_duplicate=skip,
+        own_id=own,
+        objects=objects(rng),
     )
+
+
+def objects(rng: Random) -> NewObjects | None:
+    """A few objects; None where nobody has looked."""
+    if rng.random() < 0.3:
+        return None
+    boxes = tuple(
+        ObjectBox(rng.choice(CLASSES), rng.choice((0.3, 0.5, 0.9)), (n / 8, 0.0, (n + 1) / 8, 0.5))
+        for n in range(rng.randint(0, 4))
+    )
+    vectors = [rng.choice(POOL) for _ in boxes]
+    stacked = np.stack(vectors) if vectors else np.empty((0, DIM), np.float32)
+    return NewObjects((640, 480), boxes, rng.randint(0, 2), stacked)
+
+
+def object_filter(rng: Random) -> dict[str, Any]:
+    """A filter on objects."""
+    node: dict[str, Any] = {"class_name": rng.choice(CLASSES)} if rng.random() < 0.8 else {}
+    if rng.random() < 0.5:
+        node["confidence"] = {"$gte": rng.choice((0.3, 0.4, 0.9))}
+    if rng.random() < 0.5:
+        node["$count"] = {rng.choice(("$eq", "$gte", "$lt")): rng.randint(0, 3)}
+    return {"$not": {"$objects": node}} if rng.random() < 0.3 else {"$objects": node}
 
 
 def several(rng: Random, make: Callable[[Random], T], least: int, most: int) -> list[T]:
