@@ -106,7 +106,8 @@ def _equal(value: Any, operand: Any, kind: str) -> bool:
     if isinstance(value, Extreme):
         return False
     if kind == "list" and isinstance(operand, str):
-        return value is not None and as_operand(operand, "string") in value
+        part = as_operand(operand, "string")  # refused also where there is nothing to compare
+        return value is not None and part in value
     other = as_operand(operand, kind)
     return value is not None and bool(value == other)
 
