@@ -2,7 +2,7 @@
 
 To sort a million rows for a page of ten takes 30 ms, and behind a cursor 80. So only the rows
 between two values are read, which a sample of the column puts a little before the page and a little
-behind it: 3 ms, wherever the page is. Whether it is so is seen from how many rows come before,
+behind it: 3 to 12 ms, by the key. Whether it is so is seen from how many rows come before,
 which an index counts, and how many are there; if it is not, all rows are sorted.
 """
 
