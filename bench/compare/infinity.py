@@ -41,9 +41,9 @@ class Embeddings:
     def requests(self) -> Iterator[tuple[str, bytes]]:
         for kind, request in self.of.requests():
             body = json.loads(request.partition(b"\r\n\r\n")[2])
-            given: dict[str, Any] = {"input": [body["metadata"]]}
+            given: dict[str, Any] = {"input": [body.get("url") or body["metadata"]]}
             if "url" in body:
-                given = {"input": [body["url"]], "modality": "image"}
+                given["modality"] = "image"
             yield kind, post("embeddings", {"model": "clip", **given})
 
 
