@@ -63,6 +63,12 @@ DEPTHS = (Depth(32, 40), Depth(256, 80), Depth(1024, ALL_PARTITIONS), Depth(16_3
 _HALF_WAY = Depth(512, 160)
 """Of a search that is filtered."""
 
+_NEXT = Depth(64, 8)
+"""Of a look at the rows next to the vector: does a filter let through what it does elsewhere?"""
+
+_LEAST_NEXT = 1 / 3
+"""Of the rows that it would let through of those, if it did."""
+
 
 def partitions_for(rows: int) -> int:
     """How many partitions of the vector index suit a table of so many rows."""
@@ -132,8 +138,9 @@ def _candidates(
     """Rows among which the nearest are, of those that fulfil a predicate: a share of all.
 
     The nearest of all are filtered, and looked for as deep as that many of them reach. Where the
-    filter has left too few, all rows that it lets through are gone by: of pictures of cats, "shoes"
-    leaves none, and its nearest lie as far off as any, in any partition.
+    filter leaves too few of them, or of those next to the vector, all rows that it lets through are
+    gone by: of pictures of cats, "shoes" leaves none, and its nearest lie as far off as any, in any
+    partition.
     """
     count = _CANDIDATES * depth.rows if snapshot.indexed else depth.rows
     if where == ALWAYS:
@@ -141,13 +148,23 @@ def _candidates(
     else:
         reached = max(depth.partitions, _partitions_to(math.ceil(depth.rows / share)))
         wide, least = Depth(math.ceil(_SPARE * count / share), reached), count
-    if where == ALWAYS or (snapshot.indexed and wide.rows <= _MOST_NAMED):
+    if where == ALWAYS or (
+        snapshot.indexed
+        and wide.rows <= _MOST_NAMED
+        and _is_alike_next_to(snapshot, vector, where, share)
+    ):
         found = _scanner(snapshot, vector, wide, where, filter_first=False).to_table()
         if len(found) >= least or _is_all(snapshot, found):
             return _row_ids(found)
     # The partitions that were looked into hold too few, as after deletes, too.
     found = _scanner(snapshot, vector, Depth(count, ALL_PARTITIONS), where).to_table()
     return _row_ids(found)
+
+
+def _is_alike_next_to(snapshot: Snapshot, vector: FloatVector, where: str, share: float) -> bool:
+    """Whether a predicate leaves about as many of the nearest rows as of all, or more."""
+    found = _scanner(snapshot, vector, _NEXT, where, filter_first=False).to_table()
+    return len(found) >= _LEAST_NEXT * share * _NEXT.rows
 
 
 def _partitions_to(row: int) -> int:

@@ -203,6 +203,44 @@ def test_a_filter_that_keeps_nothing_nearby_finds_the_nearest_of_the_rest(
     run(check())
 
 
+def test_a_filter_that_leaves_nothing_next_to_the_query_but_half_beyond(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirty groups of 56 rows, every second one odd: odd ones asked for from within an even."""
+    partitions: list[int] = []
+    scanner = nearest._scanner
+
+    def noted(*given: Any, **options: Any) -> Any:
+        partitions.append(given[2].partitions)
+        return scanner(*given, **options)
+
+    monkeypatch.setattr(nearest, "_scanner", noted)
+    monkeypatch.setattr(nearest, "FEW_ROWS", 0)
+    monkeypatch.setattr(nearest, "PARTITION_ROWS", 8)
+    groups, each = 30, 56
+    rows = groups * each
+    vectors = np.stack([vector(n) / 2 + vector(rows + n // each) for n in range(rows)])
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    odd = np.arange(rows) // each % 2 == 1
+
+    async def check() -> None:
+        async with opened(tmp_path) as index, handle(tmp_path) as table:
+            images = [NewImage(url_of(n), vectors[n], {"odd": bool(odd[n])}) for n in range(rows)]
+            await asyncio.gather(*map(index.upsert, images))
+            await table.checkout_latest()
+            await ensure_vector_index(table, rows, rows)
+            found_of = []
+            for asked in range(0, rows, 2 * each):
+                query = SearchQuery(vector=vectors[asked], filter={"odd": True})
+                scores = np.where(odd, vectors @ vectors[asked], -2)
+                best = {url_of(int(n)) for n in np.argsort(-scores)[: query.limit]}
+                found_of.append(len(best & {hit.url for hit in await index.search(query)}))
+                assert partitions[-1] == nearest.ALL_PARTITIONS
+            assert np.mean(found_of) / 10 >= 0.98
+
+    run(check())
+
+
 def test_reading_the_partitions_bounds_the_caches_that_it_opens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
