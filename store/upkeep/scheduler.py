@@ -73,7 +73,7 @@ class Upkeep:
         self._one_round = asyncio.Lock()
         self._is_due = False
         self._commits = 0
-        self._committed_at = 0.0
+        self._due_at, self._rest_at = self._next_at(), math.inf
         self._thorough_at = -math.inf
         self.runs = 0
         self.failures = 0
@@ -83,16 +83,16 @@ class Upkeep:
     def committed(self) -> None:
         """Says that a commit was made."""
         self._commits += 1
-        self._committed_at = time.monotonic()
         self._is_due |= self._commits >= self._settings.store_upkeep_every
-        if self._is_due or self._commits == 1:
+        if self._is_due or self._rest_at == math.inf:
             self._woken.set()
+        self._rest_at = time.monotonic() + REST_S
 
-    async def run(self, few: int = FEW, *, everything: bool = False) -> UpkeepReport | None:
+    async def run(self, *, at_rest: bool = False, everything: bool = False) -> UpkeepReport | None:
         """Does a round now.
 
         Args:
-            few: small fragments that are left as they are.
+            at_rest: do no more than join fragments, and leave fewer of them.
             everything: join fragments and fold rows into the indexes however few there are.
 
         Returns:
@@ -102,8 +102,9 @@ class Upkeep:
             with self._lock.held_if_free() as free:
                 if not free:
                     return None
-                self._commits = 0
-                report = await self._round(0 if everything else few, everything=everything)
+                if not at_rest:
+                    self._commits = 0
+                report = await self._round(at_rest=at_rest, everything=everything)
                 await asyncio.to_thread(write_report, *self._report_of, report)
         self.last = report
         return report
@@ -134,33 +135,37 @@ class Upkeep:
 
     async def _run(self) -> None:
         while True:
-            few = FEW if await self._is_due_before_rest() else FEW_AT_REST
-            self._is_due, self._commits = False, 0  # if another process is at it, it sees them
+            at_rest = await self._is_due_at_rest()
+            self._is_due, self._rest_at = False, math.inf
+            if not at_rest:  # which puts none of the others off
+                self._due_at = self._next_at()
             try:
-                await self.run(few)
+                await self.run(at_rest=at_rest)
             except OSError:
                 logger.exception("upkeep of the index could not be done")
 
-    async def _is_due_before_rest(self) -> bool:
-        """Waits until a round is due; whether it is for another reason than that writers rest."""
-        latest = time.monotonic() + self._settings.store_upkeep_minutes * 60
+    async def _is_due_at_rest(self) -> bool:
+        """Waits until a round is due; whether it is for no other reason than that writers rest."""
         while not self._is_due:
-            rest = self._committed_at + REST_S if self._commits else math.inf
-            left = min(latest, rest) - time.monotonic()
+            left = min(self._due_at, self._rest_at) - time.monotonic()
             if left <= 0:
-                return rest > latest
+                return self._rest_at < self._due_at
             self._woken.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._woken.wait()
-        return True
+        return False
 
-    async def _round(self, few: int, *, everything: bool) -> UpkeepReport:
+    def _next_at(self) -> float:
+        return time.monotonic() + self._settings.store_upkeep_minutes * 60
+
+    async def _round(self, *, at_rest: bool, everything: bool) -> UpkeepReport:
         began = time.monotonic()
         did: list[str] = []
         failed: list[str] = []
-        is_time = few == FEW and began - self._thorough_at >= THOROUGH_EVERY_S
+        is_time = not at_rest and began - self._thorough_at >= THOROUGH_EVERY_S
         thorough = everything or is_time
+        few = 0 if everything else FEW_AT_REST if at_rest else FEW
         tasks = self._tasks.all(few, thorough=thorough, everything=everything)
         if self.objects is not None:
             tasks += self.objects.all(few, thorough=thorough, everything=everything)

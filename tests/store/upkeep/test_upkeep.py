@@ -140,6 +140,33 @@ def test_what_few_commits_leave_is_joined_when_no_more_come(
     run(check())
 
 
+def test_rounds_at_rest_put_no_thorough_one_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One add after the other, each followed by a rest: as many as there are to be for a round."""
+    monkeypatch.setattr(store.upkeep.scheduler, "REST_S", 0.05)
+    rounds: list[bool] = []
+    tasks_of = store.upkeep.tasks.UpkeepTasks.all
+
+    def noted(self: Any, few: int, *, thorough: bool, everything: bool) -> Any:
+        rounds.append(thorough)
+        return tasks_of(self, few, thorough=thorough, everything=everything)
+
+    monkeypatch.setattr(store.upkeep.tasks.UpkeepTasks, "all", noted)
+
+    async def check() -> None:
+        every = 4
+        async with opened(tmp_path, store_upkeep_every=every) as index:
+            for n in range(every):
+                await index.upsert(image(n))
+                async with asyncio.timeout(60):
+                    while len(rounds) <= n:  # noqa: ASYNC110 - what the background has begun
+                        await asyncio.sleep(0.01)
+            assert rounds == [False, False, False, True]
+
+    run(check())
+
+
 def test_the_last_report_is_there_after_a_restart(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:
