@@ -93,6 +93,19 @@ class OtherModelError(RequestError):
         )
 
 
+class OtherDetectorError(RequestError):
+    """Objects that are to be stored were found by another detector than the index's."""
+
+    code = "other_detector"
+
+    def __init__(self, made: object, own: object) -> None:
+        theirs = f"and those of this index with {own}" if own else "and this service indexes none"
+        super().__init__(
+            f"these objects were found with {made}, {theirs}: leave the rows' objects out, and have"
+            " them found anew with `image-search redetect`"
+        )
+
+
 class UnauthorizedError(RequestError):
     """No key came with the request, or one that nobody has."""
 

@@ -24,6 +24,7 @@ from image_search.results import (
     ColumnType,
     Detection,
     Detections,
+    Detector,
     ExportPage,
     Facet,
     FacetValue,
@@ -44,6 +45,8 @@ from image_search.results import (
     Upkeep,
     Version,
     WholeImage,
+    WholeObject,
+    WholeObjects,
 )
 from image_search.retries import Retries
 
@@ -57,6 +60,7 @@ __all__ = [
     "ColumnType",
     "Detection",
     "Detections",
+    "Detector",
     "ExportPage",
     "Facet",
     "FacetValue",
@@ -88,4 +92,6 @@ __all__ = [
     "Upkeep",
     "Version",
     "WholeImage",
+    "WholeObject",
+    "WholeObjects",
 ]

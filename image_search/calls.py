@@ -27,6 +27,7 @@ from image_search.results import (
     ChangePage,
     ColumnType,
     Detections,
+    Detector,
     ExportPage,
     Found,
     Hit,
@@ -40,6 +41,7 @@ from image_search.results import (
     Undone,
     Version,
     WholeImage,
+    WholeObjects,
     read,
 )
 
@@ -505,7 +507,11 @@ def export_page(cursor: str | None = None, *, limit: int = 1000) -> Call[ExportP
 
 
 def import_rows(
-    rows: Iterable[WholeImage], model: Model, *, skip_duplicates: bool = False
+    rows: Iterable[WholeImage],
+    model: Model,
+    *,
+    detector: Detector | None = None,
+    skip_duplicates: bool = False,
 ) -> Call[list[Added | NotImported]]:
     """Put images of an export into an index of the same model, as they are; one result for each.
 
@@ -514,14 +520,17 @@ def import_rows(
     Args:
         rows: of `export_page`.
         model: of the same.
+        detector: likewise; needed where rows have objects.
         skip_duplicates: leave out new images whose pixels another image has.
 
     Raises:
-        RefusedError: the index has another model, or the key that is used may not.
+        RefusedError: the index has another model or detector, or the key that is used may not.
     """
     whole = list(rows)
     dim = len(whole[0].vector) // _FLOAT_BYTES if whole else 0
     body = {"model": vars(model), "dim": dim, "rows": [_row(one) for one in whole]}
+    if detector is not None and any(one.objects for one in whole):
+        body["detector"] = vars(detector)
     if skip_duplicates:
         body["skip_duplicates"] = True
     return post("/index/import", body, _put_or_not, most_bytes=MOST_LIST_BYTES)
@@ -584,12 +593,22 @@ def _moment(given: datetime | str | None) -> str | None:
 
 
 def _row(whole: WholeImage) -> dict[str, Any]:
-    small = whole.thumbnail
-    return {
+    small, objects = whole.thumbnail, whole.objects
+    row = {
         **vars(whole),
         "created_at": whole.created_at.isoformat(),
         "vector": base64.b64encode(whole.vector).decode("ascii"),
         "thumbnail": None if small is None else base64.b64encode(small).decode("ascii"),
+        "objects": None if objects is None else _objects(objects),
+    }
+    return row if objects is not None else {k: v for k, v in row.items() if k != "objects"}
+
+
+def _objects(of: WholeObjects) -> dict[str, Any]:
+    return {
+        **vars(of),
+        "objects": [vars(each) for each in of.objects],
+        "vectors": base64.b64encode(of.vectors).decode("ascii"),
     }
 
 

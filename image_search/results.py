@@ -197,6 +197,32 @@ class Page:
 
 
 @dataclass(frozen=True)
+class WholeObject:
+    """An object of an exported image; `xyxy` are shares of the picture's width and height."""
+
+    class_name: str
+    confidence: float
+    xyxy: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class WholeObjects:
+    """The objects of an exported image; `vectors` are theirs, one after the other.
+
+    Attributes:
+        width: of the upright picture, in pixels.
+        height: likewise.
+        left_out: objects that were found and are not indexed.
+    """
+
+    width: int
+    height: int
+    left_out: int
+    objects: tuple[WholeObject, ...]
+    vectors: bytes
+
+
+@dataclass(frozen=True)
 class WholeImage:
     """An image with all that the index has of it, but its own file.
 
@@ -205,6 +231,7 @@ class WholeImage:
         pixels: digest of its pixels, by which duplicates are told; None where it is not known.
         original: SHA-256 of its own file, where that is stored.
         thumbnail: its JPEG file, where there is one.
+        objects: of it, with their vectors; None where nobody has looked for them.
     """
 
     id: str
@@ -215,6 +242,7 @@ class WholeImage:
     pixels: str | None = None
     original: str | None = None
     thumbnail: bytes | None = None
+    objects: WholeObjects | None = None
 
 
 @dataclass(frozen=True)
@@ -235,6 +263,14 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Detector:
+    """What finds the objects, and how they are cut out of their picture."""
+
+    name: str
+    recipe: str
+
+
+@dataclass(frozen=True)
 class ExportPage:
     """Some images of the index as it was at one version.
 
@@ -242,6 +278,7 @@ class ExportPage:
         total: images of this version, on all pages.
         columns: metadata keys and their types.
         next: the cursor of the next page; None on the last.
+        detector: that found the objects; None where there are none.
     """
 
     rows: tuple[WholeImage, ...]
@@ -251,6 +288,7 @@ class ExportPage:
     dim: int
     columns: dict[str, str]
     next: str | None = None
+    detector: Detector | None = None
 
 
 @dataclass(frozen=True)

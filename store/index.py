@@ -125,7 +125,8 @@ class ImageIndex(Reader):
             settings,
             committed=self._committed,
         )
-        self.transfer = Transfer(opened, snapshots, self.files, self._writer)
+        detector = objects.detector if objects else None
+        self.transfer = Transfer(opened, snapshots, self.files, self._writer, detector)
 
     @classmethod
     async def open(

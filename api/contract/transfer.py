@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, SkipValidation, WithJsonSchema
 
 from api.contract.requests import Metadata, optional
 from api.contract.responses import Answer, Model, StoredAnswer
 from api.requests.reader import JsonInput
 from images.fetch.urls import MAX_URL_CHARS
+from store.metadata.objects import MOST_OBJECTS
 from store.schemas import MAX_LIMIT, MAX_OWN_ID_CHARS
 
 MAX_IMPORT_ROWS = 1000
@@ -24,6 +25,16 @@ _A_VECTOR = "base64 of its float32 numbers, little-endian"
 _PIXELS = "Digest of the picture's pixels, by which duplicates are told; 64 hexadecimal digits"
 _ORIGINAL = "SHA-256 of the picture's own file, where that is stored; the file itself is not here"
 _THUMBNAIL = "base64 of its thumbnail, a JPEG file"
+_OBJECTS = "Its objects with their vectors; absent where nobody has looked for them"
+_DETECTOR = "What found the objects, and how they were cut out"
+_EDGES = "Left, top, right and bottom, as shares of the picture's width and height"
+_MAX_VECTORS_CHARS = MOST_OBJECTS * _MAX_VECTOR_CHARS
+_MAX_CLASS_CHARS = 1024
+
+
+def _schema_of(model: type[JsonInput]) -> WithJsonSchema:
+    return WithJsonSchema(model.model_json_schema())
+
 
 Digest = Annotated[
     str | None,
@@ -42,6 +53,35 @@ class ExportRequest(JsonInput):
         description="`next` of the page before; without, the index as it is now, from its first"
         " image on",
     )
+
+
+class WholeObject(JsonInput):
+    """An object of an image, without its vector."""
+
+    class_name: str = Field(max_length=_MAX_CLASS_CHARS)
+    confidence: float = Field(ge=0, le=1)
+    xyxy: list[float] = Field(min_length=4, max_length=4, description=_EDGES)
+
+
+class WholeObjects(JsonInput):
+    """The objects of an image, in their order."""
+
+    width: int = Field(description="Of the upright picture, in pixels")
+    height: int
+    left_out: int = Field(description="Objects that were found and not indexed")
+    objects: list[Annotated[Any, WithJsonSchema(WholeObject.model_json_schema())]] = Field(
+        max_length=MOST_OBJECTS
+    )
+    vectors: str = Field(
+        max_length=_MAX_VECTORS_CHARS, description="Of all of them one after the other, as `vector`"
+    )
+
+
+class ObjectDetector(JsonInput):
+    """What found the objects, as the export says."""
+
+    name: str = Field(max_length=_MAX_VECTOR_CHARS, examples=["yolo11n.pt"])
+    recipe: str = Field(max_length=_MAX_VECTOR_CHARS, description="How they are cut out")
 
 
 class ImportRow(JsonInput):
@@ -66,6 +106,7 @@ class ImportRow(JsonInput):
     thumbnail: Annotated[str | None, optional("string", maxLength=_MAX_THUMBNAIL_CHARS)] = Field(
         default=None, max_length=_MAX_THUMBNAIL_CHARS, description=_THUMBNAIL
     )
+    objects: Annotated[Any, _schema_of(WholeObjects)] = Field(default=None, description=_OBJECTS)
 
 
 class ImportModel(JsonInput):
@@ -82,6 +123,9 @@ class ImportRequest(JsonInput):
         description="What made the vectors, as the export says"
     )
     dim: int = Field(ge=1, description="Length of the vectors")
+    detector: Annotated[Any, _schema_of(ObjectDetector)] = Field(
+        default=None, description=f"{_DETECTOR}, as the export says; needed where rows have objects"
+    )
     rows: list[Annotated[Any, WithJsonSchema(ImportRow.model_json_schema())]] = Field(
         min_length=1,
         max_length=MAX_IMPORT_ROWS,
@@ -102,6 +146,9 @@ class ExportedRow(StoredAnswer):
     pixels: _Base64 = Field(description=_PIXELS)
     original: _Base64 = Field(description=_ORIGINAL)
     thumbnail: _Base64 = Field(description=_THUMBNAIL)
+    objects: Annotated[SkipValidation[Any], _schema_of(WholeObjects)] = Field(
+        default=None, description=_OBJECTS
+    )
 
 
 class ExportAnswer(Answer):
@@ -113,6 +160,9 @@ class ExportAnswer(Answer):
     model: Model
     dim: int = Field(description="Length of the vectors")
     columns: dict[str, str] = Field(description="Metadata keys and their types")
+    detector: Annotated[SkipValidation[Any], _schema_of(ObjectDetector)] = Field(
+        default=None, description=f"{_DETECTOR}; absent where the index has none"
+    )
     next: str = Field(default="", description="`cursor` of the next page; absent on the last")
 
 

@@ -5,9 +5,11 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from starlette.responses import Response
 
 from api.access.author import author
@@ -20,14 +22,17 @@ from api.contract.transfer import (
     ImportRequest,
     ImportResult,
     ImportRow,
+    ObjectDetector,
+    WholeObject,
+    WholeObjects,
 )
-from api.errors import OtherModelError, RequestError
+from api.errors import OtherDetectorError, OtherModelError, RequestError
 from api.requests.source import is_upload_url
 from api.routes.handler import Methods, reported
 from images.decode.small import is_thumbnail
 from images.fetch.urls import check_url
 from store.metadata.values import format_timestamp, parse_timestamp
-from store.schemas import ModelIdentity, NewKeys, Upserted
+from store.schemas import Detector, ModelIdentity, NewKeys, NewObjects, ObjectBox, Upserted
 from store.transfer.whole_row import WholeRow
 
 if TYPE_CHECKING:
@@ -66,20 +71,29 @@ async def import_rows(backend: "Backend", request: ImportRequest) -> ImportAnswe
 
     Raises:
         OtherModelError: their vectors are another model's.
+        OtherDetectorError: their objects are another detector's.
         StoreFault: they cannot be written.
     """
     transfer = backend.index.transfer
     given = ImportModel.checked(_object(request.model, "model"))
     if (made := ModelIdentity(given.name, given.pretrained, request.dim)) != transfer.model:
         raise OtherModelError(made, transfer.model)
-    read = await asyncio.to_thread(lambda: [_read(row) for row in request.rows])
+    read = await asyncio.to_thread(lambda: [_read(row, request.dim) for row in request.rows])
     rows = [row for row in read if isinstance(row, WholeRow)]
+    if any(row.objects is not None for row in rows):
+        _refuse_other(request.detector, transfer.detector)
     new = NewKeys(backend.settings.api.max_new_keys)
     put = iter(await transfer.put(rows, new, author(), skip=request.skip_duplicates))
     became = [next(put) if isinstance(one, WholeRow) else one for one in read]
     return ImportAnswer(
         results=[_result(row, one) for row, one in zip(request.rows, became, strict=True)]
     )
+
+
+def _refuse_other(given: Any, own: Detector | None) -> None:
+    said = ObjectDetector.checked(_object(given, "detector"))
+    if (made := Detector(said.name, said.recipe)) != own:
+        raise OtherDetectorError(made, own)
 
 
 def _place(cursor: str | None) -> tuple[int | None, int]:
@@ -107,13 +121,15 @@ def _page(page: "ExportPage", first: int, model: ModelIdentity) -> bytes:
         "dim": model.dim,
         "columns": page.columns,
     }
+    if page.detector is not None:
+        rest["detector"] = {"name": page.detector.name, "recipe": page.detector.recipe}
     if rows and first + len(rows) < page.total:
         rest["next"] = f"{page.version}.{first + len(rows)}"
     return f'{{"rows":[{",".join(rows)}],{_encode(rest)[1:]}'.encode()
 
 
 def _told(row: WholeRow) -> dict[str, Any]:
-    return {
+    told: dict[str, Any] = {
         "id": row.id,
         "url": row.url,
         "metadata": row.metadata,
@@ -123,13 +139,27 @@ def _told(row: WholeRow) -> dict[str, Any]:
         "original": row.original,
         "thumbnail": None if row.thumbnail is None else _base64(row.thumbnail),
     }
+    if row.objects is not None:
+        told["objects"] = _told_objects(row.objects)
+    return told
+
+
+def _told_objects(of: NewObjects) -> dict[str, Any]:
+    width, height = of.size
+    return {
+        "width": width,
+        "height": height,
+        "left_out": of.left_out,
+        "objects": [vars(box) for box in of.boxes],
+        "vectors": _base64(of.vectors.astype(_FLOAT).tobytes()),
+    }
 
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _read(given: Any) -> WholeRow | Exception:
+def _read(given: Any, dim: int) -> WholeRow | Exception:
     """A row as the store takes it, or why it is none. What the store checks is left to it."""
     try:
         row = ImportRow.checked(_object(given, "each row"))
@@ -137,7 +167,8 @@ def _read(given: Any) -> WholeRow | Exception:
             check_url(row.url)
         if (moment := parse_timestamp(row.created_at)) is None:
             raise RequestError("created_at must be an RFC 3339 time with a zone")  # noqa: TRY301
-        vector = np.frombuffer(_whole_floats(_bytes(row.vector, "vector")), _FLOAT)
+        vector = _floats(row.vector, "vector")
+        objects = None if row.objects is None else _objects(row.objects, dim)
         small = None if row.thumbnail is None else _bytes(row.thumbnail, "thumbnail")
         if small is not None and not _is_small(small):
             raise RequestError(  # noqa: TRY301
@@ -147,7 +178,7 @@ def _read(given: Any) -> WholeRow | Exception:
     except Exception as error:  # fails this row alone
         return error
     what = (row.id, row.url, moment, row.metadata, vector)
-    return WholeRow(*what, row.pixels, row.original, small)
+    return WholeRow(*what, row.pixels, row.original, small, objects)
 
 
 def _is_small(data: bytes) -> bool:
@@ -167,10 +198,26 @@ def _bytes(text: str, name: str) -> bytes:
         raise RequestError(f"the {name} must be base64") from None
 
 
-def _whole_floats(data: bytes) -> bytes:
+def _floats(text: str, name: str) -> NDArray[np.float32]:
+    data = _bytes(text, name)
     if len(data) % _FLOAT.itemsize:
-        raise RequestError("the vector must be float32 numbers, of 4 bytes each")
-    return data
+        raise RequestError(f"the {name} must be float32 numbers, of 4 bytes each")
+    return np.frombuffer(data, _FLOAT)
+
+
+def _objects(given: Any, dim: int) -> NewObjects:
+    of = WholeObjects.checked(_object(given, "objects"))
+    boxes = [WholeObject.checked(_object(one, "each object")) for one in of.objects]
+    vectors = _floats(of.vectors, "vectors of its objects")
+    if len(vectors) != len(boxes) * dim:
+        raise RequestError(f"the vectors of its objects must be {dim} numbers for each object")
+    own = tuple(ObjectBox(box.class_name, box.confidence, _edges(box.xyxy)) for box in boxes)
+    return NewObjects((of.width, of.height), own, of.left_out, vectors.reshape(len(own), dim))
+
+
+def _edges(given: Sequence[float]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = given
+    return left, top, right, bottom
 
 
 def _result(given: Any, became: Upserted | Exception) -> ImportResult:

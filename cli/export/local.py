@@ -9,8 +9,9 @@ from api.settings import Settings
 from cli.output import made_whole
 from cli.progress import WorkBar
 from cli.tables.exported import ExportFile, Head
-from image_search import Model, WholeImage
+from image_search import Detector, Model, WholeImage, WholeObject, WholeObjects
 from store.offline.export import exporting
+from store.schemas import FloatVector, NewObjects
 from store.transfer.whole_row import WholeRow
 
 
@@ -25,7 +26,9 @@ async def export_folder(console: Console, path: Path) -> int:
     settings = Settings.from_environment()
     async with exporting(settings.store) as whole:
         model = Model(whole.model.model, whole.model.pretrained)
-        head = Head(model, whole.model.dim, whole.columns)
+        found = whole.detector
+        detector = None if found is None else Detector(found.name, found.recipe)
+        head = Head(model, whole.model.dim, whole.columns, detector)
         with WorkBar(console, "exporting") as bar, made_whole(path) as file:
             bar.begin(whole.total, 0)
             with ExportFile(file, head) as export:
@@ -36,6 +39,16 @@ async def export_folder(console: Console, path: Path) -> int:
 
 
 def _image(row: WholeRow) -> WholeImage:
-    vector = row.vector.astype(np.dtype("<f4")).tobytes()
     what = (row.id, row.url, row.metadata, row.created_at)
-    return WholeImage(*what, vector, row.pixels, row.original, row.thumbnail)
+    files = (row.pixels, row.original, row.thumbnail)
+    objects = None if row.objects is None else _objects(row.objects)
+    return WholeImage(*what, _bytes(row.vector), *files, objects)
+
+
+def _objects(of: NewObjects) -> WholeObjects:
+    boxes = tuple(WholeObject(**vars(box)) for box in of.boxes)
+    return WholeObjects(*of.size, of.left_out, boxes, _bytes(of.vectors))
+
+
+def _bytes(vectors: FloatVector) -> bytes:
+    return vectors.astype(np.dtype("<f4")).tobytes()

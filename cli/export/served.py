@@ -21,7 +21,7 @@ def export_service(console: Console, path: Path, client: Client) -> int:
     with WorkBar(console, "exporting") as bar, ThreadPoolExecutor(1) as ahead:
         page = client.export_page()
         bar.begin(page.total, 0)
-        head = Head(page.model, page.dim, page.columns)
+        head = Head(page.model, page.dim, page.columns, page.detector)
         with made_whole(path) as file, ExportFile(file, head) as export:
             while True:
                 # While this one is written, the next is on its way.

@@ -25,7 +25,7 @@ from image_search import (
 )
 
 _REFUSED = 400
-_OTHER_MODEL = "other_model"
+_OTHERS = frozenset({"other_model", "other_detector"})
 
 _PAUSES = Retries(attempts=1 << 30, within_s=float("inf"), first_pause_s=0.5, longest_pause_s=4.0)
 
@@ -220,10 +220,13 @@ class Adder:
         ]
         try:
             results = await self._client.import_rows(
-                images, wholes[0].model, skip_duplicates=self._told["on_duplicate"] == "skip"
+                images,
+                wholes[0].model,
+                detector=wholes[0].detector,
+                skip_duplicates=self._told["on_duplicate"] == "skip",
             )
         except ImageSearchError as error:
-            if error.code == _OTHER_MODEL or error.status in {404, 405}:
+            if error.code in _OTHERS or error.status in {404, 405}:
                 why = f"it does not take exported rows as they are: {error.message}"
                 raise UnavailableError(why) from error
             return error

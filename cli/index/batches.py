@@ -6,7 +6,7 @@ _MOST_ROWS = 256
 _MOST_BYTES = 900_000
 """A service takes 1 MiB of JSON, unless it is set otherwise."""
 
-_ROW_BYTES = 512
+_ROW_BYTES, _OBJECT_BYTES = 512, 256
 
 
 class Batch:
@@ -35,5 +35,8 @@ def _size(row: Row) -> int:
     if row.whole is None:
         return _ROW_BYTES
     image = row.whole.image
-    coded = (len(image.vector) + len(image.thumbnail or b"")) * 4 // 3
-    return _ROW_BYTES + coded + len(row.url) + row.whole.size
+    objects = image.objects
+    vectors = image.vector if objects is None else image.vector + objects.vectors
+    boxes = 0 if objects is None else _OBJECT_BYTES * len(objects.objects)
+    coded = (len(vectors) + len(image.thumbnail or b"")) * 4 // 3
+    return _ROW_BYTES + boxes + coded + len(row.url) + row.whole.size

@@ -74,6 +74,11 @@ from cli.terminal import json_object, shown, to_service
     " metadata; keys that are there win.",
 )
 @click.option(
+    "--without-objects",
+    is_flag=True,
+    help="Leave out the objects of an exported index; `image-search redetect` finds them anew.",
+)
+@click.option(
     "--failures",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File for the list of images that could not be indexed: JSON lines.",

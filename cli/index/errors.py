@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from image_search import ImageSearchError, RefusedError, TimedOutError, UnreachableError
+from image_search import Detector, ImageSearchError, RefusedError, TimedOutError, UnreachableError
 
 _PASSING = frozenset(
     {"host_busy", "deadline", "model_unavailable", "internal", "store_read", "store_write"}
@@ -40,6 +40,24 @@ def _may_change(reason: str) -> bool:
 
 class UnavailableError(Exception):
     """The service cannot be reached or used; the message is one line."""
+
+
+class OtherDetectorError(UnavailableError):
+    """The service does not take the objects of a file, which another detector has found."""
+
+    def __init__(self, made: Detector | None, own: Detector | None) -> None:
+        found = f"the objects in the file were found with {_named(made)}"
+        super().__init__(
+            f"{found}, and it indexes none: start it with IMAGE_SEARCH_OBJECTS=on, or index the"
+            " file with --without-objects"
+            if own is None
+            else f"{found}, and its own with {_named(own)}: index the file with --without-objects,"
+            " and find them anew with `image-search redetect`"
+        )
+
+
+def _named(detector: Detector | None) -> str:
+    return "nothing" if detector is None else f"{detector.name} ({detector.recipe})"
 
 
 class UploadBrokenError(ImageSearchError):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,16 +13,16 @@ from rich.console import Console
 from api.requests.source import is_upload_url
 from cli.index.adding import MAX_IN_FLIGHT, Adder, InFlight
 from cli.index.batches import Batch
-from cli.index.errors import UnavailableError, may_pass
+from cli.index.errors import OtherDetectorError, UnavailableError, may_pass
 from cli.index.files import NO_PICTURE, UNREADABLE, loaded
 from cli.index.journal import Journal
 from cli.index.outcome import Outcome
 from cli.index.sources import Background, Reading, has_csv, opened, some_of, state_beside
 from cli.progress import FailureFile, WorkBar
 from cli.tables.columns import renamed_from
-from cli.tables.rows import Row, Source
+from cli.tables.rows import Row, Source, Whole
 from cli.terminal import UNAVAILABLE, shown
-from image_search import AsyncClient, ImageSearchError, Model, Retries
+from image_search import AsyncClient, Detector, ImageSearchError, Model, Retries
 from image_search.calls import OnDuplicate
 
 _INTERRUPTED = 130
@@ -57,6 +57,7 @@ class IndexOptions:
     in_flight: int | None
     on_duplicate: OnDuplicate
     exif: bool
+    without_objects: bool
     failures: Path | None
     state: Path | None
     start_over: bool
@@ -133,6 +134,8 @@ class Indexing:
         self._sent_late = set[str]()
         self._bar: WorkBar
         self._server_model: tuple[Model, int] | None = None
+        self._server_detector: Detector | None = None
+        self._without_objects = False
         self._types: dict[str, str] = {}
         self._told_of_model = False
         self._batch = Batch()
@@ -147,6 +150,7 @@ class Indexing:
             SourceError: a source cannot be read further.
         """
         self._bar, in_flight = bar, InFlight(options.in_flight)
+        self._without_objects = options.without_objects
         async with AsyncClient(
             options.server,
             api_key=options.api_key,
@@ -176,6 +180,8 @@ class Indexing:
                 raise UnavailableError("it does not tell which model it has")
             return
         self._server_model = status.model, status.dim
+        if (found := status.objects) is not None:
+            self._server_detector = Detector(found.detector, found.recipe)
         known = status.columns
         self._types = {key: kind for key, kind in (types or {}).items() if key not in known}
         if self._known is not None:
@@ -214,7 +220,21 @@ class Indexing:
         if not row.url:
             self._fail(row, "no_url", "the row has no url")
             return None
-        return row
+        return row if row.whole is None else row._replace(whole=self._fitting(row.whole))
+
+    def _fitting(self, whole: Whole) -> Whole:
+        """A whole row as the service takes it: with its objects, or without where that was said.
+
+        Raises:
+            UnavailableError: the service does not take these objects.
+        """
+        if whole.image.objects is None:
+            return whole._replace(detector=self._server_detector)
+        if self._without_objects:
+            return whole._replace(image=replace(whole.image, objects=None), detector=None)
+        if whole.detector != self._server_detector:
+            raise OtherDetectorError(whole.detector, self._server_detector)
+        return whole
 
     def _by_url(self, row: Row) -> Row:
         """A row whose vector is of no use here."""
@@ -308,6 +328,8 @@ def _journal(
     identity = {**(source.identity or {}), **how}
     if options.exif:
         how["exif"] = "added"
+    if options.without_objects:
+        identity["objects"] = "left out"
     # A state of before there was an option goes on.
     identity |= {name: one for name, one in asdict(reading).items() if one is not None}
     again = (lambda _failure: True) if options.retry_all else may_pass

@@ -10,16 +10,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cli.tables.rows import Metadata, Row, Source, SourceError, Whole
-from image_search import Model, WholeImage
+from cli.tables.whole_objects import read_objects, told_objects
+from image_search import Detector, Model, WholeImage
 
 _MARK, _COLUMNS = b"image_search:export", b"image_search:columns"
 _MODEL, _PRETRAINED, _DIM = b"image_search:model", b"image_search:pretrained", b"image_search:dim"
+_DETECTOR, _RECIPE = b"image_search:detector", b"image_search:object_recipe"
 _FORMAT = b"1"
 _BASE = ("id", "url", "created_at", "text", "vector")
 _METADATA = "$metadata"
@@ -29,6 +31,9 @@ _WHOLE = {
     "$original": pa.string(),
     "$thumbnail": pa.binary(),
 }
+_OBJECTS = {"$objects": pa.string(), "$object_vectors": pa.binary()}
+"""Columns of an index that has objects: what and where they are as JSON, and float32 numbers."""
+
 _READ = ["id", "url", "created_at", "vector", *_WHOLE]
 _PREFIX = "metadata."
 _FREE_TEXT = "$text"
@@ -56,11 +61,13 @@ class Head:
         model: that made the vectors.
         dim: their length.
         columns: the metadata keys and their types, by the names of the service.
+        detector: that found the objects; None where there are none.
     """
 
     model: Model
     dim: int
     columns: Mapping[str, str]
+    detector: Detector | None = None
 
 
 class ExportFile:
@@ -86,6 +93,7 @@ class ExportFile:
         """Add an image."""
         self._group.append(image)
         self._bytes += len(image.vector) + len(image.thumbnail or b"") + 512
+        self._bytes += 0 if image.objects is None else len(image.objects.vectors) + 512
         if len(self._group) >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
             self._flush()
 
@@ -114,6 +122,13 @@ class ExportFile:
             pa.array([image.original for image in group], pa.string()),
             pa.array([image.thumbnail for image in group], pa.binary()),
         ]
+        if self._head.detector is not None:
+            objects = [image.objects for image in group]
+            vectors = [None if of is None else of.vectors for of in objects]
+            arrays += [
+                pa.array([None if of is None else told_objects(of) for of in objects]),
+                pa.array(vectors, pa.binary()),
+            ]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
 
 
@@ -142,7 +157,7 @@ def exported_source(path: Path) -> Source | None:
     if missing := [name for name in _READ if name not in file.schema_arrow.names]:
         raise SourceError(f"{path}: an exported index that lacks the column {missing[0]!r}")
     model = Model(said[_MODEL].decode(), said[_PRETRAINED].decode())
-    rows = _rows(file, path, model, int(said[_DIM]))
+    rows = _rows(file, path, _Origin(model, int(said[_DIM]), _detector(file.schema_arrow)))
     keys = json.loads(said.get(_COLUMNS, b"{}"))
     return Source(rows, file.metadata.num_rows, columns=list(keys), whole=keys)
 
@@ -157,6 +172,7 @@ def _schema(head: Head, known: Mapping[str, pa.DataType]) -> pa.Schema:
         *(pa.field(names[key], of) for key, of in known.items()),
         pa.field("vector", pa.list_(pa.float32(), head.dim)),
         *(pa.field(name, of) for name, of in _WHOLE.items()),
+        *(pa.field(name, of) for name, of in (_OBJECTS if head.detector else {}).items()),
     ]
     told = {
         _MARK: _FORMAT,
@@ -165,6 +181,8 @@ def _schema(head: Head, known: Mapping[str, pa.DataType]) -> pa.Schema:
         _DIM: str(head.dim).encode(),
         _COLUMNS: json.dumps(dict(head.columns)).encode(),
     }
+    if head.detector is not None:
+        told |= {_DETECTOR: head.detector.name.encode(), _RECIPE: head.detector.recipe.encode()}
     return pa.schema(fields, metadata=told)
 
 
@@ -197,23 +215,43 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
 
 
-def _rows(file: Any, path: Path, model: Model, dim: int) -> Iterator[Row]:
+class _Origin(NamedTuple):
+    """What made the vectors of a file, their length, and what found the objects."""
+
+    model: Model
+    dim: int
+    detector: Detector | None
+
+
+def _detector(schema: pa.Schema) -> Detector | None:
+    """That which a file's objects were found with; None where it has none."""
+    said = schema.metadata
+    if not {_DETECTOR, _RECIPE} <= said.keys() or not set(_OBJECTS) <= set(schema.names):
+        return None
+    return Detector(said[_DETECTOR].decode(), said[_RECIPE].decode())
+
+
+def _rows(file: Any, path: Path, origin: _Origin) -> Iterator[Row]:
     number = 0
+    names = [*_READ, *(_OBJECTS if origin.detector else ())]
     try:
-        for batch in file.iter_batches(_BATCH_ROWS, columns=_READ):
-            for row in _batch_rows(batch, model, dim, number):
+        for batch in file.iter_batches(_BATCH_ROWS, columns=names):
+            for row in _batch_rows(batch, origin, number):
                 number += 1
                 yield row
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path}: cannot be read after row {number}") from error
 
 
-def _batch_rows(batch: pa.RecordBatch, model: Model, dim: int, before: int) -> Iterator[Row]:
-    vectors = _vectors(batch["vector"], dim)
+def _batch_rows(batch: pa.RecordBatch, origin: _Origin, before: int) -> Iterator[Row]:
+    vectors = _vectors(batch["vector"], origin.dim)
     moments = batch["created_at"].cast(pa.timestamp("us")).to_pylist()
-    names = ("id", "url", *_WHOLE)
-    columns: Iterable[Any] = (batch[name].to_pylist() for name in names)
-    for place, (own, url, metadata, pixels, original, small) in enumerate(
+    names = ("id", "url", *_WHOLE, *_OBJECTS)
+    none = [None] * len(batch)
+    columns: Iterable[Any] = (
+        batch[name].to_pylist() if name in batch.schema.names else none for name in names
+    )
+    for place, (own, url, metadata, pixels, original, small, *found) in enumerate(
         zip(*columns, strict=True)
     ):
         number, vector, moment = before + place + 1, vectors[place], moments[place]
@@ -225,9 +263,15 @@ def _batch_rows(batch: pa.RecordBatch, model: Model, dim: int, before: int) -> I
         except (ValueError, RecursionError):
             yield Row(number, url, None, f"the row's {_METADATA} is not JSON", id=own)
             continue
+        try:
+            objects = read_objects(*found)
+        except ValueError:
+            yield Row(number, url, None, "the row's $objects are none", id=own)
+            continue
         date = moment.replace(tzinfo=UTC)
-        image = WholeImage(own, url, given, date, vector, pixels, original, small)
-        whole = Whole(image, model, dim, len(metadata or ""))
+        image = WholeImage(own, url, given, date, vector, pixels, original, small, objects)
+        size = len(metadata or "")
+        whole = Whole(image, origin.model, origin.dim, size, origin.detector)
         yield Row(number, url, given, id=own, whole=whole)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from image_search import Model, WholeImage
+    from image_search import Detector, Model, WholeImage
 
 Key = int | str
 """Key of a row in the state file: a table row's number, a digest of a file's path and age."""
@@ -69,12 +69,14 @@ class Whole(NamedTuple):
         model: that made the vector.
         dim: length of the vector.
         size: of the metadata as JSON, in characters.
+        detector: that found the objects; None where there are none.
     """
 
     image: "WholeImage"
     model: "Model"
     dim: int
     size: int
+    detector: "Detector | None" = None
 
 
 class Row(NamedTuple):

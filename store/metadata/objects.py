@@ -31,6 +31,12 @@ NUMBERS = tuple(DIGITS)
 MOST_OBJECTS = 100
 """Of an image."""
 
+CLASS_CHARS = 256
+"""Of the name of a class, at most."""
+
+PICTURE_SIDE = (1 << 31) - 1
+"""Pixels of a picture's side, at most."""
+
 _PICTURE, _BOXES = "object_picture", "objects"
 _EDGES = ("x1", "y1", "x2", "y2")
 # As they are shown, so that what is compared with them is what was seen.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from store.errors import ObjectsMismatchError
+from store.objects.detector import detector_in, detector_metadata
 from store.objects.names import object_rows, objects_name, objects_schema
 from store.schemas import Detector, FloatVector, ModelIdentity, ObjectSet
 from store.table.disk.location import Location
@@ -21,8 +22,6 @@ from store.table.open import made_by, mismatch, model_metadata
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable
-
-_DETECTOR, _RECIPE = b"image_search:detector", b"image_search:object_recipe"
 
 
 class ObjectTable:
@@ -60,11 +59,7 @@ class ObjectTable:
             if location.folder is not None:
                 folder = location.folder / f"{name}.lance"
                 await asyncio.to_thread(set_aside_torn_manifests, folder)
-            metadata = {
-                **model_metadata(identity),
-                _DETECTOR: detector.name.encode(),
-                _RECIPE: detector.recipe.encode(),
-            }
+            metadata = {**model_metadata(identity), **detector_metadata(detector)}
             schema = objects_schema(identity.dim, metadata)
             if await schema_of(connection, name) is None:
                 await connection.create_table(name, schema=schema, exist_ok=True)
@@ -88,9 +83,7 @@ class ObjectTable:
 
 
 def _refuse_other(schema: pa.Schema, identity: ModelIdentity, detector: Detector) -> None:
-    said = schema.metadata
-    made = Detector(said[_DETECTOR].decode(), said[_RECIPE].decode())
-    if made != detector:
+    if (made := detector_in(schema)) != detector:
         raise ObjectsMismatchError(made, detector)
     if (maker := made_by(schema)) != identity:
         raise mismatch(maker, str(identity))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from store.metadata.columns import Registry
+from store.objects.whole import WholeObjects
 from store.pictures.files import PictureFiles
-from store.schemas import ModelIdentity
+from store.schemas import Detector, ModelIdentity
 from store.settings import StoreSettings
 from store.table.connection import connect, open_dataset, opening
 from store.table.disk.location import Location
@@ -28,12 +29,14 @@ class Export:
     Attributes:
         model: that made its vectors.
         columns: its metadata keys and their types.
+        detector: that found the objects; None where there are none.
         total: how many rows it has.
         rows: all of them, in no particular order. Blocks, and may raise a StoreFault.
     """
 
     model: ModelIdentity
     columns: dict[str, str]
+    detector: Detector | None
     total: int
     rows: Iterator[WholeRow]
 
@@ -63,12 +66,17 @@ async def exporting(settings: StoreSettings) -> AsyncIterator[Export]:
             dataset = open_dataset(await table.uri(), await table.latest_storage_options())
             columns = key_types(Registry.from_schema(dataset.schema))
             model, total = made_by(dataset.schema), dataset.count_rows()
+            objects = await WholeObjects.beside(connection, name)
         files = None if location.folder is None else PictureFiles(location.folder)
-        yield Export(model, columns, total, _rows(dataset, files, settings))
+        detector = None if objects is None else objects.detector
+        yield Export(model, columns, detector, total, _rows(dataset, files, objects, settings))
 
 
 def _rows(
-    dataset: "LanceDataset", files: PictureFiles | None, settings: StoreSettings
+    dataset: "LanceDataset",
+    files: PictureFiles | None,
+    objects: WholeObjects | None,
+    settings: StoreSettings,
 ) -> Iterator[WholeRow]:
     with opening(settings):
-        yield from whole_rows(dataset, files)
+        yield from whole_rows(dataset, files, objects)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from store.errors import StoreError, StoreFault, VersionError
 from store.metadata.columns import Registry
 from store.metadata.given import CheckedMetadata
+from store.objects.whole import WholeObjects
 from store.pictures.files import PictureFiles
-from store.schemas import Author, ModelIdentity, NewImage, NewKeys, Upserted
+from store.schemas import Author, Detector, ModelIdentity, NewImage, NewKeys, Upserted
 from store.search.reader import refuse_unfit
 from store.snapshot.latest import Snapshots
 from store.table.faults import OpenTable
@@ -36,12 +37,14 @@ class ExportPage:
         version: of the table.
         total: how many rows it has.
         columns: its metadata keys and their types.
+        detector: that found the objects; None where there are none.
         rows: to be read once. Blocks, and may raise a StoreFault.
     """
 
     version: int
     total: int
     columns: dict[str, str]
+    detector: Detector | None
     rows: Iterator[WholeRow]
 
 
@@ -53,11 +56,21 @@ class Transfer:
         snapshots: of it.
         files: of pictures; None on an object store.
         writer: of the table.
+        detector: of the objects in the images; None where none are stored.
+
+    Attributes:
+        detector: likewise.
     """
 
     def __init__(
-        self, opened: OpenTable, snapshots: Snapshots, files: PictureFiles | None, writer: Writer
+        self,
+        opened: OpenTable,
+        snapshots: Snapshots,
+        files: PictureFiles | None,
+        writer: Writer,
+        detector: Detector | None,
     ) -> None:
+        self.detector = detector
         self._opened, self._snapshots = opened, snapshots
         self._files, self._writer = files, writer
         self._writing = asyncio.Semaphore(_WRITING_ROWS)
@@ -83,29 +96,40 @@ class Transfer:
         """
         with self._opened.reading():
             latest = (await self._snapshots.latest()).dataset
-            return await asyncio.to_thread(self._page, latest, version, first, most)
+            # Also where none are added, as a backup has all that there is.
+            objects = await WholeObjects.beside(self._opened.connection, self._opened.table.name)
+            return await asyncio.to_thread(self._page, latest, objects, version, first, most)
 
     def _page(
-        self, latest: "LanceDataset", version: int | None, first: int, most: int
+        self,
+        latest: "LanceDataset",
+        objects: WholeObjects | None,
+        version: int | None,
+        first: int,
+        most: int,
     ) -> ExportPage:
         # One of its own: Lance lends the dataset that it tags to nobody else meanwhile.
         dataset = _at(latest, int(latest.version) if version is None else version)
         keep_version(dataset)
         total = dataset.count_rows()
-        rows = self._read(dataset, first, most) if first < total else iter(())
+        rows = self._read(dataset, objects, first, most) if first < total else iter(())
         columns = key_types(Registry.from_schema(dataset.schema))
-        return ExportPage(int(dataset.version), total, columns, rows)
+        detector = None if objects is None else objects.detector
+        return ExportPage(int(dataset.version), total, columns, detector, rows)
 
-    def _read(self, dataset: "LanceDataset", first: int, most: int) -> Iterator[WholeRow]:
+    def _read(
+        self, dataset: "LanceDataset", objects: WholeObjects | None, first: int, most: int
+    ) -> Iterator[WholeRow]:
         with self._opened.reading():
-            yield from whole_rows(dataset, self._files, first, most)
+            yield from whole_rows(dataset, self._files, objects, first, most)
 
     async def put(
         self, rows: Sequence[WholeRow], new: NewKeys, by: Author, *, skip: bool = False
     ) -> list[Upserted | StoreError]:
         """Puts rows in as they are; a row of the same id is replaced whole. Each for itself.
 
-        An original is named where its file is stored here, and left out elsewhere.
+        An original is named where its file is stored here, and left out elsewhere; objects are left
+        out where none are stored, and must be of the index's detector.
 
         Args:
             rows: from an index of the same model. Of two of the same id the later one stays.
@@ -142,7 +166,7 @@ class Transfer:
             refuse_unfit(metadata, registry, new)
         except StoreError as error:
             return error
-        return image
+        return image if self.detector else replace(image, objects=None)
 
     def _with_files(self, image: NewImage) -> NewImage:
         """The image once its thumbnail is stored, with its original if that is there. Blocks."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from store.schemas import FloatVector, Metadata
+from store.schemas import FloatVector, Metadata, NewObjects
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +17,7 @@ class WholeRow:
         pixels: digest of its pixels, 64 hexadecimal digits; None where it is not known.
         original: SHA-256 of its own file, where that is stored.
         thumbnail: its JPEG file, where there is one.
+        objects: that are in it; None where nobody has looked.
     """
 
     id: str
@@ -27,3 +28,4 @@ class WholeRow:
     pixels: str | None = None
     original: str | None = None
     thumbnail: bytes | None = None
+    objects: NewObjects | None = None

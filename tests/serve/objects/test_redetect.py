@@ -24,9 +24,11 @@ def redetect(finding: ServiceProcess, *words: str) -> Result:
 
 
 def without_objects(finding: ServiceProcess, client: Client, ids: list[str]) -> None:
-    """Take the images out, and put them back as an export has them."""
+    """Take the images out, and put them back as an export of before has them."""
     page = requests.get(f"{finding.url}/index/export?limit=1000", timeout=60).json()
     rows = [row for row in page["rows"] if row["id"] in ids]
+    for row in rows:
+        row.pop("objects", None)
     assert len(rows) == client.delete_many(ids)
     body = {"model": page["model"], "dim": page["dim"], "rows": rows}
     answer = requests.post(f"{finding.url}/index/import", json=body, timeout=60).json()

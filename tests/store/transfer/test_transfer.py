@@ -34,7 +34,7 @@ async def put(index: ImageIndex, rows: Sequence[WholeRow]) -> list[Upserted | St
     return await index.transfer.put(rows, NewKeys(32), OPS)
 
 
-async def _all(index: ImageIndex, version: int | None, most: int) -> list[WholeRow]:
+async def all_rows(index: ImageIndex, version: int | None, most: int) -> list[WholeRow]:
     first, rows = 0, list[WholeRow]()
     while True:
         page = await index.transfer.page(version, first, most)
@@ -103,7 +103,7 @@ def test_rows_come_back_as_they_were_put_in(tmp_path: Path) -> None:
                 Upserted("row:1", created=True),
                 Upserted("row:2", created=True, duplicate_of="row:0"),
             ]
-            found = {one.id: one for one in await _all(index, None, 100)}
+            found = {one.id: one for one in await all_rows(index, None, 100)}
             assert len(found) == 600
             for one in given:
                 there = found[one.id]
@@ -157,7 +157,7 @@ def test_an_original_is_named_where_its_file_is(tmp_path: Path) -> None:
         async with opened(tmp_path) as index:
             key = await index.keep_original(b"a file")
             await put(index, [row(0, original=key), row(1, original="1" * 64)])
-            found = {one.id: one.original for one in await _all(index, None, 10)}
+            found = {one.id: one.original for one in await all_rows(index, None, 10)}
             assert found == {"row:0": key, "row:1": None}
             stored = await index.picture("row:0", "originals")
             assert stored is not None
