@@ -21,6 +21,7 @@ from tests.guard.oracle.names import NameServer
 from tests.guard.stage.box import Box, NoBoxError
 from tests.guard.stage.site import SERVICE_PORTS, Site, Talk
 from tests.images.fetch.servers import CERTIFICATE
+from tests.running import converted_models
 
 LOOPBACK, ELSEWHERE = "127.0.0.1", "127.0.0.2"
 WITHIN_S = 60
@@ -55,7 +56,8 @@ class Stage:
         self._settings = {
             "IMAGE_SEARCH_MODELS": "demo",
             "IMAGE_SEARCH_DEVICE": "cpu",
-            "IMAGE_SEARCH_RUNTIME": "torch",
+            "IMAGE_SEARCH_RUNTIME": "openvino",
+            "IMAGE_SEARCH_CACHE_DIR": str(converted_models()),
             "IMAGE_SEARCH_STORE_URI": str(folder / "index"),
             "IMAGE_SEARCH_API_KEYS": ",".join(KEYS),
             "IMAGE_SEARCH_API_KEYS_FILE": str(_keys_file(folder)),

@@ -23,7 +23,7 @@ def collector() -> Iterator[Collector]:
 def watched(
     tmp_path_factory: pytest.TempPathFactory, collector: Collector
 ) -> Iterator[ServiceProcess]:
-    """Two API workers behind a key, which log in JSON and export traces."""
+    """Two API workers behind a key, which log in JSON and export traces; models by torch."""
     folder = tmp_path_factory.mktemp("watched")
     tracing = {
         "exporter_type": "otlp",
@@ -35,6 +35,7 @@ def watched(
     options = " ".join(f"services.tracing.{name}={value}" for name, value in tracing.items())
     settings = environment(
         folder,
+        IMAGE_SEARCH_RUNTIME="torch",
         IMAGE_SEARCH_API_WORKERS="2",
         IMAGE_SEARCH_API_KEYS=f"{KEY}, {SECRET}-is-a-key-too",
         IMAGE_SEARCH_LOG_FORMAT="json",
