@@ -57,7 +57,7 @@ def test_each_metric_moves_when_the_thing_happens(
         assert rise(f'wait_seconds_count{{queue="{method}"}}') == calls
         assert after[f'image_search_memory_bytes{{service="{model}"}}'] > 50 << 20
         computed = f'image_search_model_info{{model="{model}",precision="'
-        names = [f'{computed}{each}",runtime="torch"}}' for each in ("fp32", "bf16")]
+        names = [f'{computed}{each}",runtime="openvino"}}' for each in ("fp32", "bf16")]
         assert sum(after[name] for name in names) == after[computed] == 1
     assert rise('index_searches_total{outcome="ok"}') == 2
     assert rise("index_search_seconds_count") == 2
