@@ -1,1 +1,1 @@
-"""The `image-search` command."""
+"""Commands of `image-search` that need the service's own code: on a folder, on models, the demo."""

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from api.settings import CLASSES, ENV_PREFIX
-from cli.main import main
+from image_search.cli.engine import EngineCommand
+from image_search.cli.main import main
 
 PROJECT = Path(__file__).resolve().parent.parent
 API = (PROJECT / "docs" / "api.md").read_text()
@@ -76,7 +77,9 @@ def test_every_option_of_the_command_line_is_in_its_page() -> None:
         "models",
     ):
         assert re.search(rf"`{name}\b", page), name
-        options = {word for option in main.commands[name].params for word in option.opts}
+        command = main.commands[name]
+        real = command.load() if isinstance(command, EngineCommand) else command
+        options = {word for option in real.params for word in option.opts}
         missing = {word for word in options if word.startswith("--") and word not in page}
         assert not missing, f"{name}: {missing}"
 

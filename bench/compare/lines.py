@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 from bench.report import PROJECT, Cell, Limit, Report, commit
 
-PRODUCT = ("service.py", "api", "store", "images", "runners", "cli", "image_search", "page")
+PRODUCT = ("service.py", "api", "store", "images", "runners", "cli", "client", "page")
 ROOMS = (*PRODUCT, "demo", "bench", "tests")
 _FOLDERS = 12
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from cli.terminal import shown
+from image_search.cli.terminal import shown
 
 if TYPE_CHECKING:
     from store.offline.repair import Examined

@@ -10,7 +10,7 @@ from rich.filesize import decimal
 
 from api.serving.table_model import own_model_is_taken
 from api.settings import ENV_PREFIX, Settings
-from cli.progress import FailureFile, WorkBar
+from image_search.cli.progress import FailureFile, WorkBar
 from runners.weights.source import clip_source, identity_of
 from store.offline.reembed import OldTable, Outcome, Reembedding
 from store.schemas import ModelIdentity

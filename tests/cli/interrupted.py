@@ -18,12 +18,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from api.requests.source import upload_url
 from demo.process import PROJECT, ServiceProcess
 from demo.scenes.scenes import draw_scene
 from demo.scenes.seeds import SHOW_SEEDS
 from demo.server import PictureServer, as_jpeg
 from image_search import Client
+from image_search.uploads import upload_url
 from tests.running import environment
 
 BROKEN = ("http_status", "not_an_image", "host_unreachable", "url_invalid", "metadata_conflict")
@@ -38,7 +38,7 @@ Broken = dict[int | str, str]
 
 def command(*words: str) -> list[str]:
     """The command line of `image-search`."""
-    return [sys.executable, "-m", "cli.main", *words]
+    return [sys.executable, "-m", "image_search.cli.main", *words]
 
 
 def _broken_url(code: str, number: int, files: str) -> str:

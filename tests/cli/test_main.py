@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from cli.main import main
+from image_search.cli.main import main
 
 
 def test_help_names_the_commands() -> None:
@@ -41,7 +41,7 @@ def _taken_port() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_taken_port")
 def test_the_demo_shows_everything(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cli.main", "demo", "--exit", "--scenes", "60"]
+    command = [sys.executable, "-m", "image_search.cli.main", "demo", "--exit", "--scenes", "60"]
     done = subprocess.run(
         [*command, "--output", str(tmp_path / "out")],
         capture_output=True,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.index.journal import Journal, JournalError
-from cli.output import made_whole, opened_anew, opened_notes
-from cli.progress import FailureFile
-from cli.terminal import shown
+from image_search.cli.index.journal import Journal, JournalError
+from image_search.cli.output import made_whole, opened_anew, opened_notes
+from image_search.cli.progress import FailureFile
+from image_search.cli.terminal import shown
 
 
 @pytest.fixture(autouse=True)

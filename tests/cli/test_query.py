@@ -13,13 +13,13 @@ import requests
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from cli.main import main
-from cli.query.commands import client_of
-from cli.query.grid import grid, label
-from cli.terminal import to_service
 from demo.process import PROJECT, ServiceProcess, free_port
 from demo.server import PictureServer
 from image_search import Client, Hit, UnauthorizedError
+from image_search.cli.main import main
+from image_search.cli.query.commands import client_of
+from image_search.cli.query.grid import grid, label
+from image_search.cli.terminal import to_service
 from tests.cli.interrupted import command
 
 HOSTILE = "\x1b]0;owned\x07\u202egpj[red]\x9b2J"

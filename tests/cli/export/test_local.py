@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from cli.main import main
-from cli.tables.exported import exported_names
+from image_search.cli.main import main
+from image_search.cli.tables.exported import exported_names
 from store.index import ImageIndex
 from store.offline.export import exporting
 from store.settings import StoreSettings

@@ -12,12 +12,12 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.index.sources import Reading, opened
-from cli.tables.columns import Columns, renamed_from
-from cli.tables.rows import Row, Source, SourceError
 from demo.process import ServiceProcess
 from demo.server import PictureServer
 from image_search import Client
+from image_search.cli.index.sources import Reading, opened
+from image_search.cli.tables.columns import Columns, renamed_from
+from image_search.cli.tables.rows import Row, Source, SourceError
 from tests.cli.index.test_index import _index
 
 _NAMES = st.sampled_from(["a", "b", "c", "d"])

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from api.requests.source import upload_url
-from cli.index.files import EXTENSIONS, matching, walk
-from cli.index.sources import Reading, opened
 from demo.process import PROJECT, ServiceProcess
 from demo.scenes.scenes import Scene
 from demo.server import as_jpeg
 from image_search import Client
+from image_search.cli.index.files import EXTENSIONS, matching, walk
+from image_search.cli.index.sources import Reading, opened
+from image_search.uploads import upload_url
 from images.decode.structure import FORMATS
 from tests.cli.interrupted import command
 from tests.images.exif import TOLD, camera_exif, with_exif

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from cli.index.adding import INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, InFlight
-from cli.index.errors import may_pass
-from cli.index.journal import Done, Journal, JournalError
-from cli.index.run import same_server
-from cli.tables.column_types import ColumnType, value_in
-from cli.tables.rows import line_rows
-from cli.terminal import shown
+from image_search.cli.index.adding import INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, InFlight
+from image_search.cli.index.errors import may_pass
+from image_search.cli.index.journal import Done, Journal, JournalError
+from image_search.cli.index.run import same_server
+from image_search.cli.tables.column_types import ColumnType, value_in
+from image_search.cli.tables.rows import line_rows
+from image_search.cli.terminal import shown
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cli.tables.rows import SourceError
+from image_search.cli.tables.rows import SourceError
 from tests.cli.index.test_tables import read
 
 _A = "http://a/1.jpg"

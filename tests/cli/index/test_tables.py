@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cli.index.sources import Reading, opened
-from cli.tables.rows import SourceError
+from image_search.cli.index.sources import Reading, opened
+from image_search.cli.tables.rows import SourceError
 
 _A, _B = "http://a/1.jpg", "http://a/2.jpg"
 

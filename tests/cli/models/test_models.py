@@ -12,9 +12,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from cli.main import main
 from cli.models.published import ClipEntry, YoloEntry, clip_entries, yolo_entries
 from demo.process import PROJECT
+from image_search.cli.main import main
 from runners.settings import ModelSettings
 from runners.yolo.weights import tame_ultralytics
 
@@ -90,7 +90,7 @@ def test_ultralytics_knows_each(one: YoloEntry, tmp_path: Path) -> None:
 def _run(tmp_path: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, which fails if it imported torch or LanceDB."""
     code = (
-        "import atexit, sys; from cli.main import main;"
+        "import atexit, sys; from image_search.cli.main import main;"
         "atexit.register(lambda: [print('imported', each) for each in ('torch', 'lancedb')"
         " if each in sys.modules]); main()"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cli.main import main
+from image_search.cli.main import main
 from tests.store.support import image, opened
 
 

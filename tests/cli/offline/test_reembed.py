@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cli.main import main
+from cli.offline.commands import reembed
 from demo.scenes.scenes import draw_scene
 from demo.scenes.seeds import SHOW_SEEDS
 from demo.server import as_jpeg
+from image_search.cli.main import main
 from images.decode.prepare import clip_pixels
 from images.settings import DecodeSettings
 from runners.settings import ModelSettings
@@ -108,7 +109,7 @@ def test_killed_and_started_again_it_downloads_nothing_twice(
     urls = [f"{server.url}{n}.jpg" for n in range(PICTURES)]
     run(table_of(folder, urls))
 
-    command = [sys.executable, "-m", "cli.main", "reembed", "--batch-size", "8"]
+    command = [sys.executable, "-m", "image_search.cli.main", "reembed", "--batch-size", "8"]
     server.stays = PICTURES // 2  # it cannot end before it is killed
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
         while not run(rows_of(folder, "images_2")) and first.poll() is None:
@@ -331,7 +332,7 @@ def test_with_the_model_of_the_index_there_is_nothing_to_do(tmp_path: Path) -> N
 def test_every_option_is_in_the_docs_with_its_default_and_help() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reembed.md").read_text()
     rows = dict(re.findall(r"^\| `(--[a-z-]+)(?: FILE)?` \| ([^|]*) \|", page, re.MULTILINE))
-    options = [each for each in main.commands["reembed"].params if isinstance(each, click.Option)]
+    options = [each for each in reembed.params if isinstance(each, click.Option)]
     assert rows == {each.opts[0]: _default(each) for each in options}
 
 

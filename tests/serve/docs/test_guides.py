@@ -46,7 +46,7 @@ def home(tmp_path: Path, service: ServiceProcess, scenes: list[Scene]) -> Path:
 
 def run(command: str, service: ServiceProcess, folder: Path) -> str:
     meant = {
-        "uv run image-search": f"{sys.executable} -m cli.main",
+        "uv run image-search": f"{sys.executable} -m image_search.cli.main",
         SERVICE: service.url,
         "curl -s ": "curl -sf ",  # a refusal is a failure, too
         MOMENT: format_timestamp(datetime.now(UTC)),

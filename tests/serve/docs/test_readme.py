@@ -120,7 +120,7 @@ def test_the_command_lines_run(
     for line in lines:
         words = shlex.split(line.replace(PICTURES, pictures.url))
         done = subprocess.run(
-            [sys.executable, "-m", "cli.main", *words],
+            [sys.executable, "-m", "image_search.cli.main", *words],
             cwd=tmp_path,
             env=environment,
             capture_output=True,

@@ -9,10 +9,10 @@ import pytest
 import requests
 from click.testing import CliRunner, Result
 
-from cli.main import main
 from demo.process import ServiceProcess
 from demo.scenes.mosaics import mosaic
 from image_search import Client
+from image_search.cli.main import main
 
 MANY = 9
 

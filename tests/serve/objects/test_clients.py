@@ -12,11 +12,11 @@ import requests
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from cli.main import main
 from demo.process import ServiceProcess
 from demo.scenes.mosaics import mosaic
 from demo.server import PictureServer
 from image_search import AsyncClient, Client, IndexedObject, RefusedError
+from image_search.cli.main import main
 
 
 @pytest.fixture(scope="module")
