@@ -17,7 +17,10 @@ from api.access.hosts import listening_on
 LEAST_MEMORY_BYTES = 1 << 30
 """Two processes with torch and one with Arrow take about this much before the first request."""
 
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),  # version 1
+)
 _MEMORY = Path("/proc/meminfo")
 
 _WANTED_DESCRIPTORS = 65_536
@@ -106,7 +109,7 @@ def raise_descriptor_limit(max_in_flight: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
 
 
-def check_memory(files: Iterable[Path] = (_CGROUP_LIMIT, _MEMORY)) -> None:
+def check_memory(files: Iterable[Path] = (*_CGROUP_LIMITS, _MEMORY)) -> None:
     """Refuse a machine, or a container, that is obviously too small.
 
     Raises:
@@ -139,7 +142,8 @@ def check_libraries() -> None:
         import cv2  # noqa: F401, PLC0415 - only in the child of the supervisor
     except ImportError as error:
         raise MachineError(
-            f"OpenCV cannot be loaded ({error}); on Debian, install libgl1 and libglib2.0-0"
+            f"OpenCV cannot be loaded ({error}); install the opencv-python-headless of"
+            " requirements.lock"
         ) from error
     from PIL import features  # noqa: PLC0415 - likewise
 

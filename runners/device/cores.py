@@ -27,23 +27,39 @@ own are rare."""
 
 _ITEMS_ON_CPU = 8
 _ITEMS_ON_GPU = 16
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP_QUOTA = (Path("/sys/fs/cgroup/cpu.max"),)
+_CGROUP_1_QUOTA = (
+    Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
+    Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+)
 _AMD_DRIVER = Path("/dev/kfd")
 
 
-def available_cores(quota_file: Path = _CGROUP_QUOTA) -> int:
+def available_cores(
+    quota_files: Sequence[Sequence[Path]] = (_CGROUP_QUOTA, _CGROUP_1_QUOTA),
+) -> int:
     """Number of cores that this process may really use: its affinity, cut by a container's quota.
 
     Without the quota a container limited to 2 CPUs on a 64-core machine would start 64 threads
     and spend its time being throttled.
+
+    Args:
+        quota_files: the files that hold quota and period in microseconds, of cgroups version 2 (one
+            file) and version 1 (two); the first of both that can be read counts.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = cores or 1
+    quotas = filter(None, map(_cores_of_quota, quota_files))
+    return max(1, min(cores, next(quotas, cores)))
+
+
+def _cores_of_quota(files: Sequence[Path]) -> int | None:
+    """Whole cores that a quota allows, at least one; None where there is none."""
     try:
-        quota, period = quota_file.read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+        quota, period = (int(each) for file in files for each in file.read_text().split())
+    except (OSError, ValueError):  # also "max"
+        return None
+    return max(1, quota // period) if quota > 0 else None  # version 1 has -1 for none
 
 
 class Parts(Protocol):

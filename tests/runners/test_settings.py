@@ -65,7 +65,15 @@ def test_every_field_is_described() -> None:
 def test_a_containers_quota_limits_the_cores(tmp_path: Path, quota: str, cores: int) -> None:
     file = tmp_path / "cpu.max"
     file.write_text(quota)
-    assert available_cores(file) == cores
+    assert available_cores([[file]]) == cores
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("100000", 1), ("-1", len(os.sched_getaffinity(0)))])
+def test_a_quota_of_version_1_limits_the_cores(tmp_path: Path, quota: str, cores: int) -> None:
+    files = [tmp_path / "cpu.cfs_quota_us", tmp_path / "cpu.cfs_period_us"]
+    for file, content in zip(files, (quota, "100000"), strict=True):
+        file.write_text(f"{content}\n")
+    assert available_cores([[tmp_path / "cpu.max"], files]) == cores
 
 
 def test_devices_resolve_to_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
