@@ -7,17 +7,24 @@ one after the other, and the file's own description says where. Measured among 1
 search by picture takes 2.8 ms in place of 5.9, near-duplicates 4.2 in place of 6.4, a search by
 text 17 in place of 24. The memory stays the system's, which takes it back when it needs it.
 
+A file is read ahead as a whole when it is mapped, if half of the memory that is free has place for
+it: a row that has to come from the disk takes 30 microseconds, half of them of processor time, and
+a search by text among a million rows reads 700 of them.
+
 Where a file is laid out in another way, cannot be mapped, or lies in an object store, the engine
 reads on.
 """
 
 import mmap
+import os
+import threading
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
 from store.metadata.rows import as_matrix
 from store.schemas import FloatVector
@@ -32,6 +39,8 @@ _VECTOR = "vector"
 _PLACE_MASK = np.uint64((1 << int(PLACE_BITS)) - 1)
 # Of each file so many rows are read by the engine, too, to see that it finds the same.
 _COMPARED = 16
+_PART_BYTES = 1 << 20
+_ONE_AT_A_TIME = threading.Lock()
 
 Pages = list[FloatVector]
 """The vectors of one file, float32 [rows, dim] each; deleted rows keep their places."""
@@ -137,6 +146,7 @@ def _pages(path: Path, column: int, dim: int) -> Pages:
             mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError:  # some file systems cannot; whatever else it was, the engine says
         return []
+    threading.Thread(target=_read_ahead, args=[path], daemon=True).start()
     mapped.madvise(mmap.MADV_RANDOM)  # else the system reads some 100 KiB around each row
     row_bytes = dim * np.float32().itemsize
     buffers = [page.buffers[0] for page in described if len(page.buffers) == 1]
@@ -145,3 +155,18 @@ def _pages(path: Path, column: int, dim: int) -> Pages:
         for buffer in buffers
         if buffer.size % row_bytes == 0 and buffer.position % np.float32().itemsize == 0
     ]
+
+
+def _read_ahead(path: Path) -> None:
+    """Reads a file once, so that the system has it in memory, where there is place for it. Blocks.
+
+    To advise the system to (`posix_fadvise`) makes Linux read the first of it alone.
+    """
+    part = bytearray(_PART_BYTES)
+    try:
+        with _ONE_AT_A_TIME, path.open("rb", buffering=0) as opened:
+            if os.fstat(opened.fileno()).st_size < psutil.virtual_memory().available / 2:
+                while opened.readinto(part):
+                    pass
+    except OSError:  # upkeep has replaced it meanwhile; whatever else it was, the engine says
+        return
