@@ -24,7 +24,7 @@ from store.metadata.predicates import ALWAYS, all_of, value_of
 from store.metadata.rows import to_dicts
 from store.metadata.values import ColumnType, format_timestamp, literal, typed
 from store.schemas import MAX_SORT_KEYS, Hit, StoredImage
-from store.search.spans import Leading, span_of
+from store.search.spans import Leading, is_shared, span_of
 from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot
 
@@ -103,12 +103,29 @@ def sorted_page(
     Returns:
         The rows, and whether there are more behind them.
     """
-    found = _page_in_span(snapshot, order, where, page, cursor)
+    found = None if cursor is None else _page_of_value(snapshot, order, where, page, cursor)
+    found = found or _page_in_span(snapshot, order, where, page, cursor)
     if found is not None:
         return found
     behind = ALWAYS if cursor is None else cursor.sql(order)
     table = scanned(snapshot, key_columns(order), all_of(where, behind))
     return _ranked_rows(snapshot, order, table, page)
+
+
+def _page_of_value(
+    snapshot: Snapshot, order: Order, where: str, page: slice, cursor: "Cursor"
+) -> tuple[RowIds, bool] | None:
+    """The page if all of it has the cursor's first value, as where few values are sorted by.
+
+    These rows are paged by the keys that are left, so that not all of them are read.
+    """
+    first, *others = order
+    by, value = Leading.of(first.key, descending=first.descending), cursor.values[0]
+    if not others or by is None or value is None or not is_shared(snapshot, by, value):
+        return None
+    same, rest = all_of(where, by.between(value, value)), Cursor(cursor.values[1:], cursor.id)
+    rows, more = sorted_page(snapshot, tuple(others), same, page, rest)
+    return (rows, True) if more else None
 
 
 def _page_in_span(

@@ -121,6 +121,13 @@ def span_of(snapshot: Snapshot, by: Leading, where: str, page: slice, after: Any
     return Span(by.between(first, last), skipped, is_open=last is None)
 
 
+def is_shared(snapshot: Snapshot, by: Leading, value: Any) -> bool:
+    """Whether so many rows have a value that a page behind one of them is probably among these."""
+    if snapshot.rows < MIN_ROWS:
+        return False
+    return _Values(snapshot.sample_of(by.name).values, by).between(value, value) >= STEP
+
+
 def _beginning(
     snapshot: Snapshot, where: str, values: "_Values", row: int, per_row: float
 ) -> tuple[int, int]:

@@ -48,7 +48,7 @@ async def answers(index: ImageIndex) -> list[Any]:
             cursor, seen = None, list[str]()
             while cursor is not None or not seen:
                 page = await index.find(
-                    SearchQuery(filter=only, sort=sort, limit=60, cursor=cursor)
+                    SearchQuery(filter=only, sort=sort, limit=25, cursor=cursor)
                 )
                 seen += [hit.id for hit in page.hits]
                 cursor = page.next
@@ -65,6 +65,10 @@ def test_pages_are_those_of_the_whole_list(tmp_path: Path, monkeypatch: pytest.M
         used["skipping"] += span is not None and span.skipped > 0
         return span
 
+    def shared(*given: Any) -> bool:
+        used["shared"] += spans.is_shared(*given)
+        return spans.is_shared(*given)
+
     async def check() -> None:
         async with opened(tmp_path) as index:
             await asyncio.gather(*(index.upsert(image(n, metadata_of(n))) for n in range(ROWS)))
@@ -75,10 +79,11 @@ def test_pages_are_those_of_the_whole_list(tmp_path: Path, monkeypatch: pytest.M
                 (spans, "FEW_ROWS", 40),
                 (snapshot, "SAMPLE_VALUES", 200),
                 (ordering, "span_of", counted),
+                (ordering, "is_shared", shared),
             ):
                 monkeypatch.setattr(of, name, value)
             assert await answers(index) == whole
-            assert min(used["closed"], used["open"], used["skipping"]) > 10, used
+            assert min(used["closed"], used["open"], used["skipping"], used["shared"]) > 10, used
             # What was sampled is of other values, and missed.
             everything = {"price": 1000, "shop": "moved"}
             await index.patch_matching({"number": {"$gt": 20}}, everything)
