@@ -25,6 +25,8 @@ _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 _SECRET = frozenset({"api_keys", "api_keys_file", "fetch_proxy"})
 _NO_HEADER = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
 _LEAST_KEY_CHARS = 16
+MAX_TILES = 9
+"""In which a picture is looked at, beside the whole of it."""
 _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
@@ -153,6 +155,13 @@ class ApiSettings(BaseSettings):
         ge=1,
         le=100,
         description="Objects of a picture that are indexed at most: the largest and surest ones.",
+    )
+
+    objects_tiles: int = Field(
+        default=4,
+        ge=0,
+        le=MAX_TILES,
+        description="Parts at most in which a large picture is looked at more closely, too.",
     )
 
     near_duplicate_similarity: float = Field(

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.errors import NoFileError
-from api.pipeline.boxes import in_picture, largest, padded, share
+from api.pipeline.boxes import largest, padded, share
+from api.pipeline.tiles import objects_in
 from api.requests.source import Source, is_upload_url
 from images.schemas import ClipPicture
 from store.schemas import NewObjects, StoredImage
@@ -67,8 +68,7 @@ async def _with_objects(backend: "Backend", source: Source, *, exif: bool) -> Em
     infos = models.clip, models.yolo
     async with backend.pictures.for_objects(source, infos, store, exif=exif) as prepared:
         picture, file, shared, boxed = prepared
-        rows = await models.detect(boxed.pixels)
-        found = in_picture(rows, boxed, models.yolo.class_names)
+        found = await objects_in(backend, shared, boxed, backend.settings.api.objects_tiles)
         boxes = largest(found, backend.settings.api.objects_max)
         parts = [padded(box, shared.size) for box in boxes]
         crops = await backend.pictures.crops(shared, parts, models.clip) if parts else ()

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.errors import NoObjectsError, RequestError, UnknownIdError
-from api.pipeline.boxes import in_picture, on_picture, padded
+from api.pipeline.boxes import on_picture, padded
+from api.pipeline.tiles import objects_in
 from api.requests.source import Source
 from images.schemas import LabelledBox
 from store.errors import shown
@@ -58,8 +59,7 @@ async def surest_vector(backend: "Backend", source: Source, class_name: str) -> 
     """
     models = backend.models
     async with backend.pictures.for_yolo(source, models.yolo) as (picture, boxed):
-        rows = await models.detect(boxed.pixels)
-        found = in_picture(rows, boxed, models.yolo.class_names)
+        found = await objects_in(backend, picture, boxed, backend.settings.api.objects_tiles)
         box = next((one for one in found if one.class_name == class_name), None)
         if box is None:
             raise RequestError(f"no {shown(class_name)} was found in the picture")

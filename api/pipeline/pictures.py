@@ -224,6 +224,18 @@ class Pictures:
             task = CropTask(clip.image_size, clip.interpolation)
             return await self.decoders.crop(picture, boxes, task)
 
+    async def tiles(
+        self, picture: SharedPicture, boxes: Sequence[PixelBox], yolo: YoloInfo
+    ) -> list[Letterboxed]:
+        """Cut parts out of the picture, as the detector takes them.
+
+        Raises:
+            ImageError: they cannot be cut out.
+        """
+        with DRAW():
+            task = LetterboxTask(yolo.image_size, yolo.stride)
+            return await self.decoders.tiles(picture, boxes, task)
+
     def close(self) -> None:
         """Take no more work."""
         self._downloads.close()

@@ -9,7 +9,8 @@ from starlette.responses import Response
 from api.contract.requests import MAX_DETECTIONS, DetectRequest
 from api.contract.responses import MORE_HEADER, Answer, Detection, DetectionsAnswer
 from api.errors import RequestError
-from api.pipeline.boxes import check_classes, in_picture
+from api.pipeline.boxes import check_classes
+from api.pipeline.tiles import objects_in
 from api.routes.handler import json_response
 from images.schemas import LabelledBox
 
@@ -37,12 +38,10 @@ async def run_object_detection(backend: "Backend", request: DetectRequest) -> An
     is_drawn = request.format != "json"
     source, yolo = request.source(request.url), backend.models.yolo
     check_classes(request.classes, yolo.class_names)
-    keep = is_drawn or request.picture
+    keep = is_drawn or request.picture or request.tiles > 1
     async with backend.pictures.for_yolo(source, yolo, keep=keep) as (picture, boxed):
-        rows = await backend.models.detect(boxed.pixels)
-        found = [
-            box for box in in_picture(rows, boxed, yolo.class_names) if box.confidence >= confidence
-        ]
+        every = await objects_in(backend, picture, boxed, request.tiles)
+        found = [box for box in every if box.confidence >= confidence]
         boxes, more = chosen(found, request)
         if is_drawn:
             jpeg = await backend.pictures.annotated(picture, boxes)

@@ -66,6 +66,7 @@ class Tasks:
             "both": self._both,
             "draw": self._draw,
             "crop": self._crop,
+            "tiles": self._tiles,
         }
 
     def answer(self, request: Head, data: bytes, fd: int | None) -> Reply:
@@ -110,6 +111,12 @@ class Tasks:
             for box in asked["boxes"]
         ]
         return {}, b"".join(crop.tobytes() for crop in crops)
+
+    def _tiles(self, request: Head, _: bytes, fd: int | None) -> Reply:
+        task, asked = LetterboxTask(**request["letterbox"]), request["with"]
+        picture = _shared(fd, *asked["size"])
+        tiles = [_letterboxed(picture.crop(box), task, 0, None) for box in asked["boxes"]]
+        return {"tiles": [told for told, _ in tiles]}, b"".join(bytes(body) for _, body in tiles)
 
     def _decoded(self, request: Head, data: bytes) -> tuple[Image.Image, int, Head]:
         """The picture, the memory that it takes at most, and what it tells where that is wanted."""

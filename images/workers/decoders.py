@@ -42,6 +42,7 @@ from images.workers.replies import (
     read_crops,
     read_letterbox,
     read_refusal,
+    read_tiles,
 )
 from images.workers.sandbox import Sandbox
 
@@ -300,6 +301,30 @@ class Decoders(Pool):
         }
         most_bytes = 3 * task.image_size**2 * len(boxes)
         parse = partial(read_crops, count=len(boxes), side=task.image_size)
+        return await self.run(Job(header, b"", most_bytes, parse, picture.fd, picture.pin))
+
+    async def tiles(
+        self, picture: SharedPicture, boxes: Sequence[PixelBox], task: LetterboxTask
+    ) -> list[Letterboxed]:
+        """Cut parts out of a shared picture, and prepare each for the detector.
+
+        Args:
+            picture: that was decoded.
+            boxes: the parts, as of `crop`.
+            task: what becomes of each.
+
+        Raises:
+            ImageError: they cannot be cut out.
+        """
+        header = {
+            "task": "tiles",
+            "memory_bytes": needed_bytes("JPEG", picture.size[0] * picture.size[1], 0),
+            "with": {"size": picture.size, "boxes": list(boxes)},
+            "letterbox": vars(task),
+        }
+        sizes = [(right - left, lower - upper) for left, upper, right, lower in boxes]
+        most_bytes = 3 * longest_side(task) ** 2 * len(boxes)
+        parse = partial(read_tiles, sizes=sizes, task=task)
         return await self.run(Job(header, b"", most_bytes, parse, picture.fd, picture.pin))
 
     async def draw(

@@ -4,7 +4,8 @@ It has read what strangers made, and may speak for them.
 """
 
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 
@@ -101,6 +102,10 @@ class _Letterbox(BaseModel):
     held_bytes: int
 
 
+class _Tiles(BaseModel):
+    tiles: list[_Letterbox]
+
+
 class _MoreMemory(BaseModel):
     needed_bytes: int
 
@@ -177,6 +182,26 @@ def read_crops(_: Head, body: Pixels, count: int, side: int) -> Pixels:
         ValueError: they are more or fewer.
     """
     return body.reshape(count, side, side, 3)
+
+
+def read_tiles(
+    head: Head, body: Pixels, sizes: Sequence[tuple[int, int]], task: LetterboxTask
+) -> list[Letterboxed]:
+    """Parts of a picture of these sizes, as the detector takes them, one behind the other.
+
+    Raises:
+        ValueError: the reply makes no sense.
+    """
+    tiles, found = _Tiles.model_validate(head).tiles, []
+    for tile, size in zip(tiles, sizes, strict=True):
+        if tile.original_size != size or max(tile.shape) > longest_side(task):
+            raise ValueError(f"a part of {size} as {tile.shape} of {tile.original_size}")
+        count = math.prod(tile.shape)
+        pixels, body = body[:count].reshape(tile.shape), body[count:]
+        found.append(Letterboxed(pixels, tile.gain, tile.pad, size))
+    if len(body):
+        raise ValueError(f"{len(body)} bytes too many")
+    return found
 
 
 def read_refusal(head: Head, memory_bytes: int, most_bytes: int) -> ImageError | None:

@@ -70,12 +70,21 @@ def test_one_decoding_is_for_both_models_and_parts_are_cut_out_of_it() -> None:
             assert held.size == (300, 200)
             boxes = [(10, 20, 110, 60), (0, 0, 300, 200)]
             crops = await decoders.crop(held, boxes, CropTask(32, "bicubic"))
+            tiles = await decoders.tiles(held, boxes, LETTERBOX)
         assert np.array_equal(both[0].pixels, alone.pixels)
         assert (both[0].digest, both[0].thumbnail) == (alone.digest, alone.thumbnail)
         assert np.array_equal(both[1].pixels, boxed.pixels)
         assert (both[1].gain, both[1].pad, both[2]) == (boxed.gain, boxed.pad, needed)
         own = [clip_pixels(expected.crop(box), 32, "bicubic", "squash", 0) for box in boxes]
         assert np.array_equal(crops, own)
+        for tile, box in zip(tiles, boxes, strict=True):
+            whole = letterbox(np.asarray(expected.crop(box)), 64, 32)
+            assert np.array_equal(tile.pixels, whole.pixels)
+            assert (tile.gain, tile.pad, tile.original_size) == (
+                whole.gain,
+                whole.pad,
+                whole.original_size,
+            )
 
     run(test)
 

@@ -8,7 +8,7 @@ import pytest
 
 from images.errors import BrokenImageError, DecoderError, MoreMemoryError
 from images.schemas import ExifData
-from images.workers.replies import read_clip, read_letterbox, read_refusal
+from images.workers.replies import read_clip, read_letterbox, read_refusal, read_tiles
 from tests.images.workers.decoder_processes import CLIP, LETTERBOX, LIMITS
 
 MEMORY_BYTES, MOST_BYTES = 1000, 2000
@@ -56,6 +56,31 @@ def test_a_letterbox_fits_its_task_and_the_limits(wrong: dict[str, Any]) -> None
     assert letterboxed(BOXED) == (64, 64, 3)
     with pytest.raises(ValueError):  # noqa: PT011 - of whatever kind
         letterboxed(BOXED | wrong)
+
+
+@pytest.mark.parametrize(
+    "heads",
+    [
+        [BOXED],
+        [BOXED, BOXED, BOXED],
+        [BOXED, BOXED | {"original_size": [64, 63]}],
+        [BOXED, BOXED | {"shape": [64, 32, 3]}],
+        [BOXED, BOXED | {"shape": [128, 32, 3]}],
+        [BOXED, BOXED | {"shape": [64, 65, 3]}],
+        [BOXED, BOXED | {"gain": [1, NAN]}],
+        {"0": BOXED},
+    ],
+)
+def test_tiles_are_those_that_were_asked_for(heads: Any) -> None:
+    body = np.arange(2 * 3 * 64 * 64, dtype=np.uint32).astype(np.uint8)
+
+    def tiles(heads: Any) -> list[Any]:
+        found = read_tiles({"tiles": heads}, body, [(64, 64)] * 2, LETTERBOX)
+        return [tile.pixels for tile in found]
+
+    assert np.array_equal(tiles([BOXED, BOXED]), body.reshape(2, 64, 64, 3))
+    with pytest.raises(ValueError):  # noqa: PT011 - of whatever kind
+        tiles(heads)
 
 
 @pytest.mark.parametrize("digest", [{"a": 1}, "../x", "A" * 64, "a" * 63, "a" * 64 + "\n", 5])

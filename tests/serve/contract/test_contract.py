@@ -244,6 +244,7 @@ def test_detections_of_some_classes_and_the_surest_ones(
         ),
         ({"classes": "star"}, "classes must be a list"),
         ({"max_detections": 301}, "max_detections must be less than or equal to 300"),
+        ({"tiles": 10}, "tiles must be less than or equal to 9"),
         ({"max_detections": 0}, "max_detections must be greater than or equal to 1"),
     ],
 )

@@ -10,7 +10,7 @@ import requests
 from PIL import Image
 
 from demo.process import ServiceProcess
-from demo.scenes.mosaics import mosaic
+from demo.scenes.mosaics import mosaic, overlap
 from demo.scenes.scenes import Scene
 from demo.server import PictureServer
 from tests.running import Post
@@ -58,17 +58,41 @@ def test_an_image_has_the_objects_that_the_detector_finds(
         assert own["xyxy"] == pytest.approx(detection["xyxy"], abs=0.02)
 
 
+def detected_in(finding: ServiceProcess, file: bytes, **asked: str) -> list[dict[str, Any]]:
+    answer = requests.post(
+        f"{finding.url}/run_object_detection",
+        files={"image": ("x", file)},
+        data={"format": "json", **asked},
+        timeout=60,
+    )
+    found: list[dict[str, Any]] = answer.json()["detections"]
+    return found
+
+
+def test_small_objects_are_found_in_parts_of_a_large_picture(finding: ServiceProcess) -> None:
+    crowd = mosaic(9_600_000, across=3)
+
+    def right(**asked: str) -> int:
+        found = detected_in(finding, crowd.file, **asked)
+        return sum(
+            any(
+                one["class_name"] == own.class_name and overlap(one["xyxy"], own.xyxy) >= 0.5
+                for one in found
+            )
+            for own in crowd.shown
+        )
+
+    assert right() < right(tiles="4") <= right(tiles="9") == len(crowd.shown)
+    drawn, again = detected_in(finding, crowd.file, tiles="0"), detected_in(finding, crowd.file)
+    assert drawn == again
+
+
 def test_what_was_left_out_is_told(finding: ServiceProcess, send: Post) -> None:
     file = mosaic(9_500_000, across=4).file
     answer = requests.post(
         f"{finding.url}/post_image_to_index", files={"image": ("x", file)}, timeout=60
     ).json()
-    detected = requests.post(
-        f"{finding.url}/run_object_detection",
-        files={"image": ("x", file)},
-        data={"format": "json"},
-        timeout=60,
-    ).json()["detections"]
+    detected = detected_in(finding, file, tiles="4")
     assert answer["objects"] == OBJECTS_MAX
     assert answer["objects_left_out"] == len(detected) - OBJECTS_MAX > 0
     told = objects_of(finding, answer["id"])

@@ -200,6 +200,11 @@ def _print_facet(facet: "Facet", as_json: bool) -> None:
     "--max", "most", type=click.IntRange(1, 300), help="Most objects, the surest ones.  [300]"
 )
 @click.option(
+    "--tiles",
+    type=click.IntRange(0, 9),
+    help="Parts at most in which a large picture is looked at more closely, too.  [0]",
+)
+@click.option(
     "--output",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File for the picture with the objects drawn into it: JPEG.",
@@ -213,6 +218,7 @@ def detect(  # noqa: PLR0913 - what the command takes
     confidence: float | None,
     classes: tuple[str, ...],
     most: int | None,
+    tiles: int | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -224,6 +230,7 @@ def detect(  # noqa: PLR0913 - what the command takes
         "confidence": confidence,
         "classes": classes,
         "max_detections": most,
+        "tiles": tiles,
     }
     with client_of(server, api_key) as client:
         url, image = (picture, None) if is_url else (None, Path(picture).read_bytes())
