@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -41,12 +42,13 @@ from store.snapshot.lagging import Lagging
 from store.snapshot.latest import Snapshots
 from store.table.connection import connect, opening
 from store.table.disk.location import Location
-from store.table.faults import OpenTable
+from store.table.faults import ATTEMPTS, OpenTable
 from store.table.open import open_table
 from store.table.versions import pick_version, restorable
 from store.transfer.transfer import Transfer
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe
+from store.write import serial
 from store.write.commit import Committer
 from store.write.logged import LoggedTable
 from store.write.plan import (
@@ -67,8 +69,13 @@ from store.write.writer import Writer
 if TYPE_CHECKING:
     from lancedb import AsyncTable
 
+ANSWER_S = 3.0
+"""Seconds that an object store has to answer in, to count as there."""
+
 PATCHED_AT_ONCE = 2000
 """Images of one operation: other writes wait for it."""
+
+logger = logging.getLogger(__name__)
 
 
 class ImageIndex(Reader):
@@ -124,6 +131,7 @@ class ImageIndex(Reader):
             opened.location.lock(f"{opened.table.name}.write"),
             settings,
             committed=self._committed,
+            attempts=ATTEMPTS if opened.location.folder else serial.ATTEMPTS,
         )
         detector = objects.detector if objects else None
         self.transfer = Transfer(opened, snapshots, self.files, self._writer, detector)
@@ -433,6 +441,18 @@ class ImageIndex(Reader):
     def healthy(self) -> bool:
         """Whether writes can go through; if not, only a new process helps."""
         return self._writer.healthy
+
+    async def answers(self) -> bool:
+        """Whether the store that the table is in answers now; a folder always does."""
+        if self.opened.location.folder is not None:
+            return True
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self.opened.table.version()
+        except Exception as error:
+            logger.warning("the object store does not answer: %r", error)
+            return False
+        return True
 
     def stats(self) -> StoreStats:
         """Counters of this process since the index was opened."""

@@ -23,6 +23,7 @@ GROUPS = {
     "tests/guard/test_": "guard",
     "tests/page/": "page",
     "tests/serve/two_workers/": "two workers",
+    "tests/store/remote/": "object store",
 }
 """Groups of several files, by how their tests' names begin."""
 

@@ -70,11 +70,13 @@ class Handler:
         return await asyncio.shield(self._opening)
 
     async def is_ready(self) -> bool:
-        """Whether the table is open and takes writes, and both models answer."""
+        """Whether the table is open and takes writes, its store answers, and both models do."""
         if not self._is_open():
             return False
         backend = self._opening.result()
-        return backend.index.healthy and await backend.models.answer()
+        if not backend.index.healthy:
+            return False
+        return all(await asyncio.gather(backend.models.answer(), backend.index.answers()))
 
     async def __call__(self, route: RouteFunction, request: JsonInput | RequestError) -> Response:
         """Run a route; the one place where errors end.

@@ -65,6 +65,7 @@ class Snapshots:
         self._latest: Snapshot | None = None
         self._filling: asyncio.Task[None] | None = None
         self._added: tuple[int, pa.Table] | None = None
+        self._committed: LanceDataset | None = None
 
     async def latest(self) -> Snapshot:
         """The table with all commits that were made before, by whichever process."""
@@ -76,9 +77,15 @@ class Snapshots:
                 latest = await self._at(version)
         return latest
 
-    def added(self, version: int, rows: pa.Table) -> None:
-        """Says which rows a version has more than the one before, so that nobody reads them."""
-        self._added = version, rows
+    def added(self, version: int, rows: pa.Table, dataset: "LanceDataset | None" = None) -> None:
+        """Says which rows a version has more than the one before, so that nobody reads them.
+
+        Args:
+            version: that was made.
+            rows: all of its newest fragment.
+            dataset: the table at this version, where it is open.
+        """
+        self._added, self._committed = (version, rows), dataset
 
     def close(self) -> None:
         """Ends what goes on in the background."""
@@ -90,8 +97,9 @@ class Snapshots:
         if before is not None and before.version == version:
             return before
         dataset = await self._opened(version) if before is None else before.dataset
+        committed, self._committed = self._committed, None
         made, left = await asyncio.to_thread(
-            lambda: self._make(dataset.checkout_version(version), before)
+            lambda: self._make(_at_version(version, committed, dataset), before)
         )
         self._latest = made
         if left and self._fill and (self._filling is None or self._filling.done()):
@@ -211,6 +219,15 @@ class Snapshots:
                 needed.append((fragment, size))
                 room -= size
         return [fragment for fragment, _ in needed]
+
+
+def _at_version(
+    version: int, committed: "LanceDataset | None", dataset: "LanceDataset"
+) -> "LanceDataset":
+    """The table at a version: as a commit has left it open, or opened now. Blocks."""
+    if committed is not None and committed.version == version:
+        return committed
+    return dataset.checkout_version(version)
 
 
 class Coalescer(Generic[_Call, _Answer]):

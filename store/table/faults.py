@@ -6,6 +6,7 @@ text (Rust's ``(os error 28)``), and for conflicts and damaged files its own phr
 
 import asyncio
 import errno
+import random
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable
 
 ATTEMPTS = 6
-# Doubled each time: 20 ms to 0.3 s are waited.
+# Doubled each time: 20 ms to 0.3 s are waited, give or take half, so that two do not meet again.
 _FIRST_PAUSE_S = 0.02
+_DOUBLED = 4
 _T = TypeVar("_T")
 
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -58,25 +60,29 @@ def is_conflict(error: Exception) -> bool:
 
 
 async def retried(
-    commit: Callable[[], Awaitable[_T]], lost: Callable[[], None] = lambda: None
+    commit: Callable[[], Awaitable[_T]],
+    lost: Callable[[], None] = lambda: None,
+    attempts: int = ATTEMPTS,
 ) -> _T:
     """Commits, and again where another commit was faster.
 
     Args:
         commit: makes the commit.
         lost: is told of each race that was lost.
+        attempts: how many there are.
 
     Raises:
-        Exception: whatever LanceDB raised that is no conflict, or the sixth one that is.
+        Exception: whatever LanceDB raised that is no conflict, or the last one that is.
     """
-    for failed in range(ATTEMPTS - 1):
+    for failed in range(attempts - 1):
         try:
             return await commit()
         except Exception as error:
             if not is_conflict(error):
                 raise
         lost()
-        await asyncio.sleep(_FIRST_PAUSE_S * 2**failed)
+        pause_s = _FIRST_PAUSE_S * 2 ** min(failed, _DOUBLED)
+        await asyncio.sleep(random.uniform(0.5, 1.5) * pause_s)  # noqa: S311 - no secret
     return await commit()
 
 

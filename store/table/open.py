@@ -19,6 +19,7 @@ from store.table.integrity import (
     refuse_if_missing,
 )
 from store.table.names import FIRST_TABLE, current_table, is_superseded
+from store.table.remote.probe import probe
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection, AsyncTable
@@ -78,7 +79,7 @@ async def ensure_ready(table: "AsyncTable") -> None:
 async def check_table(settings: StoreSettings) -> ModelIdentity | None:
     """Look at the index before weights are loaded; the model of its table, None where is none yet.
 
-    Where there is no table, its folder is tried.
+    Where there is no table, its folder is tried; an object store is tried each time.
 
     Raises:
         StoreOpenError: the table cannot be opened, or was made by another program.
@@ -87,6 +88,8 @@ async def check_table(settings: StoreSettings) -> ModelIdentity | None:
     location = Location(settings.store_uri)
     with opening(settings):
         await asyncio.to_thread(location.check, sync=settings.store_sync)
+        if location.folder is None:
+            await asyncio.to_thread(probe, settings.store_uri)
         return await _maker(settings, location)
 
 

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import math
 import time
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from store.schemas import Observer, UpkeepReport
 from store.settings import StoreSettings
 from store.table.disk.location import Location
 from store.table.disk.sync import has_space
+from store.table.lease import UPKEEP, UPKEEP_S, Lease
 from store.upkeep.compaction import FEW, FEW_AT_REST
 from store.upkeep.objects import ObjectTasks
 from store.upkeep.status import read_report, write_report
@@ -68,7 +70,8 @@ class Upkeep:
         self._tasks = UpkeepTasks(table, settings)
         self._location = Location(settings.store_uri)
         self._report_of = settings.store_uri, table.name
-        self._lock = self._location.lock(f"{table.name}.upkeep")
+        lock = self._location.lock(f"{table.name}.upkeep")
+        self._lock = lock if self._location.folder else Lease(table, UPKEEP, UPKEEP_S)
         self._woken = asyncio.Event()
         self._one_round = asyncio.Lock()
         self._is_due = False
@@ -98,16 +101,25 @@ class Upkeep:
         Returns:
             How it went; None if another process is at it.
         """
-        async with self._one_round:
-            with self._lock.held_if_free() as free:
-                if not free:
-                    return None
-                if not at_rest:
-                    self._commits = 0
-                report = await self._round(at_rest=at_rest, everything=everything)
-                await asyncio.to_thread(write_report, *self._report_of, report)
+        async with self._one_round, self._turn() as free:
+            if not free:
+                return None
+            if not at_rest:
+                self._commits = 0
+            report = await self._round(at_rest=at_rest, everything=everything)
+            await asyncio.to_thread(write_report, *self._report_of, report)
         self.last = report
         return report
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[bool]:
+        """Keeps the upkeep of other processes away, if none is at it; whether that is so."""
+        if isinstance(self._lock, Lease):
+            async with self._lock.held_if_free() as free:
+                yield free
+        else:
+            with self._lock.held_if_free() as free:
+                yield free
 
     def paused(self) -> AbstractAsyncContextManager[None]:
         """Keeps upkeep away during the block, of whichever process, once it has ended a round."""

@@ -20,8 +20,9 @@ from store.pictures.sweep import sweep_pictures
 from store.settings import StoreSettings
 from store.table.connection import in_dataset
 from store.table.disk.location import Location
-from store.table.faults import is_conflict
+from store.table.faults import is_conflict, retried
 from store.table.kept import forget_kept
+from store.table.lease import WRITERS_WAIT, WRITERS_WAIT_S, Lease
 from store.table.names import MARK_STALE_WORDS, is_superseded, mark, stale_words
 from store.table.open import ensure_ready
 from store.table.versions import AT_ONCE, list_versions, remove_versions, superfluous
@@ -250,11 +251,15 @@ class UpkeepTasks:
                 if not is_conflict(error) or not (left or locked):
                     raise
         async with self._writers_waiting():
-            return await self._unless_superseded(work)
+            # Without a lock, what the writers had begun before may still come first.
+            return await retried(lambda: self._unless_superseded(work))
 
     @contextlib.asynccontextmanager
     async def _writers_waiting(self) -> AsyncIterator[None]:
-        async with self._location.write_lock(self._table.name), asyncio.timeout(LOCKED_S):
+        lock = self._location.write_lock(self._table.name)
+        if self._location.folder is None:
+            lock = Lease(self._table, WRITERS_WAIT, WRITERS_WAIT_S).held()
+        async with lock, asyncio.timeout(LOCKED_S):
             yield
 
     async def _unless_superseded(self, work: Task) -> list[str]:

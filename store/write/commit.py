@@ -4,8 +4,12 @@ Each is written down in the change log before it is made, and its version after 
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from store.changes.change import Draft
 from store.errors import MetadataError, StoreFullError, StoreMovedError
@@ -19,6 +23,8 @@ from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
 from store.table.disk.location import Location
 from store.table.disk.sync import Acknowledged, has_space, sync_to_disk
+from store.table.faults import CommitConflictError
+from store.table.lease import WRITERS_WAIT, WRITERS_WAIT_S, Lease, Watch
 from store.table.names import is_superseded
 from store.table.open import ensure_ready
 from store.table.versions import restore_version
@@ -49,10 +55,14 @@ from store.write.plan import (
     Undo,
     Upsert,
 )
+from store.write.serial import delete_rows, write_rows
 from store.write.undo import undo
 
 if TYPE_CHECKING:
-    pass
+    from lance import LanceDataset
+
+_LOOK_S = 0.1
+"""Seconds between two looks whether the writers may go on."""
 
 
 class Committer:
@@ -61,9 +71,8 @@ class Committer:
     Args:
         logged: the table to write to, with the log of its changes.
         snapshots: of it.
-        location: of its store. In a folder, commits are made under a lock that all writers share.
-            Only then may a merge use the index on the id: without it, racing merges of a new id
-            make two rows.
+        location: of its store. In a folder, commits are made under a lock that all writers share;
+            on an object store as `store.write.serial` says.
         objects: the table of the objects in the images; None where none are stored.
         sync: wait for the disk, and note the version that callers are told of.
     """
@@ -86,6 +95,8 @@ class Committer:
         self._logged = logged
         self._clock = Clock()
         self._checked: Registry | None = None
+        self._appended: set[str] = set()
+        self._waiting = Watch(WRITERS_WAIT_S)
 
     @property
     def table(self) -> str:
@@ -115,16 +126,24 @@ class Committer:
         self, plan: Plan, snapshot: Snapshot, puts: Sequence[Put], answers: Sequence[PutAnswer]
     ) -> None:
         if plan.rows:
-            if self._objects is not None and plan.new_objects:
-                await self._objects.append(plan.new_objects)
+            await self._append_objects(plan)
             written = [each for each in zip(puts, answers, strict=True) if each[0].id in plan.rows]
             async with self._logged.change(drafts_of(written)):
                 await self._write(plan, snapshot)
+            self._appended.clear()
+
+    async def _append_objects(self, plan: Plan) -> None:
+        """Adds the objects that no attempt at this commit has added yet."""
+        new = [each for each in plan.new_objects if each[0].key not in self._appended]
+        if self._objects is not None and new:
+            await self._objects.append(new)
+            self._appended |= {of.key for of, _ in new}
 
     async def delete(self, deletes: Sequence[Delete]) -> list[int]:
         """Deletes the rows of all deletes at once; tells how many there were of each, in order."""
         ids = frozenset().union(*(delete.ids for delete in deletes))
-        there = await asyncio.to_thread(existing, await self._latest(), ids)
+        snapshot = await self._latest()
+        there = await asyncio.to_thread(existing, snapshot, ids)
         found, left = [], set(there)
         for delete in deletes:
             found.append(left & delete.ids)
@@ -136,7 +155,7 @@ class Committer:
         ]
         if there:
             async with self._logged.change(drafts):
-                await self._logged.delete(text_in("id", there))
+                await self._delete(text_in("id", there), snapshot)
         return [len(those) for those in found]
 
     async def alone(self, operations: Sequence[Alone]) -> list[Any]:
@@ -162,7 +181,7 @@ class Committer:
             case DeleteMatching():
                 answer: Any = await self._delete_matching(operation, snapshot)
             case DeleteUrls():
-                answer = await self._delete_urls(operation)
+                answer = await self._delete_urls(operation, snapshot)
             case PatchMatching():
                 answer = await self._patch_matching(operation, snapshot)
             case DropColumn():
@@ -178,10 +197,17 @@ class Committer:
     async def _restore(self, restore: Restore) -> int:
         more = {"restored": restore.version}
         async with self._logged.change([Draft(restore.by, "restore", more=more)]):
-            await restore_version(self._table, restore.version)
-            await ensure_ready(self._table)
+            async with self._others_waiting():
+                await restore_version(self._table, restore.version)
+                await ensure_ready(self._table)
             self._logged.version = int(await self._table.version())
         return restore.version
+
+    def _others_waiting(self) -> AbstractAsyncContextManager[None]:
+        """Has other machines' writers wait, and upkeep, which could remove what is restored."""
+        if self._locked:
+            return contextlib.nullcontext()
+        return Lease(self._table, WRITERS_WAIT, WRITERS_WAIT_S).held()
 
     def sync(self) -> None:
         """Notes which versions were made, and waits until the commits are on the disk. Blocks."""
@@ -195,17 +221,25 @@ class Committer:
         ids = await self._ids(where)
         refuse_broad(delete.filter, "delete", len(ids), await self._table.count_rows())
         draft = Draft(delete.by, "delete_matching", ids, {"filter": delete.filter or {}})
-        return await self._delete_where(where, draft)
+        return await self._delete_where(where, draft, snapshot)
 
-    async def _delete_urls(self, delete: DeleteUrls) -> int:
+    async def _delete_urls(self, delete: DeleteUrls, snapshot: Snapshot) -> int:
         where = text_in("url", delete.urls)
-        return await self._delete_where(where, Draft(delete.by, "delete", await self._ids(where)))
+        draft = Draft(delete.by, "delete", await self._ids(where))
+        return await self._delete_where(where, draft, snapshot)
 
-    async def _delete_where(self, where: str, draft: Draft) -> int:
+    async def _delete_where(self, where: str, draft: Draft, snapshot: Snapshot) -> int:
         if draft.ids:
             async with self._logged.change([draft]):
-                await self._logged.delete(where)
+                await self._delete(where, snapshot)
         return len(draft.ids)
+
+    async def _delete(self, where: str, snapshot: Snapshot) -> None:
+        if self._locked:
+            await self._logged.delete(where)
+        else:
+            made = await asyncio.to_thread(delete_rows, snapshot.dataset, where)
+            self._logged.version = int(made.version)
 
     async def _patch_matching(self, patch: PatchMatching, snapshot: Snapshot) -> int:
         where = f"{text_in('id', patch.ids)} AND ({where_of(patch.filter, snapshot.registry)})"
@@ -228,6 +262,9 @@ class Committer:
         # Before the version is looked at: later, it may be of a commit made in between.
         known = self._acknowledged.read() if self._acknowledged else 0
         snapshot = await self._snapshots.latest()
+        while not self._locked and self._must_wait(snapshot):
+            await asyncio.sleep(_LOOK_S)
+            snapshot = await self._snapshots.latest()
         if snapshot.registry is not self._checked:  # it is the same as long as the schema is
             if is_superseded(snapshot.dataset.schema):
                 raise StoreMovedError
@@ -238,17 +275,26 @@ class Committer:
         self._logged.version = snapshot.version
         return snapshot
 
+    def _must_wait(self, snapshot: Snapshot) -> bool:
+        return self._waiting.is_held(snapshot.dataset.config().get(WRITERS_WAIT))
+
     async def _plan(self, snapshot: Snapshot, puts: Sequence[Put]) -> Plan:
         """What of the table the puts can see and change."""
         registry = snapshot.registry
         patched: list[Row] = []
         if ids := {put.id for put in puts if not isinstance(put, Upsert)}:
             columns = stored(registry, snapshot.dataset.schema)
-            rows = self._table.query().where(text_in("id", ids)).select(columns)
-            patched = to_rows(await rows.to_arrow(), registry)
+            patched = to_rows(await self._rows(snapshot, ids, columns), registry)
         upserts = [put for put in puts if isinstance(put, Upsert)]
         seen = await asyncio.to_thread(self._seen, snapshot, upserts)
         return Plan(registry, seen[0], patched, seen[1], self._clock)
+
+    async def _rows(self, snapshot: Snapshot, ids: Collection[str], columns: list[str]) -> pa.Table:
+        if self._locked:
+            query = self._table.query().where(text_in("id", ids)).select(columns)
+            return await query.to_arrow()
+        scanner = snapshot.dataset.scanner(columns=columns, filter=text_in("id", ids))
+        return await asyncio.to_thread(scanner.to_table)
 
     def _seen(self, snapshot: Snapshot, upserts: Sequence[Upsert]) -> tuple[set[str], list[Twin]]:
         if not has_space(self._folder):
@@ -258,20 +304,42 @@ class Committer:
         return existing(snapshot, ids), twins(snapshot, pixels, len(ids) + 1)
 
     async def _write(self, plan: Plan, snapshot: Snapshot) -> None:
-        schema, known = snapshot.dataset.schema, len(snapshot.registry.columns)
-        added = plan.registry.columns[known:]
+        dataset, added = snapshot.dataset, await self._add_columns(plan, snapshot)
+        schema = dataset.schema
         if added:
-            await add_columns(self._table, added, snapshot.registry)
-        if plan.vectors and not has_objects(schema):
-            await add_object_columns(self._table)
-            schema = await self._table.schema()
-        if added or not self._locked:  # without the lock, others may have added some
             schema = await self._table.schema()
             check_unchanged(schema, plan.registry)
         rows = to_arrow(list(plan.rows.values()), plan.registry, schema)
-        if self._locked and not plan.replaces:
+        if not self._locked:
+            if added:
+                dataset = await self._right_after(snapshot, added)
+            made = await asyncio.to_thread(write_rows, dataset, rows, plan.replaced)
+            self._logged.version = int(made.version)
+            self._snapshots.added(self._logged.version, rows, made)
+        elif plan.replaced:
+            await self._logged.merge(rows, by_index=True)
+        else:
             # Nobody else writes, so new rows stay new: appending them costs half of a merge.
             self._logged.version = int((await self._table.add(rows)).version)
             self._snapshots.added(self._logged.version, rows)
-            return
-        await self._logged.merge(rows, by_index=self._locked)
+
+    async def _add_columns(self, plan: Plan, snapshot: Snapshot) -> int:
+        """Adds the columns that a plan's rows need; tells in how many commits."""
+        added = plan.registry.columns[len(snapshot.registry.columns) :]
+        if added:
+            await add_columns(self._table, added, snapshot.registry)
+        objects = bool(plan.vectors) and not has_objects(snapshot.dataset.schema)
+        if objects:
+            await add_object_columns(self._table)
+        return bool(added) + objects
+
+    async def _right_after(self, snapshot: Snapshot, commits: int) -> "LanceDataset":
+        """The table after so many commits of this process alone.
+
+        Raises:
+            CommitConflictError: there were others, which the plan has not seen.
+        """
+        version = snapshot.version + commits
+        if int(await self._table.version()) != version:
+            raise CommitConflictError("another process was faster")
+        return await asyncio.to_thread(snapshot.dataset.checkout_version, version)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from store.changes.story import Span
@@ -41,6 +42,11 @@ class Upsert:
         """Of the row."""
         return self.image.id
 
+    @cached_property
+    def key(self) -> str:
+        """Of the set of its objects: the same for each attempt at its commit."""
+        return new_key()
+
 
 @dataclass(frozen=True, eq=False)
 class Patch:
@@ -64,6 +70,11 @@ class PutObjects:
     pixels: str | None
     objects: NewObjects
     by: Author = NOBODY
+
+    @cached_property
+    def key(self) -> str:
+        """Of the set; as an upsert's."""
+        return new_key()
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,7 +246,6 @@ class Plan:
     Attributes:
         registry: the metadata columns that the rows need.
         rows: by id.
-        replaces: whether one of the rows is there already.
         vectors: of the objects that are new, float32 [objects, dim], by their key.
     """
 
@@ -249,7 +259,6 @@ class Plan:
     ) -> None:
         self.registry = registry
         self.rows: dict[str, Row] = {}
-        self.replaces = False
         self.vectors: dict[str, FloatVector] = {}
         self._existing = existing
         self._patched = {row.id: row for row in patched}
@@ -296,11 +305,10 @@ class Plan:
         values, self.registry = metadata.place(self.registry)
         moment, text = image.created_at or self._clock.now(), metadata.text
         pixels, file = image.pixels, image.file
-        objects = None if image.objects is None else self._new_set(image.objects)
+        objects = None if image.objects is None else self._new_set(put.key, image.objects)
         self.rows[own] = Row(
             own, image.url, put.vector, moment, text, pixels, file, values, objects
         )
-        self.replaces |= own in self._existing
         if image.pixels is not None:
             self._twins[image.pixels].append(Twin(own, moment, image.pixels))
         return Upserted(own, created, duplicate_of)
@@ -313,14 +321,17 @@ class Plan:
             raise InvalidRowError(
                 "the picture at this image's url is another one by now: add it again"
             )
-        self.replaces |= put.id in self._patched
-        row = self.rows[put.id] = replace(row, objects=self._new_set(put.objects))
+        row = self.rows[put.id] = replace(row, objects=self._new_set(put.key, put.objects))
         return image_of(row, self.registry)
 
-    def _new_set(self, new: NewObjects) -> ObjectSet:
-        key = new_key()
+    def _new_set(self, key: str, new: NewObjects) -> ObjectSet:
         self.vectors[key] = new.vectors
         return ObjectSet(new.size, new.boxes, new.left_out, key)
+
+    @property
+    def replaced(self) -> set[str]:
+        """The ids of the rows that are there already."""
+        return self.rows.keys() & (self._existing | self._patched.keys())
 
     @property
     def new_objects(self) -> list[tuple[ObjectSet, FloatVector]]:
@@ -335,7 +346,6 @@ class Plan:
         patched = merged(image_of(row, self.registry).metadata, put.metadata)
         metadata = CheckedMetadata.of(patched)
         values, self.registry = metadata.place_over(self.registry, row.values, put.metadata)
-        self.replaces |= put.id in self._patched
         row = self.rows[put.id] = replace(row, text=metadata.text, values=values)
         return image_of(row, self.registry)
 

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from store.errors import (
@@ -25,7 +26,7 @@ from store.errors import (
 )
 from store.settings import StoreSettings
 from store.table.disk.lock import TableLock
-from store.table.faults import fault_of, is_failure, retried
+from store.table.faults import ATTEMPTS, fault_of, is_failure, retried
 from store.write.commit import Committer
 from store.write.plan import Caller, Group, Operation, grouped
 
@@ -56,6 +57,7 @@ class Writer:
         settings: how much waits, and how much goes into a commit.
         committed: called after each group, with how many of its operations were written and its
             seconds; for upkeep and metrics.
+        attempts: of a commit that loses its races.
 
     Attributes:
         commits: how many were made.
@@ -69,12 +71,14 @@ class Writer:
         settings: StoreSettings,
         *,
         committed: Callable[[int, float], None],
+        attempts: int = ATTEMPTS,
     ) -> None:
         self.commits = self.conflicts = 0
         self._committer = committer
         self._lock = lock
         self._uri = settings.store_uri
         self._committed = committed
+        self._attempts = attempts
         self._max_rows = settings.store_max_commit_rows
         size = settings.store_queue_size
         self._queue: asyncio.Queue[tuple[Operation, Caller] | None] = asyncio.Queue(size)
@@ -189,7 +193,8 @@ class Writer:
         """Makes one commit, again where it lost a race; one that fails fails its callers alone."""
         operations, callers = zip(*waiting, strict=True)
         try:
-            answers = await retried(lambda: write(list(operations)), self._lost)
+            commit = partial(write, list(operations))
+            answers = await retried(commit, self._lost, self._attempts)
         except BaseException as error:
             if not is_failure(error):
                 raise

@@ -176,7 +176,17 @@ def test_it_is_not_ready_without_a_model(
 
     async def state() -> bool:
         handler = unopened()
-        opening(handler).set_result(backend(SimpleNamespace(healthy=True), embedder))
+        index = SimpleNamespace(healthy=True, answers=yes)
+        opening(handler).set_result(backend(index, embedder))
         return bool(await handler.is_ready())
 
     assert asyncio.run(state()) is False
+
+
+def test_it_is_not_ready_without_the_store_of_the_table() -> None:
+    async def state(store: Callable[[], Awaitable[bool]]) -> bool:
+        handler = unopened()
+        opening(handler).set_result(backend(SimpleNamespace(healthy=True, answers=store)))
+        return bool(await handler.is_ready())
+
+    assert [asyncio.run(state(store)) for store in (yes, no)] == [True, False]

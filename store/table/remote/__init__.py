@@ -1,0 +1,1 @@
+"""An object store: its bucket, and what a store must be able to do."""

@@ -1,0 +1,1 @@
+"""The table in an object store: a real S3 server on this machine, and what is promised there."""

@@ -1,0 +1,132 @@
+"""The table in an object store, with several writers: every promise that a folder keeps."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from store import index as index_module
+from store.index import ImageIndex
+from store.schemas import Detector, SearchQuery
+from store.settings import StoreSettings
+from store.table.connection import in_dataset
+from store.table.lease import WRITERS_WAIT, Lease, Watch
+from tests.store.objects.objects import DETECTOR, showing
+from tests.store.remote.races import RACES, OpenWriter, race
+from tests.store.remote.server import S3Server
+from tests.store.support import IDENTITY, image, run, vector
+
+
+@asynccontextmanager
+async def writers(
+    uri: str, number: int, detector: Detector | None = None
+) -> AsyncIterator[list[ImageIndex]]:
+    async with AsyncExitStack() as stack:
+        settings, indexes = StoreSettings(store_uri=uri), []
+        for _ in range(number):
+            opened = await ImageIndex.open(settings, IDENTITY, detector=detector)
+            stack.push_async_callback(opened.close)
+            indexes.append(opened)
+        yield indexes
+
+
+def test_racing_writers_keep_every_promise(uri: str) -> None:
+    async def check() -> list[str]:
+        async with writers(uri, 3) as indexes:
+            racing = [OpenWriter(each) for each in indexes]
+            faults = [await race(number, racing, None) for number in range(len(RACES))]
+            faults += [await race(9, racing[:2], racing[2])]
+            assert sum(each.stats().conflicts for each in indexes) > 0
+            return [each for some in faults for each in some]
+
+    assert run(check()) == []
+
+
+def test_an_operation_takes_few_requests(s3: S3Server, uri: str) -> None:
+    async def check() -> None:
+        async with writers(uri, 1) as [index]:
+            own = (await index.upsert(image(0, {"a": 1}))).id
+            for n in range(1, 4):
+                await index.upsert(image(n, {"a": n}))
+            s3.requests()
+            await index.upsert(image(9, {"a": 9}))
+            assert s3.requests().total() <= 6
+            await index.search(SearchQuery(vector=vector(1), limit=3))
+            assert s3.requests().total() <= 2
+            await index.get(own)
+            assert s3.requests().total() <= 2
+
+    run(check())
+
+
+def test_an_outage_is_told_and_ends(
+    s3: S3Server, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "ANSWER_S", 0.3)
+
+    async def check() -> list[bool]:
+        async with writers(uri, 1) as [index]:
+            seen = [await index.answers()]
+            s3.break_down(seconds=600)
+            seen.append(await index.answers())
+            s3.break_down(seconds=0)
+            monkeypatch.setattr(index_module, "ANSWER_S", 60)
+            return [*seen, await index.answers()]
+
+    assert run(check()) == [True, False, True]
+
+
+def test_objects_of_racing_adds_are_added_once_however_often_their_images_are(uri: str) -> None:
+    async def check() -> None:
+        async with writers(uri, 3, DETECTOR) as indexes:
+            adds = [showing(n, "dog", "cat") for n in range(6)]
+            await asyncio.gather(*(indexes[n % 3].upsert(each) for n, each in enumerate(adds)))
+            assert sum(each.stats().conflicts for each in indexes) > 0
+            state = await indexes[0].objects_state()
+            assert state is not None
+            objects = await indexes[0].opened.connection.open_table("objects")
+            assert await objects.count_rows() == state.objects == 12
+
+    run(check())
+
+
+async def until_it_looks(s3: S3Server) -> None:
+    while not await asyncio.to_thread(s3.requests):  # noqa: ASYNC110 - another process counts
+        await asyncio.sleep(0.01)
+
+
+def test_writers_wait_for_who_has_them_wait_but_not_for_the_dead(s3: S3Server, uri: str) -> None:
+    async def check() -> None:
+        async with writers(uri, 1) as [index]:
+            table = index.opened.table
+            async with Lease(table, WRITERS_WAIT, 60).held():
+                adding = asyncio.create_task(index.upsert(image(1)))
+                for _ in range(5):
+                    await until_it_looks(s3)
+                assert not adding.done()
+                async with Lease(table, WRITERS_WAIT, 60).held_if_free() as free:
+                    assert not free
+            assert (await adding).created
+            await in_dataset(table, lambda of: of.update_config({WRITERS_WAIT: "dead:0"}))
+            async with Lease(table, WRITERS_WAIT, 0.3).held():
+                pass
+            assert (await index.upsert(image(2))).created
+
+    run(check())
+
+
+def test_a_lease_that_is_not_renewed_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("store.table.lease.time.monotonic", lambda: now)
+    watch = Watch(10)
+    assert watch.is_held("one:0")
+    now += 9
+    assert watch.is_held("one:0")
+    assert watch.is_held("one:1")
+    now += 9
+    assert watch.is_held("one:1")
+    now += 1
+    assert not watch.is_held("one:1")
+    assert watch.is_held("two:0")
+    assert not watch.is_held(None)
