@@ -204,7 +204,7 @@ class ImageIndex(Reader):
         """Stores a picture's own file, for an image that is added next.
 
         Returns:
-            What `NewImage.file` is to be; None on an object store, where no files are stored.
+            What `NewImage.file` is to be; None on an object store other than S3.
 
         Raises:
             StoreFault: it cannot be written.

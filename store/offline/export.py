@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from store.metadata.columns import Registry
 from store.objects.whole import WholeObjects
-from store.pictures.files import PictureFiles
+from store.pictures.bucket import pictures_of
+from store.pictures.files import Pictures
 from store.schemas import Detector, ModelIdentity
 from store.settings import StoreSettings
 from store.table.connection import connect, open_dataset, opening
@@ -67,14 +68,14 @@ async def exporting(settings: StoreSettings) -> AsyncIterator[Export]:
             columns = key_types(Registry.from_schema(dataset.schema))
             model, total = made_by(dataset.schema), dataset.count_rows()
             objects = await WholeObjects.beside(connection, name)
-        files = None if location.folder is None else PictureFiles(location.folder)
+        files = pictures_of(location)
         detector = None if objects is None else objects.detector
         yield Export(model, columns, detector, total, _rows(dataset, files, objects, settings))
 
 
 def _rows(
     dataset: "LanceDataset",
-    files: PictureFiles | None,
+    files: Pictures | None,
     objects: WholeObjects | None,
     settings: StoreSettings,
 ) -> Iterator[WholeRow]:

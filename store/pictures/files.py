@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 from uuid import uuid4
 
 from store.errors import StoreFullError
@@ -32,6 +32,19 @@ FOLDER = "pictures"
 KEY = re.compile("[0-9a-f]{64}")
 MARK = ".unused"
 """The ending of a file that no image needs."""
+
+
+class Pictures(Protocol):
+    """The files of pictures of one store, wherever that is. All of it blocks."""
+
+    def write(self, kind: Kind, key: str, data: bytes) -> None:
+        """Stores a file; the same one twice is stored once."""
+
+    def read(self, kind: Kind, key: str) -> bytes | None:
+        """The content of a file, or None."""
+
+    def keeps(self, kind: Kind, key: str) -> bool:
+        """Whether there is a file of this name, which stays then for a row that is to name it."""
 
 
 class PictureFiles:
@@ -111,7 +124,7 @@ class PictureLookup:
     A page needs dozens of thumbnails at once: their rows are looked up by one call.
     """
 
-    def __init__(self, snapshots: Snapshots, files: PictureFiles) -> None:
+    def __init__(self, snapshots: Snapshots, files: Pictures) -> None:
         self._files = files
         self._names = Coalescer(snapshots, _names)
 

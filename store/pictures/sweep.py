@@ -41,7 +41,8 @@ def sweep_pictures(store: Path, keep: timedelta) -> int:
     tables = [table for table in sorted(store.glob("*.lance")) if _has_versions(table)]
     if not tables:
         return 0
-    return sweep(store, {kind: _used(tables, column) for kind, column in COLUMNS.items()}, keep)
+    uris = [str(table) for table in tables]
+    return sweep(store, {kind: used(uris, column) for kind, column in COLUMNS.items()}, keep)
 
 
 def sweep(store: Path, used: Mapping[Kind, Prefixes], keep: timedelta) -> int:
@@ -76,13 +77,20 @@ def _has_versions(table: Path) -> bool:
     return any((table / "_versions").glob("*.manifest"))
 
 
-def _used(tables: list[Path], column: str) -> Prefixes:
-    parts = [part for table in tables for part in _prefixes(table, column)]
+def used(tables: Iterable[str], column: str, options: dict[str, str] | None = None) -> Prefixes:
+    """The `key_prefixes` of what tables name in a column. Blocks.
+
+    Args:
+        tables: their URIs.
+        column: that names files.
+        options: of their object store.
+    """
+    parts = [part for table in tables for part in _prefixes(table, column, options)]
     return np.unique(np.concatenate([np.empty(0, np.uint64), *parts]))
 
 
-def _prefixes(table: Path, column: str) -> Iterator[Prefixes]:
-    dataset = open_dataset(str(table), None)
+def _prefixes(table: str, column: str, options: dict[str, str] | None) -> Iterator[Prefixes]:
+    dataset = open_dataset(table, options)
     if column not in dataset.schema.names:  # a table of an earlier release may lack it
         return
     for batch in dataset.scanner(columns=[column]).to_batches():

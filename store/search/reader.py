@@ -14,7 +14,8 @@ from store.metadata.objects import COLUMNS, has_objects, object_sets
 from store.metadata.predicates import ALWAYS
 from store.metadata.rows import selected, to_images, to_vectors
 from store.metadata.values import is_unicode, literal, text_in
-from store.pictures.files import Kind, PictureFiles, PictureLookup
+from store.pictures.bucket import pictures_of
+from store.pictures.files import Kind, PictureLookup
 from store.schemas import (
     MAX_LIMIT,
     CheckedFilter,
@@ -52,7 +53,7 @@ class Reader:
     Attributes:
         opened: the table.
         snapshots: of it.
-        files: of pictures; None on an object store.
+        files: of pictures; None on an object store other than S3.
         object_snapshots: of the table of objects; None where there is none.
     """
 
@@ -62,9 +63,7 @@ class Reader:
         self.opened = opened
         self.object_snapshots = objects
         self.snapshots = snapshots
-        # An object store has no folder for them.
-        folder = opened.location.folder
-        self.files = None if folder is None else PictureFiles(folder)
+        self.files = pictures_of(opened.location)
         self._near = Coalescer(snapshots, near_each)
         self._images = Coalescer(snapshots, _images_of)
         self._facets = Facets(snapshots)

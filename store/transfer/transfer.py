@@ -9,7 +9,7 @@ from store.errors import StoreError, StoreFault, VersionError
 from store.metadata.columns import Registry
 from store.metadata.given import CheckedMetadata
 from store.objects.whole import WholeObjects
-from store.pictures.files import PictureFiles
+from store.pictures.files import Pictures
 from store.schemas import Author, Detector, ModelIdentity, NewImage, NewKeys, Upserted
 from store.search.reader import refuse_unfit
 from store.snapshot.latest import Snapshots
@@ -54,7 +54,7 @@ class Transfer:
     Args:
         opened: the table.
         snapshots: of it.
-        files: of pictures; None on an object store.
+        files: of pictures; None on an object store other than S3.
         writer: of the table.
         detector: of the objects in the images; None where none are stored.
 
@@ -66,7 +66,7 @@ class Transfer:
         self,
         opened: OpenTable,
         snapshots: Snapshots,
-        files: PictureFiles | None,
+        files: Pictures | None,
         writer: Writer,
         detector: Detector | None,
     ) -> None:

@@ -9,7 +9,7 @@ from store.metadata.columns import Registry
 from store.metadata.objects import COLUMNS, has_objects, object_sets
 from store.metadata.rows import as_matrix, selected, to_images
 from store.objects.whole import WholeObjects
-from store.pictures.files import PictureFiles
+from store.pictures.files import Pictures
 from store.transfer.whole_row import WholeRow
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def key_types(registry: Registry) -> dict[str, str]:
 
 def whole_rows(
     dataset: "LanceDataset",
-    files: PictureFiles | None,
+    files: Pictures | None,
     objects: WholeObjects | None,
     first: int = 0,
     most: int | None = None,
@@ -61,7 +61,7 @@ def whole_rows(
 def _read(
     found: pa.Table,
     registry: Registry,
-    files: PictureFiles | None,
+    files: Pictures | None,
     objects: WholeObjects | None,
 ) -> Iterator[WholeRow]:
     named = {

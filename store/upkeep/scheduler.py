@@ -66,6 +66,7 @@ class Upkeep:
     ) -> None:
         self.objects = None if objects is None else ObjectTasks(objects, table, settings)
         self._settings = settings
+        self._table = table
         self._observer = observer or Observer()
         self._tasks = UpkeepTasks(table, settings)
         self._location = Location(settings.store_uri)
@@ -101,6 +102,8 @@ class Upkeep:
         Returns:
             How it went; None if another process is at it.
         """
+        if at_rest and not await self._is_worth_a_lease():
+            return None
         async with self._one_round, self._turn() as free:
             if not free:
                 return None
@@ -120,6 +123,19 @@ class Upkeep:
         else:
             with self._lock.held_if_free() as free:
                 yield free
+
+    async def _is_worth_a_lease(self) -> bool:
+        """Whether all writers rest, those of other machines too, and there is something to join.
+
+        In a folder looking costs nothing, and a round that finds nothing does not either.
+        """
+        if self._location.folder is not None:
+            return True
+        before = await self._table.version()
+        await asyncio.sleep(REST_S)
+        if await self._table.version() != before:
+            return False  # whoever was last sees to it
+        return await self._tasks.is_joining_due(FEW_AT_REST)
 
     def paused(self) -> AbstractAsyncContextManager[None]:
         """Keeps upkeep away during the block, of whichever process, once it has ended a round."""
@@ -153,7 +169,7 @@ class Upkeep:
                 self._due_at = self._next_at()
             try:
                 await self.run(at_rest=at_rest)
-            except OSError:
+            except Exception:  # of the disk, or an object store that is away; the next may succeed
                 logger.exception("upkeep of the index could not be done")
 
     async def _is_due_at_rest(self) -> bool:

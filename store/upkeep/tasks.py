@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from store.changes.log import remove_old
 from store.metadata.columns import Registry
 from store.metadata.words import WORDS
+from store.pictures.bucket_sweep import sweep_bucket
 from store.pictures.sweep import sweep_pictures
 from store.settings import StoreSettings
 from store.table.connection import in_dataset
@@ -25,6 +26,7 @@ from store.table.kept import forget_kept
 from store.table.lease import WRITERS_WAIT, WRITERS_WAIT_S, Lease
 from store.table.names import MARK_STALE_WORDS, is_superseded, mark, stale_words
 from store.table.open import ensure_ready
+from store.table.remote.bucket import SCHEME
 from store.table.versions import AT_ONCE, list_versions, remove_versions, superfluous
 from store.upkeep.compaction import TIERS, compact, rows_to_join
 from store.upkeep.indexes import (
@@ -54,6 +56,9 @@ RECALL_EVERY_S = 600.0
 
 SWEEP_EVERY_S = 600.0
 """Seconds between two looks for pictures that nothing needs, at the least."""
+
+SWEEP_BUCKET_EVERY_S = 3600.0
+"""The same in an object store, where a look is a request for each thousand pictures."""
 
 DRIFT = 0.05
 """Share of the rows by which the vector index may change before its recall is measured again."""
@@ -126,6 +131,10 @@ class UpkeepTasks:
             return []
         join = partial(self._in_thread, partial(compact, rows=rows))
         return await self._beside_writers(join, 0 if rows <= TIERS[1] else TRIES)
+
+    async def is_joining_due(self, few: int) -> bool:
+        """Whether there are more small fragments than a few."""
+        return await self._in_thread(lambda each: rows_to_join(each, few)) is not None
 
     async def build_text_index(self) -> list[str]:
         """Gives the table what every table has; a restored version may lack it."""
@@ -205,11 +214,17 @@ class UpkeepTasks:
 
         Now and then: it looks at the name of every file.
         """
-        folder, lately = self._location.folder, time.monotonic() - self._swept_at < SWEEP_EVERY_S
-        if folder is None or (lately and not everything):
+        folder, uri = self._location.folder, self._location.uri
+        every_s = SWEEP_BUCKET_EVERY_S if folder is None else SWEEP_EVERY_S
+        lately = time.monotonic() - self._swept_at < every_s
+        if not (folder or uri.startswith(SCHEME)) or (lately and not everything):
             return []
         age = timedelta(minutes=self._settings.store_keep_versions_minutes)
-        removed = await asyncio.to_thread(sweep_pictures, folder, age)
+        if folder is not None:
+            removed = await asyncio.to_thread(sweep_pictures, folder, age)
+        else:
+            options = await self._table.latest_storage_options()
+            removed = await asyncio.to_thread(sweep_bucket, uri, options, age)
         self._swept_at = time.monotonic()
         return [f"removed the files of {removed} pictures"] if removed else []
 
