@@ -110,8 +110,8 @@ class ObjectsMismatchError(StoreError, code="objects_mismatch"):
     def __init__(self, made: object, own: object) -> None:
         super().__init__(
             f"the objects of this index were found with {made} and cannot be added to with {own}:"
-            " use that detector, set IMAGE_SEARCH_OBJECTS=off,"
-            " or set IMAGE_SEARCH_STORE_URI to another place"
+            " use that detector, go over to this one with `image-search redetect --begin`,"
+            " set IMAGE_SEARCH_OBJECTS=off, or set IMAGE_SEARCH_STORE_URI to another place"
         )
 
 

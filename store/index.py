@@ -16,6 +16,7 @@ from store.changes.story import Span
 from store.errors import NoChangeLogError, QueryError
 from store.metadata.filters import refuse_broad
 from store.metadata.given import check_key
+from store.metadata.objects import FIRST
 from store.metadata.rows import check_id, check_objects, check_url, check_vector
 from store.metadata.values import ColumnType, is_unicode
 from store.objects.counts import objects_state
@@ -28,6 +29,7 @@ from store.schemas import (
     ModelIdentity,
     NewImage,
     NewObjects,
+    ObjectSet,
     ObjectsState,
     Observer,
     StoredImage,
@@ -103,6 +105,7 @@ class ImageIndex(Reader):
             cache_bytes=settings.store_cache_mb << 20,
             memory_bytes=settings.store_memory_mb << 20,
             fill=True,
+            finding=objects.detectors.finding if objects else FIRST,
         )
         of_objects = None
         if objects is not None:
@@ -119,7 +122,7 @@ class ImageIndex(Reader):
             upkeep_table, settings, observer, objects.upkeep_table if objects else None
         )
         self._object_states = (
-            Lagging(snapshots, partial(objects_state, detector=objects.detector))
+            Lagging(snapshots, partial(objects_state, detector=objects.detectors.now))
             if objects
             else None
         )
@@ -133,7 +136,7 @@ class ImageIndex(Reader):
             committed=self._committed,
             attempts=ATTEMPTS if opened.location.folder else serial.ATTEMPTS,
         )
-        detector = objects.detector if objects else None
+        detector = objects.detectors.now if objects else None
         self.transfer = Transfer(opened, snapshots, self.files, self._writer, detector)
 
     @classmethod
@@ -420,6 +423,10 @@ class ImageIndex(Reader):
             return None
         with self.opened.reading():
             return (await self._object_states.latest())[0]
+
+    def earlier_detector(self, found: ObjectSet) -> Detector | None:
+        """The detector of before that has found these objects; None where it is that of now."""
+        return self._objects.detectors.earlier(found.key) if self._objects else None
 
     async def run_upkeep(self) -> UpkeepReport | None:
         """Does a whole round of upkeep now, however little there is to do.

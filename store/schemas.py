@@ -460,11 +460,13 @@ class ObjectsState:
         detector: that finds them.
         images: how many were looked into.
         classes: of the objects that were found, those that most images have first.
+        earlier: how many of the images were looked into with another detector, before.
     """
 
     detector: Detector
     images: int
     classes: tuple[ClassCount, ...]
+    earlier: int = 0
 
     @property
     def objects(self) -> int:

@@ -213,6 +213,9 @@ class ObjectsAnswer(Answer):
     left_out: int = Field(description="Objects that were found and not indexed")
     width: _Integer = Field(description="Of the picture, in pixels; null where not looked into")
     height: _Integer
+    found_by: str = Field(
+        default="", description="Detector of before that found them; absent where it is that of now"
+    )
 
 
 def objects_answer(of: ObjectSet) -> ObjectsAnswer:
@@ -276,6 +279,11 @@ class IndexedObjects(Answer):
     recipe: str = Field(description="How they are cut out of their picture")
     images: int = Field(description="Images that were looked into")
     objects: int
+    earlier: int = Field(
+        default=0,
+        description="Of the images: looked into with another detector before, to be looked into"
+        " again; absent where there are none",
+    )
 
 
 class IndexAnswer(Answer):

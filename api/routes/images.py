@@ -71,7 +71,10 @@ async def get_objects(backend: "Backend", request: ImageRequest) -> ObjectsAnswe
         raise NoObjectsError
     found = await backend.index.objects(request.id)
     if found is not None:
-        return objects_answer(found)
+        answer = objects_answer(found)
+        if (earlier := backend.index.earlier_detector(found)) is not None:
+            answer.found_by = str(earlier)
+        return answer
     _found(await backend.index.get(request.id))
     return ObjectsAnswer(objects=[], detected=False, left_out=0, width=None, height=None)
 

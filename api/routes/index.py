@@ -56,6 +56,7 @@ async def get_index(backend: "Backend", _: NoRequest) -> IndexAnswer:
             recipe=of.detector.recipe,
             images=of.images,
             objects=of.objects,
+            **({"earlier": of.earlier} if of.earlier else {}),
         )
     return answer
 

@@ -82,6 +82,7 @@ class ImageObjects:
         left_out: objects that were found and are not indexed.
         width: of the picture, in pixels; None where it was not looked into.
         height: likewise.
+        found_by: detector of before that found them; None where it is that of now.
     """
 
     objects: tuple[IndexedObject, ...]
@@ -89,6 +90,7 @@ class ImageObjects:
     left_out: int
     width: int | None
     height: int | None
+    found_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -303,12 +305,17 @@ class Upkeep:
 
 @dataclass(frozen=True)
 class IndexedObjects:
-    """The objects of the index: who found them and how, and how many there are in the images."""
+    """The objects of the index: who found them and how, and how many there are in the images.
+
+    Attributes:
+        earlier: of the images: looked into with another detector before.
+    """
 
     detector: str
     recipe: str
     images: int
     objects: int
+    earlier: int = 0
 
 
 @dataclass(frozen=True)

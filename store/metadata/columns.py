@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 
 from store.errors import MetadataConflictError, MetadataLimitError, shown
-from store.metadata.objects import has_objects
+from store.metadata.objects import FIRST, Finding, has_objects
 from store.metadata.values import (
     WIDER,
     ColumnType,
@@ -154,10 +154,10 @@ class Registry:
         columns: all of them.
         by_key: the keys.
         nesting: the column that says how rows were nested; None before there are such.
-        objects: whether the table knows of the objects in its images.
+        objects: whose objects are sought; None where the table knows of no objects in its images.
     """
 
-    def __init__(self, columns: Sequence[Column] = (), *, objects: bool = False) -> None:
+    def __init__(self, columns: Sequence[Column] = (), *, objects: Finding | None = None) -> None:
         self.columns = tuple(columns)
         self.objects = objects
         of_keys: defaultdict[str, list[Column]] = defaultdict(list)
@@ -169,11 +169,16 @@ class Registry:
         self.nesting = next(nesting, None)
 
     @classmethod
-    def from_schema(cls, schema: pa.Schema) -> "Registry":
-        """Reads the registry out of a table's schema."""
+    def from_schema(cls, schema: pa.Schema, finding: Finding = FIRST) -> "Registry":
+        """Reads the registry out of a table's schema.
+
+        Args:
+            schema: of the table.
+            finding: whose objects are sought.
+        """
         return cls(
             [Column.of(field) for field in schema if field.metadata and _KEY in field.metadata],
-            objects=has_objects(schema),
+            objects=finding if has_objects(schema) else None,
         )
 
     def of_later(self, later: "Registry") -> dict[str, Key]:

@@ -37,6 +37,7 @@ from store.metadata.object_filters import (
     objects_hold,
     objects_predicate,
 )
+from store.metadata.objects import Finding
 from store.metadata.predicates import ALWAYS, ORDER, among, missing, ordered
 from store.metadata.text_predicates import contains, starts, without_case
 from store.schemas import OBJECTS_KEY, CheckedFilter
@@ -58,13 +59,13 @@ _FILTER_OPERATORS = ("$and", "$or", "$not")
 _NEGATIONS = {"$ne": "$eq", "$nin": "$in"}
 
 
-def compile_filter(node: Any, keys: Mapping[str, Key], *, objects: bool = False) -> str:
+def compile_filter(node: Any, keys: Mapping[str, Key], *, objects: Finding | None = None) -> str:
     """Compiles a filter.
 
     Args:
         node: the filter as JSON gave it.
         keys: the table's metadata keys.
-        objects: whether the table knows of the objects in its images.
+        objects: whose objects are sought; None where the table knows of none.
 
     Returns:
         An SQL predicate that is never NULL.
@@ -165,7 +166,7 @@ def _condition_holds(name: str, operand: Any, side: int | None) -> bool:
 class _Compiler:
     """Compiles one filter and counts its terms and values while it goes."""
 
-    def __init__(self, keys: Mapping[str, Key], *, objects: bool) -> None:
+    def __init__(self, keys: Mapping[str, Key], *, objects: Finding | None) -> None:
         self._keys = keys
         self._objects = objects
         self._terms = 0
@@ -191,7 +192,7 @@ class _Compiler:
             return _negated(self.filter(operand, depth + 1))
         if operator == OBJECTS_KEY:
             self._count_term(conditions_in(operand))
-            return objects_predicate(operand, has_columns=self._objects)
+            return objects_predicate(operand, self._objects)
         if operator not in _FILTER_OPERATORS:
             raise FilterError(_unknown_operator(operator, _FILTER_OPERATORS))
         if not isinstance(operand, list) or not operand:

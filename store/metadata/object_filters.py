@@ -13,7 +13,8 @@ A filter on `$objects` is an object::
                                                has a dog that is as sure and as small
     {"class_name": "dog", "$count": 2}         has two of them; also {"$gte": 2}, {"$ne": 1}, ...
 
-An image that nobody has looked into has none; null in place of the object says that it is such.
+An image that nobody has looked into has none. Null in place of the object says that it is such, or
+was looked into with another detector than that of now.
 """
 
 import math
@@ -22,7 +23,7 @@ from decimal import Decimal
 from typing import Any
 
 from store.errors import FilterError, shown
-from store.metadata.objects import DIGITS, KEY, MARKS, MOST_OBJECTS, NUMBERS, TERMS, quoted
+from store.metadata.objects import DIGITS, MARKS, MOST_OBJECTS, NUMBERS, TERMS, Finding, quoted
 from store.metadata.predicates import ALWAYS, NEVER
 from store.metadata.values import literal, text_in
 from store.schemas import OBJECTS_KEY
@@ -42,12 +43,12 @@ Ranges = list[tuple[int, int]]
 """Whole numbers from and to, rising, none of which meet."""
 
 
-def objects_predicate(node: Any, *, has_columns: bool) -> str:
+def objects_predicate(node: Any, finding: Finding | None) -> str:
     """Compiles what a filter says of objects.
 
     Args:
         node: the operand of `$objects`.
-        has_columns: whether the table knows of objects at all.
+        finding: whose objects are sought; None where the table knows of no objects at all.
 
     Returns:
         An SQL predicate that is never NULL.
@@ -56,9 +57,9 @@ def objects_predicate(node: Any, *, has_columns: bool) -> str:
         FilterError: it is no condition on an object.
     """
     if node is None:
-        return f"({KEY} IS NULL)" if has_columns else ALWAYS
+        return ALWAYS if finding is None else finding.not_yet
     classes, numbers, counts = _parsed(node)
-    if not has_columns:
+    if finding is None:
         return ALWAYS if counts and counts[0][0] == 0 else NEVER
     parts = []
     for least, most in counts:

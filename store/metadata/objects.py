@@ -8,6 +8,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -54,13 +55,54 @@ FIELDS = (
 )
 COLUMNS = tuple(field.name for field in FIELDS)
 
-_MOMENT_DIGITS, _RANDOM_BYTES = 12, 6
+_MOMENT_DIGITS, _RANDOM_BYTES, _BY = 12, 6, "."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whose objects are sought: those that one detector finds, of all that an index has had.
+
+    Attributes:
+        number: of the detector, from 1.
+        alone: whether the index has had no other.
+    """
+
+    number: int = 1
+    alone: bool = True
+
+    @property
+    def by_others(self) -> str:
+        """Predicate of the images whose objects another one has found."""
+        if self.alone:
+            return "false"
+        first = self.number == 1
+        others = f"{KEY} LIKE '%{_BY}%'" if first else f"{KEY} NOT LIKE '%{_BY}{self.number}'"
+        return f"({KEY} IS NOT NULL AND {others})"
+
+    @property
+    def not_yet(self) -> str:
+        """Predicate of the images that this one has not looked into; never NULL."""
+        return f"({KEY} IS NULL)" if self.alone else f"({KEY} IS NULL OR {self.by_others})"
+
+
+FIRST = Finding()
+"""Of an index that has had one detector."""
 
 
 def new_key() -> str:
     """A key that nobody else has, which tells when it was made: milliseconds, then 48 bits."""
     moment = time.time_ns() // 1_000_000
     return f"{moment:0{_MOMENT_DIGITS}x}{secrets.token_hex(_RANDOM_BYTES)}"
+
+
+def key_by(number: int, key: str) -> str:
+    """A new key that tells as well which detector has found the objects, by its number."""
+    return key if number == 1 else f"{key}{_BY}{number}"
+
+
+def number_of(key: str) -> int:
+    """The number of the detector that has found a set of objects."""
+    return int(key.partition(_BY)[2] or 1)
 
 
 def least_key(seconds: float) -> str:

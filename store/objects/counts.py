@@ -13,7 +13,10 @@ _BATCH_ROWS = 8192
 
 def objects_state(snapshot: Snapshot, detector: Detector) -> ObjectsState:
     """Reads the terms of all images once. Blocks."""
-    images, terms = 0, Counter[str]()
+    images, earlier, terms = 0, 0, Counter[str]()
+    finding = snapshot.registry.objects
+    if finding is not None and not finding.alone:
+        earlier = int(snapshot.dataset.count_rows(filter=finding.by_others))
     if has_objects(snapshot.dataset.schema):
         scanner = snapshot.dataset.scanner(
             columns=[TERMS], filter=f"{KEY} IS NOT NULL", batch_size=_BATCH_ROWS
@@ -22,7 +25,7 @@ def objects_state(snapshot: Snapshot, detector: Detector) -> ObjectsState:
             images += batch.num_rows
             for each in pc.value_counts(batch[TERMS].flatten()).to_pylist():
                 terms[each["values"]] += each["counts"]
-    return ObjectsState(detector, images, _classes(terms))
+    return ObjectsState(detector, images, _classes(terms), earlier)
 
 
 def _classes(terms: Counter[str]) -> tuple[ClassCount, ...]:

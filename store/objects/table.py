@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from store.errors import ObjectsMismatchError
-from store.objects.detector import detector_in, detector_metadata
+from store.objects.detector import Detectors, detector_metadata, detectors_in
 from store.objects.names import object_rows, objects_name, objects_schema
 from store.schemas import Detector, FloatVector, ModelIdentity, ObjectSet
 from store.table.disk.location import Location
@@ -30,13 +30,15 @@ class ObjectTable:
     Attributes:
         table: for requests.
         upkeep_table: the same for upkeep; what it does to its handle, no request sees.
-        detector: that finds the objects.
+        detectors: that find the objects, and have done so before.
     """
 
-    def __init__(self, table: "AsyncTable", upkeep_table: "AsyncTable", detector: Detector) -> None:
+    def __init__(
+        self, table: "AsyncTable", upkeep_table: "AsyncTable", detectors: Detectors
+    ) -> None:
         self.table = table
         self.upkeep_table = upkeep_table
-        self.detector = detector
+        self.detectors = detectors
 
     @classmethod
     async def open(
@@ -64,8 +66,9 @@ class ObjectTable:
             if await schema_of(connection, name) is None:
                 await connection.create_table(name, schema=schema, exist_ok=True)
             table = await connection.open_table(name)
-        _refuse_other(await table.schema(), identity, detector)
-        return cls(table, await connection.open_table(name), detector)
+        schema = await table.schema()
+        _refuse_other(schema, identity, detector)
+        return cls(table, await connection.open_table(name), detectors_in(schema))
 
     async def append(self, sets: Sequence[tuple[ObjectSet, FloatVector]]) -> None:
         """Adds the objects of some images, which nobody sees before their images name them.
@@ -83,7 +86,7 @@ class ObjectTable:
 
 
 def _refuse_other(schema: pa.Schema, identity: ModelIdentity, detector: Detector) -> None:
-    if (made := detector_in(schema)) != detector:
+    if (made := detectors_in(schema).now) != detector:
         raise ObjectsMismatchError(made, detector)
     if (maker := made_by(schema)) != identity:
         raise mismatch(maker, str(identity))

@@ -9,7 +9,7 @@ import numpy as np
 from store.metadata.objects import KEY
 from store.metadata.rows import as_matrix
 from store.metadata.values import text_in
-from store.objects.detector import detector_in
+from store.objects.detector import Detectors, detectors_in
 from store.objects.names import objects_name
 from store.schemas import Detector, FloatVector, NewObjects, ObjectSet
 from store.table.connection import open_dataset
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 class WholeObjects:
     """A table of objects, to be read beside its images; get one with `beside`.
 
-    Attributes:
-        detector: that found them.
+    What another detector than that of now has found counts as not looked for.
     """
 
-    detector: Detector
+    _detectors: Detectors
     _uri: str
     _options: dict[str, str] | None
 
@@ -39,13 +38,20 @@ class WholeObjects:
         if await schema_of(connection, name) is None:
             return None
         table = await connection.open_table(name)
-        detector = detector_in(await table.schema())
+        detectors = detectors_in(await table.schema())
         uri, options = await table.uri(), await table.latest_storage_options()
         table.close()
-        return cls(detector, uri, options)
+        return cls(detectors, uri, options)
+
+    @property
+    def detector(self) -> Detector:
+        """That finds them."""
+        return self._detectors.now
 
     def of(self, sets: Sequence[ObjectSet | None]) -> list[NewObjects | None]:
         """These sets with their vectors; None for one that is not there. Blocks."""
+        earlier = self._detectors.earlier
+        sets = [None if each is None or earlier(each.key) else each for each in sets]
         keys = [each.key for each in sets if each is not None and each.boxes]
         vectors = _vectors(open_dataset(self._uri, self._options), keys) if keys else {}
         return [None if each is None else _whole(each, vectors) for each in sets]

@@ -261,7 +261,8 @@ class Reader:
         with self.opened.reading():
             if filter is None:
                 return int(await self.opened.table.count_rows())
-            registry = Registry.from_schema(await self.opened.table.schema())
+            schema = await self.opened.table.schema()
+            registry = Registry.from_schema(schema, self.snapshots.finding)
             return int(await self.opened.table.count_rows(where_of(filter, registry)))
 
     async def check_metadata(self, metadata: Any, new: NewKeys | None = None) -> CheckedMetadata:

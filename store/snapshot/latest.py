@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import pyarrow as pa
 
 from store.metadata.columns import Registry
+from store.metadata.objects import FIRST, Finding
 from store.snapshot.fragments import CachedFragment
 from store.snapshot.snapshot import Fields, KnownFiles, Snapshot, indexed_fragments
 from store.table.connection import open_dataset
@@ -45,6 +46,7 @@ class Snapshots:
         cache_bytes: for the engine's caches.
         memory_bytes: of the fragment cache at most.
         fill: cache what no request waits for, too, while there is room.
+        finding: whose objects in the images are sought.
     """
 
     def __init__(
@@ -54,7 +56,9 @@ class Snapshots:
         cache_bytes: int = 16 << 20,
         memory_bytes: int = 64 << 20,
         fill: bool = False,
+        finding: Finding = FIRST,
     ) -> None:
+        self.finding = finding
         self._table = table
         self._cache_bytes = cache_bytes
         self._memory_bytes = memory_bytes
@@ -175,7 +179,7 @@ class Snapshots:
         before = self._latest
         if before is not None and before.dataset.schema.equals(schema, check_metadata=True):
             return before.registry
-        return Registry.from_schema(schema)
+        return Registry.from_schema(schema, self.finding)
 
     def _whole(
         self, dataset: "LanceDataset", fragment: "LanceFragment", *, is_newest: bool

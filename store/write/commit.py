@@ -287,7 +287,10 @@ class Committer:
             patched = to_rows(await self._rows(snapshot, ids, columns), registry)
         upserts = [put for put in puts if isinstance(put, Upsert)]
         seen = await asyncio.to_thread(self._seen, snapshot, upserts)
-        return Plan(registry, seen[0], patched, seen[1], self._clock)
+        plan = Plan(registry, seen[0], patched, seen[1], self._clock)
+        if self._objects is not None:
+            plan.detector = self._objects.detectors.number
+        return plan
 
     async def _rows(self, snapshot: Snapshot, ids: Collection[str], columns: list[str]) -> pa.Table:
         if self._locked:

@@ -12,7 +12,7 @@ from store.changes.story import Span
 from store.errors import InvalidRowError, MetadataError
 from store.metadata.columns import Registry
 from store.metadata.given import CheckedMetadata, merged
-from store.metadata.objects import new_key
+from store.metadata.objects import key_by, new_key
 from store.metadata.rows import Row, image_of
 from store.metadata.values import ColumnType
 from store.schemas import (
@@ -247,7 +247,10 @@ class Plan:
         registry: the metadata columns that the rows need.
         rows: by id.
         vectors: of the objects that are new, float32 [objects, dim], by their key.
+        detector: number of the one that has found these.
     """
+
+    detector = 1
 
     def __init__(
         self,
@@ -325,6 +328,7 @@ class Plan:
         return image_of(row, self.registry)
 
     def _new_set(self, key: str, new: NewObjects) -> ObjectSet:
+        key = key_by(self.detector, key)
         self.vectors[key] = new.vectors
         return ObjectSet(new.size, new.boxes, new.left_out, key)
 

@@ -16,6 +16,7 @@ from store.changes.undo import DELETED, FilterOf, UndoPlan, plan_undo
 from store.errors import FilterError, NoChangeLogError, StoreFullError
 from store.metadata.columns import Column, Registry, Role
 from store.metadata.filters import compile_filter
+from store.metadata.objects import Finding
 from store.metadata.rows import Row, stored, to_arrow, to_rows
 from store.metadata.values import ColumnType, text_in
 from store.schemas import TableVersion
@@ -121,7 +122,8 @@ def _rows(
         then = Registry.from_schema(past.schema)
         columns = stored(then, past.schema)
         found = past.scanner(columns=columns, filter=text_in("id", ids)).to_table()
-        deleted = _deleted(past, then, ids, plan)
+        finding = registry.objects if then.objects else None
+        deleted = _deleted(past, then, ids, plan, finding)
         plan.leave(deleted, DELETED)
         plan.leave(ids - deleted - set(found["id"].to_pylist()))
         names = {
@@ -139,7 +141,9 @@ def _what(column: Column) -> tuple[str, ColumnType, Role]:
     return column.key, column.type, column.role
 
 
-def _deleted(past: "LanceDataset", then: Registry, ids: set[str], plan: UndoPlan) -> set[str]:
+def _deleted(
+    past: "LanceDataset", then: Registry, ids: set[str], plan: UndoPlan, finding: Finding | None
+) -> set[str]:
     """Which rows of a version one of the later filters takes."""
     by_filter: dict[str, tuple[FilterOf, list[str]]] = {}
     for image_id in ids:
@@ -152,7 +156,7 @@ def _deleted(past: "LanceDataset", then: Registry, ids: set[str], plan: UndoPlan
             try:
                 schema = past.checkout_version(version).schema
                 keys = then.of_later(Registry.from_schema(schema))
-                where = f"({where}) AND ({compile_filter(filter, keys, objects=then.objects)})"
+                where = f"({where}) AND ({compile_filter(filter, keys, objects=finding)})"
             except FilterError:  # of a version that is not kept
                 continue
         found = past.scanner(columns=["id"], filter=where).to_table()

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from image_search import ImageSearchError, NotFoundError, RefusedError
+from image_search.cli.engine import engine_module
 from image_search.cli.progress import FailureFile, WorkBar
 from image_search.cli.query.commands import client_of
 from image_search.cli.terminal import to_service
@@ -36,12 +37,23 @@ _PAGE = 200
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File for the images that failed, as JSON lines.",
 )
-def redetect(server: str, api_key: str | None, in_flight: int, failures: Path | None) -> None:
+@click.option(
+    "--begin",
+    is_flag=True,
+    help="Go over to the detector of the settings (IMAGE_SEARCH_YOLO_WEIGHTS), before a service is"
+    " started with it. Works on the folder IMAGE_SEARCH_STORE_URI, and asks no service.",
+)
+def redetect(
+    server: str, api_key: str | None, in_flight: int, failures: Path | None, begin: bool
+) -> None:
     """Find the objects in the images that nobody has looked into, while the service goes on.
 
-    Images that were added without objects, came from an export or were embedded again. Called
-    again, it goes on with those that are left.
+    Images that were added without objects, came from an export without them, or were looked into
+    with another detector than the service's. Called again, it goes on with those that are left.
     """
+    if begin:
+        engine_module("cli.offline.redetect", "image-search redetect --begin").begin_redetection()
+        return
     counts: Counter[str] = Counter()
     console = Console(stderr=True)
     with (
