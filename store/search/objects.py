@@ -19,17 +19,18 @@ from store.metadata.rows import as_matrix, scores_of, selected, to_hits
 from store.metadata.values import text_in
 from store.objects.names import object_id
 from store.schemas import FloatVector, ObjectHit, ObjectSet, ObjectTerm, SearchQuery
-from store.search.nearest import nearest
+from store.search.nearest import FEW_ROWS, nearest
+from store.search.objects_among import best_among, can_look, mean_of
 from store.snapshot.fragments import ROW_ID, RowIds, distances
 from store.snapshot.snapshot import Snapshot
 
 FEW_IMAGES = 4000
 """Of which the objects are looked through alone: as many keys take 12 ms in a predicate."""
 
-_PER_IMAGE = 4
+_PER_IMAGE = 3
 """Objects that are looked at first for each image that is wanted."""
 
-_LEAST, _MOST, _GROWTH = 64, 16_384, 8
+_LEAST, _MOST, _GROWTH = 32, 16_384, 8
 _MOST_OF_SEVERAL = 1024
 """Objects that are looked at for each of several terms: theirs are all compared with all terms."""
 
@@ -125,10 +126,16 @@ class _Search:
         """
         share = 1.0
         if self.where != ALWAYS:
-            count = int(self.images.dataset.count_rows(filter=self._named))
-            share = 0 if count <= FEW_IMAGES else count / self.images.rows
+            share = 0 if self._are_few() else self.images.count(self._named) / self.images.rows
         found = self._among_nearest(what, stop, share) if share else None
         return self._of_all(what, stop) if found is None else found
+
+    def _are_few(self) -> bool:
+        """Whether the objects of the images that the filter lets through are looked at alone."""
+        if not can_look(self.images, self.objects):
+            return self.images.count(self._named) <= FEW_IMAGES
+        count = self.images.count(self.where)
+        return count * self.objects.rows <= FEW_ROWS * self.images.rows
 
     @property
     def _named(self) -> str:
@@ -161,7 +168,18 @@ class _Search:
         return bool(np.partition(found.scores, -stop)[-stop] >= bound)
 
     def _of_all(self, what: str, stop: int) -> _Images:
-        """The same by the objects of all images of the filter, some thousand images at once."""
+        """The same by the objects of all images of the filter."""
+        if can_look(self.images, self.objects):
+            rows = self.images.row_ids(self.where)
+            theirs = self.objects.objects_of(self.images.sets_of(rows))
+            if what != ALWAYS:
+                theirs = theirs.at(np.isin(theirs.rows, self.objects.row_ids(what)))
+            owners, scores, numbers = best_among(self.objects, self.terms, theirs, stop)
+            return _Images(rows[owners], scores, numbers)
+        return self._by_keys(what, stop)
+
+    def _by_keys(self, what: str, stop: int) -> _Images:
+        """The same where the engine has to find and read them, some thousand images at once."""
         named = self.images.dataset.scanner(columns=[KEY], filter=self._named).to_table()
         keys, parts = named[KEY].to_pylist(), [_none_of(len(self.terms))]
         for first in range(0, len(keys), FEW_IMAGES):
@@ -214,9 +232,7 @@ class _Search:
         return _Images(rows, self._mean(best), which)
 
     def _mean(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The weighted mean of the scores for each term [terms, images]; float64 [images]."""
-        weights = np.array([term.weight for term in self.terms])
-        return scores_of(1 - weights @ scores / weights.sum())
+        return mean_of(self.terms, scores)
 
     def _images_of(self, keys: Sequence[str]) -> tuple[RowIds, list[str]]:
         """The images that name these sets of objects and that the filter lets through."""

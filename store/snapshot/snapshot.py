@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from store.metadata.columns import Registry
+from store.metadata.objects import KEY
 from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix, to_dicts
 from store.metadata.values import text_in
@@ -33,6 +34,8 @@ from store.snapshot.fragments import (
     rough_distances,
 )
 from store.snapshot.mapped_vectors import MappedVectors
+from store.snapshot.object_runs import Numbers, Objects, Runs, set_numbers
+from store.snapshot.object_sets import ObjectSets
 from store.snapshot.vocabulary import Vocabulary
 from store.table.names import stale_words
 
@@ -74,6 +77,7 @@ class KnownFiles:
     def __init__(self) -> None:
         self.vectors = MappedVectors()
         self.vocabulary = Vocabulary()
+        self.sets = ObjectSets()
         self.samples: dict[frozenset[int], Sample] = {}
 
 
@@ -197,6 +201,32 @@ class Snapshot:
         known = self.index_fragments.get(WORDS, set())
         lacking = self._fragments.keys() - known
         return self._known.vocabulary.near([self._fragments[number] for number in lacking], words)
+
+    def sets_of(self, row_ids: RowIds) -> Numbers:
+        """The set of objects that each of these images names, uint64 [rows]; 0 for none."""
+        # Not those of large fragments: to look into a file's numbers takes a tenth of the time.
+        places, here = self.cache.places_of(row_ids)
+        here &= np.isin(places, self.cache.tail)
+        found = np.empty(len(row_ids), np.uint64)
+        found[here] = set_numbers(self.cache.take(places[here], [KEY])[KEY])
+        if not here.all():
+            known = self._known.sets
+            found[~here] = known.of_images(self.dataset, self._fragments, row_ids[~here])
+        return found
+
+    def objects_of(self, sets: Numbers) -> Objects:
+        """The objects of these sets, of which 0 is none: of a table of objects."""
+        found = Objects.joined([runs.objects_of(sets) for runs in self._runs])
+        return found.at(sets[found.owners] != 0)
+
+    @cached_property
+    def _runs(self) -> list[Runs]:
+        return self._known.sets.runs(self.dataset, self._fragments, self.cache.fragments)
+
+    @cached_property
+    def has_places(self) -> bool:
+        """Whether a row's id says where in the files it is."""
+        return not self.dataset.has_stable_row_ids
 
     def vectors(self, row_ids: RowIds) -> FloatVector:
         """The vectors of these rows, float32 [rows, dim]."""

@@ -103,10 +103,14 @@ def assert_same(own: list[Any], right: list[Any]) -> None:
     assert [one[1] for one in own] == pytest.approx([one[1] for one in right], abs=2e-6)
 
 
-@pytest.fixture(params=[4000, 7], ids=["one predicate", "many"])
+@pytest.fixture(params=["few images", "many images", "few keys", "many keys"])
 def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few images are few, or many; and few objects are looked at first."""
-    monkeypatch.setattr(searched, "FEW_IMAGES", request.param)
+    """Few images are few, or many, where files tell of them or not; few objects are looked at."""
+    if "keys" in request.param:
+        monkeypatch.setattr(searched, "can_look", lambda *_: False)
+    if "many" in request.param:
+        monkeypatch.setattr(searched, "FEW_IMAGES", 7)
+        monkeypatch.setattr(searched, "FEW_ROWS", 7)
     monkeypatch.setattr(searched, "_LEAST", 4)
     monkeypatch.setattr(searched, "_MOST", 64)
 
@@ -118,8 +122,8 @@ def test_each_search_finds_what_a_comparison_with_all_finds(tmp_path: Path) -> N
 
     async def check() -> None:
         async with opened(tmp_path, DETECTOR) as index:
-            for known in images:
-                await index.upsert(new(known))
+            for some_of_them in (images[:60], images[60:100], *([each] for each in images[100:])):
+                await asyncio.gather(*(index.upsert(new(known)) for known in some_of_them))
             for n in range(40):
                 one, other = (ObjectTerm(each, is_text=n % 2 > 0) for each in drawn(rng, 2))
                 terms = (one,) if n % 3 else (one, replace(other, weight=0.5))
