@@ -1,5 +1,7 @@
 """The chart's examples through lint, Kubernetes' schemas and checkov; broken ones are refused.
 
+The compose files through Docker's compose.
+
     export HELM=$(uv run python -m tests.deploy.helm /tmp/tools)
     uv run --group deploy python -m tests.deploy.matrix
 
@@ -29,6 +31,7 @@ from tests.deploy.chart import (
     helm,
     render,
 )
+from tests.deploy.compose import COMBINATIONS, config
 
 VERSIONS = ("1.30", "1.37")
 """The oldest and the newest Kubernetes whose schemas are asked."""
@@ -39,7 +42,7 @@ def main() -> int:
     """Print a line for each values file; 1 where one is not as it should be."""
     if not HELM:
         sys.exit("helm is not on the PATH: HELM names another one")
-    faults = [*_examples(), *_broken()]
+    faults = [*_examples(), *_broken(), *_compose()]
     print(f"{len(EXAMPLES)} values files, {len(BROKEN)} broken ones: {len(faults)} faults")
     return 1 if faults else 0
 
@@ -114,6 +117,16 @@ def _broken() -> Iterator[str]:
                 print(f"refused: {broken['name']}: {str(refused).strip().splitlines()[0][:150]}")
             else:
                 yield f"{broken['name']}: rendered"
+
+
+def _compose() -> Iterator[str]:
+    for files in COMBINATIONS:
+        try:
+            services = config(*files)["services"]
+        except subprocess.CalledProcessError as refused:
+            yield f"{' '.join(files)}: {refused.stderr.strip()}"
+        else:
+            print(f"docker compose config: {' '.join(files)}: {', '.join(sorted(services))}")
 
 
 if __name__ == "__main__":
