@@ -63,7 +63,12 @@ def test_the_clients_wheel_has_one_module_and_needs_little(tmp_path: Path) -> No
     }
     assert {name for name in names if ".dist-info/" not in name} == tracked
     needs = [line for line in head.get_all("Requires-Dist", []) if "extra ==" not in line]
-    assert sorted(line.rstrip("<>=,.0123456789") for line in needs) == ["click", "httpx", "rich"]
+    assert sorted(line.rstrip("<>=,.0123456789") for line in needs) == [
+        "anyio",
+        "click",
+        "httpx",
+        "rich",
+    ]
 
 
 @pytest.mark.parametrize("command", engine_commands(), ids=lambda each: str(each.name))

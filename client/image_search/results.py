@@ -6,6 +6,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from image_search.moments import moment
+
 T = TypeVar("T")
 
 Metadata = dict[str, Any] | str | None
@@ -428,7 +430,7 @@ def _read(kind: Any, value: Any) -> Any:
         given = [one for one in fields(kind) if one.name in value or one.default is MISSING]
         return kind(**{one.name: _read(types[one.name], value[one.name]) for one in given})
     if kind is datetime:
-        return datetime.fromisoformat(value)
+        return moment(value)
     if kind is bytes:
         return base64.b64decode(value, validate=True)
     parts = get_args(kind)

@@ -8,6 +8,7 @@ import errno
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import IO
 _DEVICES = Path("/dev")
 """Its links, such as /dev/stdout, are the system's."""
 
-_FLAGS = os.O_CREAT | os.O_CLOEXEC
+_NO_LINKS, _NO_WAITING = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
+_FLAGS = os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+"""Windows has neither the first nor the rights of files: a folder's rights are its files' there."""
 
 
 def opened_anew(path: Path) -> IO[bytes]:
@@ -25,7 +28,7 @@ def opened_anew(path: Path) -> IO[bytes]:
     Raises:
         OSError: it cannot be written, or is a link.
     """
-    links = 0 if path.parent == _DEVICES else os.O_NOFOLLOW
+    links = 0 if path.parent == _DEVICES else _NO_LINKS
     return os.fdopen(_open(path, os.O_WRONLY | os.O_TRUNC | links, 0o666), "wb")
 
 
@@ -36,7 +39,7 @@ def opened_notes(path: Path) -> IO[bytes]:
         OSError: it cannot be written, is a link or no plain file, or is another user's.
     """
     # Not to wait for who opens a pipe's other end.
-    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+    flags = os.O_RDWR | os.O_APPEND | _NO_LINKS | _NO_WAITING
     descriptor = _open(path, flags, 0o600)
     try:
         _keep_to_owner(descriptor, path)
@@ -50,6 +53,8 @@ def _keep_to_owner(descriptor: int, path: Path) -> None:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         raise OSError(errno.EINVAL, "not a plain file of its own", str(path))
+    if sys.platform == "win32":
+        return
     if found.st_uid != os.geteuid():
         raise OSError(errno.EPERM, "the file belongs to another user", str(path))
     if found.st_mode & 0o077:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -58,7 +58,7 @@ class WorkBar:
         """Print a line, above the bar if there is one."""
         self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "WorkBar":
         self._bar.start()
         return self
 
@@ -84,7 +84,7 @@ class FailureFile:
             self._file.write(json.dumps(failure).encode("ascii") + b"\n")
             self._file.flush()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "FailureFile":
         return self
 
     def __exit__(self, *_: object) -> None:

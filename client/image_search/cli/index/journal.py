@@ -6,8 +6,8 @@ again. Rows of tables are numbered, and only those behind the first one that is 
 memory; a picture's file is known by a digest of its path, size and age.
 """
 
-import fcntl
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -15,7 +15,14 @@ from typing import IO, Any
 from image_search.cli.output import opened_notes
 from image_search.cli.tables.rows import Key
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 Failure = dict[str, Any]
+_FAR = 1 << 30
+"""Windows keeps others from reading what is locked: a byte behind any line."""
 
 
 class JournalError(Exception):
@@ -79,7 +86,7 @@ class Journal:
             return
         try:
             self._file = opened_notes(path)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._file)
             self._continue(path, json.dumps({"index": identity}).encode() + b"\n", start_over)
         except BlockingIOError:
             raise JournalError(f"another command is at {path}") from None
@@ -143,3 +150,19 @@ class Journal:
         if self._file is not None:
             self._file.write(json.dumps(entry).encode() + b"\n")
             self._file.flush()
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Keep others from locking a file, until it is closed.
+
+    Raises:
+        BlockingIOError: another process has locked it.
+    """
+    if sys.platform == "win32":
+        file.seek(_FAR)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError(error.errno, error.strerror) from error
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,7 @@
 """A run of `image-search index`: rows to the service, many at once, and what came of it."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
+from anyio import create_task_group
+from anyio.abc import TaskGroup
 from rich.console import Console
 
 from image_search import AsyncClient, Detector, ImageSearchError, Model, Retries
@@ -31,6 +34,9 @@ from image_search.cli.tables.columns import renamed_from
 from image_search.cli.tables.rows import Row, Source, Whole
 from image_search.cli.terminal import UNAVAILABLE, shown
 from image_search.uploads import is_upload_url
+
+if sys.version_info < (3, 11):  # anyio brings it
+    from exceptiongroup import BaseExceptionGroup
 
 _INTERRUPTED = 130
 _BATCHES = 8
@@ -169,7 +175,7 @@ class Indexing:
             self._bar.begin(self.source.total, 0)
             await self._ask(adder)
             try:
-                async with asyncio.TaskGroup() as tasks:
+                async with create_task_group() as tasks:
                     await self._send_all(adder, in_flight, tasks)
             except BaseExceptionGroup as group:
                 raise group.exceptions[0] from group
@@ -194,7 +200,7 @@ class Indexing:
         if self._known is not None:
             self._known.update(known)
 
-    async def _send_all(self, adder: Adder, in_flight: InFlight, tasks: asyncio.TaskGroup) -> None:
+    async def _send_all(self, adder: Adder, in_flight: InFlight, tasks: TaskGroup) -> None:
         background = Background()
         while rows := await background.run(some_of, self.source.rows):
             for given in rows:
@@ -211,7 +217,7 @@ class Indexing:
                     continue
                 await in_flight.acquire()
                 await self._begin([row])
-                tasks.create_task(self._send(row, adder, in_flight))
+                tasks.start_soon(self._send, row, adder, in_flight)
         await self._send_batch(adder, tasks)
 
     def _checked(self, row: Row) -> Row | None:
@@ -250,7 +256,7 @@ class Indexing:
             self._bar.say(_OTHER_MODEL)
         return row._replace(whole=None)
 
-    async def _gather(self, row: Row, adder: Adder, tasks: asyncio.TaskGroup) -> None:
+    async def _gather(self, row: Row, adder: Adder, tasks: TaskGroup) -> None:
         types, self._types = self._types, {}
         for key, kind in types.items():  # before there are values, of which the first would decide
             await adder.declare(key, kind)
@@ -258,12 +264,12 @@ class Indexing:
             await self._send_batch(adder, tasks)
             self._batch.take(row)
 
-    async def _send_batch(self, adder: Adder, tasks: asyncio.TaskGroup) -> None:
+    async def _send_batch(self, adder: Adder, tasks: TaskGroup) -> None:
         rows, self._batch = self._batch.rows, Batch()
         if rows:
             await self._batches.acquire()
             await self._begin(rows)
-            tasks.create_task(self._put(rows, adder))
+            tasks.start_soon(self._put, rows, adder)
 
     async def _put(self, rows: Sequence[Row], adder: Adder) -> None:
         try:

@@ -7,8 +7,9 @@ by chance stays a text: `007`, `+49`, `1e5`. In files of countries with decimal 
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
+
+from image_search.moments import moment
 
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
 # An exponent without a sign or a point before it is a code: programs write 1e-07 and 1.5e+20.
@@ -46,7 +47,7 @@ def _is_time(text: str) -> bool:
     if _TIME.fullmatch(text) is None:
         return False
     try:
-        datetime.fromisoformat(text.upper())
+        moment(text.upper())
     except ValueError:
         return False
     return True

@@ -8,9 +8,9 @@ metadata as the service's JSON has it, whatever columns it was stored in.
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timezone
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from image_search import Detector, Model, WholeImage
 from image_search.cli.tables.rows import Metadata, Row, Source, SourceError, Whole
 from image_search.cli.tables.whole_objects import read_objects, told_objects
+from image_search.moments import moment
 
 _MARK, _COLUMNS = b"image_search:export", b"image_search:columns"
 _MODEL, _PRETRAINED, _DIM = b"image_search:model", b"image_search:pretrained", b"image_search:dim"
@@ -97,7 +98,7 @@ class ExportFile:
         if len(self._group) >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
             self._flush()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ExportFile":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -211,7 +212,7 @@ def _flat(metadata: Metadata, before: str = "") -> dict[str, Any]:
 
 def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if kind == _MOMENT:
-        values = [None if one is None else datetime.fromisoformat(one) for one in values]
+        values = [None if one is None else moment(one) for one in values]
     return pa.array(values, kind)
 
 
@@ -254,8 +255,8 @@ def _batch_rows(batch: pa.RecordBatch, origin: _Origin, before: int) -> Iterator
     for place, (own, url, metadata, pixels, original, small, *found) in enumerate(
         zip(*columns, strict=True)
     ):
-        number, vector, moment = before + place + 1, vectors[place], moments[place]
-        if own is None or url is None or vector is None or moment is None:
+        number, vector, at = before + place + 1, vectors[place], moments[place]
+        if own is None or url is None or vector is None or at is None:
             yield Row(number, url or "", None, "the row lacks its id, url, date or vector")
             continue
         try:
@@ -268,7 +269,7 @@ def _batch_rows(batch: pa.RecordBatch, origin: _Origin, before: int) -> Iterator
         except ValueError:
             yield Row(number, url, None, "the row's $objects are none", id=own)
             continue
-        date = moment.replace(tzinfo=UTC)
+        date = at.replace(tzinfo=timezone.utc)
         image = WholeImage(own, url, given, date, vector, pixels, original, small, objects)
         size = len(metadata or "")
         whole = Whole(image, origin.model, origin.dim, size, origin.detector)

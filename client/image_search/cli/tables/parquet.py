@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ def _row(number: int, fields: dict[str, Any], url_column: str) -> Row:
 def _plain(value: Any) -> Any:
     """A value as JSON has it. A time without a zone is one of UTC; NaN is no value."""
     if isinstance(value, datetime):
-        value = value if value.tzinfo else value.replace(tzinfo=UTC)
+        value = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, Decimal | float):
