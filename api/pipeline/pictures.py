@@ -46,6 +46,9 @@ StoreOriginal = Callable[[bytes], Awaitable[str | None]]
 InFull = Callable[[], Awaitable[NDArray[np.uint8]]]
 """Prepares a picture from all of its pixels."""
 
+_LEAST_LETTERBOX = LetterboxTask(32, 32)
+"""Where no detector is given it: a picture is decoded for parts of it in this way only."""
+
 _MOST_HELD_BYTES = 256 << 20
 """Of all files that are kept while they are searched by."""
 
@@ -179,6 +182,24 @@ class Pictures:
                     both = await self._both(data, tasks, picture, more.needed_bytes, pinned)
                 file = await store(data) if is_stored else None
             yield both[0], file, picture, both[1]
+
+    @asynccontextmanager
+    async def for_crops(
+        self, source: Source, clip: ClipInfo
+    ) -> AsyncIterator[tuple[ClipPicture, SharedPicture]]:
+        """Fetch and prepare a picture for the embedder, of which parts will be cut out as well.
+
+        Raises:
+            ImageError: it cannot be fetched, or is not an acceptable picture.
+        """
+        tasks = replace(_clip_task(clip), digest=True), _LEAST_LETTERBOX
+        with SharedPicture() as picture, ExitStack() as pinned:
+            async with self._file(source) as data:
+                try:
+                    clipped, _ = await self._both(data, tasks, picture, ORDINARY_BYTES, pinned)
+                except MoreMemoryError as more:
+                    clipped, _ = await self._both(data, tasks, picture, more.needed_bytes, pinned)
+            yield clipped, picture
 
     def _is_stored(self, source: Source) -> bool:
         return self._keep_originals in ("all", "uploads" if source.data is not None else "all")

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.filesize import decimal
 
+from api.pipeline.boxes import RECIPE
 from api.serving.table_model import own_model_is_taken
 from api.settings import ENV_PREFIX, Settings
 from image_search.cli.progress import FailureFile, WorkBar
@@ -63,6 +64,7 @@ async def reembed(console: Console, options: ReembedOptions) -> None:
         elif own_model_is_taken(settings.models, old):
             console.print(f"Nothing to do: the index is of the model {old}.{_UNNAMED}")
         else:
+            await work.check_recipe(RECIPE)
             await work.check_half_made(model, pretrained, start_over=options.start_over)
             await _move(console, work, settings, options)
         await _settle_kept(console, work, delete=options.delete_old)
@@ -107,8 +109,14 @@ def _refuse_if_failed(outcome: Outcome, options: ReembedOptions) -> None:
 
 def _done(outcome: Outcome) -> str:
     without = f" (left out: {outcome.failed:,})" if outcome.failed else ""
+    bare = (
+        f"{outcome.bare:,} of them are without their objects, as their pictures are others by now:"
+        " `image-search redetect` looks into those, or add them again.\n"
+        if outcome.bare
+        else ""
+    )
     return (
-        f"Done: {outcome.images:,} images are in the index of the new model{without}.\n"
+        f"Done: {outcome.images:,} images are in the index of the new model{without}.\n{bare}"
         "Start the service with the settings of this model; one that still runs with the old"
         " model goes on searching the old table and takes no changes."
     )

@@ -52,6 +52,10 @@ class WholeObjects:
         """These sets with their vectors; None for one that is not there. Blocks."""
         earlier = self._detectors.earlier
         sets = [None if each is None or earlier(each.key) else each for each in sets]
+        return self.with_vectors(sets)
+
+    def with_vectors(self, sets: Sequence[ObjectSet | None]) -> list[NewObjects | None]:
+        """The same, whichever detector has found them. Blocks."""
         keys = [each.key for each in sets if each is not None and each.boxes]
         vectors = _vectors(open_dataset(self._uri, self._options), keys) if keys else {}
         return [None if each is None else _whole(each, vectors) for each in sets]

@@ -5,9 +5,10 @@ new table with everything else as it was. The old table may change all the while
 do is found by comparing the two, again and again, until nothing is left.
 """
 
+import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -16,9 +17,12 @@ import pyarrow as pa
 
 from store.metadata.rows import check_vector
 from store.metadata.values import text_in
+from store.objects.whole import WholeObjects
 from store.offline.copy_rows import (
+    NEW_COLUMNS,
     BareRow,
     Differences,
+    Filled,
     align_columns,
     differences,
     fingerprints,
@@ -28,7 +32,8 @@ from store.offline.copy_rows import (
     read_vectors,
     slices,
 )
-from store.schemas import FloatVector
+from store.offline.object_vectors import ObjectVectors, add_object_columns
+from store.schemas import FloatVector, NewObjects, ObjectSet
 from store.table.disk.location import Location
 from store.table.faults import as_store_errors, until_committed
 
@@ -42,20 +47,36 @@ COMMIT_AFTER_S = 2.0
 
 @dataclass(frozen=True)
 class EmbedRequest:
-    """An image to be embedded; `file` is what its original is called, if that is stored."""
+    """An image to be embedded.
+
+    Attributes:
+        file: what its original is called, if that is stored.
+        pixels: digest of the picture that was added, if that is known.
+        objects: to be embedded as well; None where nobody has looked into it.
+    """
 
     id: str
     url: str
     file: str | None = None
+    pixels: str | None = None
+    objects: ObjectSet | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """An image's new vector, float32 [dim]; or None, and in one line why there is none."""
+    """An image's new vectors.
+
+    Attributes:
+        vector: float32 [dim]; None where there is none.
+        reason: why, in one line.
+        objects: float32 [objects, dim]; None where none were asked for, or the picture is another
+            one by now, in which they need not be.
+    """
 
     id: str
     vector: FloatVector | None
     reason: str = ""
+    objects: FloatVector | None = None
 
 
 Embed = Callable[
@@ -78,6 +99,18 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Donor:
+    """Another table of the new model: rows that are the same lend their vectors.
+
+    Attributes:
+        objects: the table of its objects, where there is one.
+    """
+
+    table: "AsyncTable"
+    objects: WholeObjects | None
+
+
+@dataclass(frozen=True, eq=False)
 class Tables:
     """The tables of a change of the model.
 
@@ -86,14 +119,16 @@ class Tables:
         old: the table to follow; is only read.
         new: the table to fill; nobody else writes to it, but for upkeep.
         dim: length of the new vectors.
-        donors: other tables of the new model: rows of the same id and date lend their vectors.
+        donors: other tables of the new model.
+        objects: opens, or makes, the new table of objects; None where the old one has none.
     """
 
     location: Location
     old: "AsyncTable"
     new: "AsyncTable"
     dim: int
-    donors: Sequence["AsyncTable"] = ()
+    donors: Sequence[Donor]
+    objects: Callable[[], Awaitable[ObjectVectors | None]]
 
 
 class Rebuild:
@@ -102,6 +137,7 @@ class Rebuild:
     Attributes:
         failed: images of the old table that could not be embedded, as of the last comparison.
         last_reason: why the last of them could not.
+        objects: the new table of objects; None as long as there is none.
     """
 
     def __init__(
@@ -111,9 +147,11 @@ class Rebuild:
         self._tables, self._old, self._new = tables, tables.old, tables.new
         self._progress, self._committed = progress, committed
         self._awaited: dict[str, BareRow] = {}
-        self._pending: list[tuple[BareRow, FloatVector]] = []
+        self._pending: list[Filled] = []
         self._pending_since = 0.0
-        self._gave_up: dict[str, int] = {}
+        self.objects: ObjectVectors | None = None
+        self._gave_up: dict[str, tuple[int, str]] = {}
+        self._bare: dict[str, tuple[int, str]] = {}
         self._old_version = -1
         self._old_prints: pa.Table | None = None
         self._new_prints: pa.Table | None = None
@@ -127,14 +165,22 @@ class Rebuild:
             version = await self._old.version()
             if self._old_prints is None or version != self._old_version:
                 self._old_prints, self._old_version = await fingerprints(self._old), version
+            if self.objects is None:
+                self.objects = await self._tables.objects()
             if not await have_same_columns(self._new, self._old):
                 await self._commit(lambda: align_columns(self._new, self._old))
             if self._new_prints is None:
                 self._new_prints = await fingerprints(self._new)
             found = differences(self._old_prints, self._new_prints)
-        fresh = self._without_failed(found.fresh)
-        self.failed = found.fresh.num_rows - fresh.num_rows
+        left = _without(found.fresh, self._bare)
+        fresh = _without(left, self._gave_up)
+        self.failed = left.num_rows - fresh.num_rows
         return Differences(fresh, found.changed, found.gone, found.rows)
+
+    @property
+    def bare(self) -> int:
+        """Images that are without their objects now: their pictures are others by now."""
+        return len(self._bare)
 
     async def apply(self, left: Differences, embed: Embed) -> None:
         """Does what is left to do, as of a comparison.
@@ -163,25 +209,28 @@ class Rebuild:
             self._progress.advance(len(some) - len(rows))  # deleted since
             for row in rows:
                 if row.id in lent:
-                    await self._add(row, lent[row.id])
+                    await self._add(lent[row.id])
                 else:
                     self._awaited[row.id] = row
-                    yield EmbedRequest(row.id, row.url, row.file)
+                    yield EmbedRequest(row.id, row.url, row.file, row.pixels, row.objects)
 
     async def _take(self, embedded: Embedded) -> None:
         row = self._awaited.pop(embedded.id)
         if embedded.vector is None:
-            self._gave_up[row.id], self.last_reason = row.date, embedded.reason
+            self._gave_up[row.id], self.last_reason = (row.date, row.key), embedded.reason
             self._progress.failed(row.url, embedded.reason)
-        else:
-            await self._add(row, check_vector(embedded.vector, self._tables.dim))
+            return
+        self._bare.pop(row.id, None)
+        if row.objects is not None and embedded.objects is None:
+            self._bare[row.id] = row.date, row.key
+            row = row.without_objects()
+        vector = check_vector(embedded.vector, self._tables.dim)
+        await self._add(Filled(row, vector, embedded.objects))
 
-    async def _lent(self, rows: Sequence[BareRow]) -> dict[str, FloatVector]:
-        dates = {row.id: row.date for row in rows}
-        lent: dict[str, FloatVector] = {}
+    async def _lent(self, rows: Sequence[BareRow]) -> dict[str, Filled]:
+        lent: dict[str, Filled] = {}
         for donor in self._tables.donors:
-            found = await read_vectors(donor, dates.keys() - lent.keys())
-            lent |= {id_: vector for id_, (date, vector) in found.items() if date == dates[id_]}
+            lent |= await _lent_by(donor, [row for row in rows if row.id not in lent])
         return lent
 
     async def _copy_over(self, ids: Sequence[str]) -> None:
@@ -189,14 +238,14 @@ class Rebuild:
             rows = await read_rows(self._old, ids)
             vectors = await read_vectors(self._new, ids)
         # One that was added again just now is fresh in the next comparison.
-        same = [row for row in rows if row.date == vectors[row.id][0]]
-        self._pending += [(row, vectors[row.id][1]) for row in same]
+        same = [row for row in rows if (row.date, row.key) == vectors[row.id][:2]]
+        self._pending += [Filled(row, vectors[row.id].vector, None) for row in same]
         await self._flush()
 
-    async def _add(self, row: BareRow, vector: FloatVector) -> None:
+    async def _add(self, filled: Filled) -> None:
         if not self._pending:
             self._pending_since = time.monotonic()
-        self._pending.append((row, vector))
+        self._pending.append(filled)
         self._progress.advance(1)
         waited_s = time.monotonic() - self._pending_since
         if len(self._pending) >= MAX_COMMIT_ROWS or waited_s >= COMMIT_AFTER_S:
@@ -207,12 +256,24 @@ class Rebuild:
 
         async def merge() -> None:
             await align_columns(self._new, self._old)
+            await self._add_objects(rows)
             merge = self._new.merge_insert("id").when_matched_update_all()
             written = lay_out(rows, await self._new.schema())
             await merge.when_not_matched_insert_all().execute(written)
 
         if rows:
             await self._commit(merge)
+
+    async def _add_objects(self, rows: Sequence[Filled]) -> None:
+        """Adds the objects of some rows, before the rows: these alone say that they are there."""
+        sets = [
+            (each.row.objects, each.objects)
+            for each in rows
+            if each.row.objects is not None and each.objects is not None
+        ]
+        if self.objects is not None and sets:
+            await add_object_columns(self._new, self._old)
+            await self.objects.append(sets)
 
     async def _delete(self, ids: Sequence[str]) -> None:
         await self._commit(partial(self._new.delete, text_in("id", ids)))
@@ -238,9 +299,26 @@ class Rebuild:
             await self._new.checkout_latest()
             await write()
 
-    def _without_failed(self, fresh: pa.Table) -> pa.Table:
-        if not self._gave_up:
-            return fresh
-        ids, dates = list(self._gave_up), list(self._gave_up.values())
-        gave_up = pa.table({"id": ids, "created_at": pa.array(dates, pa.int64())})
-        return fresh.join(gave_up, ["id", "created_at"], join_type="left anti")
+
+async def _lent_by(donor: Donor, rows: Sequence[BareRow]) -> dict[str, Filled]:
+    """Those of these rows whose vectors another table has."""
+    found = await read_vectors(donor.table, {row.id for row in rows})
+    same = [row for row in rows if row.id in found and found[row.id][:2] == (row.date, row.key)]
+    wholes: list[NewObjects | None] = [None] * len(same)
+    if donor.objects is not None:
+        wholes = await asyncio.to_thread(donor.objects.with_vectors, [row.objects for row in same])
+    return {
+        row.id: Filled(row, found[row.id].vector, None if whole is None else whole.vectors)
+        for row, whole in zip(same, wholes, strict=True)
+        if row.objects is None or whole is not None
+    }
+
+
+def _without(fresh: pa.Table, others: Mapping[str, tuple[int, str]]) -> pa.Table:
+    """Without these images, as long as they are as they were: date and key of each."""
+    if not others:
+        return fresh
+    dates, keys = zip(*others.values(), strict=True)
+    arrays = [pa.array(list(others)), pa.array(dates, pa.int64()), pa.array(keys)]
+    left_out = pa.Table.from_arrays(arrays, names=NEW_COLUMNS)
+    return fresh.join(left_out, list(NEW_COLUMNS), join_type="left anti")

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from store.errors import StoreError, StoreOpenError
+from store.objects.detector import detectors_in
 from store.objects.names import objects_name
-from store.offline.rebuild import Embed, Progress, Rebuild, Tables
+from store.objects.whole import WholeObjects
+from store.offline.object_vectors import ObjectVectors
+from store.offline.rebuild import Donor, Embed, Progress, Rebuild, Tables
 from store.offline.switch import catch_up, switch
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
@@ -38,6 +41,7 @@ from store.table.names import (
     table_number,
 )
 from store.table.open import ensure_ready, made_by, table_schema
+from store.upkeep.objects import ObjectTasks
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import size_of
 
@@ -51,11 +55,19 @@ class ReembedError(StoreError, code="reembed"):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went: images of the new table, those not embedded, and whether it is the index now."""
+    """How it went.
+
+    Attributes:
+        images: of the new table.
+        failed: images that could not be embedded.
+        switched: whether it is the index now.
+        bare: images that are without their objects now, as their pictures are others by now.
+    """
 
     images: int
     failed: int
     switched: bool
+    bare: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,20 @@ class Reembedding:
         """The model of the index."""
         return made_by(await self._schema(await self._current()))
 
+    async def check_recipe(self, recipe: str) -> None:
+        """Refuses to cut objects out in another way than those of the index were.
+
+        Raises:
+            ReembedError: there are such.
+        """
+        with as_store_errors():
+            schema = await schema_of(self._connection, objects_name(await self._current()))
+        if schema is not None and (theirs := detectors_in(schema).now.recipe) != recipe:
+            raise ReembedError(
+                f"the objects of this index were cut out {theirs}, and are now cut out {recipe}:"
+                " find them anew first, with `image-search redetect --begin`"
+            )
+
     async def check_half_made(self, model: str, pretrained: str, *, start_over: bool) -> None:
         """Refuses to go on with a half-made table of another model; or throws any away.
 
@@ -152,12 +178,27 @@ class Reembedding:
             if await _may_switch(rebuild, leave_out_failed=leave_out_failed):
                 with as_store_errors():
                     await ensure_ready(tables.new)
-                    await upkeep.run(everything=True)
+                    await self._lay_down(tables, rebuild.objects, upkeep)
                 switched = await switch(rebuild, tables, embed, leave_out_failed=leave_out_failed)
             with as_store_errors():
-                return Outcome(await tables.new.count_rows(), rebuild.failed, switched)
+                images = await tables.new.count_rows()
+                return Outcome(images, rebuild.failed, switched, rebuild.bare)
         finally:
             await upkeep.close()
+
+    async def _lay_down(
+        self, tables: Tables, objects: ObjectVectors | None, upkeep: Upkeep
+    ) -> None:
+        """Builds the indexes of the new tables.
+
+        Those of the objects only now, as no more come: upkeep sweeps what no image names yet.
+        """
+        if objects is not None:
+            theirs = await self._connection.open_table(objects.table.name)
+            images = await self._connection.open_table(tables.new.name)
+            upkeep.objects = ObjectTasks(theirs, images, self._settings)
+        await upkeep.run(everything=True)
+        upkeep.objects = None
 
     async def old_tables(self) -> list[OldTable]:
         """The tables that were the index once, newest first."""
@@ -219,11 +260,15 @@ class Reembedding:
             new = await self._connection.open_table(name)
             await ensure_ready(new)  # begun by an earlier release
         donors = [
-            await self._connection.open_table(name)
+            Donor(
+                await self._connection.open_table(name),
+                await WholeObjects.beside(self._connection, name),
+            )
             for name, schema in (await self._older()).items()
             if schema is not None and made_by(schema) == identity
         ]
-        return Tables(self._location, old, new, identity.dim, donors)
+        objects = partial(ObjectVectors.beside, self._connection, current, name, identity)
+        return Tables(self._location, old, new, identity.dim, donors, objects)
 
     async def _current(self) -> str:
         name = await current_table(self._connection)

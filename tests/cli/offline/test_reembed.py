@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,25 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from api.pipeline.boxes import RECIPE, padded
 from cli.offline.commands import reembed
 from demo.scenes.scenes import draw_scene
 from demo.scenes.seeds import SHOW_SEEDS
 from demo.server import as_jpeg
 from image_search.cli.main import main
-from images.decode.prepare import clip_pixels
+from images.decode.prepare import clip_pixels, pixel_digest
+from images.schemas import LabelledBox, PixelBox
 from images.settings import DecodeSettings
 from runners.settings import ModelSettings
 from store.index import ImageIndex
 from store.offline.reembed import Reembedding
 from store.schemas import (
+    Detector,
     FloatVector,
     ModelIdentity,
     NewImage,
+    NewObjects,
+    ObjectBox,
     SearchQuery,
     UpkeepReport,
     image_id,
@@ -157,8 +162,13 @@ async def check_index(folder: Path, urls: list[str], pictures: list[bytes]) -> N
         await index.close()
 
 
-def embed(pictures: list[bytes]) -> tuple[FloatVector, ModelIdentity]:
-    """The demo model's vectors, by the same library calls that the service makes."""
+def embed(
+    pictures: list[bytes], parts: Sequence[PixelBox] = ()
+) -> tuple[FloatVector, ModelIdentity]:
+    """The demo model's vectors, by the same library calls that the service makes.
+
+    Of whole pictures, or of parts of the first.
+    """
     from runners.clip.recipe import load_clip
 
     settings = ModelSettings(models="demo", device="cpu", runtime="torch", threads=1)
@@ -166,7 +176,11 @@ def embed(pictures: list[bytes]) -> tuple[FloatVector, ModelIdentity]:
     info = model.info
     prepare: Any = (info.image_size, info.interpolation, info.resize_mode, info.fill_color)
     decoded = [decode(each, DecodeSettings().limits) for each in pictures]
-    vectors = model.encode_images(np.stack([clip_pixels(each, *prepare) for each in decoded]))
+    prepared = [clip_pixels(each, *prepare) for each in decoded]
+    if parts:
+        squash: Any = (info.image_size, info.interpolation, "squash", 0)
+        prepared = [clip_pixels(decoded[0].crop(part), *squash) for part in parts]
+    vectors = model.encode_images(np.stack(prepared))
     return vectors, ModelIdentity(info.model, info.pretrained, info.dim)
 
 
@@ -194,6 +208,50 @@ def test_an_upload_is_read_from_its_file(tmp_path: Path) -> None:
         (hit,) = await index.search(SearchQuery(vector=embedded[0]))
         assert hit.url == "upload:kept"
         assert hit.score == pytest.approx(1, abs=1e-5)
+        await index.close()
+
+    run(check())
+
+
+@pytest.mark.usefixtures("_clean_environment")
+def test_objects_are_cut_out_again_by_their_boxes(tmp_path: Path, server: CountingServer) -> None:
+    folder, picture = tmp_path / "index", draw_scene(SHOW_SEEDS[0]).picture
+    server.files = {"a.jpg": as_jpeg(picture), "b.jpg": as_jpeg(picture)}
+    pixels = decode(server.files["a.jpg"], DecodeSettings().limits)
+    edges = [(0.0, 0.0, 0.5, 0.5), (0.25, 0.5, 0.75, 1.0)]
+    found = NewObjects(
+        pixels.size,
+        tuple(ObjectBox("thing", 0.5, each) for each in edges),
+        0,
+        np.stack([vector(1), vector(2)]),
+    )
+
+    async def added() -> None:
+        async with opened(folder, Detector("any", RECIPE)) as index:
+            for name, digest in (("a", pixel_digest(pixels)), ("b", "of another picture")):
+                url = f"{server.url}{name}.jpg"
+                await index.upsert(NewImage(url, vector(0), pixels=digest, objects=found))
+
+    run(added())
+    status, said = invoked("--batch-size", "2")
+    assert status == 0
+    assert "1 of them are without their objects" in said
+    width, height = size = pixels.size
+    parts = [
+        padded(LabelledBox((x1 * width, y1 * height, x2 * width, y2 * height), 0.5, 0, ""), size)
+        for x1, y1, x2, y2 in edges
+    ]
+    crops, identity = embed([server.files["a.jpg"]], parts)
+
+    async def check() -> None:
+        settings = StoreSettings(store_uri=str(folder))
+        index = await ImageIndex.open(settings, identity, detector=Detector("any", RECIPE))
+        own = image_id(f"{server.url}a.jpg")
+        vectors = [await index.object_vector(own, n) for n in (0, 1)]
+        assert all(each is not None for each in vectors)
+        assert np.allclose(np.stack(vectors), crops, atol=1e-5)  # type: ignore[arg-type]
+        assert await index.objects(image_id(f"{server.url}b.jpg")) is None
+        assert await index.count() == 2
         await index.close()
 
     run(check())

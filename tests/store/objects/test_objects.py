@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from store.changes.story import Span
@@ -18,16 +17,10 @@ from store.schemas import (
     ClassCount,
     Detector,
     NewImage,
-    NewObjects,
-    ObjectQuery,
-    ObjectTerm,
-    SearchQuery,
     image_id,
 )
-from store.settings import StoreSettings
 from store.table.connection import open_dataset
 from tests.store.objects.objects import DETECTOR, boxes, objects, showing
-from tests.store.offline.moving import NEW, FakeEmbedder, moved, new_vector
 from tests.store.support import image, opened, run, url_of, vector
 
 
@@ -259,33 +252,6 @@ def test_vectors_are_checked(tmp_path: Path) -> None:
             with pytest.raises(InvalidRowError):
                 await index.upsert(one)
             assert await index.count() == 0
-
-    run(check())
-
-
-def test_another_model_begins_without_objects_and_gets_them_again(tmp_path: Path) -> None:
-    async def check() -> None:
-        async with opened(tmp_path, DETECTOR) as old:
-            for n in range(4):
-                await old.upsert(showing(n, "dog", metadata={"n": n}))
-            before = await old.search(SearchQuery(limit=10))
-        assert (await moved(tmp_path, FakeEmbedder())).switched
-        settings = StoreSettings(store_uri=str(tmp_path))
-        index = await ImageIndex.open(settings, NEW, detector=DETECTOR)
-        assert await index.search(SearchQuery(limit=10)) == before
-        unseen, _ = await index.matching({"$objects": None})
-        assert set(unseen) == {own(n) for n in range(4)}
-        box, seen = boxes("cat"), new_vector("an object", NEW.dim)
-        await index.put_objects(own(2), None, NewObjects((9, 9), box, 1, seen[np.newaxis]))
-        found = await index.objects(own(2))
-        assert found is not None
-        assert (found.boxes, found.left_out) == (box, 1)
-        asked = SearchQuery(objects=ObjectQuery((ObjectTerm(seen),)))
-        assert [(hit.id, hit.score) for hit in (await index.find(asked)).hits] == [(own(2), 1.0)]
-        assert (
-            await index.put_objects("nobody", None, NewObjects((9, 9), box, 1, seen[None])) is None
-        )
-        await index.close()
 
     run(check())
 

@@ -12,7 +12,7 @@ from store.index import ImageIndex
 from store.offline import rebuild
 from store.offline.rebuild import Embedded, EmbedRequest
 from store.offline.reembed import Outcome, Reembedding
-from store.schemas import FloatVector, Hit, ModelIdentity, SearchQuery
+from store.schemas import Detector, FloatVector, Hit, ModelIdentity, SearchQuery
 from store.settings import StoreSettings
 
 NEW = ModelIdentity("ViT-New", "other", 24)
@@ -26,6 +26,11 @@ def new_vector(url: str, dim: int = NEW.dim) -> FloatVector:
     return (drawn / np.linalg.norm(drawn)).astype(np.float32)
 
 
+def object_vector(url: str, n: int, dim: int = NEW.dim) -> FloatVector:
+    """What the new model makes of an object in it."""
+    return new_vector(f"{url}#{n}", dim)
+
+
 class FakeEmbedder:
     """Stands in for the network and the model, which this room does not know."""
 
@@ -33,6 +38,8 @@ class FakeEmbedder:
         self.urls: list[str] = []
         self.files: dict[str, str] = {}
         self.failing = failing
+        self.others: set[str] = set()
+        """URLs whose pictures are others by now."""
         self.before_each: Callable[[str], Awaitable[None]] | None = None
         self._dim = dim
 
@@ -46,7 +53,15 @@ class FakeEmbedder:
             if each.url in self.failing:
                 await done(Embedded(each.id, None, "it is not there"))
             else:
-                await done(Embedded(each.id, new_vector(each.url, self._dim)))
+                await done(self._embedded(each))
+
+    def _embedded(self, each: EmbedRequest) -> Embedded:
+        vector = new_vector(each.url, self._dim)
+        if each.objects is None or each.url in self.others:
+            return Embedded(each.id, vector)
+        own = [object_vector(each.url, n, self._dim) for n in range(len(each.objects.boxes))]
+        none = np.empty((0, self._dim), np.float32)
+        return Embedded(each.id, vector, objects=np.stack(own) if own else none)
 
 
 class Heard:
@@ -81,8 +96,11 @@ async def moved(
 
 
 @asynccontextmanager
-async def opened_as(folder: Path, identity: ModelIdentity) -> AsyncIterator[ImageIndex]:
-    index = await ImageIndex.open(StoreSettings(store_uri=str(folder)), identity)
+async def opened_as(
+    folder: Path, identity: ModelIdentity, detector: Detector | None = None
+) -> AsyncIterator[ImageIndex]:
+    settings = StoreSettings(store_uri=str(folder))
+    index = await ImageIndex.open(settings, identity, detector=detector)
     try:
         yield index
     finally:

@@ -14,17 +14,21 @@ from tests.store.support import image, opened, run
 def test_differences_of_tables() -> None:
     def prints(*rows: tuple[str, int, int]) -> pa.Table:
         ids, dates, rest = (list(column) for column in zip(*rows, strict=True))
-        return pa.table({"id": ids, "created_at": dates, "rest": rest})
+        # Who was looked into again has another set of objects.
+        keys = ["" if each % 2 else f"set {each}" for each in rest]
+        rest = [5 if each < 5 else each for each in rest]
+        return pa.table({"id": ids, "created_at": dates, "key": keys, "rest": rest})
 
-    old = prints(("same", 1, 5), ("patched", 1, 5), ("again", 2, 5), ("new", 1, 5))
-    new = prints(("same", 1, 5), ("patched", 1, 6), ("again", 1, 5), ("gone", 1, 5))
+    same = [("same", 1, 5), ("with objects", 1, 2)]
+    old = prints(*same, ("patched", 1, 5), ("again", 2, 5), ("seen", 1, 4), ("new", 1, 5))
+    new = prints(*same, ("patched", 1, 7), ("again", 1, 5), ("seen", 1, 2), ("gone", 1, 5))
     left = differences(old, new)
-    assert sorted(left.fresh["id"].to_pylist()) == ["again", "new"]
-    assert (left.changed, left.gone, left.rows) == (["patched"], ["gone"], 4)
+    assert sorted(left.fresh["id"].to_pylist()) == ["again", "new", "seen"]
+    assert (left.changed, left.gone, left.rows) == (["patched"], ["gone"], 6)
     assert left
     assert not differences(old, old)
     assert differences(old.slice(0, 0), old).gone
-    assert differences(old, old.slice(0, 0)).fresh.num_rows == 4
+    assert differences(old, old.slice(0, 0)).fresh.num_rows == 6
 
 
 def test_a_row_is_told_apart_by_each_of_its_values(tmp_path: Path) -> None:

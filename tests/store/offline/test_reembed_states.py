@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from store.errors import ModelMismatchError, StoreOpenError
@@ -14,7 +15,7 @@ from store.offline import switch as switching
 from store.offline.reembed import Outcome, Reembedding, ReembedError
 from store.schemas import NewImage, SearchQuery, image_id
 from store.settings import StoreSettings
-from store.table.connection import connect
+from store.table.connection import connect, open_dataset
 from store.table.faults import until_committed
 from store.table.names import (
     MARK_BUILDING,
@@ -26,6 +27,7 @@ from store.table.names import (
     table_names,
 )
 from store.table.open import made_by
+from tests.store.objects.objects import DETECTOR, showing
 from tests.store.offline.moving import (
     NEW,
     THIRD,
@@ -34,6 +36,7 @@ from tests.store.offline.moving import (
     everything,
     moved,
     new_vector,
+    object_vector,
     opened_as,
 )
 from tests.store.support import IDENTITY, image, opened, run, url_of
@@ -41,10 +44,11 @@ from tests.store.support import IDENTITY, image, opened, run, url_of
 KILLS = 3
 
 
-async def filled(folder: Path, rows: int = 4) -> None:
-    async with opened(folder) as index:
+async def filled(folder: Path, rows: int = 4, *names: str) -> None:
+    async with opened(folder, DETECTOR if names else None) as index:
         for n in range(rows):
-            await index.upsert(image(n, {"n": n}))
+            image_of = showing(n, *names, metadata={"n": n}) if names else image(n, {"n": n})
+            await index.upsert(image_of)
 
 
 async def half_made(folder: Path, rows: int = 4) -> None:
@@ -228,7 +232,7 @@ def test_marks_and_compaction_do_not_undo_each_other(tmp_path: Path) -> None:
 
 
 def test_killed_again_and_again_it_comes_to_its_end(tmp_path: Path) -> None:
-    run(filled(tmp_path, rows=40))
+    run(filled(tmp_path, 40, "dog", "cat"))
     log = tmp_path / "embedded"
     log.touch()
     for turn in range(KILLS):
@@ -242,5 +246,17 @@ def test_killed_again_and_again_it_comes_to_its_end(tmp_path: Path) -> None:
     assert run(moved(tmp_path, rest)) == Outcome(40, 0, switched=True)
     embedded = [*log.read_text().splitlines(), *rest.urls]
     assert set(embedded) == {url_of(n) for n in range(40)}
-    # At each kill one row may have been on its way.
+    # At each kill one row may have been on its way, and its objects may be there already.
     assert len(embedded) <= 40 + KILLS
+    run(check_objects(tmp_path, 40))
+
+
+async def check_objects(folder: Path, images: int) -> None:
+    table = open_dataset(str(folder / "objects_2.lance"), None)
+    ids = table.to_table(columns=["id"])["id"].to_pylist()
+    assert len(ids) == len(set(ids))
+    async with opened_as(folder, NEW, DETECTOR) as index:
+        for n in range(images):
+            vectors = [await index.object_vector(image_id(url_of(n)), place) for place in (0, 1)]
+            expected = [object_vector(url_of(n), place) for place in (0, 1)]
+            assert np.array_equal(np.stack(vectors), np.stack(expected))  # type: ignore[arg-type]
