@@ -1,15 +1,18 @@
 """Random operations on a real table and on a plain model of it, with equal answers throughout.
 
-Two handles work on one folder, each read goes through either. For a longer run than the tests'::
+Two handles work on one folder, each read goes through either. For a longer run than the tests', and
+one in an object store (moto's, in a process of its own)::
 
     python -m tests.store.differential --operations 20000
+    python -m tests.store.differential --operations 5000 --s3
 """
 
 import argparse
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -19,10 +22,11 @@ from hypothesis.stateful import run_state_machine_as_test
 from store.search import ranking, spans
 from store.snapshot import snapshot
 from store.upkeep import indexes
-from tests.store.differential.machine import counts
+from tests.store.differential.machine import bucket, counts
 from tests.store.differential.machine_lists import Lists
 from tests.store.differential.machine_reads import Reads
 from tests.store.differential.machine_writes import Writes
+from tests.store.remote.server import BUCKET, running
 
 ROWS_WITH_INDEXES = 8
 """From so many on upkeep makes indexes, by which filters go then."""
@@ -92,7 +96,17 @@ def main() -> None:
     parser.add_argument("--operations", type=int, default=20_000)
     parser.add_argument("--steps", type=int, default=60, help="operations on one table")
     parser.add_argument("--shrink", action="store_true", help="look for a shorter failure")
+    parser.add_argument("--s3", action="store_true", help="tables in an object store")
     wanted = parser.parse_args()
+    with ExitStack() as while_running:
+        if wanted.s3:
+            server = while_running.enter_context(running())
+            os.environ.update(server.environment)
+            bucket.append(f"s3://{BUCKET}")
+        _run(wanted)
+
+
+def _run(wanted: argparse.Namespace) -> None:
     began = time.monotonic()
 
     def told(counts: Counter[str]) -> None:

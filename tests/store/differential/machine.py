@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
@@ -35,15 +36,18 @@ FILTERS = seeded(filter_)
 DELETES = st.lists(IDS, max_size=4)
 
 counts: Counter[str] = Counter()
+bucket: list[str] = []
+"""The URI below which tables are made, where that is no folder."""
 
 
 class Machine(RuleBasedStateMachine):
-    """A folder with two handles on it, the model, and how their answers are compared."""
+    """A table with two handles on it, the model, and how their answers are compared."""
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = Path(tempfile.mkdtemp())
+        self.uri = f"{bucket[0]}/{uuid4().hex}" if bucket else str(self.folder)
         self.model = ModelTable()
         self.versions: dict[int, ModelTable] = {}
         self.moments: dict[datetime, ModelTable] = {}
@@ -86,7 +90,7 @@ class Machine(RuleBasedStateMachine):
     async def _open(self, memory_mb: int) -> ImageIndex:
         # Compaction, too, comes every few commits by itself, and large bursts are several commits.
         rare = StoreSettings(
-            store_uri=str(self.folder),
+            store_uri=self.uri,
             store_upkeep_every=5,
             store_max_commit_rows=6,
             store_memory_mb=memory_mb,
