@@ -44,13 +44,12 @@ from store.snapshot.lagging import Lagging
 from store.snapshot.latest import Snapshots
 from store.table.connection import connect, opening
 from store.table.disk.location import Location
-from store.table.faults import ATTEMPTS, OpenTable
+from store.table.faults import OpenTable
 from store.table.open import open_table
 from store.table.versions import pick_version, restorable
 from store.transfer.transfer import Transfer
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe
-from store.write import serial
 from store.write.commit import Committer
 from store.write.logged import LoggedTable
 from store.write.plan import (
@@ -134,7 +133,6 @@ class ImageIndex(Reader):
             opened.location.lock(f"{opened.table.name}.write"),
             settings,
             committed=self._committed,
-            attempts=ATTEMPTS if opened.location.folder else serial.ATTEMPTS,
         )
         detector = objects.detectors.now if objects else None
         self.transfer = Transfer(opened, snapshots, self.files, self._writer, detector)

@@ -5,8 +5,7 @@ Each is written down in the change log before it is made, and its version after 
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -97,6 +96,8 @@ class Committer:
         self._checked: Registry | None = None
         self._appended: set[str] = set()
         self._waiting = Watch(WRITERS_WAIT_S)
+        self._lease = Lease(logged.table, WRITERS_WAIT, WRITERS_WAIT_S)
+        self._is_first = False
 
     @property
     def table(self) -> str:
@@ -138,6 +139,24 @@ class Committer:
         if self._objects is not None and new:
             await self._objects.append(new)
             self._appended |= {of.key for of, _ in new}
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether nobody else writes, as the writer holds the lock of a folder."""
+        return self._locked
+
+    @contextlib.asynccontextmanager
+    async def first(self) -> AsyncIterator[None]:
+        """Has the writers of all other machines wait during the block."""
+        if self._locked or self._is_first:
+            yield
+            return
+        async with self._lease.held():
+            self._is_first = True
+            try:
+                yield
+            finally:
+                self._is_first = False
 
     async def delete(self, deletes: Sequence[Delete]) -> list[int]:
         """Deletes the rows of all deletes at once; tells how many there were of each, in order."""
@@ -197,17 +216,11 @@ class Committer:
     async def _restore(self, restore: Restore) -> int:
         more = {"restored": restore.version}
         async with self._logged.change([Draft(restore.by, "restore", more=more)]):
-            async with self._others_waiting():
+            async with self.first():  # or upkeep could remove what is restored
                 await restore_version(self._table, restore.version)
                 await ensure_ready(self._table)
             self._logged.version = int(await self._table.version())
         return restore.version
-
-    def _others_waiting(self) -> AbstractAsyncContextManager[None]:
-        """Has other machines' writers wait, and upkeep, which could remove what is restored."""
-        if self._locked:
-            return contextlib.nullcontext()
-        return Lease(self._table, WRITERS_WAIT, WRITERS_WAIT_S).held()
 
     def sync(self) -> None:
         """Notes which versions were made, and waits until the commits are on the disk. Blocks."""
@@ -262,7 +275,7 @@ class Committer:
         # Before the version is looked at: later, it may be of a commit made in between.
         known = self._acknowledged.read() if self._acknowledged else 0
         snapshot = await self._snapshots.latest()
-        while not self._locked and self._must_wait(snapshot):
+        while self._must_wait(snapshot):
             await asyncio.sleep(_LOOK_S)
             snapshot = await self._snapshots.latest()
         if snapshot.registry is not self._checked:  # it is the same as long as the schema is
@@ -276,6 +289,8 @@ class Committer:
         return snapshot
 
     def _must_wait(self, snapshot: Snapshot) -> bool:
+        if self._locked or self._is_first:
+            return False
         return self._waiting.is_held(snapshot.dataset.config().get(WRITERS_WAIT))
 
     async def _plan(self, snapshot: Snapshot, puts: Sequence[Put]) -> Plan:

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from lance import LanceDataset
     from lance.fragment import LanceFragment
 
-ATTEMPTS = 60
-"""Of a commit that loses its races; some seconds long, where half a minute of others' go first."""
+FEW = 3
+"""Attempts at a commit, before it is made with all other writers waiting: who is far from the store
+would lose to those that are near for as long as they write."""
+
+ATTEMPTS_AS_FIRST = 60
+"""Of a commit that the others wait for: each of them may have one on its way."""
 
 _ROW_ADDRESS = "_rowaddr"
 _FRAGMENT_BITS = 32

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from store.errors import (
     StoreClosedError,
@@ -26,9 +26,10 @@ from store.errors import (
 )
 from store.settings import StoreSettings
 from store.table.disk.lock import TableLock
-from store.table.faults import ATTEMPTS, fault_of, is_failure, retried
+from store.table.faults import ATTEMPTS, fault_of, is_conflict, is_failure, retried
 from store.write.commit import Committer
 from store.write.plan import Caller, Group, Operation, grouped
+from store.write.serial import ATTEMPTS_AS_FIRST, FEW
 
 # For a commit with the wait for the disk. A panic inside LanceDB leaves its caller waiting
 # for ever, as a dead disk does; every other write would wait with it.
@@ -42,6 +43,7 @@ MOST_REST_S = 0.05
 _LASTING = (StoreFullError, StoreReadOnlyError, StoreDamagedError)
 """Faults that every add meets until somebody helps."""
 
+_T = TypeVar("_T")
 _Result = tuple[Caller, Any]
 """A caller, and what they are told: an answer or a `StoreError`."""
 
@@ -57,7 +59,6 @@ class Writer:
         settings: how much waits, and how much goes into a commit.
         committed: called after each group, with how many of its operations were written and its
             seconds; for upkeep and metrics.
-        attempts: of a commit that loses its races.
 
     Attributes:
         commits: how many were made.
@@ -71,14 +72,12 @@ class Writer:
         settings: StoreSettings,
         *,
         committed: Callable[[int, float], None],
-        attempts: int = ATTEMPTS,
     ) -> None:
         self.commits = self.conflicts = 0
         self._committer = committer
         self._lock = lock
         self._uri = settings.store_uri
         self._committed = committed
-        self._attempts = attempts
         self._max_rows = settings.store_max_commit_rows
         size = settings.store_queue_size
         self._queue: asyncio.Queue[tuple[Operation, Caller] | None] = asyncio.Queue(size)
@@ -194,7 +193,7 @@ class Writer:
         operations, callers = zip(*waiting, strict=True)
         try:
             commit = partial(write, list(operations))
-            answers = await retried(commit, self._lost, self._attempts)
+            answers = await self._committed_at_last(commit)
         except BaseException as error:
             if not is_failure(error):
                 raise
@@ -204,6 +203,17 @@ class Writer:
             self._logged = None
             logger.warning("the index can be written again")
         return list(zip(callers, answers, strict=True))
+
+    async def _committed_at_last(self, commit: Callable[[], Awaitable[_T]]) -> _T:
+        """Commits; where others are faster each time, with them waiting."""
+        try:
+            return await retried(commit, self._lost, ATTEMPTS if self._committer.is_locked else FEW)
+        except Exception as error:
+            if not is_conflict(error) or self._committer.is_locked:
+                raise
+        self._lost()
+        async with self._committer.first():
+            return await retried(commit, self._lost, ATTEMPTS_AS_FIRST)
 
     def _lost(self) -> None:
         self.conflicts += 1

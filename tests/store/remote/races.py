@@ -79,12 +79,19 @@ class ProcessWriter:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
+    def kill(self) -> None:
+        """Ends the process, whatever it does, as `kill -9` does."""
+        self._process.kill()
+
     async def do(self, operation: Operation) -> Any:
         """Does an operation."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(operation).encode() + b"\n")
-        answer = json.loads(await self._process.stdout.readline())
+        line = await self._process.stdout.readline()
+        if not line:
+            raise ConnectionResetError("the writer's process has ended")
+        answer = json.loads(line)
         if isinstance(answer, dict) and "error" in answer:
             raise RuntimeError(answer["error"])
         return answer
@@ -104,7 +111,7 @@ async def at_once(*doing: Awaitable[Any]) -> list[Any]:
 
 
 @asynccontextmanager
-async def in_process() -> AsyncIterator[Writer]:
+async def in_process() -> AsyncIterator[ProcessWriter]:
     """A writer in a process of its own, which finds the server by its environment."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.store.remote.races", "--writer"),
@@ -228,7 +235,8 @@ async def _write() -> None:
                 assert index is not None
                 answer = await OpenWriter(index).do(operation)
         except Exception as error:
-            answer = {"error": f"{error!r} {getattr(error, 'detail', '')}"}
+            code, detail = getattr(error, "code", ""), getattr(error, "detail", "")
+            answer = {"error": f"{code} {error!r} {detail}"}
         print(json.dumps(answer), flush=True)
 
 

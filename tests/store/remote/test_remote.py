@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from store.schemas import Detector, SearchQuery
 from store.settings import StoreSettings
 from store.table.connection import in_dataset
 from store.table.lease import WRITERS_WAIT, Lease, Watch
+from store.write.serial import FEW
 from tests.store.objects.objects import DETECTOR, showing
 from tests.store.remote.races import RACES, OpenWriter, race
 from tests.store.remote.server import S3Server
@@ -112,6 +114,25 @@ def test_writers_wait_for_who_has_them_wait_but_not_for_the_dead(s3: S3Server, u
             async with Lease(table, WRITERS_WAIT, 0.3).held():
                 pass
             assert (await index.upsert(image(2))).created
+
+    run(check())
+
+
+def test_who_loses_each_race_has_the_others_wait(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        async with writers(uri, 2) as [slow, fast]:
+            committer = slow._writer._committer
+            write, added = committer._write, iter(range(100, 200))
+
+            async def beaten(*planned: Any) -> None:
+                if not committer._is_first:
+                    await fast.upsert(image(next(added)))
+                await write(*planned)
+
+            monkeypatch.setattr(committer, "_write", beaten)
+            assert (await slow.upsert(image(1))).created
+            assert slow.stats().conflicts == next(added) - 100 == FEW
+            assert (await fast.upsert(image(2))).created
 
     run(check())
 

@@ -24,6 +24,8 @@ class FakeCommitter:
 
     table = "images"
 
+    is_locked = True
+
     def __init__(self, *failures: BaseException | None) -> None:
         self.failures = list(failures)
         self.rows: set[str] = set()
