@@ -5,7 +5,6 @@ import errno
 import gc
 import resource
 import socket
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,10 +16,6 @@ from api.access.hosts import listening_on
 LEAST_MEMORY_BYTES = 1 << 30
 """Two processes with torch and one with Arrow take about this much before the first request."""
 
-_CGROUP_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),  # version 1
-)
 _MEMORY = Path("/proc/meminfo")
 
 _WANTED_DESCRIPTORS = 65_536
@@ -109,13 +104,17 @@ def raise_descriptor_limit(max_in_flight: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
 
 
-def check_memory(files: Iterable[Path] = (*_CGROUP_LIMITS, _MEMORY)) -> None:
+def check_memory(allowed: int | None = None, machine: Path = _MEMORY) -> None:
     """Refuse a machine, or a container, that is obviously too small.
+
+    Args:
+        allowed: bytes that this process and those beside it may have; None without a limit.
+        machine: the file that tells the machine's own.
 
     Raises:
         MachineError: it has less memory than the models alone take.
     """
-    known = [size for size in map(_memory_bytes, files) if size is not None]
+    known = [size for size in (allowed, _machine_bytes(machine)) if size is not None]
     if known and min(known) < LEAST_MEMORY_BYTES:
         raise MachineError(
             f"there are {min(known) >> 20} MiB of memory in all, the models alone take"
@@ -123,11 +122,10 @@ def check_memory(files: Iterable[Path] = (*_CGROUP_LIMITS, _MEMORY)) -> None:
         )
 
 
-def _memory_bytes(file: Path) -> int | None:
-    """The limit of a cgroup, or the first line of /proc/meminfo; None where there is neither."""
+def _machine_bytes(file: Path) -> int | None:
+    """The first line of /proc/meminfo; None where there is none."""
     try:
-        first = file.read_text().split("\n", 1)[0].split()
-        return int(first[0]) if len(first) == 1 else int(first[1]) << 10
+        return int(file.read_text().split(maxsplit=2)[1]) << 10
     except (OSError, ValueError, IndexError):
         return None
 

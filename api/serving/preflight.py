@@ -34,6 +34,7 @@ from api.serving.table_model import as_variables, is_made_by, own_model
 from api.settings import ENV_PREFIX, ApiSettings, Settings, SettingsError
 from api.telemetry.tracing import check_tracing
 from images.fetch.headers import HeadersError, HostHeaders
+from runners.device.cgroups import memory_limit
 from runners.errors import RunnerError
 from runners.preflight import ensure_weights
 from runners.settings import ModelSettings
@@ -126,7 +127,7 @@ def check() -> dict[str, str]:
     check_headers(settings.fetch.fetch_headers)
     for line in contradictions(settings):
         logger.warning(line)
-    check_memory()
+    check_memory(memory_limit())
     check_libraries()
     settled = check_models(settings.models, asyncio.run(check_table(settings.store)))
     close_to_others(settings.store)

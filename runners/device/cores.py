@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pynvml
 
+from runners.device.cgroups import processor_quota
 from runners.errors import DeviceError
 from runners.schemas import Pixels
 from runners.settings import ModelSettings
@@ -27,39 +28,21 @@ own are rare."""
 
 _ITEMS_ON_CPU = 8
 _ITEMS_ON_GPU = 16
-_CGROUP_QUOTA = (Path("/sys/fs/cgroup/cpu.max"),)
-_CGROUP_1_QUOTA = (
-    Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
-    Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
-)
 _AMD_DRIVER = Path("/dev/kfd")
 
 
-def available_cores(
-    quota_files: Sequence[Sequence[Path]] = (_CGROUP_QUOTA, _CGROUP_1_QUOTA),
-) -> int:
+def available_cores(quota: Callable[[], float | None] = processor_quota) -> int:
     """Number of cores that this process may really use: its affinity, cut by a container's quota.
 
     Without the quota a container limited to 2 CPUs on a 64-core machine would start 64 threads
     and spend its time being throttled.
 
     Args:
-        quota_files: the files that hold quota and period in microseconds, of cgroups version 2 (one
-            file) and version 1 (two); the first of both that can be read counts.
+        quota: processors' time that its control groups allow; whole ones count, one at least.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = cores or 1
-    quotas = filter(None, map(_cores_of_quota, quota_files))
-    return max(1, min(cores, next(quotas, cores)))
-
-
-def _cores_of_quota(files: Sequence[Path]) -> int | None:
-    """Whole cores that a quota allows, at least one; None where there is none."""
-    try:
-        quota, period = (int(each) for file in files for each in file.read_text().split())
-    except (OSError, ValueError):  # also "max"
-        return None
-    return max(1, quota // period) if quota > 0 else None  # version 1 has -1 for none
+    cores, allowed = cores or 1, quota()
+    return cores if allowed is None else max(1, min(cores, int(allowed)))
 
 
 class Parts(Protocol):

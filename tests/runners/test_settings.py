@@ -1,12 +1,11 @@
 """Settings are checked where they are read, and say what is wrong in one line."""
 
-import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from runners.device.cores import available_cores, resolve_device
+from runners.device.cores import resolve_device
 from runners.errors import DeviceError
 from runners.settings import ModelSettings
 
@@ -50,30 +49,6 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_field_is_described() -> None:
     assert all(field.description for field in ModelSettings.model_fields.values())
-
-
-@pytest.mark.parametrize(
-    ("quota", "cores"),
-    [
-        ("max 100000", len(os.sched_getaffinity(0))),
-        ("100000 100000", 1),
-        ("50000 100000", 1),
-        ("99900000 100000", len(os.sched_getaffinity(0))),
-        ("nonsense", len(os.sched_getaffinity(0))),
-    ],
-)
-def test_a_containers_quota_limits_the_cores(tmp_path: Path, quota: str, cores: int) -> None:
-    file = tmp_path / "cpu.max"
-    file.write_text(quota)
-    assert available_cores([[file]]) == cores
-
-
-@pytest.mark.parametrize(("quota", "cores"), [("100000", 1), ("-1", len(os.sched_getaffinity(0)))])
-def test_a_quota_of_version_1_limits_the_cores(tmp_path: Path, quota: str, cores: int) -> None:
-    files = [tmp_path / "cpu.cfs_quota_us", tmp_path / "cpu.cfs_period_us"]
-    for file, content in zip(files, (quota, "100000"), strict=True):
-        file.write_text(f"{content}\n")
-    assert available_cores([[tmp_path / "cpu.max"], files]) == cores
 
 
 def test_devices_resolve_to_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
