@@ -7,7 +7,7 @@ is published, which bring torch. Files, and the demo models, are only looked at.
 import os
 
 from runners.clip.recipe import ClipRecipe
-from runners.runtime.choice import outlook
+from runners.runtime.choice import check_loads, outlook
 from runners.runtime.recipe import Request
 from runners.settings import ModelSettings
 from runners.weights.source import check_sha256
@@ -20,13 +20,15 @@ def ensure_weights(settings: ModelSettings) -> None:
     What is converted already needs no weights.
 
     Raises:
-        RunnerError: If one of them is missing and cannot be downloaded; within a minute of the last
-            byte received.
+        RunnerError: If one of them takes packages that are not installed; or is missing and cannot
+            be downloaded, within a minute of the last byte received.
     """
     # The Hub's warnings of each retry would bury the one line that counts.
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     request = Request.of(settings)
     clip, yolo = ClipRecipe.of(settings, request), YoloRecipe.of(settings, request)
+    check_loads(clip, request)
+    check_loads(yolo, request)
     if clip.source.path is None and outlook(clip, request).way != "open":
         from runners.clip import weights as clip_weights  # noqa: PLC0415 - brings torch
 

@@ -106,13 +106,27 @@ def _has_torch(recipe: Recipe[Any]) -> bool:
     return all(importlib.util.find_spec(module) for module in recipe.modules)
 
 
-def _in_torch(recipe: Recipe[_Model], request: Request, reason: str = "") -> _Model:
+def check_loads(recipe: Recipe[Any], request: Request) -> None:
+    """See that a model can be loaded here at all.
+
+    Raises:
+        UnsupportedModelError: it takes packages that are not installed, and is not converted.
+    """
+    if outlook(recipe, request).way != "open":
+        _check_torch(recipe)
+
+
+def _check_torch(recipe: Recipe[Any]) -> None:
     if not _has_torch(recipe):
         raise UnsupportedModelError(
             f"{recipe.label}: {' and '.join(recipe.modules)} are not installed, and there is no "
             f"converted model of it in {ENV_PREFIX}CACHE_DIR that does without them: make it with "
             "image-search convert, where they are"
         )
+
+
+def _in_torch(recipe: Recipe[_Model], request: Request, reason: str = "") -> _Model:
+    _check_torch(recipe)
     if reason:
         _log.warning("%s: computed by torch; %s", recipe.label, reason)
     return _precise(recipe, request, recipe.load_torch())

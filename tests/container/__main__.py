@@ -21,7 +21,7 @@ from tests.container.engine import FailedError, engine, say
 T = TypeVar("T")
 
 
-def prove(kind: str, before: str, folder: Path, key: str) -> None:
+def prove(kind: str, folder: Path, key: str) -> None:
     """Everything that is to be seen of one image."""
     image = _step(f"{kind}: build", lambda: build.build(kind))
     _step(f"{kind}: what is in it", lambda: build.inside(image))
@@ -33,11 +33,9 @@ def prove(kind: str, before: str, folder: Path, key: str) -> None:
     _step(f"{kind}: kill -9 under writes", lambda: use.killed_under_writes(key))
     _step(f"{kind}: a worker dies", use.worker_dies)
     _step(f"{kind}: stop and start", lambda: use.stopped_and_started(key))
-    service.stop()
     _step(f"{kind}: the table is whole", lambda: hardened.checked_offline(image))
     _step(f"{kind}: limits", lambda: hardened.limits(image, kind, folder))
     _step(f"{kind}: what cannot work", lambda: hardened.refusals(image, kind, folder))
-    _step(f"{kind}: upgrade", lambda: upgrade.upgraded(before, image, kind, folder, key))
     service.remove()
 
 
@@ -79,9 +77,11 @@ def _all(kinds: list[str], before: str, folder: Path) -> None:
     _step("bill of materials, audit", lambda: build.documented_lists(folder))
     key = _step("keys", lambda: service.make_keys(folder))
     for kind in kinds:
-        prove(kind, before, folder, key)
-    last = build.IMAGES[kinds[-1]]
-    _step("compose", lambda: compose.started(last, kinds[-1], folder))
+        prove(kind, folder, key)
+    last = kinds[-1]
+    image = build.IMAGES[last]
+    _step("compose", lambda: compose.started(image, last, folder))
+    _step("upgrade", lambda: upgrade.upgraded(before, image, last, folder, key))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def lines(heading: str) -> list[str]:
     found = [" ".join(line.split()) for block in blocks for line in block.splitlines()]
     if not found:
         raise FailedError(f"docs/containers.md has no commands under {heading}")
-    return [line.split("   #")[0].strip() for line in found if line]
+    return [re.sub(r" # .*", "", line) for line in found if line]
 
 
 def line(heading: str, part: str) -> str:

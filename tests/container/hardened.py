@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 from tests.container import service
-from tests.container.engine import PROJECT, check, docker, say
+from tests.container.documented import line, shell
+from tests.container.engine import PROJECT, check, say
 
 _NO_RIGHTS = "0000000000000000"
 _CORES = "from runners.device.cores import available_cores; print(available_cores())"
@@ -16,9 +17,9 @@ PROOF = f"--volume {PROJECT / 'tests'}:/proof/tests:ro"
 def confined() -> None:
     """No capabilities, no way to more of them, nothing to be written but the volume and /tmp."""
     status = dict(
-        line.split(":\t", 1)
-        for line in service.inside("cat", "/proc/1/status").splitlines()
-        if ":\t" in line
+        one.split(":\t", 1)
+        for one in service.inside("cat", "/proc/1/status").splitlines()
+        if ":\t" in one
     )
     rights = {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
     check(rights == {_NO_RIGHTS}, "no capabilities, nor any that could be had")
@@ -53,7 +54,7 @@ def limits(image: str, kind: str, folder: Path) -> None:
     """A limit of memory that is too small is one line; one of processors sets the threads."""
     keys = ["--volume", f"{folder}/keys:/keys:ro", "--env", "IMAGE_SEARCH_API_KEYS_FILE=/keys/keys"]
     said = service.output("--memory", "512m", *keys, *service.OFFLINE[kind].split(), image)
-    lines = [line for line in said.splitlines() if line]
+    lines = [one for one in said.splitlines() if one]
     check("512 MiB of memory" in said and len(lines) == 2, " | ".join(lines))
     said = service.output("--cpus", "1", image, "python3", "-c", _CORES)
     check(said.startswith("1\n"), "--cpus 1 counts one core")
@@ -74,12 +75,14 @@ def refusals(image: str, kind: str, folder: Path) -> None:
 
 
 def command_inside() -> None:
-    """`image-search` is in it, by the documented lines."""
-    check("Usage:" in service.inside("image-search", "--help"), "`image-search --help` works in it")
+    """`image-search` is in it, by the documented line."""
+    said = shell(line("Run", "docker exec"))
+    check(
+        "Usage:" in said and "reembed" in said, "`image-search` is in it, with what works offline"
+    )
 
 
 def checked_offline(image: str) -> None:
-    """`image-search check` on the volume of a container that was stopped."""
-    command = ["run", "--rm", "--volumes-from", service.NAME, image]
-    said = docker(*command, "image-search", "check", "/data/index")
+    """The table of a container that is stopped is checked, by the documented line."""
+    said = shell(line("Run", "--volumes-from").replace("image-search:0.1.0", image))
     say("  " + said.replace("\n", "\n  ")[-600:])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runners import preflight
-from runners.errors import WeightsHashError
+from runners.errors import UnsupportedModelError, WeightsHashError
 from runners.settings import ModelSettings
 from runners.weights.source import CLIP_PINS, YOLO_PINS
 
@@ -41,6 +41,18 @@ def test_files_and_demo_models_are_only_looked_at(
     for settings in ({"MODELS": "demo"}, files):
         done = run(**settings)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("missing", ["open_clip", "ultralytics"])
+def test_what_is_not_converted_needs_the_packages_that_compute_it(
+    settings: Callable[..., ModelSettings], monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    """As in the image for CPUs, which has no torch: published weights and files alike."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    for changes in ({"clip_pretrained": "openai", "yolo_weights": "yolo11n.pt"}, {}):
+        with pytest.raises(UnsupportedModelError, match=f"{missing} are not installed") as caught:
+            preflight.ensure_weights(settings(**changes))
+        assert "image-search convert" in str(caught.value)
 
 
 def test_the_hash_of_a_file_is_checked(settings: Callable[..., ModelSettings]) -> None:
