@@ -284,6 +284,13 @@ class ObjectHit(Hit):
 
 
 @dataclass(frozen=True)
+class GroupedObjectHit(ObjectHit):
+    """The best one of a group; `group_size` is that of a `GroupedHit`."""
+
+    group_size: int
+
+
+@dataclass(frozen=True)
 class Near:
     """An image that is much like another; the score is that of a `Hit`."""
 

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 
 from store.errors import UnknownKeyError
 from store.metadata.columns import Key, Registry
+from store.metadata.objects import KEY, TERMS, class_of, has_objects
 from store.metadata.predicates import ALWAYS, missing, value_of
 from store.metadata.values import ColumnType, format_timestamp
-from store.schemas import Facet, MetadataValue
+from store.schemas import OBJECTS_KEY, Facet, MetadataValue
 from store.snapshot.lagging import Lagging
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
@@ -56,13 +57,13 @@ def facets_of(snapshot: Snapshot) -> list[Facet]:
 
 
 def check_facets(keys: Sequence[str], registry: Registry) -> None:
-    """Checks that there are these keys.
+    """Checks that there are these keys; `$objects` always is one.
 
     Raises:
         UnknownKeyError: no image has had one of them.
     """
     for name in keys:
-        if name not in registry.by_key:
+        if name not in registry.by_key and name != OBJECTS_KEY:
             raise UnknownKeyError(name, registry.by_key)
 
 
@@ -74,7 +75,26 @@ def facets_under(snapshot: Snapshot, keys: Sequence[str], where: str) -> list[Fa
     """
     check_facets(keys, snapshot.registry)
     known = snapshot.registry.by_key
-    return [_facet(snapshot, known[name], where) for name in keys]
+    return [
+        _classes(snapshot, where) if name == OBJECTS_KEY else _facet(snapshot, known[name], where)
+        for name in keys
+    ]
+
+
+def _classes(snapshot: Snapshot, where: str) -> Facet:
+    """How many of the images that a predicate lets through have an object of each class."""
+    images, counts = 0, Counter[str | bool]()
+    if has_objects(snapshot.dataset.schema):
+        scanner = snapshot.dataset.scanner(
+            columns=[TERMS], filter=f"({where}) AND {KEY} IS NOT NULL", batch_size=BATCH_ROWS
+        )
+        for batch in scanner.to_batches():
+            images += int(pc.sum(pc.greater(pc.list_value_length(batch[TERMS]), 0)).as_py() or 0)
+            for each in pc.value_counts(batch[TERMS].flatten()).to_pylist():
+                name, number = class_of(each["values"])
+                counts[name] += each["counts"] if number == 1 else 0
+    values, more = _frequent(counts)
+    return Facet(OBJECTS_KEY, ColumnType.STRINGS.label, images, values=values, more=more)
 
 
 def _facet(snapshot: Snapshot, key: Key, where: str) -> Facet:
@@ -122,8 +142,14 @@ def _counted(batches: Iterable[pa.Array]) -> tuple[int, list[tuple[str | bool, i
                 counts[value] += count
             else:
                 more = True
+    values, others = _frequent(counts)
+    return images, values, more or others
+
+
+def _frequent(counts: Counter[str | bool]) -> tuple[list[tuple[str | bool, int]], bool]:
+    """The most frequent values, and whether there are others."""
     frequent = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    return images, frequent[:MAX_VALUES], more or len(frequent) > MAX_VALUES
+    return frequent[:MAX_VALUES], len(frequent) > MAX_VALUES
 
 
 def _is_choice(value: str | bool) -> bool:

@@ -18,11 +18,21 @@ from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix, scores_of, selected, to_hits
 from store.metadata.values import text_in
 from store.objects.names import object_id
-from store.schemas import FloatVector, ObjectHit, ObjectSet, ObjectTerm, SearchQuery
-from store.search.nearest import FEW_ROWS, nearest
+from store.schemas import (
+    FloatVector,
+    GroupedObjectHit,
+    ObjectHit,
+    ObjectQuery,
+    ObjectSet,
+    ObjectTerm,
+    SearchQuery,
+)
+from store.search.cutoff import KEEP_ALL, NEAREST, cutoff_score
+from store.search.nearest import FEW_ROWS, depth_of, nearest
 from store.search.objects_among import best_among, can_look, mean_of
+from store.search.pages import Ranked, page_of
 from store.snapshot.fragments import ROW_ID, RowIds, distances
-from store.snapshot.snapshot import Snapshot
+from store.snapshot.snapshot import SAMPLE_ROWS, Snapshot, sampled
 
 FEW_IMAGES = 4000
 """Of which the objects are looked through alone: as many keys take 12 ms in a predicate."""
@@ -93,19 +103,84 @@ def object_hits(
     Raises:
         FilterError: what is said of the objects is no condition on one.
     """
-    asked, stop = query.objects, query.offset + query.limit
+    asked = query.objects
     assert asked is not None  # noqa: S101 - else it is another search
-    what = object_condition(asked.only) if asked.only is not None else ALWAYS
-    found = _none_of(len(asked.terms))
-    if has_objects(images.dataset.schema):
-        found = _Search(images, objects, asked.terms, where).best(what, stop)
-    if asked.both and query.vector is not None:
-        page, everywhere = slice(0, stop), any(term.is_text for term in asked.terms)
-        found = _or_whole(found, *nearest(images, query.vector, page, where, everywhere=everywhere))
-    if query.min_score is not None:
-        found = found.at(np.flatnonzero(found.scores >= query.min_score))
-    rows, _ = images.ranked(found.rows, -found.scores, slice(query.offset, stop))
-    return _hits(images, found.of(rows))
+    ranking = _Ranking(images, objects, asked, query.vector if asked.both else None)
+    best = page_of(images, query, where, ranking)
+    numbers = [ranking.numbers[row] for row in best.rows.tolist()]
+    return _hits(images, best, numbers)
+
+
+class _Ranking:
+    """Ranks images by their objects; `store.search.pages.Ranking`.
+
+    Args:
+        images: to search.
+        objects: of the table of objects.
+        asked: what is looked for.
+        whole: the vector that the images themselves are compared with, where they count, too.
+
+    Attributes:
+        numbers: of the best object for each term, by the rows that were on a page.
+    """
+
+    def __init__(
+        self, images: Snapshot, objects: Snapshot, asked: ObjectQuery, whole: FloatVector | None
+    ) -> None:
+        self.numbers: dict[int, list[int]] = {}
+        self._images, self._objects, self._terms = images, objects, asked.terms
+        self._whole, self._everywhere = whole, any(term.is_text for term in asked.terms)
+        self._what = object_condition(asked.only) if asked.only is not None else ALWAYS
+
+    def page(self, query: SearchQuery, where: str) -> tuple[RowIds, NDArray[np.float64]]:
+        stop = query.offset + query.limit
+        found = self._best(where, max(stop, NEAREST) if query.cutoff else stop)
+        least = KEEP_ALL if query.min_score is None else query.min_score
+        if query.cutoff and len(found.rows):
+            least = max(least, self._cutoff(found))
+        if least > KEEP_ALL:
+            found = found.at(np.flatnonzero(found.scores >= least))
+        rows, _ = self._images.ranked(found.rows, -found.scores, slice(query.offset, stop))
+        best = found.of(rows)
+        self.numbers |= zip(rows.tolist(), best.numbers.tolist(), strict=True)
+        return best.rows, best.scores
+
+    def window(self, query: SearchQuery) -> int:
+        return depth_of(2 * (query.offset + query.limit)).rows
+
+    def _best(self, where: str, stop: int) -> _Images:
+        found = _none_of(len(self._terms))
+        if has_objects(self._images.dataset.schema):
+            search = _Search(self._images, self._objects, self._terms, where)
+            found = search.best(self._what, stop)
+        if self._whole is not None:
+            page = slice(0, stop)
+            near = nearest(self._images, self._whole, page, where, everywhere=self._everywhere)
+            found = _or_whole(found, *near)
+        return found
+
+    def _cutoff(self, found: _Images) -> float:
+        """The least score of a relevant image; see `store.search.cutoff`.
+
+        What is usual for the search is told by the best objects of some images, as what is found
+        is: the best of several is better than any one of them usually is.
+        """
+        falling = np.sort(found.scores)[::-1][:NEAREST]
+        usual = self._usual().astype(np.float32)
+        return cutoff_score(falling, usual, self._images.rows)
+
+    def _usual(self) -> NDArray[np.float64]:
+        images, scores = self._images, dict[str, float]()
+        places = sampled(images.rows, SAMPLE_ROWS)
+        keys: list[str | None] = [None] * len(places)
+        if has_objects(images.dataset.schema):
+            keys = images.dataset.take(places.tolist(), columns=[KEY])[KEY].to_pylist()
+            search = _Search(images, self._objects, self._terms, ALWAYS)
+            scores = search.scores_of([key for key in keys if key is not None], self._what)
+        own = np.array([scores.get(key or "", KEEP_ALL) for key in keys])
+        if self._whole is None:
+            return own[own > KEEP_ALL]
+        return np.asarray(np.maximum(own, scores_of(distances(images.sample, self._whole))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +284,16 @@ class _Search:
         places = np.array([firsts[key] for key in keys], np.int64)
         return _Images(rows, self._mean(one.scores[np.newaxis, places]), one.numbers[places, None])
 
+    def scores_of(self, keys: Sequence[str], what: str) -> dict[str, float]:
+        """The scores of images by their sets of objects, of those that have such."""
+        if not keys:
+            return {}
+        found = self._every(f"({what}) AND {text_in(KEY, keys)}")
+        rows, known = self._images_of(keys)
+        key_of = dict(zip(rows.tolist(), known, strict=True))
+        own = zip(found.rows.tolist(), found.scores.tolist(), strict=True)
+        return {key_of[row]: score for row, score in own}
+
     def _every(self, what: str) -> _Images:
         """The images of all objects of a predicate."""
         found = self.objects.dataset.scanner(columns=[KEY], filter=what).to_table()
@@ -263,11 +348,17 @@ def _joined(parts: Sequence[_Images]) -> _Images:
     return _Images(*map(np.concatenate, zip(*(each.parts for each in parts), strict=True)))
 
 
-def _hits(images: Snapshot, found: _Images) -> list[ObjectHit]:
+def _hits(images: Snapshot, best: Ranked, numbers: Sequence[Sequence[int]]) -> list[ObjectHit]:
     columns = [*selected(images.registry), *(COLUMNS if has_objects(images.dataset.schema) else ())]
-    rows = images.take(found.rows, columns)
-    hits, sets = to_hits(rows, found.scores, images.registry), object_sets(rows)
+    rows = images.take(best.rows, columns)
+    hits, sets = to_hits(rows, best.scores, images.registry), object_sets(rows)
+    found = [
+        ObjectHit(**vars(hit), looked_into=own, numbers=tuple(n for n in those if n >= 0))
+        for hit, own, those in zip(hits, sets, numbers, strict=True)
+    ]
+    if best.sizes is None:
+        return found
     return [
-        ObjectHit(**vars(hit), looked_into=own, numbers=tuple(n for n in numbers if n >= 0))
-        for hit, own, numbers in zip(hits, sets, found.numbers.tolist(), strict=True)
+        GroupedObjectHit(**vars(hit), group_size=size)
+        for hit, size in zip(found, best.sizes, strict=True)
     ]

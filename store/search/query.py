@@ -81,15 +81,8 @@ def _checked_objects(query: SearchQuery, dim: int) -> ObjectQuery:
         raise QueryError("a search for objects needs a picture, an object or a text to look for")
     if any(not term.weight > 0 for term in asked.terms):
         raise QueryError("a search for objects takes weights above 0 only")
-    given = {
-        "sort": query.sort,
-        "cursor": query.cursor,
-        "cutoff": query.cutoff,
-        "group_by": query.group_by,
-        "distinct": query.distinct,
-    }
-    for name in (name for name, value in given.items() if value):
-        raise QueryError(f"{name} does not go with a search for objects")
+    if query.cursor is not None:
+        raise QueryError("a cursor goes on with a search by a filter alone; page by offset here")
     terms = tuple(replace(term, vector=check_vector(term.vector, dim)) for term in asked.terms)
     return replace(asked, terms=terms)
 
@@ -107,7 +100,7 @@ def check_text(query: SearchQuery) -> None:
     scored = query.vector is not None or query.objects is not None
     if not scored and query.text is None and query.min_score is not None:
         raise QueryError("min_score needs a picture or a text to score against")
-    if query.vector is None and query.text is None and query.cutoff:
+    if not scored and query.text is None and query.cutoff:
         raise QueryError("cutoff needs a picture or a text to score against")
     if query.cursor is not None and (query.vector is not None or query.text is not None):
         raise QueryError("a cursor goes on with a search by a filter alone; page by offset here")

@@ -1,19 +1,18 @@
-"""Searches by a picture, a text or both: best first, fused, cut off, sorted, grouped."""
+"""Searches by a picture, a text or both: ranked, fused, cut off."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from store.metadata.filters import where_of
 from store.metadata.rows import scores_of
-from store.schemas import MAX_LIMIT, FloatVector, SearchQuery
+from store.schemas import FloatVector, SearchQuery
 from store.search.cutoff import KEEP_ALL, NEAREST, cutoff_score
 from store.search.full_text import coverage, matching, with_every_word
 from store.search.fusion import by_words, fuse
-from store.search.grouping import Groups, Shown, groups_of, sizes_of
-from store.search.nearest import DEPTHS, depth_of, nearest
-from store.search.ordering import order_of, sort_hits
+from store.search.nearest import depth_of, nearest
+from store.search.pages import Ranked, page_of
 from store.snapshot.fragments import RowIds, distances
 from store.snapshot.snapshot import Snapshot
 
@@ -26,9 +25,6 @@ leaves out an image; deeper pages come from deeper lists, whose order may differ
 
 COVERAGE_DEPTH = 64
 """Of the rows that match a text's words, how many are looked at for how much of it they have."""
-
-_GROWTH = 4
-"""Of the rows that are looked through for groups, where they held no new one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,79 +66,29 @@ def _matching(snapshot: Snapshot, query: SearchQuery, where: str) -> Matches:
     return Matches(snapshot, where, rows, scores)
 
 
-@dataclass(frozen=True, eq=False)
-class Ranked:
-    """A page of a ranking.
-
-    Attributes:
-        rows: uint64 [rows].
-        scores: float64 [rows].
-        sizes: of the group of each, where they are grouped by a key.
-    """
-
-    rows: RowIds
-    scores: NDArray[np.float64]
-    sizes: list[int] | None = None
-
-
 def ranked(snapshot: Snapshot, query: SearchQuery, where: str, matches: Matches | None) -> Ranked:
     """The page of a search by vectors: best first, or of the best thousand in another order."""
-    groups = groups_of(query, snapshot.registry)
-    if query.sort:
-        return _sorted(snapshot, query, where, matches, groups)
-    if groups is not None:
-        return _grouped(snapshot, query, where, matches, groups)
-    return Ranked(*_by_relevance(snapshot, query, where, matches))
+    return page_of(snapshot, query, where, _Relevance(snapshot, matches))
 
 
-def _sorted(
-    snapshot: Snapshot,
-    query: SearchQuery,
-    where: str,
-    matches: Matches | None,
-    groups: Groups | None,
-) -> Ranked:
-    order = order_of(query.sort, snapshot.registry)
-    cutoff = query.cutoff or query.min_score is None
-    best = replace(query, sort=(), limit=MAX_LIMIT, offset=0, cutoff=cutoff)
-    row_ids, scores = _by_relevance(snapshot, best, where, matches)
-    places = sort_hits(snapshot, order, row_ids)
-    if groups is not None:
-        shown = Shown(groups)
-        shown.go_through(snapshot, row_ids[places], scores[places])
-        return _page_of(snapshot, query, where, shown)
-    places = places[query.offset : query.offset + query.limit]
-    return Ranked(row_ids[places], scores[places])
+@dataclass(eq=False)
+class _Relevance:
+    """Ranks by a picture, a text or both; `store.search.pages.Ranking`."""
 
+    snapshot: Snapshot
+    matches: Matches | None
+    is_known: bool = True
+    """What the text matches, of the predicate that comes first."""
 
-def _grouped(
-    snapshot: Snapshot, query: SearchQuery, where: str, matches: Matches | None, groups: Groups
-) -> Ranked:
-    """The page of the best of each group, full where there are as many groups.
+    def page(self, query: SearchQuery, where: str) -> tuple[RowIds, NDArray[np.float64]]:
+        if self.matches is not None and not self.is_known:
+            self.matches = _matching(self.snapshot, query, where)
+        self.is_known = False
+        return _by_relevance(self.snapshot, query, where, self.matches)
 
-    As many of the best rows are looked through as probably do. Where they do not, the next ones are
-    those of all groups that were not among them.
-    """
-    shown, stop = Shown(groups), query.offset + query.limit
-    rows, left = _depth(query) if matches is not None else depth_of(2 * stop).rows, where
-    while True:
-        window = replace(query, limit=rows, offset=0)
-        row_ids, scores = _by_relevance(snapshot, window, left, matches)
-        before = len(shown.row_ids)
-        shown.go_through(snapshot, row_ids, scores)
-        if len(shown.row_ids) >= stop or len(row_ids) < rows:
-            return _page_of(snapshot, query, where, shown)
-        if len(shown.row_ids) == before:
-            rows = min(_GROWTH * rows, DEPTHS[-1].rows)
-        left = shown.others(where)
-        if matches is not None:
-            matches = _matching(snapshot, window, left)
-
-
-def _page_of(snapshot: Snapshot, query: SearchQuery, where: str, shown: Shown) -> Ranked:
-    page = slice(query.offset, query.offset + query.limit)
-    rows, scores = np.array(shown.row_ids[page], np.uint64), np.array(shown.scores[page])
-    return Ranked(rows, scores, sizes_of(snapshot, shown.groups, where, shown.values[page]))
+    def window(self, query: SearchQuery) -> int:
+        stop = query.offset + query.limit
+        return depth_of(2 * stop).rows if self.matches is None else _depth(query)
 
 
 def _by_relevance(

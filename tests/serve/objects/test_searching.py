@@ -143,6 +143,16 @@ def test_pages_and_totals(send: Post, mosaics: dict[str, Mosaic]) -> None:
     answer = send("search_similar_images", {**asked, **ONLY, "min_score": scores[2]}).json()
     assert (len(answer["results"]), answer["total"]) == (3, COUNT)
     assert answer["facets"][0]["values"] == [{"value": "mosaic", "count": COUNT}]
+    [one] = searched(send, text="a blue circle", group_by="kind")
+    assert (one["group_size"], "object" in one) == (COUNT, True)
+    newest = searched(send, text="a blue circle", sort="-$created_at", min_score=-1, limit=COUNT)
+    own = searched(send, text="a blue circle", cutoff="auto", limit=COUNT)
+    assert sorted(each["id"] for each in newest) == sorted(each["id"] for each in whole)
+    assert 0 < len(own) <= COUNT
+    assert own == whole[: len(own)]
+    classes = {o.class_name for each in mosaics.values() for o in each.shown}
+    told = send("search_similar_images", {**ONLY, "facets": ["$objects"], "limit": 1}).json()
+    assert classes <= {each["value"] for each in told["facets"][0]["values"]}
 
 
 def test_a_part_can_be_searched_for_in_whole_images(send: Post, mosaics: dict[str, Mosaic]) -> None:
@@ -172,8 +182,8 @@ URL = {"url": "http://x.example/"}
         ({"text": "x", "objects": {"class_name": {"$in": ["star", "dgo"]}}}, "unknown class"),
         ({"text": "x", "objects": {"colour": "red"}}, "an object has no 'colour'"),
         ({"text": "x", "objects": {"area": "large"}}, "area"),
-        ({"text": "x", "sort": "kind"}, "sort does not go with"),
-        ({"text": "x", "cutoff": "auto"}, "cutoff does not go with"),
+        ({"text": "x", "sort": "colour"}, "unknown metadata key 'colour'"),
+        ({"text": "x", "cursor": "e30"}, "page by offset"),
         ({"query": [{"text": "x", "weight": -1}]}, "weights above 0"),
         ({"query": [{"text": "x", "region": [1, 1, 9, 9]}]}, "region goes with the url"),
         ({"text": "x", "search": "images", "objects": {}}, 'objects goes with "search"'),

@@ -237,9 +237,9 @@ TERM = ObjectTerm(vector(1))
     [
         (SearchQuery(objects=ObjectQuery(())), "needs a picture"),
         (SearchQuery(objects=ObjectQuery((replace(TERM, weight=-1),))), "weights above 0"),
-        (SearchQuery(objects=ObjectQuery((TERM,)), sort=("price",)), "sort does not go"),
-        (SearchQuery(objects=ObjectQuery((TERM,)), cutoff=True), "cutoff does not go"),
-        (SearchQuery(objects=ObjectQuery((TERM,)), group_by="shop"), "group_by does not go"),
+        (SearchQuery(objects=ObjectQuery((TERM,)), sort=("price",)), "price"),
+        (SearchQuery(objects=ObjectQuery((TERM,)), group_by="shop"), "shop"),
+        (SearchQuery(objects=ObjectQuery((TERM,)), cursor="x"), "page by offset"),
         (SearchQuery(objects=ObjectQuery((TERM,), {"colour": "red"})), "no 'colour'"),
         (SearchQuery(objects=ObjectQuery((TERM,), {"area": "large"})), "area"),
     ],
