@@ -90,7 +90,7 @@ def draw_scene(seed: int, size: int = 256) -> Scene:
     metadata = _invent_metadata([item for item, _ in placed], style, rng)
     picture = paint_background(style, width, height, rng)
     for item, shape in placed:
-        _fill(picture, shape, item.color, rng)
+        fill(picture, shape, item.color, rng)
     objects = tuple(SceneObject(item.kind, item.color, shape.xyxy) for item, shape in placed)
     return Scene(picture, describe(item for item, _ in placed), objects, metadata)
 
@@ -140,7 +140,7 @@ def _apart(one: Outline, other: Outline) -> bool:
     return max(across, down) >= _GAP
 
 
-def _fill(picture: Image.Image, shape: Outline, color: str, rng: Rng) -> None:
+def fill(picture: Image.Image, shape: Outline, color: str, rng: Rng) -> None:
     """Paints a shape smoothly: its mask is drawn larger, then reduced."""
     left, top, right, bottom = shape.xyxy
     corner = np.array([np.floor(left), np.floor(top)])

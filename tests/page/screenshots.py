@@ -8,6 +8,8 @@ it. The letters are those of this machine's own font.
 
 import argparse
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
@@ -30,9 +32,6 @@ def taken(url: str, scenes: list[Shown], folder: Path) -> None:
     """Take all of them."""
     crowded = next(one for one in scenes if len(one.scene.objects) == MOST_OBJECTS)
     with launched() as browser:
-        page = _opened(browser, f"{url}/?q=a+blue+star", "desktop")
-        _complete(page)
-        save(page, folder, "page")
         page = _opened(browser, f"{url}/?view=detect&url={crowded.url}", "desktop")
         expect(page.locator("#objects li").first).to_be_visible()
         save(page, folder, "page-detection")
@@ -45,6 +44,14 @@ def taken(url: str, scenes: list[Shown], folder: Path) -> None:
         page = _opened(browser, f"{url}/?q=a+star&group=shop", "phone")
         _complete(page)
         save(page, folder, "page-groups")
+
+
+def taken_of_objects(url: str, folder: Path) -> None:
+    """Take the README's first one: words, searched among the objects in the pictures."""
+    with launched() as browser:
+        page = _opened(browser, f"{url}/?q=a+blue+star&in=objects", "desktop")
+        _complete(page)
+        save(page, folder, "page")
 
 
 def _select(page: Page) -> None:
@@ -67,19 +74,31 @@ def _complete(page: Page) -> None:
     page.wait_for_load_state("networkidle")
 
 
+@contextmanager
+def _indexed(pictures: PictureServer, **settings: str) -> Iterator[tuple[str, list[Shown]]]:
+    """A service with the demo's pictures: its URL, and what they show."""
+    with tempfile.TemporaryDirectory() as made:
+        place = Path(made)
+        of = environment(place, IMAGE_SEARCH_API_KEYS="", **settings)
+        with ServiceProcess(of, place / "log") as service:
+            scenes = put_up(pictures, min(SCENES, len(SHOW_SEEDS)))
+            for _ in index(Api(service.url), scenes):
+                pass
+            yield service.url, scenes
+
+
 def main() -> None:
     """Start everything, take them, stop everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where they go")
-    folder = parser.parse_args().folder
-    with tempfile.TemporaryDirectory() as made, PictureServer() as pictures:
-        place = Path(made)
-        settings = environment(place, IMAGE_SEARCH_API_KEYS="")
-        with ServiceProcess(settings, place / "log") as service:
-            scenes = put_up(pictures, min(SCENES, len(SHOW_SEEDS)))
-            for _ in index(Api(service.url), scenes):
-                pass
-            taken(service.url, scenes, folder)
+    parser.add_argument("--first", action="store_true", help="take the README's first alone")
+    given = parser.parse_args()
+    with PictureServer() as pictures:
+        with _indexed(pictures, IMAGE_SEARCH_OBJECTS="on") as (url, _):
+            taken_of_objects(url, given.folder)
+        if not given.first:
+            with _indexed(pictures) as (url, scenes):
+                taken(url, scenes, given.folder)
 
 
 if __name__ == "__main__":
