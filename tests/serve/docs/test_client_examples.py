@@ -1,4 +1,4 @@
-"""The examples of docs/clients.md, run as they stand there against the real service."""
+"""The examples of docs/clients.md and docs/python.md, run as they stand there."""
 
 import re
 import subprocess
@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import playwright
+import pytest
 
 from demo.process import PROJECT, ServiceProcess
 from demo.scenes.scenes import draw_scene
 from demo.scenes.seeds import SHOW_SEEDS
 from demo.server import PictureServer
+from tests.serve.docs.pythons import examples
 from tests.serve.docs.test_readme import PICTURES, QUERY, SERVICE
 
 PAGE = (PROJECT / "docs" / "clients.md").read_text()
@@ -48,3 +50,18 @@ def test_the_example_with_bentoml(service: ServiceProcess, pictures: PictureServ
     assert names["added"]["id"] in {hit["id"] for hit in names["like"]}
     assert names["objects"]
     assert names["jpeg"].startswith(b"\xff\xd8")
+
+
+def test_the_examples_of_the_python_client(
+    service: ServiceProcess,
+    pictures: PictureServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pictures.add(QUERY, draw_scene(SHOW_SEEDS[-3]).picture)
+    monkeypatch.chdir(tmp_path)
+    blocks = [one.code for one in examples(service.url, pictures.url) if one.language == "python"]
+    assert len(blocks) == 5
+    for code in blocks:
+        exec(code, {})  # the page's own lines
+    assert (tmp_path / "small.jpg").read_bytes().startswith(b"\xff\xd8")

@@ -6,6 +6,8 @@ metadata as the service's JSON has it, whatever columns it was stored in.
 """
 
 import json
+import math
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timezone
@@ -279,10 +281,13 @@ def _batch_rows(batch: pa.RecordBatch, origin: _Origin, before: int) -> Iterator
 def _vectors(column: pa.Array, dim: int) -> list[bytes | None]:
     """Each row's numbers as bytes, whatever type of list a tool has made of the column."""
     flat = column.flatten().cast(pa.float32())
-    if column.null_count == 0 and len(flat) == len(column) * dim:
-        data, size = flat.to_numpy().astype("<f4").tobytes(), 4 * dim
-        return [data[at : at + size] for at in range(0, len(data), size)]
-    return [
-        None if one is None else pa.array(one, pa.float32()).to_numpy(False).tobytes()
-        for one in column.to_pylist()
-    ]
+    if column.null_count == flat.null_count == 0 and len(flat) == len(column) * dim:
+        size = 4 * dim
+        data = memoryview(flat.buffers()[1])[4 * flat.offset :] if len(flat) else b""
+        return [bytes(data[at : at + size]) for at in range(0, len(flat) * 4, size)]
+    return [None if one is None else _float_bytes(one) for one in column.to_pylist()]
+
+
+def _float_bytes(numbers: Sequence[float | None]) -> bytes:
+    """Without NumPy, which pyarrow does not bring along."""
+    return array("f", (math.nan if one is None else one for one in numbers)).tobytes()

@@ -1,0 +1,1 @@
+"""What a release consists of beside the code: a version, documents that name it, a site of them."""
