@@ -27,6 +27,7 @@ COMMANDS = {
     "paging": "bench.table.paging",
     "relevance": "bench.relevance.measure",
     "objects": "bench.objects.quality",
+    "objects-cost": "bench.objects.cost",
     "objects-scale": "bench.objects.scale",
     "calls": "bench.calls.measure",
     "lines": "bench.compare.lines",
@@ -54,7 +55,7 @@ def main() -> None:
     if name not in COMMANDS:
         print("python -m bench NAME [--help]\n")
         for each, module in COMMANDS.items():
-            print(f"{each:12}{question_of(module)}")
+            print(f"{each:14}{question_of(module)}")
         sys.exit(0 if name in {"--list", "--help", "-h"} else 2)
     command = importlib.import_module(COMMANDS[name])
     parser = argparse.ArgumentParser(

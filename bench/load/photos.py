@@ -1,7 +1,7 @@
 """Photographs that the benchmarks send: two of ultralytics' own, at several sizes and pixels."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,6 +71,11 @@ def photographs(sides: Iterable[str]) -> Iterator[dict[str, Path]]:
                     path.write_bytes(scaled(original, int(side)))
                 files[f"{name}-{side}.jpg"] = path
         yield files
+
+
+def by_shape(files: Mapping[str, Path]) -> list[list[Path]]:
+    """The files of each photograph, which are of one shape at all sizes."""
+    return [[path for file, path in files.items() if file.startswith(f"{n}-")] for n in NAMES]
 
 
 def sides_of(text: str) -> tuple[str, ...]:

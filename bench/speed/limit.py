@@ -8,16 +8,15 @@ others share is faster or slower from minute to minute, so the limit is measured
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.load.photos import NAMES
 from bench.report import cores
 from bench.service.child import Child
 
-Model = Literal["clip", "yolo"]
+Model = Literal["clip", "yolo", "objects"]
 _TRIAL_S, _MEASURE_S = 2.0, 10.0
 _ENVIRONMENT = {
     # Two torch threads that spin beside two that decode take up to ten times as long.
@@ -39,11 +38,16 @@ class Found:
 
 
 class Limits:
-    """Limits of one run with a service's settings: how they are reached, and what they are now."""
+    """Limits of one run with a service's settings: how they are reached, and what they are now.
 
-    def __init__(self, files: Mapping[str, Path], settings: Mapping[str, str]) -> None:
-        names = {n: [str(p) for f, p in files.items() if f.startswith(f"{n}-")] for n in NAMES}
-        command = [sys.executable, "-m", __name__, json.dumps(list(names.values()))]
+    Args:
+        groups: JPEG files, those of one shape together.
+        settings: of the service.
+    """
+
+    def __init__(self, groups: Iterable[Sequence[Path]], settings: Mapping[str, str]) -> None:
+        named = [[str(path) for path in group] for group in groups]
+        command = [sys.executable, "-m", __name__, json.dumps(named)]
         self._child = Child(command, {**os.environ, **_ENVIRONMENT, **settings})
         self.found: dict[Model, Found] = {}
         self.rates: dict[Model, list[float]] = {}
@@ -63,18 +67,17 @@ class Limits:
 
 def main() -> None:
     """Answer the questions of standard input, a line each."""
-    from bench.speed.works import Pipeline, Way, clip_work, ways, yolo_work  # noqa: PLC0415 - torch
+    from bench.speed.works import MAKES, Pipeline, Way, ways  # noqa: PLC0415 - torch
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not come between the answers
     groups: list[list[str]] = json.loads(sys.argv[1])
     files = [[Path(path).read_bytes() for path in group] for group in groups]
-    makes: dict[Model, Callable[[Any, int], Any]] = {"clip": clip_work, "yolo": yolo_work}
     pipelines: dict[Model, Pipeline] = {}
     for line in sys.stdin:
         asked = json.loads(line)
         model: Model = asked["model"]
-        pipeline = pipelines.setdefault(model, Pipeline(makes[model], files))
+        pipeline = pipelines.setdefault(model, Pipeline(MAKES[model], files))
         if asked["way"]:
             way = Way(*asked["way"])
             found = Found(pipeline.rate(way, _MEASURE_S), asked["way"], str(way))

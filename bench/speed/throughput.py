@@ -15,7 +15,7 @@ from contextlib import closing
 from statistics import mean
 from typing import NamedTuple
 
-from bench.load.photos import photographs
+from bench.load.photos import by_shape, photographs
 from bench.load.traffic import ROUTES
 from bench.report import Cell, Limit, Report, median, percentile, ratio
 from bench.service.models import add_service_options, numbers, settings_of
@@ -103,7 +103,10 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(given: Namespace, report: Report) -> list[Limit]:
     settings = settings_of(given, report)
-    with photographs(given.sides) as files, closing(Limits(files, settings)) as limits:
+    with (
+        photographs(given.sides) as files,
+        closing(Limits(by_shape(files), settings)) as limits,
+    ):
         for model in dict.fromkeys(map(model_of, given.routes)):
             limits.find(model)
         with served(settings, given.sides, given.rows) as service:

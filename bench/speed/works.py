@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from api.pipeline.boxes import in_picture, largest, padded
+from api.settings import ApiSettings
 from bench.load.generator import Span, rate
 from images.decode.decode import decode_pixels, open_header
 from images.decode.prepare import clip_pixels, letterbox
@@ -24,6 +26,7 @@ from runners.yolo.recipe import load_yolo
 
 _LIMITS = DecodeSettings().limits
 _LEAST_BATCHES = 2
+_EMBEDDED_AT_ONCE = 32
 RUNTIMES: tuple[Runtime, ...] = ("torch", "openvino")
 Work = Callable[[Sequence[bytes]], Sequence[Any]]
 """Everything from a batch of JPEG files to answers."""
@@ -57,6 +60,37 @@ def yolo_work(runtime: Runtime, threads: int) -> Work:
         return [box.to_original(rows[:, :4].astype(np.float32)) for box, rows in pairs]
 
     return work
+
+
+def objects_work(runtime: Runtime, threads: int) -> Work:
+    """What added pictures need whose objects are indexed: embeddings of them and of each object."""
+    settings = ModelSettings(runtime=runtime, threads=threads)
+    clip, yolo = load_clip(settings), load_yolo(settings)
+    clip.warm_up()
+    yolo.warm_up()
+    info, size, stride = clip.info, yolo.info.image_size, yolo.info.stride
+    how = info.image_size, info.interpolation
+    most = ApiSettings().objects_max
+
+    def work(files: Sequence[bytes]) -> Sequence[Any]:
+        pictures = [decode_pixels(open_header(data, _LIMITS)) for data in files]
+        boxed = [letterbox(np.asarray(picture), size, stride) for picture in pictures]
+        pixels = [clip_pixels(each, *how, info.resize_mode, info.fill_color) for each in pictures]
+        found = yolo.detect([each.pixels for each in boxed])
+        for picture, box, rows in zip(pictures, boxed, found, strict=True):
+            for own in largest(in_picture(rows, box, yolo.info.class_names), most):
+                part = picture.crop(padded(own, picture.size))
+                pixels.append(clip_pixels(part, *how, "squash", 0))
+        batches = range(0, len(pixels), _EMBEDDED_AT_ONCE)
+        return [
+            clip.encode_images(np.stack(pixels[first : first + _EMBEDDED_AT_ONCE]))
+            for first in batches
+        ]
+
+    return work
+
+
+MAKES = {"clip": clip_work, "yolo": yolo_work, "objects": objects_work}
 
 
 class Way(NamedTuple):
