@@ -61,7 +61,7 @@ def _layers(name: str) -> list[tuple[str, str]]:
     """What makes each layer of an image that weighs anything, and its MB, from the lowest."""
     columns = "{{.Size}}\t{{.CreatedBy}}"
     history = docker("history", "--no-trunc", "--human=false", "--format", columns, name)
-    parts = [one.split("\t") for one in reversed(history.splitlines()) if "\t" in one]
+    parts = [(one.partition("\t")[0], one.partition("\t")[2]) for one in history.splitlines()[::-1]]
     return [
         (_named(made)[:80], f"{int(size) / 1e6:.1f}") for size, made in parts if int(size) > 100_000
     ]

@@ -70,6 +70,12 @@ def refusals(image: str, kind: str, folder: Path) -> None:
     demo = [*keys, *service.OFFLINE[kind].split()]
     said = service.output("--volume", f"{foreign}:/data", *demo, image)
     check(said.count("\n") <= 2 and "/data" in said, said.replace("\n", " | "))
+    weights = folder / "weights"
+    weights.mkdir(mode=0o755, exist_ok=True)
+    (weights / "clip.safetensors").touch(mode=0o600)
+    named = "IMAGE_SEARCH_CLIP_PRETRAINED=/models/clip.safetensors"
+    said = service.output("--volume", f"{weights}:/models:ro", "--env", named, *keys, image)
+    check("may not be read" in said and said.count("\n") == 1, said.replace("\n", " | "))
     said = service.output(*keys, image)
     check("image-search cannot start" in said, said.splitlines()[-2][:200])
 
