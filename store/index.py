@@ -44,7 +44,7 @@ from store.snapshot.lagging import Lagging
 from store.snapshot.latest import Snapshots
 from store.table.connection import connect, opening
 from store.table.disk.location import Location
-from store.table.faults import OpenTable
+from store.table.faults import OpenTable, retried
 from store.table.open import open_table
 from store.table.versions import pick_version, restorable
 from store.transfer.transfer import Transfer
@@ -161,7 +161,8 @@ class ImageIndex(Reader):
         with opening(settings):
             connection = await connect(settings)
             try:
-                table = await open_table(connection, identity)
+                # Machines that start at once give the new table its indexes at once.
+                table = await retried(lambda: open_table(connection, identity))
                 opened = OpenTable(connection, table, identity, Location(settings.store_uri))
                 objects = None
                 if detector is not None:

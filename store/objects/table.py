@@ -15,6 +15,7 @@ from store.errors import ObjectsMismatchError
 from store.objects.detector import Detectors, detector_metadata, detectors_in
 from store.objects.names import object_rows, objects_name, objects_schema
 from store.schemas import Detector, FloatVector, ModelIdentity, ObjectSet
+from store.table.connection import create_table
 from store.table.disk.location import Location
 from store.table.disk.sync import set_aside_torn_manifests
 from store.table.names import schema_of
@@ -64,7 +65,7 @@ class ObjectTable:
             metadata = {**model_metadata(identity), **detector_metadata(detector)}
             schema = objects_schema(identity.dim, metadata)
             if await schema_of(connection, name) is None:
-                await connection.create_table(name, schema=schema, exist_ok=True)
+                await create_table(connection, name, schema)
             table = await connection.open_table(name)
         schema = await table.schema()
         _refuse_other(schema, identity, detector)

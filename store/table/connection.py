@@ -6,10 +6,13 @@ imported when the first table is opened.
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
 
 from store.errors import StoreOpenError
 from store.settings import StoreSettings
@@ -17,12 +20,18 @@ from store.table.disk.location import Location
 from store.table.disk.sync import set_aside_torn_manifests
 from store.table.faults import translated
 from store.table.names import FIRST_TABLE, table_names
+from store.table.remote.bucket import SCHEME, bucket_at
 
 if TYPE_CHECKING:
     from lance import LanceDataset
     from lancedb import AsyncConnection, AsyncTable
+    from obstore.store import S3Store
 
 LOCK_TIMEOUT_S = 120.0
+MAKING_S = 60.0
+"""Seconds after which who was making a table is taken to have ended."""
+
+_LOOK_S = 0.1
 _T = TypeVar("_T")
 
 
@@ -75,6 +84,37 @@ def open_dataset(
         index_cache_size_bytes=cache_bytes,
         metadata_cache_size_bytes=metadata_bytes,
     )
+
+
+async def create_table(connection: "AsyncConnection", name: str, schema: pa.Schema) -> "AsyncTable":
+    """Makes an empty table; opens the one that another process has made meanwhile.
+
+    LanceDB looks whether there is one, and then writes over whatever has come in between: where no
+    lock keeps the others away, it would take the first rows of another machine with it. In an
+    object store a file that only one can write keeps them away, a minute at most.
+    """
+    if not connection.uri.startswith(SCHEME):
+        return await connection.create_table(name, schema=schema, exist_ok=True)
+    bucket, mark, until = bucket_at(connection.uri), f"{name}.making", time.monotonic() + MAKING_S
+    while not await asyncio.to_thread(_is_first, bucket, mark):
+        await asyncio.sleep(_LOOK_S)
+        if time.monotonic() > until:  # its maker has ended
+            await asyncio.to_thread(bucket.delete, mark)
+            until += MAKING_S
+    try:
+        return await connection.create_table(name, schema=schema, exist_ok=True)
+    finally:
+        await asyncio.to_thread(bucket.delete, mark)
+
+
+def _is_first(bucket: "S3Store", mark: str) -> bool:
+    from obstore.exceptions import AlreadyExistsError  # noqa: PLC0415 - see store.table.remote.bucket
+
+    try:
+        bucket.put(mark, b"", mode="create")
+    except AlreadyExistsError:
+        return False
+    return True
 
 
 async def in_dataset(table: "AsyncTable", work: Callable[["LanceDataset"], _T], **how: Any) -> _T:

@@ -10,7 +10,7 @@ from store.errors import ModelMismatchError, StoreMovedError, StoreOpenError
 from store.metadata.words import WORDS
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
-from store.table.connection import connect, opening
+from store.table.connection import connect, create_table, opening
 from store.table.disk.location import Location
 from store.table.integrity import (
     drop_broken_indexes,
@@ -51,9 +51,7 @@ async def open_table(connection: "AsyncConnection", identity: ModelIdentity) -> 
             await refuse_if_lost(connection, table)
         else:
             refuse_if_missing(connection.uri)
-            # exist_ok: another process may have been faster.
-            schema = table_schema(identity)
-            table = await connection.create_table(FIRST_TABLE, schema=schema, exist_ok=True)
+            table = await create_table(connection, FIRST_TABLE, table_schema(identity))
             if (version := int(await table.version())) == 1:
                 log = ChangeLog(Location(connection.uri).folder, FIRST_TABLE)
                 await asyncio.to_thread(log.note, "create", version)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from store import index as index_module
+from store.errors import StoreOpenError
 from store.index import ImageIndex
 from store.schemas import Detector, SearchQuery
 from store.settings import StoreSettings
@@ -43,6 +44,36 @@ def test_racing_writers_keep_every_promise(uri: str) -> None:
             return [each for some in faults for each in some]
 
     assert run(check()) == []
+
+
+def test_machines_that_start_at_once_make_one_table(uri: str) -> None:
+    async def check() -> None:
+        settings = StoreSettings(store_uri=uri)
+
+        async def added(n: int) -> ImageIndex:
+            while True:
+                try:
+                    index = await ImageIndex.open(settings, IDENTITY, detector=DETECTOR)
+                except StoreOpenError:  # as on a busy machine; a service tries again, too
+                    continue
+                await index.upsert(showing(n, "dog"))
+                return index
+
+        indexes = await asyncio.gather(*map(added, range(5)))
+        assert await indexes[0].count() == 5
+        for name in ("images", "objects"):
+            table = await indexes[0].opened.connection.open_table(name)
+            made = await in_dataset(table, _operations)
+            assert made.count("Overwrite") == 1, made
+        for index in indexes:
+            await index.close()
+
+    run(check())
+
+
+def _operations(dataset: Any) -> list[str]:
+    done = (dataset.read_transaction(version) for version in range(1, dataset.version + 1))
+    return [type(each.operation).__name__ for each in done if each is not None]
 
 
 def test_an_operation_takes_few_requests(s3: S3Server, uri: str) -> None:
