@@ -24,6 +24,7 @@ from store.snapshot import snapshot
 from store.upkeep import indexes
 from tests.store.differential.machine import bucket, counts
 from tests.store.differential.machine_lists import Lists
+from tests.store.differential.machine_objects import Looks
 from tests.store.differential.machine_reads import Reads
 from tests.store.differential.machine_writes import Writes
 from tests.store.remote.server import BUCKET, running
@@ -36,7 +37,7 @@ MACHINES = 20
 several operations, and how many is not known before."""
 
 
-class Differential(Writes, Reads, Lists):
+class Differential(Writes, Reads, Lists, Looks):
     """All the rules."""
 
 

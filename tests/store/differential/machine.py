@@ -16,19 +16,22 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from store.errors import StoreError, StoreFault
 from store.index import ImageIndex
-from store.schemas import Hit, StoredImage, image_id
+from store.schemas import Detector, Hit, ModelIdentity, StoredImage, image_id
 from store.settings import StoreSettings
 from tests.store.differential.model_table import ModelTable
 from tests.store.differential.model_values import Refused
 from tests.store.differential.strategies import filter_, seeded, url
 from tests.store.objects.objects import DETECTOR
-from tests.store.support import IDENTITY
+from tests.store.support import DIM, IDENTITY
 
 # A Rust panic inside of LanceDB leaves its caller waiting for ever.
 OPERATION_TIMEOUT_S = 60
 EVERYTHING = 1000
 MEMORY_MB = (64, 0)
 SETTLED_S = 5.0
+DETECTORS = (DETECTOR, Detector("yolo-other.pt", DETECTOR.recipe))
+MODELS = (IDENTITY, ModelIdentity("ViT-Other", "seeded", DIM))
+"""Of equal vectors, so that the model of the table need not know which one made them."""
 
 HANDLES = st.integers(0, 1)
 IDS = seeded(url).map(image_id) | st.sampled_from(["0" * 32, "", "' OR true --"])
@@ -52,6 +55,8 @@ class Machine(RuleBasedStateMachine):
         self.versions: dict[int, ModelTable] = {}
         self.moments: dict[datetime, ModelTable] = {}
         self.authors = count()
+        self.detector = self.model.detector = DETECTORS[0]
+        self.made_by = MODELS[0]
         # One of them holds the rows in memory, the other reads each from the disk.
         self.indexes = [self._run(self._open(megabytes)) for megabytes in MEMORY_MB]
         self._remember()
@@ -95,11 +100,17 @@ class Machine(RuleBasedStateMachine):
             store_max_commit_rows=6,
             store_memory_mb=memory_mb,
         )
-        index = await ImageIndex.open(rare, IDENTITY, detector=DETECTOR)
+        index = await ImageIndex.open(rare, self.made_by, detector=self.detector)
         assert index._upkeep.objects is not None
         # Objects that no version names go while others are written, but not those on their way.
         index._upkeep.objects.settled_s = SETTLED_S
         return index
+
+    def _reopen(self) -> None:
+        """Closes both handles, and opens them with the detector and the model of now."""
+        for index in self.indexes:
+            self._run(index.close())
+        self.indexes = [self._run(self._open(megabytes)) for megabytes in MEMORY_MB]
 
     def _run(self, asked: Awaitable[Any]) -> Any:
         return self.runner.run(asyncio.wait_for(asked, OPERATION_TIMEOUT_S))

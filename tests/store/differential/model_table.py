@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from store.errors import (
     FilterError,
+    InvalidRowError,
     MetadataConflictError,
     MetadataLimitError,
     UnknownKeyError,
 )
-from store.schemas import FloatVector, NewImage, NewObjects, ObjectBox, Upserted
+from store.schemas import Detector, FloatVector, NewImage, NewObjects, ObjectBox, Upserted
 from tests.store.differential.model import is_broad, matches
 from tests.store.differential.model_objects import (
     TEXT,
@@ -47,6 +48,7 @@ class ModelRow:
     metadata: Mapping[str, Any] | str | None
     pixels: str | None
     objects: NewObjects | None = None
+    found_by: Detector | None = None
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -58,15 +60,21 @@ class ModelRow:
 
 
 class ModelTable:
-    """The rows by their ids, and the types of the keys. Each operation is one moment."""
+    """The rows by their ids, and the types of the keys. Each operation is one moment.
+
+    Attributes:
+        detector: that finds objects now.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[str, ModelRow] = {}
         self.columns: dict[str, str] = {}
+        self.detector: Detector | None = None
         self._adds = 0
 
     def copy(self) -> Self:
         made = type(self)()
+        made.detector = self.detector
         made.become(self)
         return made
 
@@ -83,10 +91,23 @@ class ModelTable:
             return Upserted(twin, created=False, duplicate_of=twin, skipped=True)
         metadata = self._held(image.metadata)
         self._adds += 1
-        self.rows[own] = ModelRow(
-            image.url, image.vector, self._adds, metadata, image.pixels, image.objects
-        )
+        self.rows[own] = ModelRow(image.url, image.vector, self._adds, metadata, image.pixels)
+        self._look(own, image.objects)
         return Upserted(own, created, twin)
+
+    def put_objects(self, own: str, pixels: str | None, found: NewObjects) -> str | None:
+        """What `redetect` found; the id, where there is such a row."""
+        if own not in self.rows:
+            return None
+        known = self.rows[own].pixels
+        if None not in (known, pixels) and known != pixels:
+            raise Refused(InvalidRowError)
+        self._look(own, found)
+        return own
+
+    def _look(self, own: str, found: NewObjects | None) -> None:
+        by = None if found is None else self.detector
+        self.rows[own] = replace(self.rows[own], objects=found, found_by=by)
 
     def _twin(self, own: str, pixels: str | None) -> str | None:
         """The oldest image with another id that has the same pixels."""
