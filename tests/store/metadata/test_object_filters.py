@@ -77,6 +77,8 @@ def holds(objects: Objects, shop: str, node: Mapping[str, Any]) -> bool:
                 right = any(holds(objects, shop, each) for each in operand)
             case "shop":
                 right = shop == operand
+            case _ if operand is None:
+                right = objects is None
             case _:
                 of = {name: value for name, value in operand.items() if name != "$count"}
                 count = sum(
@@ -113,6 +115,8 @@ def a_filter(rng: random.Random, depth: int = 0) -> dict[str, Any]:
         return {rng.choice(("$and", "$or")): parts}
     if pick < 0.42:
         return {"shop": rng.choice("AB")}
+    if pick < 0.45:
+        return {"$objects": None}
     node: dict[str, Any] = {}
     if rng.random() < 0.7:
         name = rng.choice(CLASSES)
@@ -153,6 +157,26 @@ def test_each_filter_keeps_what_a_look_at_all_objects_keeps(
                 assert (set(found), rows) == (right, len(images)), (n, node)
                 kept += 0 < len(right) < len(images)
             assert kept > COUNT / 3
+
+    run(check())
+
+
+def test_one_object_fulfils_all_conditions_and_each_counts_for_itself(tmp_path: Path) -> None:
+    def dogs(n: int, *sure: float) -> NewImage:
+        return new(n, tuple(ObjectBox("dog", each, (0, 0, 0.5, 0.5)) for each in sure))
+
+    async def check() -> None:
+        async with opened(tmp_path, DETECTOR) as index:
+            await index.upsert(dogs(0, 0.9, 0.3))
+            await index.upsert(dogs(1, 0.5, 0.5))
+            await index.upsert(dogs(2, 0.9))
+            cat = ObjectBox("cat", 0.9, (0, 0, 0.5, 0.5))
+            await index.upsert(new(3, (cat, ObjectBox("dog", 0.4, (0, 0, 0.5, 0.5)))))
+            two = {"class_name": "dog", "confidence": {"$gte": 0.5}, "$count": {"$gte": 2}}
+            assert (await index.matching({"$objects": two}))[0] == [dogs(1).id]
+            sure = {"class_name": "dog", "confidence": {"$gte": 0.5}}
+            found, _ = await index.matching({"$objects": sure})
+            assert set(found) == {dogs(n).id for n in range(3)}
 
     run(check())
 
