@@ -67,7 +67,7 @@ class Expected:
         if do == "add":
             return {**self.known, slot: (number, number)}
         if do == "restore":
-            return self.versions.get(version, self.known)
+            return self.versions[version]
         if before is None or do == "upkeep":
             return self.known
         if do == "delete":
@@ -124,7 +124,9 @@ def _one_table(folder: Path, kills: int, seed: int, counts: Counter[str]) -> Non
     for _ in range(kills):
         point = points[counts["kills"] % len(points)]
         own = seed * 1_000_000 + counts["kills"]
-        lines, status = run_in_fork(partial(write_until_killed, folder, point, own))
+        lines, status = run_in_fork(
+            partial(write_until_killed, folder, point, own, set(expected.versions))
+        )
         for line in lines:
             expected.hear(line)
         if status != -signal.SIGKILL:

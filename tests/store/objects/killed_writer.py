@@ -18,9 +18,17 @@ from unittest.mock import patch
 
 import store.write.commit as committing
 from store.index import ImageIndex
-from store.objects.sweep import unnamed
+from store.objects.sweep import SETTLED_S, unnamed
 from store.objects.table import ObjectTable
-from store.schemas import NewImage, ObjectHit, ObjectQuery, ObjectTerm, SearchQuery, image_id
+from store.schemas import (
+    NewImage,
+    ObjectHit,
+    ObjectQuery,
+    ObjectTerm,
+    SearchQuery,
+    UpkeepReport,
+    image_id,
+)
 from store.table.connection import open_dataset
 from store.upkeep.objects import ObjectTasks
 from store.upkeep.tasks import UpkeepTasks
@@ -52,8 +60,16 @@ def names_of(number: int) -> tuple[str, ...]:
     return ("dog", "cat", "dog")[: number % 4]
 
 
-def write_until_killed(folder: Path, point: str, seed: int, say: Say) -> None:
-    """Changes images, one operation after the other, and is killed at a point."""
+def write_until_killed(folder: Path, point: str, seed: int, told: set[int], say: Say) -> None:
+    """Changes images, one operation after the other, and is killed at a point.
+
+    Args:
+        folder: of the table.
+        point: one of `POINTS`.
+        seed: of the operations.
+        told: versions of which it is known what they hold, to go back to.
+        say: takes what is begun and done.
+    """
     rng = random.Random(seed)
     owner, name = rng.choice(POINTS[point])
     original = getattr(owner, name)
@@ -70,25 +86,26 @@ def write_until_killed(folder: Path, point: str, seed: int, say: Say) -> None:
         return answer
 
     with patch.object(owner, name, hit):
-        asyncio.run(_write(folder, rng, say))
+        asyncio.run(_write(folder, rng, told, say))
 
 
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def _write(folder: Path, rng: random.Random, say: Say) -> None:
+async def _write(folder: Path, rng: random.Random, told: set[int], say: Say) -> None:
     async with opened(folder, DETECTOR, store_upkeep_every=1000) as index:
-        tasks = index._upkeep.objects
-        assert tasks is not None
-        tasks.settled_s = -1  # nothing is written beside a sweep here
         for _ in range(400):
             kind, slot, number = rng.choice(OPERATIONS), rng.randrange(SLOTS), rng.getrandbits(24)
-            versions = [each.version for each in await index.versions()]
-            version = rng.choice(versions[:6])
+            there = [each.version for each in await index.versions() if each.version in told]
+            version = rng.choice(there[:6] or [0])
+            if kind == "restore" and not there:
+                continue
             say({"do": kind, "slot": slot, "number": number, "version": version})
             await _operation(index, kind, slot, number, version)
-            say({"done": (await index.versions())[0].version})
+            newest = (await index.versions())[0].version
+            told.add(newest)
+            say({"done": newest})
 
 
 async def _operation(index: ImageIndex, kind: str, slot: int, number: int, version: int) -> None:
@@ -107,8 +124,22 @@ async def _operation(index: ImageIndex, kind: str, slot: int, number: int, versi
         case "restore":
             await index.restore(version=version)
         case _:
-            report = await index.run_upkeep()
+            report = await _sweep(index)
             assert report is None or report.result == "ok", report
+
+
+async def _sweep(index: ImageIndex) -> UpkeepReport | None:
+    """A round that removes all objects that nobody names, as nothing is written beside it.
+
+    Rounds in the background, such as the one after a restored version, leave young ones alone.
+    """
+    tasks = index._upkeep.objects
+    assert tasks is not None
+    tasks.settled_s = -1
+    try:
+        return await index.run_upkeep()
+    finally:
+        tasks.settled_s = SETTLED_S
 
 
 def look(folder: Path, say: Say) -> None:
@@ -118,13 +149,10 @@ def look(folder: Path, say: Say) -> None:
 
 async def _look(folder: Path, say: Say) -> None:
     async with opened(folder, DETECTOR, store_upkeep_every=1000) as index:
-        tasks = index._upkeep.objects
-        assert tasks is not None
         state: dict[int, Any] = {}
         for sweeps in (False, True):
             if sweeps:
-                tasks.settled_s = -1
-                await index.run_upkeep()
+                await _sweep(index)
             state = {slot: await _image(index, slot, say) for slot in range(SLOTS)}
             await _search(index, {slot for slot, held in state.items() if held}, say)
         _orphans(folder, say)
