@@ -44,14 +44,20 @@ class Downloads:
         threads: downloads at once, and files between download and decoding.
         per_host: of them from one host; 0 for half.
         patience_s: seconds since its begin in which a download may be tried again.
+        hosts: gives out the slots, in place of one by the numbers before.
     """
 
     def __init__(
-        self, fetcher: Fetcher, threads: int, per_host: int = 0, patience_s: float = 30.0
+        self,
+        fetcher: Fetcher,
+        threads: int,
+        per_host: int = 0,
+        patience_s: float = 30.0,
+        hosts: "HostLimits | None" = None,
     ) -> None:
         self._fetcher, self._patience_s = fetcher, patience_s
         self._may_pause = threads
-        self._hosts = HostLimits(threads, per_host)
+        self._hosts = hosts or HostLimits(threads, per_host)
         self._threads = ThreadPoolExecutor(threads, "download")
 
     @asynccontextmanager

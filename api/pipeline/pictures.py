@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.limits.memory import MemoryBudget, Reservation
-from api.pipeline.downloads import Downloads
+from api.pipeline.downloads import Downloads, HostLimits
 from api.requests.source import Source
 from api.settings import Settings
 from api.telemetry.metrics import DECODE, DECODE_MEMORY, DRAW, MEMORY_QUEUE
@@ -59,12 +59,16 @@ class Pictures:
     An ordinary picture is decoded at once, in memory of one size. Only a larger one is sent to a
     decoder twice: the first tells what it needs, and it waits until there is so much.
 
+    Args:
+        settings: of the whole service.
+        hosts: the limits of downloads; those that the settings say without.
+
     Attributes:
         decoders: the processes that decode, and how busy they are.
         memory: what pictures may take at once, and how much is left.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hosts: HostLimits | None = None) -> None:
         api = settings.api
         self.memory = MemoryBudget(api.decode_memory_bytes, DECODE_MEMORY, MEMORY_QUEUE)
         limits = replace(
@@ -76,6 +80,7 @@ class Pictures:
             api.download_threads,
             api.downloads_per_host,
             api.request_timeout_s / 2,
+            hosts,
         )
         self._quality = api.jpeg_quality
         self._keep_originals = api.keep_originals

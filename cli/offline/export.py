@@ -45,12 +45,13 @@ async def export_folder(console: Console, path: Path) -> int:
             bar.begin(whole.total, 0)
             with ExportFile(file, head) as export:
                 for row in whole.rows:
-                    export.add(_image(row))
+                    export.add(whole_image(row))
                     bar.advance(1)
         return whole.total
 
 
-def _image(row: WholeRow) -> WholeImage:
+def whole_image(row: WholeRow) -> WholeImage:
+    """A row as a file of an export has it."""
     what = (row.id, row.url, row.metadata, row.created_at)
     files = (row.pixels, row.original, row.thumbnail)
     objects = None if row.objects is None else _objects(row.objects)

@@ -25,9 +25,6 @@ from store.write.writer import Writer
 if TYPE_CHECKING:
     from lance import LanceDataset
 
-_WRITING_ROWS = 256
-"""Rows that wait for a commit at once: what others write waits behind no more of them."""
-
 
 @dataclass(frozen=True, eq=False)
 class ExportPage:
@@ -73,7 +70,8 @@ class Transfer:
         self.detector = detector
         self._opened, self._snapshots = opened, snapshots
         self._files, self._writer = files, writer
-        self._writing = asyncio.Semaphore(_WRITING_ROWS)
+        # Of a commit: what others write waits behind no more of them.
+        self._writing = asyncio.Semaphore(writer.max_rows)
 
     @property
     def model(self) -> ModelIdentity:
@@ -124,7 +122,13 @@ class Transfer:
             yield from whole_rows(dataset, self._files, objects, first, most)
 
     async def put(
-        self, rows: Sequence[WholeRow], new: NewKeys, by: Author, *, skip: bool = False
+        self,
+        rows: Sequence[WholeRow],
+        new: NewKeys,
+        by: Author,
+        *,
+        skip: bool = False,
+        over_later: bool = True,
     ) -> list[Upserted | StoreError]:
         """Puts rows in as they are; a row of the same id is replaced whole. Each for itself.
 
@@ -136,6 +140,10 @@ class Transfer:
             new: the metadata keys that are new are added to these.
             by: who does it.
             skip: leave out new rows whose pixels another image has.
+            over_later: False leaves rows alone that others than `by`, known by the id of its
+                request, have added, patched or deleted since the date of the given one; it counts
+                as skipped. Without a log of changes, on an object store, only rows that were added
+                again are known.
 
         Returns:
             What became of each row, or why it was refused, in order.
@@ -150,7 +158,8 @@ class Transfer:
         with self._opened.writing():
             stored = await asyncio.to_thread(lambda: [self._with_files(one) for one in good])
         async with asyncio.TaskGroup() as tasks:
-            written = iter([tasks.create_task(self._write(one, by)) for one in stored])
+            puts = [Upsert(one, one.vector, by, over_later) for one in stored]
+            written = iter([tasks.create_task(self._write(put)) for put in puts])
         answers = [next(written).result() if isinstance(one, NewImage) else one for one in images]
         for answer in answers:
             if isinstance(answer, StoreFault):
@@ -178,10 +187,10 @@ class Transfer:
             return replace(image, file=None)
         return image
 
-    async def _write(self, image: NewImage, by: Author) -> Upserted | StoreError:
+    async def _write(self, put: Upsert) -> Upserted | StoreError:
         async with self._writing:
             try:
-                upserted: Upserted = await self._writer.write(Upsert(image, image.vector, by))
+                upserted: Upserted = await self._writer.write(put)
             except StoreError as error:
                 return error
             return upserted

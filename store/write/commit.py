@@ -6,11 +6,13 @@ Each is written down in the change log before it is made, and its version after 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from store.changes.change import Draft
+from store.changes.since import OthersChanges
 from store.errors import MetadataError, StoreFullError, StoreMovedError
 from store.metadata.columns import Registry
 from store.metadata.filters import refuse_broad, where_of
@@ -35,7 +37,7 @@ from store.write.columns import (
     drop_column,
 )
 from store.write.logged import LoggedTable, drafts_of
-from store.write.lookups import existing, twins
+from store.write.lookups import existing, later, twins
 from store.write.plan import (
     Alone,
     Clock,
@@ -60,6 +62,7 @@ from store.write.undo import undo
 if TYPE_CHECKING:
     from lance import LanceDataset
 
+_EVER = datetime.max.replace(tzinfo=UTC)
 _LOOK_S = 0.1
 """Seconds between two looks whether the writers may go on."""
 
@@ -98,6 +101,7 @@ class Committer:
         self._waiting = Watch(WRITERS_WAIT_S)
         self._lease = Lease(logged.table, WRITERS_WAIT, WRITERS_WAIT_S)
         self._is_first = False
+        self._others: OthersChanges | None = None
 
     @property
     def table(self) -> str:
@@ -303,6 +307,7 @@ class Committer:
         upserts = [put for put in puts if isinstance(put, Upsert)]
         seen = await asyncio.to_thread(self._seen, snapshot, upserts)
         plan = Plan(registry, seen[0], patched, seen[1], self._clock)
+        plan.later = seen[2]
         if self._objects is not None:
             plan.detector = self._objects.detectors.number
         return plan
@@ -314,12 +319,25 @@ class Committer:
         scanner = snapshot.dataset.scanner(columns=columns, filter=text_in("id", ids))
         return await asyncio.to_thread(scanner.to_table)
 
-    def _seen(self, snapshot: Snapshot, upserts: Sequence[Upsert]) -> tuple[set[str], list[Twin]]:
+    def _seen(
+        self, snapshot: Snapshot, upserts: Sequence[Upsert]
+    ) -> tuple[set[str], list[Twin], set[str]]:
         if not has_space(self._folder):
             raise StoreFullError("what is free is reserved for deletes")
         ids = {put.image.id for put in upserts}
         pixels = {put.image.pixels for put in upserts if put.image.pixels is not None}
-        return existing(snapshot, ids), twins(snapshot, pixels, len(ids) + 1)
+        found = twins(snapshot, pixels, len(ids) + 1)
+        return existing(snapshot, ids), found, self._later(snapshot, upserts)
+
+    def _later(self, snapshot: Snapshot, upserts: Sequence[Upsert]) -> set[str]:
+        """Ids of what others have changed since; asked for by the puts of one author alone."""
+        careful = [put for put in upserts if not put.over_later]
+        if not careful:
+            return set()
+        by, since = careful[0].by, min(put.image.created_at or _EVER for put in careful)
+        if self._others is None or not self._others.covers(by.request_id, since):
+            self._others = OthersChanges(self._folder, by.request_id, since)
+        return later(snapshot, careful, self._others.now())
 
     async def _write(self, plan: Plan, snapshot: Snapshot) -> None:
         dataset, added = snapshot.dataset, await self._add_columns(plan, snapshot)

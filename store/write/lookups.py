@@ -1,16 +1,41 @@
-"""What puts and deletes look up before they are made: which ids and pixels there are."""
+"""What puts and deletes look up before they are made: ids, pixels, and what others changed."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
+from store.changes.since import Changed
 from store.metadata.rows import to_dicts
 from store.snapshot.snapshot import Snapshot
-from store.write.plan import Twin
+from store.write.plan import Twin, Upsert
 
 
 def existing(snapshot: Snapshot, ids: Collection[str]) -> set[str]:
     """Which of these ids there are."""
     return set(snapshot.having("id", ids, ["id"])["id"].to_pylist())
+
+
+def later(
+    snapshot: Snapshot, upserts: Sequence[Upsert], changed: Mapping[str, Changed]
+) -> set[str]:
+    """Ids of the rows that must stay as they are: changed since the dates of their upserts.
+
+    Args:
+        snapshot: of the table.
+        upserts: those that write over nothing later.
+        changed: what others have changed, as the log has it; without a log, what was patched or
+            deleted since cannot be told, but a row that was added again can, by its date.
+    """
+    dates = {put.image.id: put.image.created_at for put in upserts if put.image.created_at}
+    rows = to_dicts(snapshot.having("id", dates.keys(), ["id", "created_at"]))
+    there: dict[str, datetime] = {row["id"]: row["created_at"] for row in rows}
+    added = {own for own, date in there.items() if date >= dates[own]}
+    return added | {
+        own
+        for own, date in dates.items()
+        # An add that is not there was never committed.
+        if own in changed and changed[own].at >= date and (own in there or changed[own].is_gone)
+    }
 
 
 def twins(snapshot: Snapshot, pixels: Collection[str], count: int) -> list[Twin]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -31,11 +31,16 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, eq=False)
 class Upsert:
-    """Adds an image, or replaces its row. The vector is the image's, checked."""
+    """Adds an image, or replaces its row. The vector is the image's, checked.
+
+    Attributes:
+        over_later: False leaves a row alone that others have changed since the image's own date.
+    """
 
     image: NewImage
     vector: FloatVector
     by: Author = NOBODY
+    over_later: bool = True
 
     @property
     def id(self) -> str:
@@ -248,9 +253,11 @@ class Plan:
         rows: by id.
         vectors: of the objects that are new, float32 [objects, dim], by their key.
         detector: number of the one that has found these.
+        later: ids of rows that others have changed since the dates of their upserts.
     """
 
     detector = 1
+    later: Collection[str] = ()
 
     def __init__(
         self,
@@ -300,6 +307,8 @@ class Plan:
 
     def _upsert(self, put: Upsert) -> Upserted:
         image, own = put.image, put.image.id
+        if not put.over_later and self._is_late(image):
+            return Upserted(own, created=False, skipped=True)
         created = own not in self._existing and own not in self.rows
         duplicate_of = None if image.pixels is None else self._oldest_twin(own, image.pixels)
         metadata = CheckedMetadata.of(image.metadata)
@@ -315,6 +324,12 @@ class Plan:
         if image.pixels is not None:
             self._twins[image.pixels].append(Twin(own, moment, image.pixels))
         return Upserted(own, created, duplicate_of)
+
+    def _is_late(self, image: NewImage) -> bool:
+        """Whether the row is of a later date, or was changed later, than the image was made."""
+        row = self.rows.get(image.id)
+        is_older = row and image.created_at and image.created_at < row.created_at
+        return image.id in self.later or bool(is_older)
 
     def _put_objects(self, put: PutObjects) -> StoredImage | None:
         row = self.rows.get(put.id) or self._patched.get(put.id)

@@ -61,6 +61,7 @@ class Writer:
             seconds; for upkeep and metrics.
 
     Attributes:
+        max_rows: operations of a commit at most.
         commits: how many were made.
         conflicts: attempts that another process was faster than; each is made again.
     """
@@ -78,7 +79,7 @@ class Writer:
         self._lock = lock
         self._uri = settings.store_uri
         self._committed = committed
-        self._max_rows = settings.store_max_commit_rows
+        self.max_rows = settings.store_max_commit_rows
         size = settings.store_queue_size
         self._queue: asyncio.Queue[tuple[Operation, Caller] | None] = asyncio.Queue(size)
         self._closing = self._ended = self._hung = False
@@ -145,7 +146,7 @@ class Writer:
         waiting = await self._queue.get()
         while waiting is not None:
             batch.append(waiting)
-            if len(batch) == self._max_rows or self._queue.empty():
+            if len(batch) == self.max_rows or self._queue.empty():
                 return batch
             waiting = self._queue.get_nowait()
         self._ended = True

@@ -1,0 +1,1 @@
+"""`image-search bulk`: very many images into an index, embedded by a Ray cluster."""

@@ -1,0 +1,117 @@
+"""The command `image-search bulk`: its options, and how its errors read."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.offline.commands import errors_in_one_line
+from image_search.cli.terminal import json_object, shown
+
+_READING = ("url_column", "id_column", "leave_out", "rename", "text_columns", "encoding")
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option(
+    "--ray",
+    required=True,
+    metavar="ADDRESS",
+    help="The cluster: HOST:PORT of its head, auto for the one that this machine is in, or local"
+    " for this machine alone.",
+)
+@click.option(
+    "--state",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the run, which all machines see under this path; it is made.",
+)
+@click.option(
+    "--url-column", default="url", show_default=True, help="Column with the pictures' URLs."
+)
+@click.option("--id-column", help="Column with what the images are called.  [default: by the URL]")
+@click.option("--leave-out", multiple=True, metavar="COLUMN", help="Column that is no metadata.")
+@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Column and its metadata key.")
+@click.option("--text-columns", default="", metavar="NAMES", help="CSV columns to read as text.")
+@click.option("--encoding", help="Encoding of CSV files.  [default: UTF-8, or as they are marked]")
+@click.option("--file-key", default="file", show_default=True, help="Key for a file's path.")
+@click.option(
+    "--metadata", default="{}", metavar="JSON", callback=json_object, help="Of every image."
+)
+@click.option(
+    "--shard-rows",
+    type=click.IntRange(1, 100_000),
+    default=1000,
+    show_default=True,
+    help="Rows that are embedded and committed as one: what a loss costs at most.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 10_000),
+    help="Workers in all.  [default: one for each GPU, without any one for each machine]",
+)
+@click.option("--worker-cpus", type=click.FloatRange(0.1), help="Cores of each, as Ray counts.")
+@click.option("--worker-gpus", type=click.FloatRange(0), help="GPUs of each; a part is allowed.")
+@click.option(
+    "--on-duplicate",
+    type=click.Choice(["add", "skip"]),
+    default="add",
+    show_default=True,
+    help="What to do with a picture that another image has.",
+)
+@click.option("--exif", is_flag=True, help="Add what EXIF tells to the metadata.")
+@click.option(
+    "--failures",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="File for the list of rows that failed: JSON lines, which can be a SOURCE.",
+)
+@click.option("--retry-failed", is_flag=True, help="Try again what failed in the runs before.")
+@click.option("--start-over", is_flag=True, help="Forget the runs before, and read SOURCE anew.")
+@click.option(
+    "--stall",
+    type=click.FloatRange(1),
+    default=600.0,
+    show_default=True,
+    help="Seconds without a row after which a worker counts as lost.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers at the end as JSON.")
+def bulk(sources: tuple[str, ...], **given: Any) -> None:
+    """Index very many images by the machines of a Ray cluster, while the service goes on.
+
+    A SOURCE is as for `image-search index`. The settings (IMAGE_SEARCH_STORE_URI, ..._CLIP_MODEL
+    and so on) are those of the service: call this where its index is. Killed at any moment and
+    started again, it goes on where it stopped. What others have added, changed or deleted since
+    its begin stays as they left it. Exit status: 0 all are indexed, 1 some failed, 2 wrong usage.
+    """
+    try:
+        import ray  # noqa: F401, PLC0415 - an extra
+    except ImportError as error:
+        raise click.ClickException(
+            "Ray is not installed: `uv sync --extra bulk`, on each machine of the cluster"
+        ) from error
+    from cli.bulk.plan import BulkError  # noqa: PLC0415 - so that --help is fast
+    from cli.bulk.run import BulkOptions, run_bulk  # noqa: PLC0415
+    from image_search.cli.tables.rows import SourceError  # noqa: PLC0415
+
+    try:
+        reading = _reading(given)
+        with errors_in_one_line():
+            code = asyncio.run(run_bulk(sources, reading, BulkOptions(**given)))
+    except (SourceError, ValueError) as error:
+        raise click.UsageError(shown(error)) from error
+    except BulkError as error:
+        raise click.ClickException(shown(error)) from error
+    sys.exit(code)
+
+
+def _reading(given: dict[str, Any]) -> Any:
+    """How the sources are read; takes these options away."""
+    from image_search.cli.index.sources import Reading  # noqa: PLC0415
+    from image_search.cli.tables.columns import renamed_from  # noqa: PLC0415
+
+    url, own, leave_out, rename, text, encoding = (given.pop(name) for name in _READING)
+    names = [name for name in text.split(",") if name]
+    rest = (own, list(leave_out) or None, renamed_from(rename) or None, encoding)
+    return Reading(url, names, given.pop("file_key"), given.pop("metadata"), *rest)
