@@ -20,8 +20,15 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="compare all that tells the version")
     check.add_argument("--final", action="store_true", help="the changelog must have its day")
+    site = commands.add_parser("site", help="build docs/ as a site and check its links")
+    site.add_argument("folder", type=Path, help="for the site")
     given = parser.parse_args()
-    wrong = disagreements(_PROJECT, final=given.final)
+    if given.command == "site":
+        from release.site import build  # noqa: PLC0415 - needs the group `docs`
+
+        wrong = build(_PROJECT, given.folder)
+    else:
+        wrong = disagreements(_PROJECT, final=given.final)
     sys.exit("\n".join(wrong) or None)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -107,6 +108,11 @@ def bytes_of(rows: int) -> int:
 def encoded(body: Mapping[str, Any]) -> bytes:
     """A body of JSON. Text that is not valid Unicode goes along: the service says what is wrong."""
     return _json(body).encode(errors="surrogatepass")
+
+
+def quoted(part: str) -> str:
+    """A part of a path. Not even "." is left as it is: it would be taken for a step in the path."""
+    return quote(part, safe="").replace(".", "%2E")
 
 
 def of_json(kind: type[T], key: str | None = None) -> Callable[[httpx.Response], T]:

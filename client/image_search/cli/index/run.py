@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 from rich.console import Console
 
 from image_search import AsyncClient, Detector, ImageSearchError, Model, Retries
-from image_search.calls import OnDuplicate
+from image_search.calls.images import OnDuplicate
 from image_search.cli.index.adding import MAX_IN_FLIGHT, Adder, InFlight
 from image_search.cli.index.batches import Batch
 from image_search.cli.index.errors import OtherDetectorError, UnavailableError, may_pass
