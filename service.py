@@ -1,5 +1,8 @@
 """The BentoML API service: its routes, and what its workers start with.
 
+`bentoml serve service:ImageSearch` serves the API, and the models with it unless they are on other
+hosts; `service:ClipEmbedder` and `service:YoloDetector` serve one model (docs/models-apart.md).
+
 Imported by the supervisor and by every worker, so nothing heavy is imported here: torch belongs to
 the model workers alone, and LanceDB comes in when the API worker opens its table.
 """
@@ -25,7 +28,7 @@ from api.routes.handler import Handler
 from api.serving.gauges import WorkerGauges
 from api.serving.machine import freeze_startup_objects, hide_process, return_freed_memory
 from api.serving.patches import apply_patches
-from api.serving.preflight import prepare
+from api.serving.preflight import prepare, prepare_model
 from api.settings import Settings, SettingsError
 from api.telemetry.log_setup import configure_logs
 from runners.clip.service import ClipEmbedder
@@ -40,7 +43,8 @@ try:
     settings = Settings.from_environment()
 except SettingsError as error:
     sys.exit(f"image-search cannot start: {error}")
-redaction = configure_logs(settings.api.log_format, settings.api.api_keys)
+secrets = settings.api.api_keys | {settings.models.model_token}
+redaction = configure_logs(settings.api.log_format, secrets)
 
 handler = Handler(settings)
 
@@ -69,6 +73,11 @@ mounted = Starlette(
 )
 
 
+def model_service(service: Any, urls: tuple[str, ...]) -> Any:
+    """A model service: one that is started here, or the addresses of those on other hosts."""
+    return urls or bentoml.depends(service)
+
+
 @bentoml.asgi_app(mounted, path="/")
 @bentoml.service(
     name="ImageSearch",
@@ -82,8 +91,8 @@ mounted = Starlette(
 class ImageSearch:
     """Search images by picture, by metadata or by text, and find the objects in them."""
 
-    embedder = bentoml.depends(ClipEmbedder)
-    detector = bentoml.depends(YoloDetector)
+    embedder = model_service(ClipEmbedder, settings.models.clip_urls)
+    detector = model_service(YoloDetector, settings.models.yolo_urls)
 
     def __init__(self) -> None:
         end_with_supervisor()
@@ -205,4 +214,6 @@ apply_patches(
     stop_s=settings.api.request_timeout_s + _STOPPING_S,
     umask=settings.store.umask,
     open_to_others=settings.api.locked or settings.api.open,
+    model_token=settings.models.model_token,
+    prepare_model=partial(prepare_model, settings),
 )

@@ -22,7 +22,7 @@ Network = IPv4Network | IPv6Network
 S = TypeVar("S", bound=BaseSettings)
 # A browser sends it as RFC 6454 serializes it, and it is compared as a text.
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
-_SECRET = frozenset({"api_keys", "api_keys_file", "fetch_proxy"})
+_SECRET = frozenset({"api_keys", "api_keys_file", "fetch_proxy", "model_token"})
 _NO_HEADER = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
 _LEAST_KEY_CHARS = 16
 MAX_TILES = 9

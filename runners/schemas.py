@@ -1,7 +1,9 @@
 """Values that cross the border of the models: pictures, embeddings, detections, descriptions."""
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -36,8 +38,9 @@ class ModelInfo:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuild what `to_dict` made."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        """Rebuild what `to_dict` made, whatever stands beside it."""
+        given = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
 
 
 @dataclass(frozen=True)
@@ -89,3 +92,28 @@ class YoloInfo(ModelInfo):
     class_names: tuple[str, ...]
     image_size: int
     stride: int
+
+
+@dataclass(frozen=True)
+class Serving(ModelInfo):
+    """How a model service serves its model; `describe` sends it beside the model's own description.
+
+    Attributes:
+        calls: That it computes at the same time.
+        items: Of a call at most.
+        min_confidence: Detections below it are never told; 0 for an embedder.
+        fingerprint: Of all by which the results of two services can differ: their model and
+            `min_confidence`, but not how they are computed.
+    """
+
+    calls: int
+    items: int
+    min_confidence: float = 0.0
+    fingerprint: str = ""
+
+    @classmethod
+    def of(cls, info: ModelInfo, calls: int, items: int, min_confidence: float = 0.0) -> "Serving":
+        """That of a model."""
+        same = json.dumps([info.to_dict(), min_confidence], sort_keys=True)
+        digest = hashlib.sha256(same.encode()).hexdigest()[:32]
+        return cls(calls, items, min_confidence, digest)

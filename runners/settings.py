@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_PREFIX = "IMAGE_SEARCH_"
+_LEAST_TOKEN_CHARS = 16
 
 
 class ModelSettings(BaseSettings):
@@ -70,11 +72,48 @@ class ModelSettings(BaseSettings):
         "that are converted for OpenVINO are kept",
     )
 
+    clip_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Comma-separated addresses of CLIP services on other hosts, such as "
+        "`http://gpu1:3000`, in place of one here",
+    )
+    yolo_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Likewise of YOLO services",
+    )
+    model_token: str = Field(
+        default="",
+        description="Secret that a model service on a port of its own wants of every call, and "
+        "that is sent to those of `CLIP_URLS` and `YOLO_URLS`",
+    )
+
     @property
     def names_clip(self) -> bool:
         """Whether they say which CLIP model, and not only the defaults do."""
         named = {"clip_model", "clip_pretrained"} & self.model_fields_set
         return self.models == "demo" or bool(named)
+
+    @field_validator("clip_urls", "yolo_urls", mode="before")
+    @classmethod
+    def _check_urls(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        urls = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        for url in urls:
+            _check_url(url)
+        if len(set(urls)) < len(urls):
+            raise ValueError("names a service twice")
+        return urls
+
+    @field_validator("model_token")
+    @classmethod
+    def _check_token(cls, value: str) -> str:
+        if value and not re.fullmatch(rf"[!-~]{{{_LEAST_TOKEN_CHARS},}}", value):
+            raise ValueError(
+                f"use {_LEAST_TOKEN_CHARS} printable ASCII characters or more without spaces, as "
+                "`openssl rand -hex 32` makes"
+            )
+        return value
 
     @field_validator("device")
     @classmethod
@@ -99,3 +138,14 @@ class ModelSettings(BaseSettings):
             return value.expanduser()
         except RuntimeError as error:
             raise ValueError("there is no home folder here; give an absolute path") from error
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port != 0
+    except ValueError:
+        port_is_valid = False
+    is_root = port_is_valid and not (parts.path or parts.query or parts.fragment or parts.username)
+    if not is_root or parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{url!r} is no address of a service, such as http://gpu1:3000")

@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import aiohttp
 import bentoml.exceptions
@@ -17,19 +17,18 @@ from api.limits.slow_readers import SLOW_READERS
 from api.pipeline.boxes import RECIPE
 from api.pipeline.model_call import ModelCall
 from api.pipeline.pictures import Pictures
+from api.pipeline.replicas.replicas import ReplicaMismatchError, Replicas
 from api.settings import Settings
 from api.telemetry.metrics import IndexObserver
 from images.fetch.headers import HeadersError
 from images.workers.sandbox import Sandbox
-from runners.schemas import ClipInfo, DetectionRows, YoloInfo
-from runners.serving.service import CALL_ITEMS, LANES, WORKERS
+from runners.schemas import ClipInfo, DetectionRows, Serving, YoloInfo
 from runners.serving.shutdown import end_service
 from store.errors import ModelMismatchError, ObjectsMismatchError, StoreError
 from store.index import ImageIndex
 from store.schemas import Detector, ModelIdentity
 
 logger = logging.getLogger("bentoml.image_search")
-T = TypeVar("T")
 RETRY_S = 5.0
 ANSWER_S = 5.0
 """Seconds for what is being answered, before a worker ends that cannot write any more."""
@@ -40,11 +39,17 @@ _DESCRIBE_AGAIN_S = 1.0
 
 @dataclass(frozen=True)
 class Models:
-    """The two model services as the API sees them: what they say of themselves, and their calls."""
+    """The two model services as the API sees them: what they say of themselves, and their calls.
+
+    Attributes:
+        clients: of `ClipEmbedder` and `YoloDetector`: BentoML's, or `Replicas`.
+        serving: of both, the first that answered where there are several.
+    """
 
     clients: tuple[Any, Any]
     clip: ClipInfo
     yolo: YoloInfo
+    serving: tuple[Serving, Serving]
     encode_image: ModelCall[NDArray[np.float32]]
     encode_text: ModelCall[NDArray[np.float32]]
     detect: ModelCall[DetectionRows]
@@ -54,18 +59,43 @@ class Models:
         """Wait until both models are loaded, however long that takes.
 
         Args:
-            embedder: BentoML's client of `ClipEmbedder`.
-            detector: BentoML's client of `YoloDetector`.
+            embedder: client of `ClipEmbedder`.
+            detector: client of `YoloDetector`.
+
+        Raises:
+            ReplicaMismatchError: Services of one model on several hosts do not serve the same one.
         """
-        most = {"calls": WORKERS * LANES, "items": CALL_ITEMS}
+        clip, yolo = await asyncio.gather(_described(embedder), _described(detector))
+        embeds, detects = Serving.from_dict(clip), Serving.from_dict(yolo)
+        embedding, detecting = calls_of(embedder, embeds), calls_of(detector, detects)
         return cls(
             clients=(embedder, detector),
-            clip=await _described(embedder, ClipInfo.from_dict),
-            yolo=await _described(detector, YoloInfo.from_dict),
-            encode_image=ModelCall(embedder, "encode_images", np.stack, **most),
-            encode_text=ModelCall(embedder, "encode_texts", list, **most),
-            detect=ModelCall(detector, "detect", list, **most),
+            clip=ClipInfo.from_dict(clip),
+            yolo=YoloInfo.from_dict(yolo),
+            serving=(embeds, detects),
+            encode_image=ModelCall(embedder, "encode_images", np.stack, embedding, embeds.items),
+            encode_text=ModelCall(embedder, "encode_texts", list, embedding, embeds.items),
+            detect=ModelCall(detector, "detect", list, detecting, detects.items),
         )
+
+    @property
+    def calls(self) -> int:
+        """Calls that the embedder computes at the same time, on all hosts."""
+        return calls_of(self.clients[0], self.serving[0])()
+
+    @property
+    def items(self) -> int:
+        """Pictures and texts that the embedder has at most at the same time."""
+        return self.calls * self.serving[0].items
+
+    @property
+    def least_confidence(self) -> float:
+        """Below it the detector tells of nothing."""
+        return self.serving[1].min_confidence
+
+    async def close(self) -> None:
+        """Close the connections to other hosts; BentoML closes its own."""
+        await asyncio.gather(*(one.close() for one in self.clients if isinstance(one, Replicas)))
 
     async def answer(self) -> bool:
         """Whether both answer now; for the readiness of the API.
@@ -104,7 +134,7 @@ class Backend:
         self.pictures = pictures
         self.large_answers = LargeAnswers(SLOW_READERS)
         self.batch_slots = asyncio.Semaphore((settings.api.download_threads + 1) // 2)
-        self.object_slots = asyncio.Semaphore(WORKERS * LANES)
+        self.object_slots = asyncio.Semaphore(models.calls)
         self.near_duplicates_lock = asyncio.Lock()
         self._watching = asyncio.create_task(end_when_stuck(index))
 
@@ -117,11 +147,18 @@ class Backend:
         ends the service.
 
         Args:
-            embedder: BentoML's client of `ClipEmbedder`.
-            detector: BentoML's client of `YoloDetector`.
+            embedder: BentoML's client of `ClipEmbedder`, or the addresses of services.
+            detector: likewise of `YoloDetector`.
             settings: of the whole service.
         """
-        models = await Models.connect(embedder, detector)
+        token = settings.models.model_token
+        try:
+            models = await Models.connect(
+                client_of(embedder, "IMAGE_SEARCH_CLIP_URLS", token),
+                client_of(detector, "IMAGE_SEARCH_YOLO_URLS", token),
+            )
+        except ReplicaMismatchError as error:
+            end_service(str(error))
         clip = models.clip
         identity = ModelIdentity(clip.model, clip.pretrained, clip.dim)
         finds = Detector(models.yolo.weights, RECIPE) if settings.api.objects else None
@@ -143,6 +180,7 @@ class Backend:
         """Write what waits, and let go of the table, the threads and the decoders."""
         self._watching.cancel()
         self.pictures.close()
+        await self.models.close()
         await self.index.close()
 
 
@@ -175,10 +213,24 @@ def _pictures(settings: Settings) -> Pictures:
         end_service(f"IMAGE_SEARCH_FETCH_HEADERS: {error}")
 
 
-async def _described(client: Any, from_dict: Callable[[Mapping[str, Any]], T]) -> T:
+def client_of(service: Any, setting: str, token: str) -> Any:
+    """The client of a model service: BentoML's own, or one for the addresses of several."""
+    return Replicas(setting, service, token) if isinstance(service, tuple) else service
+
+
+def calls_of(client: Any, serving: Serving) -> Callable[[], int]:
+    """How many calls a model service computes at the same time; more hosts, once they answer."""
+    return (lambda: client.calls) if isinstance(client, Replicas) else lambda: serving.calls
+
+
+async def _described(client: Any) -> Mapping[str, Any]:
     while True:
         try:
-            return from_dict(await client.to_async.call("describe"))
+            if isinstance(client, Replicas):
+                return await client.connect()
+            described: Mapping[str, Any] = await client.to_async.call("describe")
         except (aiohttp.ClientError, bentoml.exceptions.BentoMLException, TimeoutError) as error:
             logger.info("waiting for a model service: %r", error)
             await asyncio.sleep(_DESCRIBE_AGAIN_S)
+        else:
+            return described

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.errors import ModelUnavailableError
+from api.telemetry.logs import REQUEST_ID
 from api.telemetry.metrics import Queue, call_items, model_calls
 
 ANSWER_S = 30.0
@@ -60,7 +61,7 @@ class ModelCall(Generic[T]):
         client: BentoML's client of the service, a dependency of the API service.
         method: name of a batching method of it.
         joined: makes the method's argument of several items.
-        calls: batches that it computes at the same time.
+        calls: batches that it computes at the same time; a function where that changes.
         items: of a call at most.
     """
 
@@ -69,14 +70,15 @@ class ModelCall(Generic[T]):
         client: Any,
         method: str,
         joined: Callable[[list[Any]], Any] = list,
-        calls: int = 1,
+        calls: int | Callable[[], int] = 1,
         items: int = 16,
     ) -> None:
         # Once, and by name: looking the method up costs 0.3 ms a call, and the client has it as an
         # attribute only some time after the API service started.
         self._method = functools.partial(client.to_async.call, method)
         self._joined = joined
-        self._free_calls, self._max_items = calls, items
+        self._most_calls = calls if callable(calls) else lambda: calls
+        self._calls, self._max_items = 0, items
         self._line: deque[_Waiting] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._queue = Queue(method)
@@ -125,13 +127,13 @@ class ModelCall(Generic[T]):
 
     def _send(self) -> None:
         """Begin calls with what waits, as many as there may be."""
-        while self._free_calls and self._line:
+        while self._line and self._calls < self._most_calls():
             count = min(self._max_items, len(self._line))
             batch = [self._line.popleft() for _ in range(count)]
             batch = [one for one in batch if not one.sent.cancelled()]  # its caller is just leaving
             if not batch:
                 continue
-            self._free_calls -= 1
+            self._calls += 1
             results: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
             for place, waiting in enumerate(batch):
                 # In the context of its request: its span belongs to that one's trace.
@@ -153,9 +155,11 @@ class ModelCall(Generic[T]):
         """The result of an item, counted; the first of a batch makes the call for all."""
         with self._work():
             if place == 0:
+                # Of this task alone, which makes the call: what it sends and logs is for all.
+                REQUEST_ID.set(_ids_of(batch))
                 results.set_result(await self._results([waiting.item for waiting in batch]))
                 # Only the end of the event loop cancels this, and then nothing more is to begin.
-                self._free_calls += 1
+                self._calls -= 1
                 self._send()
             result = (await results)[place]
             if isinstance(result, Exception):
@@ -203,3 +207,9 @@ class ModelCall(Generic[T]):
         if len(results) != len(items):
             raise _FailedError("the model service gave no result; try again")
         return results
+
+
+def _ids_of(batch: list[_Waiting]) -> str:
+    """The ids of the requests that a call is made for."""
+    ids = (waiting.context.get(REQUEST_ID, "") for waiting in batch)
+    return ",".join(dict.fromkeys(filter(None, ids)))

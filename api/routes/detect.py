@@ -31,7 +31,7 @@ async def run_object_detection(backend: "Backend", request: DetectRequest) -> An
         ImageError: the picture cannot be had.
         ModelUnavailableError: the detector does not answer.
     """
-    least = backend.settings.models.yolo_min_confidence
+    least = backend.models.least_confidence
     confidence = least if request.confidence is None else request.confidence
     if confidence < least:
         raise RequestError(f"confidence must be at least {least:g}, this server's minimum")

@@ -19,7 +19,6 @@ from prometheus_client import Counter, Gauge
 from api.settings import Settings
 from api.telemetry.metrics import DECODER_RESTARTS, LIMIT, WAITING
 from runners.serving.batches import MEMORY, resident_bytes
-from runners.serving.service import CALL_ITEMS, LANES, WORKERS
 from store.errors import StoreError
 from store.schemas import IndexState, StoreStats
 from store.table.disk.location import Location
@@ -104,6 +103,7 @@ class WorkerGauges:
     async def _refresh(self, backend: "Backend", is_ready: Callable[[], Awaitable[bool]]) -> None:
         self.set_worker(ready=await is_ready())
         self.set_decoders(backend.pictures.decoders)
+        LIMIT.labels("calls").set(backend.models.items)
         _forget_dead_workers()
         try:
             self.set_index(await backend.index.state(), backend.index.stats())
@@ -146,7 +146,6 @@ def _limits(settings: Settings) -> dict[str, int]:
         "downloads": api.download_threads,
         "decode_memory": api.decode_memory_bytes,
         "decoders": api.decode_processes,
-        "calls": CALL_ITEMS * LANES * WORKERS,
         "operations": settings.store.store_queue_size,
     }
 

@@ -11,6 +11,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Collection
 from logging.handlers import MemoryHandler
 from pathlib import Path
 
@@ -36,12 +37,14 @@ from api.telemetry.tracing import check_tracing
 from images.fetch.headers import HeadersError, HostHeaders
 from runners.device.cgroups import memory_limit
 from runners.errors import RunnerError
-from runners.preflight import ensure_weights
+from runners.preflight import MODELS, ensure_weights
 from runners.settings import ModelSettings
 from runners.weights.source import clip_source, identity_of, sha256_of, yolo_source
 from store.errors import StoreError
 from store.schemas import ModelIdentity
 
+MODEL_OF = {"ClipEmbedder": {"clip"}, "YoloDetector": {"yolo"}}
+_TOKEN = f"{ENV_PREFIX}MODEL_TOKEN, the same on all hosts: `openssl rand -hex 32` makes one"
 logger = logging.getLogger(__name__)
 
 
@@ -61,38 +64,74 @@ def prepare(settings: Settings) -> None:
     os.environ.update(_absolute_paths(settings) | settled)
 
 
+def prepare_model(settings: Settings, service: str) -> dict[str, str]:
+    """Check what a model service needs that is served by itself, here and in a child process.
+
+    Args:
+        settings: of the whole service.
+        service: name of the model service.
+
+    Returns:
+        Environment variables that its workers inherit.
+
+    Raises:
+        SystemExit: something is missing; it was said what, in one line.
+    """
+    try:
+        check_tracing()
+        if not settings.models.model_token:
+            raise SettingsError(f"{service} on a port of its own needs {_TOKEN}")  # noqa: TRY301
+        check_port(open_to_others=True)
+    except (SettingsError, MachineError) as error:
+        raise SystemExit(_refuse(error)) from None
+    _run_in_child(service)
+    return _model_paths(settings.models, MODEL_OF[service])
+
+
 def _absolute_paths(settings: Settings) -> dict[str, str]:
     """Settings that name files, as the person meant them who starts the service.
 
     The workers of a Bento run in the Bento's own folder (BentoML 1.4.39), so that a relative path
     would lead them there: a table in it would be lost with that version of the Bento.
     """
-    store, models = settings.store, settings.models
-    paths = {"CACHE_DIR": str(models.cache_dir.absolute())}
+    store, paths = settings.store, {}
     if settings.api.api_keys_file is not None:
         paths["API_KEYS_FILE"] = str(settings.api.api_keys_file.absolute())
     if settings.fetch.fetch_headers:
         paths["FETCH_HEADERS"] = str(settings.fetch.fetch_headers.absolute())
     if "://" not in store.store_uri:
         paths["STORE_URI"] = str(Path(store.store_uri).absolute())
+    named = {ENV_PREFIX + name: path for name, path in paths.items()}
+    return named | _model_paths(settings.models, models_here(settings.models))
+
+
+def _model_paths(models: ModelSettings, here: Collection[str] = MODELS) -> dict[str, str]:
+    """Likewise, of the models that are computed here."""
+    paths = {"CACHE_DIR": str(models.cache_dir.absolute())}
     if models.models == "pretrained":
-        sources = {"CLIP_PRETRAINED": clip_source(models), "YOLO_WEIGHTS": yolo_source(models)}
-        paths.update({name: str(one.path) for name, one in sources.items() if one.path})
-        clip = sources["CLIP_PRETRAINED"]
-        if clip.path:
+        clip = clip_source(models) if "clip" in here else None
+        yolo = yolo_source(models) if "yolo" in here else None
+        if clip and clip.path:
+            paths["CLIP_PRETRAINED"] = str(clip.path)
             # A worker that starts again must load the same file: a table has one model.
             paths["CLIP_SHA256"] = sha256_of(clip.path)
+        if yolo and yolo.path:
+            paths["YOLO_WEIGHTS"] = str(yolo.path)
     return {ENV_PREFIX + name: path for name, path in paths.items()}
 
 
-def _run_in_child() -> dict[str, str]:
-    """Check in a process of its own; environment variables that it has settled."""
+def _run_in_child(service: str = "") -> dict[str, str]:
+    """Check in a process of its own; environment variables that it has settled.
+
+    Args:
+        service: name of a model service that is served by itself; empty for the API.
+    """
     project = Path(__file__).resolve().parents[2]
     # It stands in the same folder, so that relative paths mean the same.
     paths = [str(project), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     read, write = os.pipe()
-    command = [sys.executable, "-m", "api.serving.preflight", str(write)]
+    command = [sys.executable, "-m", "api.serving.preflight", str(write), *filter(None, [service])]
     with os.fdopen(read, encoding="utf-8") as told:
         try:
             child = subprocess.run(command, env=environment, check=False, pass_fds=[write])
@@ -127,7 +166,9 @@ def check() -> dict[str, str]:
     check_headers(settings.fetch.fetch_headers)
     for line in contradictions(settings):
         logger.warning(line)
-    check_memory(memory_limit())
+    check_token(settings.models)
+    if models_here(settings.models):
+        check_memory(memory_limit())
     check_libraries()
     settled = check_models(settings.models, asyncio.run(check_table(settings.store)))
     close_to_others(settings.store)
@@ -146,19 +187,54 @@ def check_models(models: ModelSettings, made_by: ModelIdentity | None) -> dict[s
     """
     from store.table.open import mismatch  # noqa: PLC0415 - Arrow
 
+    if models.clip_urls:  # they tell which model they have: `api.pipeline.backend`
+        ensure_weights(models, models_here(models))
+        return {}
     own = own_model(models, made_by)
     if made_by is not None and not is_made_by(own, made_by):
         source = clip_source(own)
         raise mismatch(made_by, f"{source.architecture} ({identity_of(source)})")
     if own is models:
-        ensure_weights(models)
+        ensure_weights(models, models_here(models))
         return {}
     try:
-        ensure_weights(own)
+        ensure_weights(own, models_here(own))
     except RunnerError as error:
         raise RunnerError(f"{error}; this is the model of the index, as none is named") from error
     logger.info("no CLIP model is named: the index's own is taken, %s", made_by)
     return as_variables(own)
+
+
+def models_here(models: ModelSettings) -> set[str]:
+    """The models that this machine computes for its API."""
+    elsewhere = {"clip": models.clip_urls, "yolo": models.yolo_urls}
+    return {name for name, urls in elsewhere.items() if not urls}
+
+
+def check_token(models: ModelSettings) -> None:
+    """Check that there is a token for the models on other hosts.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    for name, urls in (("CLIP_URLS", models.clip_urls), ("YOLO_URLS", models.yolo_urls)):
+        if urls and not models.model_token:
+            raise SettingsError(f"{ENV_PREFIX}{name} needs {_TOKEN}")
+
+
+def check_model(service: str) -> dict[str, str]:
+    """Check the machine, the settings and the weights of a model service served by itself.
+
+    Raises:
+        SettingsError: a variable has a senseless value.
+        MachineError: memory or a library is missing.
+        RunnerError: weights are missing, unknown or cannot be downloaded.
+    """
+    settings = Settings.from_environment()
+    os.umask(settings.store.umask)
+    check_memory(memory_limit())
+    ensure_weights(settings.models, MODEL_OF[service])
+    return {}
 
 
 def check_access(api: ApiSettings) -> None:
@@ -201,13 +277,14 @@ def main() -> int:
     held = _hold_warnings()
     if not is_hidden:
         logger.warning("/proc is mounted with hidepid: other programs of this user can read keys")
+    pipe, service = [*sys.argv[1:], "", ""][:2]
     try:
-        settled = check()
+        settled = check_model(service) if service else check()
     except (SettingsError, KeysFileError, MachineError, RunnerError, StoreError, OSError) as error:
         return _refuse(error)
     held.setTarget(logging.StreamHandler())
     held.flush()
-    for pipe in sys.argv[1:]:  # of who has started this process
+    if pipe:  # of who has started this process
         os.write(int(pipe), f"{json.dumps(settled)}\n".encode())
     return 0
 
@@ -242,9 +319,25 @@ def contradictions(settings: Settings) -> list[str]:
             f" ({ENV_PREFIX}REQUEST_TIMEOUT_S={request_s:g}): downloads end with it"
         )
     own = settings.models.model_fields_set & {"clip_pretrained", "clip_model", "yolo_weights"}
+    lines += elsewhere(settings.models)
     if settings.models.models == "demo" and own:
         names = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in sorted(own))
         lines.append(f"{ENV_PREFIX}MODELS=demo has models of its own: {names} is not looked at")
+    return lines
+
+
+def elsewhere(models: ModelSettings) -> list[str]:
+    """Settings of models that other hosts have, and which count there: a line for each."""
+    lines = []
+    for kind, urls in (("clip", models.clip_urls), ("yolo", models.yolo_urls)):
+        of_kind = {name for name in models.model_fields_set if name.startswith(f"{kind}_")}
+        own = sorted(of_kind - {f"{kind}_urls"})
+        if urls and own:
+            names = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in own)
+            lines.append(
+                f"{ENV_PREFIX}{kind.upper()}_URLS: that model is computed on other hosts, where"
+                f" {names} belongs; here it is not looked at"
+            )
     return lines
 
 

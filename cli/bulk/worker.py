@@ -36,6 +36,7 @@ from image_search.cli.index.errors import may_pass
 from image_search.cli.index.files import loaded
 from image_search.cli.tables.rows import Row
 from runners.clip.recipe import load_clip
+from runners.schemas import Serving
 from runners.serving.service import CALL_ITEMS, LANES
 from runners.yolo.recipe import load_yolo
 from store.schemas import image_id
@@ -188,6 +189,7 @@ def _backend(settings: Settings, pictures: Pictures) -> Backend:
         clients=(clip, yolo),
         clip=clip.info,
         yolo=cast(Any, yolo and yolo.info),
+        serving=(Serving(LANES, CALL_ITEMS), Serving(LANES, CALL_ITEMS)),
         encode_image=ModelCall(clip, "encode_images", np.stack, **most),
         encode_text=ModelCall(clip, "encode_texts", list, **most),
         detect=ModelCall(yolo or clip, "detect", list, **most),

@@ -9,9 +9,18 @@ import numpy as np
 from runners.clip.model import ClipModel
 from runners.clip.recipe import ClipRecipe
 from runners.runtime.recipe import Request
+from runners.schemas import Serving
 from runners.serving.apart import load_apart
 from runners.serving.batches import Batches
-from runners.serving.service import BATCHED, SERVICE_OPTIONS, load_in_worker
+from runners.serving.serde import announce
+from runners.serving.service import (
+    BATCHED,
+    CALL_ITEMS,
+    LANES,
+    SERVICE_OPTIONS,
+    WORKERS,
+    load_in_worker,
+)
 from runners.settings import ModelSettings
 
 _log = logging.getLogger("bentoml.runners.clip")
@@ -30,6 +39,9 @@ class ClipEmbedder:
         self._model = load_in_worker(_load)
         runtime, precision = self._model.forward.runtime, self._model.precision
         self._batches.tell(runtime, precision)
+        calls = WORKERS * LANES
+        self._serving = Serving.of(self._model.info, calls, CALL_ITEMS)
+        announce(self._serving)
         _log.info("CLIP is ready: %s in %s by %s", self._model.info.identity, precision, runtime)
 
     @bentoml.api(**BATCHED)
@@ -43,9 +55,9 @@ class ClipEmbedder:
         return self._batches.run("encode_texts", self._model.encode_texts, texts)
 
     @bentoml.api
-    def describe(self) -> dict[str, Any]:
-        """`ClipInfo.to_dict()` of the loaded model."""
-        return self._model.info.to_dict()
+    async def describe(self) -> dict[str, Any]:
+        """`ClipInfo.to_dict()` of the loaded model and `Serving.to_dict()`; waits for no batch."""
+        return {**self._model.info.to_dict(), **self._serving.to_dict()}
 
 
 def _load(settings: ModelSettings) -> ClipModel:

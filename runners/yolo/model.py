@@ -44,12 +44,13 @@ class YoloModel:
     Attributes:
         info: What the model is, and how pictures must be letterboxed for it.
         forward: What computes it.
+        min_confidence: Detections below it are not told.
     """
 
     def __init__(self, forward: Forward, info: YoloInfo, min_confidence: float) -> None:
         self.info = info
         self.forward = forward
-        self._min_confidence = min_confidence
+        self.min_confidence = min_confidence
 
     @property
     def precision(self) -> Precision:
@@ -83,7 +84,7 @@ class YoloModel:
 
         def detect(indexes: Sequence[int]) -> None:
             batch = np.stack([pictures[index] for index in indexes])
-            found = self.forward.detect(batch, self._min_confidence)
+            found = self.forward.detect(batch, self.min_confidence)
             for index, one in zip(indexes, found, strict=True):
                 rows[index] = one
 

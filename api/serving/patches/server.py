@@ -25,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from api.access.hosts import TARGET_HOST
 from api.limits.slow_readers import SLOW_READERS, Backlog
+from api.middleware.model_port import ModelPort
 from api.middleware.stack import ALWAYS, BACKLOG
 from api.telemetry.logs import TraceIds
 from api.telemetry.tracing import are_exported
@@ -47,8 +48,10 @@ _AROUND_HEADER = len(b": \r\n")
 _INVALID = {"message": "the request is not valid HTTP/1.1", "code": "bad_request"}
 
 
-def patch(service: Any, front: Front, paths: Iterable[str]) -> None:
+def patch(service: Any, front: Front, paths: Iterable[str], model_token: str) -> None:
     """Let workers serve the API behind the front, and all services without needless middlewares.
+
+    Model services are behind `ModelPort`, whatever they listen on.
 
     BentoML puts a service's own middlewares inside of its metrics, its tracing and its access log
     (`_bentoml_impl/server/app.py:207-291`). A refusal in there costs several times what the
@@ -59,6 +62,7 @@ def patch(service: Any, front: Front, paths: Iterable[str]) -> None:
         service: the BentoML service of the API.
         front: wraps its application.
         paths: of its routes, as for `KnownPaths`.
+        model_token: that lets callers from other hosts in at a model service.
     """
     to_asgi = Service.to_asgi
     routes = list(paths)
@@ -70,14 +74,22 @@ def patch(service: Any, front: Front, paths: Iterable[str]) -> None:
         mount_any_path(app)
         if served is not service:
             settle_media_types(served)
-            return app
-        # BentoML leaves the choice to uvicorn (`_bentoml_impl/worker/service.py:220`).
-        uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{BoundedHttp.__name__}"
-        uvicorn.config.ProxyHeadersMiddleware = _untouched  # type: ignore[attr-defined,assignment]
+            if is_main:  # a model service on a port of its own
+                bound_http()
+            batched = [api.route for api in served.apis.values() if api.batchable]
+            return ModelPort(app, model_token, batched)
+        bound_http()
         app.user_middleware.append(Middleware(ClientsPath))
         return front(KnownPaths(app, routes))
 
     Service.to_asgi = patched
+
+
+def bound_http() -> None:
+    """Have this process's server parse HTTP within bounds, and believe no header about clients."""
+    # BentoML leaves the choice to uvicorn (`_bentoml_impl/worker/service.py:220`).
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{BoundedHttp.__name__}"
+    uvicorn.config.ProxyHeadersMiddleware = _untouched  # type: ignore[attr-defined,assignment]
 
 
 def _untouched(app: ASGIApp, trusted_hosts: Any) -> ASGIApp:  # noqa: ARG001

@@ -8,16 +8,18 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from _bentoml_impl.server import serving
 from bentoml._internal.utils.circus import Arbiter
 from circus.arbiter import Arbiter as CircusArbiter
 from circus.sockets import CircusSocket
 
 from api.access.hosts import listening_on
 from api.settings import ENV_PREFIX
+from runners.serving.service import MODEL_SERVICES
 
 logger = logging.getLogger("bentoml.image_search")
 
@@ -32,26 +34,41 @@ API_SERVER_NAME = "_bento_api_server"
 API_WATCHER = "service"
 """What BentoML calls the API's socket and its workers (1.4.39, `_bentoml_impl.server.serving`)."""
 
-_SECRETS = (f"{ENV_PREFIX}API_KEY", f"{ENV_PREFIX}FETCH_")
+_SECRETS = (f"{ENV_PREFIX}API_KEY", f"{ENV_PREFIX}FETCH_", f"{ENV_PREFIX}MODEL_TOKEN")
 """How the names of settings begin that hold keys, or what downloads are sent with."""
+
+_NO_UNIX_SOCKETS = "BENTOML_NO_UDS"
 
 _start = Arbiter.start
 
 
-def patch(stop_s: float, umask: int, *, open_to_others: bool) -> None:
+def patch(
+    stop_s: float,
+    umask: int,
+    *,
+    open_to_others: bool,
+    prepare_model: Callable[[str], Mapping[str, str]],
+) -> None:
     """Make the supervisor of this process stop in the right order and take no commands.
 
     Args:
         stop_s: after so many seconds a stop kills the workers that still run.
         umask: permissions that no file of it and of its workers is to have.
         open_to_others: whether others than this machine may reach the service.
+        prepare_model: called before a model service is served by itself, with its name; returns
+            environment variables that are settled for its workers.
     """
+    keep_to_unix_sockets()
 
     @functools.wraps(_start)
     def start(arbiter: Any, cb: Callable[[Any], Any] | None = None) -> None:
         os.umask(umask)
         bound_stop(arbiter, stop_s)
-        if not open_to_others:
+        if model := model_alone(arbiter):
+            settled = prepare_model(model)
+            for watcher in arbiter.watchers:
+                watcher.env.update(settled)
+        elif not open_to_others:
             keep_to_loopback(arbiter)
         keep_keys_from_models(arbiter)
         _start_patched(arbiter, cb)
@@ -72,6 +89,23 @@ def _start_patched(arbiter: Any, cb: Callable[[Any], Any] | None) -> None:
         arbiter.exit_stack.close()
         for folder in filter(None, folders):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep_to_unix_sockets() -> None:
+    """Have BentoML call the models of this machine through Unix sockets, wherever there are some.
+
+    Under WSL, or where `BENTOML_NO_UDS` is set, it would open a port on loopback for each of them
+    (1.4.39, `serving._get_server_socket`), which takes no pickle (`api.middleware.model_port`).
+    """
+    serving.IS_WSL = False
+    if os.environ.pop(_NO_UNIX_SOCKETS, None) is not None:
+        logger.warning("%s is not heeded: models are called through Unix sockets", _NO_UNIX_SOCKETS)
+
+
+def model_alone(arbiter: Any) -> str | None:
+    """The name of the model service that is served by itself; None where the API is served."""
+    served = [one.args for one in arbiter.watchers if one.name == API_WATCHER]
+    return next((name for name in sorted(MODEL_SERVICES) if served and name in served[0]), None)
 
 
 def keep_to_loopback(arbiter: Any) -> None:
@@ -98,11 +132,14 @@ def keep_to_loopback(arbiter: Any) -> None:
 def keep_keys_from_models(arbiter: Any) -> None:
     """Take keys and the proxy's password out of the environment of all workers but the API's own.
 
-    The key of the command line too, where a shell has both.
+    The key of the command line too, where a shell has both. A model service that is served by
+    itself has the token for its callers, and no other secret.
     """
+    is_alone = model_alone(arbiter) is not None
+    secrets = _SECRETS[:-1] if is_alone else _SECRETS
     for watcher in arbiter.watchers:
-        if watcher.name != API_WATCHER and watcher.env is not None:
-            for name in [one for one in watcher.env if one.upper().startswith(_SECRETS)]:
+        if (is_alone or watcher.name != API_WATCHER) and watcher.env is not None:
+            for name in [one for one in watcher.env if one.upper().startswith(secrets)]:
                 del watcher.env[name]
 
 

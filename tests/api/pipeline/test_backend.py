@@ -47,9 +47,10 @@ def test_connecting_waits_for_the_models(monkeypatch: pytest.MonkeyPatch) -> Non
     clip = {
         "model": "m", "pretrained": "p", "dim": 4, "image_size": 8, "interpolation": "bicubic",
         "resize_mode": "shortest", "fill_color": 0, "mean": [0, 0, 0], "std": [1, 1, 1],
-        "context_length": 8,
+        "context_length": 8, "calls": 3, "items": 5,
     }  # fmt: skip
     yolo = {"weights": "w", "class_names": ["a"], "image_size": 64, "stride": 32}
+    yolo |= {"calls": 2, "items": 4, "min_confidence": 0.4}
     answers = {"embedder": clip, "detector": yolo}
 
     def late(name: str) -> FakeClient:
@@ -63,3 +64,5 @@ def test_connecting_waits_for_the_models(monkeypatch: pytest.MonkeyPatch) -> Non
 
     models = asyncio.run(backend.Models.connect(late("embedder"), late("detector")))
     assert (models.clip.dim, models.yolo.class_names) == (4, ("a",))
+    # The model services' own: their hosts may be others than this one.
+    assert (models.calls, models.items, models.least_confidence) == (3, 15, 0.4)

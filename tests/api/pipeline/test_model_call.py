@@ -12,6 +12,7 @@ import pytest
 
 from api.errors import ModelUnavailableError
 from api.pipeline.model_call import ModelCall
+from api.telemetry.logs import REQUEST_ID
 from tests.api.telemetry.metrics import rise
 
 
@@ -304,3 +305,42 @@ def test_a_caller_may_leave_at_the_moment_when_its_turn_comes() -> None:
         return f"{first} {stays}"
 
     assert asyncio.run(leave()) == "first stays"
+
+
+def test_a_call_goes_by_the_ids_of_all_its_requests() -> None:
+    seen: list[str] = []
+
+    async def answer(method: str, batch: Any) -> Any:
+        seen.append(REQUEST_ID.get())
+        return batch
+
+    async def of_request(call: ModelCall[Any], name: str) -> None:
+        REQUEST_ID.set(name)
+        await call(name)
+        assert REQUEST_ID.get() == name
+
+    async def three() -> None:
+        call = ModelCall[Any](FakeClient(answer), "encode_texts")
+        await asyncio.gather(*[of_request(call, name) for name in ("a", "b", "c")])
+
+    asyncio.run(three())
+    assert seen == ["a", "b,c"]
+
+
+def test_there_are_more_calls_once_there_are_more_hosts() -> None:
+    most, now, seen = 1, 0, 0
+
+    async def answer(method: str, batch: Any) -> Any:
+        nonlocal most, now, seen
+        now += 1
+        seen, most = max(seen, now), 3
+        await asyncio.sleep(0)
+        now -= 1
+        return batch
+
+    async def many() -> None:
+        call = ModelCall[Any](FakeClient(answer), "encode_texts", list, lambda: most, 1)
+        await asyncio.gather(*[call(str(n)) for n in range(30)])
+
+    asyncio.run(many())
+    assert seen == 3

@@ -133,7 +133,7 @@ def backend(index: object, embedder: Callable[[], Awaitable[bool]] = yes) -> Sim
     """An open index, with models that answer as a test wants."""
     none: Any = None
     clients = SimpleNamespace(is_ready=embedder), SimpleNamespace(is_ready=yes)
-    return SimpleNamespace(index=index, models=Models(clients, none, none, none, none, none))
+    return SimpleNamespace(index=index, models=Models(clients, *[none] * 6))
 
 
 def unopened() -> Handler:

@@ -36,6 +36,8 @@ from api.serving.patches.supervisor import (
     close_control_sockets,
     keep_keys_from_models,
     keep_to_loopback,
+    keep_to_unix_sockets,
+    model_alone,
     move_metrics_to_memory,
 )
 
@@ -82,11 +84,14 @@ import json, sys
 import service
 from runners.clip.service import ClipEmbedder
 
-names = lambda app: [one.cls.__name__ for one in app.user_middleware]
+def names(app):
+    while not hasattr(app, "user_middleware"):
+        app = next(vars(app)[name] for name in ("_app", "app") if name in vars(app))
+    return [one.cls.__name__ for one in app.user_middleware]
+
 embedder = ClipEmbedder.to_asgi(is_main=False)
+assert type(embedder).__name__ == "ModelPort"
 outer = service.ImageSearch.to_asgi()
-while not hasattr(outer, "user_middleware"):
-    outer = next(vars(outer)[name] for name in ("_app", "app") if name in vars(outer))
 types = [method.output_spec.media_type for method in ClipEmbedder.apis.values()]
 print(json.dumps([names(embedder), names(outer), types]))
 """
@@ -196,13 +201,35 @@ def test_the_reloaders_supervisor_stays_where_it_was() -> None:
 
 
 def test_the_models_workers_are_given_no_keys() -> None:
-    names = ("API_KEYS", "API_KEYS_FILE", "API_KEY", "api_keys", "FETCH_PROXY", "DEVICE")
-    env = {f"IMAGE_SEARCH_{name}": "x" for name in names}
+    names = "API_KEYS", "API_KEYS_FILE", "API_KEY", "api_keys", "FETCH_PROXY", "MODEL_TOKEN"
+    env = {f"IMAGE_SEARCH_{name}": "x" for name in (*names, "DEVICE")}
     workers = [
-        SimpleNamespace(name=name, env=dict(env)) for name in ("service_ClipEmbedder", API_WATCHER)
+        SimpleNamespace(name=name, args=["--service-name", "ImageSearch"], env=dict(env))
+        for name in ("service_ClipEmbedder", API_WATCHER)
     ]
     keep_keys_from_models(SimpleNamespace(watchers=[*workers, SimpleNamespace(name="x", env=None)]))
     assert [one.env for one in workers] == [{"IMAGE_SEARCH_DEVICE": "x"}, env]
+
+
+def test_a_model_service_alone_is_given_the_token_and_no_keys() -> None:
+    names = ("API_KEYS", "FETCH_PROXY", "MODEL_TOKEN", "DEVICE")
+    env = {f"IMAGE_SEARCH_{name}": "x" for name in names}
+    args = ["--service-name", "YoloDetector"]
+    arbiter = SimpleNamespace(watchers=[SimpleNamespace(name=API_WATCHER, args=args, env=env)])
+    assert model_alone(arbiter) == "YoloDetector"
+    keep_keys_from_models(arbiter)
+    assert set(env) == {"IMAGE_SEARCH_MODEL_TOKEN", "IMAGE_SEARCH_DEVICE"}
+
+
+def test_models_are_called_through_unix_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BentoML reads both where it would take a port of loopback instead."""
+    source = inspect.getsource(serving._get_server_socket)
+    assert "IS_WSL" in source
+    assert '"BENTOML_NO_UDS" in os.environ' in source
+    monkeypatch.setattr(serving, "IS_WSL", True)
+    monkeypatch.setenv("BENTOML_NO_UDS", "1")
+    keep_to_unix_sockets()
+    assert (serving.IS_WSL, os.environ.get("BENTOML_NO_UDS")) == (False, None)
 
 
 def test_what_the_supervisor_calls_the_apis_workers() -> None:

@@ -44,6 +44,15 @@ def test_the_demo_models_are_there(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_models_on_other_hosts_need_nothing_here(tmp_path: Path) -> None:
+    settings = {"CLIP_URLS": "http://a:3000,http://b:3000", "YOLO_URLS": "https://c"}
+    done = run(tmp_path, **settings, MODEL_TOKEN="x" * 16, CACHE_DIR="/no/such")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run(tmp_path, **settings, MODEL_TOKEN="x" * 16, YOLO_WEIGHTS="./nowhere.pt")
+    assert done.returncode == 0
+    assert "IMAGE_SEARCH_YOLO_WEIGHTS belongs" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
@@ -54,6 +63,13 @@ def test_the_demo_models_are_there(tmp_path: Path) -> None:
         ({"MODELS": "demo", "API_KEYS_FILE": "/no/such/keys"}, "/no/such/keys"),
         ({"MODELS": "demo", "API_KEYS_FILE": "/dev/null"}, "/dev/null"),
         ({"API_KEYS": "fifteen-of-them"}, "16 characters"),
+        (
+            {"CLIP_URLS": "http://gpu1:3000"},
+            "CLIP_URLS needs IMAGE_SEARCH_MODEL_TOKEN",
+        ),
+        ({"YOLO_URLS": "gpu1:3000"}, "such as http://gpu1:3000"),
+        ({"YOLO_URLS": "http://a:3, http://a:3/"}, "names a service twice"),
+        ({"MODEL_TOKEN": "fifteen-of-them"}, "16 printable ASCII"),
     ],
 )
 def test_a_failure_is_one_line_and_status_1(

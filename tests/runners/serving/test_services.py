@@ -1,5 +1,6 @@
 """The services: what BentoML is told of them, and that importing them costs little."""
 
+import asyncio
 import subprocess
 import sys
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 from runners.clip.recipe import load_clip
 from runners.clip.service import ClipEmbedder
 from runners.errors import WeightsMissingError
-from runners.schemas import ClipInfo, YoloInfo
-from runners.serving.service import LANES, MAX_BATCH_SIZE
+from runners.schemas import ClipInfo, Serving, YoloInfo
+from runners.serving.service import CALL_ITEMS, LANES, MAX_BATCH_SIZE
 from runners.settings import ModelSettings
 from runners.yolo.service import YoloDetector
 
@@ -79,7 +80,9 @@ def test_a_worker_whose_model_hangs_ends_itself() -> None:
 @pytest.mark.usefixtures("_demo")
 def test_the_embedder_answers_for_the_model() -> None:
     service = instance(ClipEmbedder)
-    info = ClipInfo.from_dict(service.describe())
+    described = asyncio.run(service.describe())
+    info, serving = ClipInfo.from_dict(described), Serving.from_dict(described)
+    assert (serving.calls, serving.items) == (LANES, CALL_ITEMS)
     pixels = np.zeros((2, info.image_size, info.image_size, 3), np.uint8)
     model = load_clip(ModelSettings())
     assert info == model.info
@@ -90,7 +93,9 @@ def test_the_embedder_answers_for_the_model() -> None:
 @pytest.mark.usefixtures("_demo")
 def test_the_detector_answers_with_one_array_for_each_picture() -> None:
     service = instance(YoloDetector)
-    info = YoloInfo.from_dict(service.describe())
+    described = asyncio.run(service.describe())
+    info = YoloInfo.from_dict(described)
+    assert Serving.from_dict(described).min_confidence == ModelSettings().yolo_min_confidence
     pictures = [np.zeros((info.stride, info.stride * (i + 1), 3), np.uint8) for i in range(3)]
     found = service.detect(pictures)
     assert [rows.shape[1] for rows in found] == [6, 6, 6]

@@ -1,0 +1,1 @@
+"""Replicas: the services of one model on other hosts, called as one."""
