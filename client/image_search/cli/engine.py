@@ -73,7 +73,7 @@ def engine_commands() -> list[EngineCommand]:
         ("demo", "cli.demo", "demo", "Show the whole service at work, offline."),
         ("check", "cli.offline.commands", "check", "Look at every file of the index for damage."),
         ("reembed", "cli.offline.commands", "reembed", "Move the index to another model."),
-        ("bulk", "cli.bulk.command", "bulk", "Index very many images on many machines (Ray)."),
+        ("bulk", "cli.bulk.command", "bulk", "Index very many images."),
         ("convert", "cli.offline.convert", "convert", "Convert the models for OpenVINO ahead."),
         ("models", "cli.models.command", "models", "Compare published models."),
     ]
