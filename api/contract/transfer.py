@@ -8,8 +8,7 @@ from api.contract.requests import Metadata, optional
 from api.contract.responses import Answer, Model, StoredAnswer
 from api.requests.reader import JsonInput
 from images.fetch.urls import MAX_URL_CHARS
-from store.metadata.objects import MOST_OBJECTS
-from store.schemas import MAX_LIMIT, MAX_OWN_ID_CHARS
+from store.schemas import MAX_LIMIT, MAX_OWN_ID_CHARS, MOST_OBJECTS
 
 MAX_IMPORT_ROWS = 1000
 MAX_THUMBNAIL_BYTES = 1 << 20

@@ -23,10 +23,10 @@ from decimal import Decimal
 from typing import Any
 
 from store.errors import FilterError, shown
-from store.metadata.objects import DIGITS, MARKS, MOST_OBJECTS, NUMBERS, TERMS, Finding, quoted
+from store.metadata.objects import DIGITS, MARKS, NUMBERS, TERMS, Finding, quoted
 from store.metadata.predicates import ALWAYS, NEVER
 from store.metadata.values import literal, text_in
-from store.schemas import OBJECTS_KEY
+from store.schemas import MOST_OBJECTS, OBJECTS_KEY
 
 COUNT = "$count"
 _A_NUMBER = "a number"

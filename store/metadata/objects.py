@@ -29,9 +29,6 @@ DIGITS = {"confidence": 4, "area": 6, "x": 6, "y": 6}
 """Behind the point."""
 
 NUMBERS = tuple(DIGITS)
-MOST_OBJECTS = 100
-"""Of an image."""
-
 CLASS_CHARS = 256
 """Of the name of a class, at most."""
 

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 from store.errors import InvalidRowError
 from store.metadata.given import CheckedMetadata
-from store.metadata.objects import CLASS_CHARS, MOST_OBJECTS, PICTURE_SIDE
+from store.metadata.objects import CLASS_CHARS, PICTURE_SIDE
 from store.metadata.rows import check_id, check_objects, check_url, check_vector
 from store.metadata.values import is_unicode
 from store.pictures.files import KEY
-from store.schemas import NewImage, NewObjects, ObjectBox
+from store.schemas import MOST_OBJECTS, NewImage, NewObjects, ObjectBox
 from store.transfer.whole_row import WholeRow
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)

@@ -21,9 +21,9 @@ BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 COMMAND = re.compile(r"^((?:\w+=\S+ )?(?:uv run image-search|curl) (?:.*\\\n)*.*)$", re.MULTILINE)
 MOMENT = "2026-05-01T12:00:00Z"
 # Of models that no test can download: tests/cli/offline/test_reembed.py and test_convert.py run the
-# same with others. A page of another origin has tests/page/test_shop.py, and objects, which this
-# service does not index, tests/serve/objects/test_guide.py.
-ELSEWHERE = {"clients.md", "deployment.md", "objects.md", "reembed.md"}
+# same with others. A page of another origin has tests/page/test_shop.py, objects, which this
+# service does not index, tests/serve/objects/test_guide.py, and Ray tests/cli/bulk.
+ELSEWHERE = {"bulk.md", "clients.md", "deployment.md", "objects.md", "reembed.md"}
 OBJECTS = "--in objects"
 
 
