@@ -128,10 +128,18 @@ class Cluster:
         return Size(count, own, gpus if gpus is not None else float(bool(cards)))
 
     def share_hosts(self) -> None:
-        """Hold the limits of hosts over all workers, on this machine: it ends with the run."""
+        """Hold the limits of hosts over all workers, on this machine: it ends with the run.
+
+        Should it be killed, it begins anew and is asked again by those who wait; it knows nothing
+        of the slots that are out, so that a host may have twice as many downloads until these end.
+        """
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         kind = ray.remote(HostSlots).options(
-            num_cpus=0, scheduling_strategy=here, max_concurrency=10_000
+            num_cpus=0,
+            scheduling_strategy=here,
+            max_concurrency=10_000,
+            max_restarts=-1,
+            max_task_retries=-1,
         )
         self._slots = kind.remote(self._per_host)
 

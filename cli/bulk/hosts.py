@@ -35,21 +35,18 @@ class HostSlots:
         await future
 
     async def give(self, holder: str, host: Hashable) -> None:
-        """Take a slot back."""
-        self._out[host][holder] -= 1
+        """Take a slot back; one that this has not lent, as it was begun anew, is nothing to it."""
+        if self._out[host][holder] > 0:
+            self._out[host][holder] -= 1
         self._lend(host)
 
     async def gone(self, holder: str) -> None:
         """Take all slots back of a worker that was lost, and serve its waits no more."""
-        for host, out in self._out.items():
+        for host, out in list(self._out.items()):
             out.pop(holder, None)
             line = self._waiting[host]
             self._waiting[host] = deque(one for one in line if one[0] != holder)
             self._lend(host)
-
-    async def most_at_once(self) -> int:
-        """`most`, for who is in another process."""
-        return self.most
 
     def _lend(self, host: Hashable) -> None:
         out, line = self._out[host], self._waiting[host]
@@ -59,6 +56,8 @@ class HostSlots:
                 out[holder] += 1
                 self.most = max(self.most, out.total())
                 future.set_result(None)
+        if not line and not out.total():  # a table of pictures may have a million hosts
+            del self._out[host], self._waiting[host]
 
 
 class Lender(Protocol):
@@ -132,12 +131,15 @@ class LentHostLimits(HostLimits):
     async def _ask(self, name: Hashable) -> None:
         await self._lender.take(name)
         self._asked[name] -= 1
+        if not self._asked[name]:
+            del self._asked[name]
         if not self._passed_on(name):
             self._lender.give(name)
 
     def _return(self, name: Hashable) -> None:
         self._in_a_row[name] += 1
-        if self._in_a_row[name] % self._IN_A_ROW == 0 or not self._passed_on(name):
+        if self._in_a_row[name] >= self._IN_A_ROW or not self._passed_on(name):
+            del self._in_a_row[name]
             self._lender.give(name)
 
     def _passed_on(self, name: Hashable) -> bool:
@@ -148,4 +150,5 @@ class LentHostLimits(HostLimits):
             if not given.done():
                 given.set_result(None)
                 return True
+        del self._lines[name]
         return False

@@ -165,6 +165,10 @@ class State:
             if name.endswith(f".{stage}.json") and not name.startswith(".")
         }
 
+    def is_done(self, plan: Plan) -> bool:
+        """Whether all shards of a plan are in the index, so that all that failed is known."""
+        return len(self.having("done")) == plan.shards
+
     def failures(self, plan: Plan) -> Iterator[dict[str, Any]]:
         """The rows that failed and were not tried again, each with its number in the source."""
         for shard in range(plan.retried, plan.shards):

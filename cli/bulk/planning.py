@@ -50,7 +50,12 @@ def make_plan(state: State, source: Source, begin: Plan, told: Callable[[int], N
 
 
 def with_retries(state: State, plan: Plan) -> Plan:
-    """The plan with shards more, for the rows that failed in those that there are."""
+    """The plan with shards more, for the rows that failed in those that there are.
+
+    Before it is done it stays as it is: what is yet to fail would be in no list.
+    """
+    if not state.is_done(plan):
+        return plan
     failed = iter([(one["number"], row_of(one["given"])) for one in state.failures(plan)])
     shards = plan.shards
     while part := list(islice(failed, plan.shard_rows)):

@@ -76,7 +76,7 @@ class _Run:
     async def go(self, sources: Sequence[str], reading: Reading) -> None:
         how = _told_of(sources, reading)
         plan = None if self._options.start_over else self._state.plan()
-        if plan is not None and plan.source != how:
+        if plan is not None and not self._is_of(plan, how):
             raise BulkError(
                 f"{self._state.folder} is of other sources or options: name another --state, or"
                 " --start-over"
@@ -94,7 +94,7 @@ class _Run:
         if plan is None:
             self._begin_anew()
         elif self._options.retry_failed:
-            plan = with_retries(self._state, plan)
+            plan = self._with_retries(plan)
         staged, done = self._state.having("staged"), self._state.having("done")
         models = None if plan is None else (plan.model, plan.detector)
         if plan is None or len(staged) < plan.shards:
@@ -106,6 +106,20 @@ class _Run:
         async with opened_index(self._settings, *models) as index:
             self._plan = plan or await self._planned(index, models, how, sources, reading)
             await self._work(index, staged, done)
+
+    def _is_of(self, plan: Plan, how: Any) -> bool:
+        """Whether a plan is of this call's sources, and makes the same of them."""
+        skip = self._options.on_duplicate == "skip"
+        own = (how, skip, self._options.exif)
+        return own == (plan.source, plan.skip_duplicates, plan.exif)
+
+    def _with_retries(self, plan: Plan) -> Plan:
+        if not self._state.is_done(plan):
+            self._bar.say(
+                "The run before has not come to its end, and goes on now: call it with"
+                " --retry-failed once more after that."
+            )
+        return with_retries(self._state, plan)
 
     async def _work(self, index: ImageIndex, staged: set[int], done: set[int]) -> None:
         plan, new_keys = self._plan, self._settings.api.max_new_keys

@@ -103,8 +103,7 @@ def _bulk(tmp_path: Path, source: Path, *more: str) -> tuple[int, dict[str, Any]
     words += ["--shard-rows", "8", "--failures", str(tmp_path / "failures.jsonl"), "--json", *more]
     command = [sys.executable, "-m", "image_search.cli.main", *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout)
+    return done.returncode, json.loads(done.stdout or json.dumps({"error": done.stderr}))
 
 
 def test_the_command_on_this_machine(
@@ -117,6 +116,7 @@ def test_the_command_on_this_machine(
     urls = [f"{files.url}picture.jpg?{n}" for n in range(20)] + [f"{files.url}late.jpg"]
     source.write_text("".join(json.dumps({"url": url, "n": 1}) + "\n" for url in urls))
     code, told = _bulk(tmp_path, source)
+    assert "error" not in told, told
     assert (code, told["written"], told["failed"], told["shards"]) == (1, 20, 1, 3)
     [failure] = (tmp_path / "failures.jsonl").read_text().splitlines()
     assert json.loads(failure)["code"] == "http_status"
@@ -125,3 +125,7 @@ def test_the_command_on_this_machine(
     assert (code, told["written"], told["failed"]) == (0, 1, 0)
     code, told = _bulk(tmp_path, source)
     assert (code, told["written"]) == (0, 0)
+    for option in (["--exif"], ["--on-duplicate", "skip"]):
+        code, told = _bulk(tmp_path, source, *option)
+        assert code == 1
+        assert "is of other sources or options" in told["error"]

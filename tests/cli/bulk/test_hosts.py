@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from cli.bulk.hosts import HostSlots, LentHostLimits
 
 HOST, OTHER = ("shop.example", 443), ("other.example", 443)
-LIMIT = 3
+LIMIT, PER_HOST = 3, 32
 
 
 class Direct:
@@ -40,7 +40,7 @@ def test_all_workers_together_keep_to_one_limit() -> None:
     async def check() -> None:
         slots, now = HostSlots(LIMIT), [0]
         lenders = [Direct(slots, f"worker-{n}") for n in range(4)]
-        workers = [LentHostLimits(64, 32, lender) for lender in lenders]
+        workers = [LentHostLimits(64, PER_HOST, lender) for lender in lenders]
         downloads = [_download(each, now) for each in workers for _ in range(50)]
         seen = await asyncio.wait_for(asyncio.gather(*downloads), 60)
         assert max(seen) == LIMIT == slots.most
@@ -48,7 +48,7 @@ def test_all_workers_together_keep_to_one_limit() -> None:
         for _ in range(LIMIT):
             await asyncio.wait_for(slots.take("anybody", HOST), 60)
         # A slot goes from one download to the next of the same worker.
-        assert sum(lender.asked for lender in lenders) <= len(downloads)
+        assert all(lender.asked <= PER_HOST for lender in lenders)
 
     asyncio.run(check())
 
@@ -66,6 +66,21 @@ def test_a_worker_that_is_lost_gives_its_slots_back() -> None:
         await asyncio.wait_for(waits, 60)
         assert not waits_too.done()
         waits_too.cancel()
+
+    asyncio.run(check())
+
+
+def test_slots_that_another_has_lent_raise_no_limit() -> None:
+    async def check() -> None:
+        slots = HostSlots(LIMIT)
+        for _ in range(LIMIT):
+            await slots.give("lent before", HOST)
+        for _ in range(LIMIT):
+            await asyncio.wait_for(slots.take("there", HOST), 60)
+        waits = asyncio.create_task(slots.take("there", HOST))
+        await asyncio.wait_for(slots.take("there", OTHER), 60)
+        assert not waits.done()
+        waits.cancel()
 
     asyncio.run(check())
 

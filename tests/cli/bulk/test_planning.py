@@ -39,6 +39,10 @@ def test_what_failed_is_tried_again_in_shards_of_its_own(tmp_path: Path) -> None
         failed = {"number": number, "given": given_of(row), "failure": {}}
         state.set_mark(shard, stage, {"failures": [failed]})  # type: ignore[arg-type]
     assert state.having("staged") == {0}
+    state.set_mark(0, "done", {"failures": []})
+    # What fails in the shard that is left is to be tried again, too.
+    assert with_retries(state, plan) == plan
+    state.set_mark(1, "done", {"failures": []})
     again = with_retries(state, plan)
     assert (again.shards, again.retried, again.rows) == (4, 3, 10)
     assert list(read_rows(state, 3)) == [(0, _row(0)), (8, _row(8))]
