@@ -76,17 +76,18 @@ def test_exif_goes_into_the_metadata_where_it_is_asked_for(
     }
     for name, data in pictures.items():
         (album / name).write_bytes(data)
-    assert _index(album, str(album), server=service.url) == (0, "4 indexed.\n", [])
-    for name, data in pictures.items():
-        assert _metadata(service, data) == {"file": name}
-    words = (str(album), "--exif", "--metadata", '{"camera": "ours"}')
+    words = (str(album), "--metadata", '{"camera": "ours"}')
     assert _index(album, *words, server=service.url) == (0, "4 indexed.\n", [])
+    for name, data in pictures.items():
+        assert _metadata(service, data) == {"file": name, "camera": "ours"}
+    assert _index(album, *words, "--exif", server=service.url) == (0, "4 indexed.\n", [])
     for name, data in pictures.items():
         place = {"gps.lat": latitude, "gps.lon": longitude}
         assert _metadata(service, data) == {**told, **place, "camera": "ours", "file": name}
     plain = _metadata(service, (album / "a.jpg").read_bytes())
     assert plain == {"file": "a.jpg", "camera": "ours"}
-    assert _index(album, *words, server=service.url)[1] == "0 indexed, 4 were done before.\n"
+    again = _index(album, *words, "--exif", server=service.url)
+    assert again[1] == "0 indexed, 4 were done before.\n"
 
 
 def test_what_is_no_picture_is_listed_and_the_rest_goes_on(

@@ -337,10 +337,13 @@ def _journal(
         raise ValueError("standard input cannot be read again: leave --state out")
     if state is None and source.identity is not None:
         state = next(filter(None, map(state_beside, sources)), None)
-    how = {"server": same_server(options.server), "on_duplicate": options.on_duplicate}
-    identity = {**(source.identity or {}), **how}
+    identity: dict[str, Any] = {
+        **(source.identity or {}),
+        "server": same_server(options.server),
+        "on_duplicate": options.on_duplicate,
+    }
     if options.exif:
-        how["exif"] = "added"
+        identity["exif"] = "added"
     if options.without_objects:
         identity["objects"] = "left out"
     # A state of before there was an option goes on.
