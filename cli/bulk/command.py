@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from cli.offline.commands import errors_in_one_line
-from image_search.cli.terminal import json_object, shown
-
-_READING = ("url_column", "id_column", "leave_out", "rename", "text_columns", "encoding")
+from image_search.cli.index.options import reading_of, reading_options
+from image_search.cli.terminal import shown
 
 
 @click.command()
@@ -30,18 +29,7 @@ _READING = ("url_column", "id_column", "leave_out", "rename", "text_columns", "e
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the run, which all machines see under this path; it is made.",
 )
-@click.option(
-    "--url-column", default="url", show_default=True, help="Column with the pictures' URLs."
-)
-@click.option("--id-column", help="Column with what the images are called.  [default: by the URL]")
-@click.option("--leave-out", multiple=True, metavar="COLUMN", help="Column that is no metadata.")
-@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Column and its metadata key.")
-@click.option("--text-columns", default="", metavar="NAMES", help="CSV columns to read as text.")
-@click.option("--encoding", help="Encoding of CSV files.  [default: UTF-8, or as they are marked]")
-@click.option("--file-key", default="file", show_default=True, help="Key for a file's path.")
-@click.option(
-    "--metadata", default="{}", metavar="JSON", callback=json_object, help="Of every image."
-)
+@reading_options
 @click.option(
     "--shard-rows",
     type=click.IntRange(1, 100_000),
@@ -99,7 +87,7 @@ def bulk(sources: tuple[str, ...], **given: Any) -> None:
     from image_search.cli.tables.rows import SourceError  # noqa: PLC0415
 
     try:
-        reading = _reading(given)
+        reading = reading_of(given)
         with errors_in_one_line():
             code = asyncio.run(run_bulk(sources, reading, BulkOptions(**given)))
     except (SourceError, ValueError) as error:
@@ -118,14 +106,3 @@ def _before_ray(address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address == "local":
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token_hex(32)}
-
-
-def _reading(given: dict[str, Any]) -> Any:
-    """How the sources are read; takes these options away."""
-    from image_search.cli.index.sources import Reading  # noqa: PLC0415
-    from image_search.cli.tables.columns import renamed_from  # noqa: PLC0415
-
-    url, own, leave_out, rename, text, encoding = (given.pop(name) for name in _READING)
-    names = [name for name in text.split(",") if name]
-    rest = (own, list(leave_out) or None, renamed_from(rename) or None, encoding)
-    return Reading(url, names, given.pop("file_key"), given.pop("metadata"), *rest)

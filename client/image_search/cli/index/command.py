@@ -6,55 +6,14 @@ from typing import Any
 
 import click
 
-from image_search.cli.terminal import json_object, shown, to_service
+from image_search.cli.index.options import reading_of, reading_options
+from image_search.cli.terminal import shown, to_service
 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @to_service
-@click.option(
-    "--url-column", default="url", show_default=True, help="Column with the pictures' URLs."
-)
-@click.option(
-    "--id-column",
-    help="Column with what the images are called.  [default: an id made of the URL]",
-)
-@click.option(
-    "--leave-out",
-    multiple=True,
-    metavar="COLUMN",
-    help="A column that is not to become metadata. Can be given several times.",
-)
-@click.option(
-    "--rename",
-    multiple=True,
-    metavar="OLD=NEW",
-    help="A column and the metadata key that it is to become. Can be given several times.",
-)
-@click.option(
-    "--text-columns",
-    default="",
-    metavar="NAMES",
-    help="Columns of a CSV file to read as text, comma-separated: postal codes and the like.",
-)
-@click.option(
-    "--encoding",
-    help="Encoding of CSV files, such as windows-1252.  [default: UTF-8, or UTF-16 with its mark]",
-)
-@click.option(
-    "--file-key",
-    default="file",
-    show_default=True,
-    metavar="KEY",
-    help="Metadata key for the path of a picture's file; '' stores no path.",
-)
-@click.option(
-    "--metadata",
-    default="{}",
-    metavar="JSON",
-    callback=json_object,
-    help="Metadata of every image; keys that a row or a file has itself win.",
-)
+@reading_options
 @click.option(
     "--in-flight",
     type=click.IntRange(1, 1024),
@@ -114,7 +73,8 @@ def index(sources: tuple[str, ...], **given: Any) -> None:
     from image_search.cli.tables.rows import SourceError  # noqa: PLC0415
 
     try:
-        code = run_index(sources, IndexOptions(**given))
+        reading = reading_of(given)
+        code = run_index(sources, reading, IndexOptions(**given))
     except (SourceError, JournalError, ValueError) as error:
         raise click.UsageError(shown(error)) from error
     except OSError as error:

@@ -30,7 +30,6 @@ from image_search.cli.index.sources import (
     state_beside,
 )
 from image_search.cli.progress import FailureFile, WorkBar
-from image_search.cli.tables.columns import renamed_from
 from image_search.cli.tables.rows import Row, Source, Whole
 from image_search.cli.terminal import UNAVAILABLE, shown
 from image_search.uploads import is_upload_url
@@ -55,18 +54,10 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class IndexOptions:
-    """The command's options, by the names that `image_search.cli.index.command` gives them."""
+    """The command's options but for `Reading`, by the names that it gives them."""
 
     server: str
     api_key: str | None
-    url_column: str
-    id_column: str | None
-    leave_out: tuple[str, ...]
-    rename: tuple[str, ...]
-    text_columns: str
-    encoding: str | None
-    file_key: str
-    metadata: dict[str, Any]
     in_flight: int | None
     on_duplicate: OnDuplicate
     exif: bool
@@ -79,7 +70,7 @@ class IndexOptions:
     as_json: bool
 
 
-def run_index(sources: Sequence[str], options: IndexOptions) -> int:
+def run_index(sources: Sequence[str], reading: Reading, options: IndexOptions) -> int:
     """Index all sources, and print what came of it.
 
     Returns:
@@ -91,16 +82,6 @@ def run_index(sources: Sequence[str], options: IndexOptions) -> int:
         ValueError: an option is invalid.
         OSError: a file cannot be written.
     """
-    reading = Reading(
-        options.url_column,
-        [name for name in options.text_columns.split(",") if name],
-        options.file_key,
-        options.metadata,
-        options.id_column,
-        list(options.leave_out) or None,
-        renamed_from(options.rename) or None,
-        options.encoding,
-    )
     if options.failures is not None and any(_is_same(one, options.failures) for one in sources):
         raise ValueError("--failures is one of the sources: name another file")
     known: dict[str, str] = {}
