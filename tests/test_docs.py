@@ -64,8 +64,9 @@ def test_every_route_has_its_chapter(route: str) -> None:
 
 
 def test_every_option_of_the_command_line_is_in_its_page() -> None:
-    page = (PROJECT / "docs" / "command-line.md").read_text()
+    page = "".join((PROJECT / "docs" / n).read_text() for n in ("command-line.md", "bulk.md"))
     for name in (
+        "bulk",
         "index",
         "search",
         "detect",
