@@ -71,6 +71,7 @@ class _Run:
         self._size: Size | None = None
         self._first: list[Worker] = []
         self._counts = Counts()
+        self._skips = options.on_duplicate == "skip"
         self._plan: Plan
 
     async def go(self, sources: Sequence[str], reading: Reading) -> None:
@@ -109,8 +110,7 @@ class _Run:
 
     def _is_of(self, plan: Plan, how: Any) -> bool:
         """Whether a plan is of this call's sources, and makes the same of them."""
-        skip = self._options.on_duplicate == "skip"
-        own = (how, skip, self._options.exif)
+        own = (how, self._skips, self._options.exif)
         return own == (plan.source, plan.skip_duplicates, plan.exif)
 
     def _with_retries(self, plan: Plan) -> Plan:
@@ -175,10 +175,9 @@ class _Run:
         if has_csv(sources):
             known = {facet.key: facet.type for facet in await index.facets()}
         own, moment = new_id()
-        begin = Plan(own, how, *models, moment, self._options.shard_rows)
         options = self._options
-        skip = options.on_duplicate == "skip"
-        begin = Plan(**{**vars(begin), "skip_duplicates": skip, "exif": options.exif})
+        made: dict[str, Any] = {"skip_duplicates": self._skips, "exif": options.exif}
+        begin = Plan(own, how, *models, moment, options.shard_rows, **made)
         self._bar.say("Reading the sources, and writing their rows down.")
         return await asyncio.to_thread(self._read, sources, reading, known, begin)
 
