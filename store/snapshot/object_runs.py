@@ -1,7 +1,7 @@
 """Runs of objects: where those of a set lie in the table of objects, one after the other.
 
-A set's key stands here as a number, its last 64 bits, of which 48 were drawn by chance: of a
-million sets two share one in one of thirty million tables.
+A set's key stands here as a number, the last 64 bits that it was made of, 48 of which were drawn by
+chance: of a million sets two share one in one of thirty million tables.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from store.metadata.objects import KEY
@@ -108,6 +109,10 @@ def _numbers(keys: pa.StringArray) -> Numbers:
     there = keys.is_valid().to_numpy(zero_copy_only=False)
     left = keys.drop_null()
     numbers = np.zeros(len(keys), np.uint64)
+    if len(left) and pc.max(pc.binary_length(left)).as_py() > _KEY_CHARS:
+        left = pc.utf8_slice_codeunits(
+            left, 0, _KEY_CHARS
+        )  # a later detector's have its number, too
     _, offsets, texts = left.buffers()
     if len(left):
         bounds = np.frombuffer(offsets, np.int32, len(left) + 1, 4 * left.offset)

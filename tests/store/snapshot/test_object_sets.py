@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from store.index import ImageIndex
-from store.metadata.objects import KEY, new_key
+from store.metadata.objects import KEY, key_by, new_key
 from store.metadata.predicates import ALWAYS
 from store.metadata.rows import to_dicts
 from store.snapshot import object_sets
@@ -99,3 +99,11 @@ def test_a_set_is_known_by_the_end_of_its_key() -> None:
     key = "0190000000000123456789ab"
     keys = pa.array([key, None, key], pa.string())
     assert set_numbers(pa.chunked_array([keys[1:], keys[:0]])).tolist() == [0, 0x0123456789AB]
+
+
+def test_the_number_of_a_later_detector_is_not_of_the_set() -> None:
+    first = [new_key() for _ in range(3)]
+    later = [first[0], key_by(2, first[1]), None, key_by(12, first[2])]
+    expected = set_numbers(pa.chunked_array([first])).tolist()
+    expected.insert(2, 0)
+    assert set_numbers(pa.chunked_array([later])).tolist() == expected
