@@ -95,8 +95,20 @@ class Lease:
         value = f"{uuid4().hex}:0"
         return value if await in_dataset(self._table, partial(self._take, value=value)) else None
 
+    def is_held(self, dataset: "LanceDataset") -> bool:
+        """Whether anybody holds it at a version of the table; asks nothing of the store."""
+        return self._watch.is_held(dataset.config().get(self._key))
+
+    async def clear(self, dataset: "LanceDataset") -> None:
+        """Takes a lease away that is over, so that nobody else has to see that.
+
+        Whoever has held it has gone, or its value is that of a version that was restored.
+        """
+        if (left := dataset.config().get(self._key)) is not None:
+            await self._give_back(left)
+
     def _take(self, dataset: "LanceDataset", value: str) -> bool:
-        if self._watch.is_held(dataset.config().get(self._key)):
+        if self.is_held(dataset):
             return False
         try:
             dataset.update_config({self._key: value})
@@ -116,10 +128,13 @@ class Lease:
         finally:
             renewing.cancel()
             await asyncio.wait([renewing])
-            try:
-                await retried(lambda: self._set(holder, None))
-            except Exception as error:
-                logger.info("a lease could not be given back: %r", error)
+            await self._give_back(holder)
+
+    async def _give_back(self, holder: str) -> None:
+        try:
+            await retried(lambda: self._set(holder, None))
+        except Exception as error:
+            logger.info("a lease could not be given back: %r", error)
 
     async def _renew(self, holder: str) -> None:
         renewals = 0

@@ -25,7 +25,7 @@ from store.snapshot.snapshot import Snapshot
 from store.table.disk.location import Location
 from store.table.disk.sync import Acknowledged, has_space, sync_to_disk
 from store.table.faults import CommitConflictError
-from store.table.lease import WRITERS_WAIT, WRITERS_WAIT_S, Lease, Watch
+from store.table.lease import WRITERS_WAIT, WRITERS_WAIT_S, Lease
 from store.table.names import is_superseded
 from store.table.open import ensure_ready
 from store.table.versions import restore_version
@@ -37,7 +37,7 @@ from store.write.columns import (
     drop_column,
 )
 from store.write.logged import LoggedTable, drafts_of
-from store.write.lookups import existing, later, twins
+from store.write.lookups import existing, fragments_of, later, matching, twins, whole
 from store.write.plan import (
     Alone,
     Clock,
@@ -98,7 +98,6 @@ class Committer:
         self._clock = Clock()
         self._checked: Registry | None = None
         self._appended: set[str] = set()
-        self._waiting = Watch(WRITERS_WAIT_S)
         self._lease = Lease(logged.table, WRITERS_WAIT, WRITERS_WAIT_S)
         self._is_first = False
         self._others: OthersChanges | None = None
@@ -178,7 +177,7 @@ class Committer:
         ]
         if there:
             async with self._logged.change(drafts):
-                await self._delete(text_in("id", there), snapshot)
+                await self._delete(text_in("id", there), snapshot, there)
         return [len(those) for those in found]
 
     async def alone(self, operations: Sequence[Alone]) -> list[Any]:
@@ -235,14 +234,14 @@ class Committer:
 
     async def _delete_matching(self, delete: DeleteMatching, snapshot: Snapshot) -> int:
         where = where_of(delete.filter, snapshot.registry)
-        ids = await self._ids(where)
+        ids = await self._ids(where, snapshot)
         refuse_broad(delete.filter, "delete", len(ids), await self._table.count_rows())
         draft = Draft(delete.by, "delete_matching", ids, {"filter": delete.filter or {}})
         return await self._delete_where(where, draft, snapshot)
 
     async def _delete_urls(self, delete: DeleteUrls, snapshot: Snapshot) -> int:
         where = text_in("url", delete.urls)
-        draft = Draft(delete.by, "delete", await self._ids(where))
+        draft = Draft(delete.by, "delete", await self._ids(where, snapshot))
         return await self._delete_where(where, draft, snapshot)
 
     async def _delete_where(self, where: str, draft: Draft, snapshot: Snapshot) -> int:
@@ -251,16 +250,21 @@ class Committer:
                 await self._delete(where, snapshot)
         return len(draft.ids)
 
-    async def _delete(self, where: str, snapshot: Snapshot) -> None:
+    async def _delete(self, where: str, snapshot: Snapshot, ids: Collection[str] = ()) -> None:
+        """Deletes the rows of a predicate: those of some ids, where it says no more than these."""
         if self._locked:
             await self._logged.delete(where)
-        else:
-            made = await asyncio.to_thread(delete_rows, snapshot.dataset, where)
-            self._logged.version = int(made.version)
+            return
+
+        def delete() -> int:
+            among = fragments_of(snapshot, ids) if ids else None
+            return int(delete_rows(snapshot.dataset, where, among).version)
+
+        self._logged.version = await asyncio.to_thread(delete)
 
     async def _patch_matching(self, patch: PatchMatching, snapshot: Snapshot) -> int:
         where = f"{text_in('id', patch.ids)} AND ({where_of(patch.filter, snapshot.registry)})"
-        puts = [Patch(each, patch.metadata, patch.by) for each in await self._ids(where)]
+        puts = [Patch(each, patch.metadata, patch.by) for each in await self._ids(where, snapshot)]
         plan = await self._plan(snapshot, puts)
         answers = plan.apply(puts)
         for answer in answers:
@@ -270,8 +274,11 @@ class Committer:
         await self._commit_plan(plan, snapshot, puts, answers)
         return len(puts)
 
-    async def _ids(self, where: str) -> list[str]:
-        found = await self._table.query().where(where).select(["id"]).to_arrow()
+    async def _ids(self, where: str, snapshot: Snapshot) -> list[str]:
+        if self._locked:
+            found = await self._table.query().where(where).select(["id"]).to_arrow()
+        else:  # where the table may be a later one by now
+            found = await asyncio.to_thread(matching, snapshot, where)
         ids: list[str] = found["id"].to_pylist()
         return ids
 
@@ -279,9 +286,8 @@ class Committer:
         # Before the version is looked at: later, it may be of a commit made in between.
         known = self._acknowledged.read() if self._acknowledged else 0
         snapshot = await self._snapshots.latest()
-        while self._must_wait(snapshot):
-            await asyncio.sleep(_LOOK_S)
-            snapshot = await self._snapshots.latest()
+        if not (self._locked or self._is_first):
+            snapshot = await self._once_free(snapshot)
         if snapshot.registry is not self._checked:  # it is the same as long as the schema is
             if is_superseded(snapshot.dataset.schema):
                 raise StoreMovedError
@@ -292,10 +298,13 @@ class Committer:
         self._logged.version = snapshot.version
         return snapshot
 
-    def _must_wait(self, snapshot: Snapshot) -> bool:
-        if self._locked or self._is_first:
-            return False
-        return self._waiting.is_held(snapshot.dataset.config().get(WRITERS_WAIT))
+    async def _once_free(self, snapshot: Snapshot) -> Snapshot:
+        """The latest snapshot, once nobody has the writers wait."""
+        while self._lease.is_held(snapshot.dataset):
+            await asyncio.sleep(_LOOK_S)
+            snapshot = await self._snapshots.latest()
+        await self._lease.clear(snapshot.dataset)
+        return snapshot
 
     async def _plan(self, snapshot: Snapshot, puts: Sequence[Put]) -> Plan:
         """What of the table the puts can see and change."""
@@ -316,8 +325,7 @@ class Committer:
         if self._locked:
             query = self._table.query().where(text_in("id", ids)).select(columns)
             return await query.to_arrow()
-        scanner = snapshot.dataset.scanner(columns=columns, filter=text_in("id", ids))
-        return await asyncio.to_thread(scanner.to_table)
+        return await asyncio.to_thread(whole, snapshot, ids, columns)
 
     def _seen(
         self, snapshot: Snapshot, upserts: Sequence[Upsert]
@@ -349,7 +357,7 @@ class Committer:
         if not self._locked:
             if added:
                 dataset = await self._right_after(snapshot, added)
-            made = await asyncio.to_thread(write_rows, dataset, rows, plan.replaced)
+            made = await asyncio.to_thread(_written, dataset, rows, plan.replaced, snapshot)
             self._logged.version = int(made.version)
             self._snapshots.added(self._logged.version, rows, made)
         elif plan.replaced:
@@ -379,3 +387,11 @@ class Committer:
         if int(await self._table.version()) != version:
             raise CommitConflictError("another process was faster")
         return await asyncio.to_thread(snapshot.dataset.checkout_version, version)
+
+
+def _written(
+    dataset: "LanceDataset", rows: pa.Table, replaced: Collection[str], snapshot: Snapshot
+) -> "LanceDataset":
+    """Commits rows right behind a snapshot, or behind the columns that it was just given."""
+    among = fragments_of(snapshot, replaced) if replaced else None
+    return write_rows(dataset, rows, replaced, among)

@@ -4,15 +4,42 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
+import pyarrow as pa
+
 from store.changes.since import Changed
 from store.metadata.rows import to_dicts
+from store.snapshot.fragments import PLACE_BITS
 from store.snapshot.snapshot import Snapshot
 from store.write.plan import Twin, Upsert
+
+VECTOR = "vector"
 
 
 def existing(snapshot: Snapshot, ids: Collection[str]) -> set[str]:
     """Which of these ids there are."""
     return set(snapshot.having("id", ids, ["id"])["id"].to_pylist())
+
+
+def matching(snapshot: Snapshot, where: str) -> pa.Table:
+    """The ids of the rows that a predicate lets through."""
+    return snapshot.take(snapshot.row_ids(where), ["id"])
+
+
+def whole(snapshot: Snapshot, ids: Collection[str], columns: Sequence[str]) -> pa.Table:
+    """Columns of the rows of some ids, the vectors among them."""
+    rows, _ = snapshot.rows_having("id", ids)
+    found = snapshot.take(rows, [name for name in columns if name != VECTOR])
+    flat = pa.array(snapshot.vectors(rows).ravel() if len(rows) else [], pa.float32())
+    size = snapshot.dataset.schema.field(VECTOR).type.list_size
+    return found.append_column(VECTOR, pa.FixedSizeListArray.from_arrays(flat, size))
+
+
+def fragments_of(snapshot: Snapshot, ids: Collection[str]) -> set[int] | None:
+    """The numbers of the fragments that the rows of some ids are in; None where nothing tells."""
+    if not snapshot.has_places:
+        return None
+    rows, _ = snapshot.rows_having("id", ids)
+    return set((rows >> PLACE_BITS).tolist())
 
 
 def later(

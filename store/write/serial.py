@@ -18,7 +18,6 @@ from store.metadata.values import text_in
 
 if TYPE_CHECKING:
     from lance import LanceDataset
-    from lance.fragment import LanceFragment
 
 FEW = 3
 """Attempts at a commit, before it is made with all other writers waiting: who is far from the store
@@ -34,7 +33,10 @@ _NUMBERS_A_VERSION = 256
 
 
 def write_rows(
-    dataset: "LanceDataset", rows: pa.Table, replaced: Collection[str]
+    dataset: "LanceDataset",
+    rows: pa.Table,
+    replaced: Collection[str],
+    fragments: Collection[int] | None = None,
 ) -> "LanceDataset":
     """Adds rows to a table, and takes away those that they replace. Blocks.
 
@@ -42,6 +44,8 @@ def write_rows(
         dataset: at the version that the rows were planned at.
         rows: with all of its columns.
         replaced: ids of rows that are there.
+        fragments: numbers of those that these are in, where that is known: to look for them is a
+            request for each fragment.
 
     Returns:
         The table at the version that was made.
@@ -54,18 +58,23 @@ def write_rows(
     written = write_fragments(
         rows, dataset, schema=rows.schema, storage_options=dataset.latest_storage_options()
     )
-    return _committed(dataset, text_in("id", replaced) if replaced else None, written)
+    changed, removed = (
+        _without(dataset, text_in("id", replaced), fragments) if replaced else ([], [])
+    )
+    return _committed(dataset, _operation(dataset, changed, removed, written))
 
 
-def delete_rows(dataset: "LanceDataset", where: str) -> "LanceDataset":
+def delete_rows(
+    dataset: "LanceDataset", where: str, fragments: Collection[int] | None = None
+) -> "LanceDataset":
     """Deletes the rows that a predicate lets through; otherwise as `write_rows`. Blocks."""
-    return _committed(dataset, where, [])
+    return _committed(dataset, _operation(dataset, *_without(dataset, where, fragments), []))
 
 
-def _committed(dataset: "LanceDataset", gone: str | None, written: Sequence[Any]) -> "LanceDataset":
+def _committed(dataset: "LanceDataset", operation: Any) -> "LanceDataset":
     from lance import LanceDataset, Transaction  # noqa: PLC0415 - see store.table.connection
 
-    transaction = Transaction(dataset.version, _operation(dataset, gone, written))
+    transaction = Transaction(dataset.version, operation)
     try:
         return LanceDataset.commit(
             dataset,
@@ -83,7 +92,9 @@ def _committed(dataset: "LanceDataset", gone: str | None, written: Sequence[Any]
         raise
 
 
-def _operation(dataset: "LanceDataset", gone: str | None, written: Sequence[Any]) -> Any:
+def _operation(
+    dataset: "LanceDataset", changed: list[Any], removed: list[int], written: Sequence[Any]
+) -> Any:
     from lance import LanceOperation  # noqa: PLC0415 - see store.table.connection
 
     fragments = dataset.get_fragments()
@@ -91,7 +102,6 @@ def _operation(dataset: "LanceDataset", gone: str | None, written: Sequence[Any]
         for number, each in enumerate(written, dataset.version * _NUMBERS_A_VERSION):
             each.id = number
         return LanceOperation.Merge(list(written), dataset.lance_schema)
-    changed, removed = _without(dataset, gone) if gone is not None else ([], [])
     first = min(fragments, key=lambda each: each.fragment_id)
     if first.fragment_id not in {*removed, *(each.id for each in changed)}:
         changed.append(first.metadata)
@@ -100,11 +110,16 @@ def _operation(dataset: "LanceDataset", gone: str | None, written: Sequence[Any]
     )
 
 
-def _without(dataset: "LanceDataset", where: str) -> tuple[list[Any], list[int]]:
+def _without(
+    dataset: "LanceDataset", where: str, fragments: Collection[int] | None
+) -> tuple[list[Any], list[int]]:
     """The fragments as they are without some rows, and those of which nothing is left."""
     changed: list[Any] = []
     removed: list[int] = []
-    for fragment in _having(dataset, where):
+    having = _having(dataset, where) if fragments is None else fragments
+    for fragment in dataset.get_fragments():
+        if fragment.fragment_id not in having:
+            continue
         metadata = fragment.delete(where)
         if metadata is None:
             removed.append(fragment.fragment_id)
@@ -113,8 +128,7 @@ def _without(dataset: "LanceDataset", where: str) -> tuple[list[Any], list[int]]
     return changed, removed
 
 
-def _having(dataset: "LanceDataset", where: str) -> "list[LanceFragment]":
-    """The fragments that have such rows."""
+def _having(dataset: "LanceDataset", where: str) -> set[int]:
+    """The numbers of the fragments that have such rows."""
     rows = dataset.scanner(columns=[], filter=where, with_row_address=True).to_table()
-    numbers = set((rows[_ROW_ADDRESS].to_numpy() >> _FRAGMENT_BITS).tolist())
-    return [each for each in dataset.get_fragments() if each.fragment_id in numbers]
+    return set((rows[_ROW_ADDRESS].to_numpy() >> _FRAGMENT_BITS).tolist())
