@@ -110,4 +110,4 @@ class Looks(Machine):
 
     @property
     def _settings(self) -> StoreSettings:
-        return StoreSettings(store_uri=str(self.folder))
+        return StoreSettings(store_uri=self.uri)
