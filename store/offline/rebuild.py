@@ -171,10 +171,9 @@ class Rebuild:
                 await self._commit(lambda: align_columns(self._new, self._old))
             if self._new_prints is None:
                 self._new_prints = await fingerprints(self._new)
-            found = differences(self._old_prints, self._new_prints)
-        left = _without(found.fresh, self._bare)
-        fresh = _without(left, self._gave_up)
-        self.failed = left.num_rows - fresh.num_rows
+            found = differences(_bared(self._old_prints, self._bare), self._new_prints)
+        fresh = _without(found.fresh, self._gave_up)
+        self.failed = found.fresh.num_rows - fresh.num_rows
         return Differences(fresh, found.changed, found.gone, found.rows)
 
     @property
@@ -235,12 +234,16 @@ class Rebuild:
 
     async def _copy_over(self, ids: Sequence[str]) -> None:
         with as_store_errors():
-            rows = await read_rows(self._old, ids)
+            rows = [self._as_bare(row) for row in await read_rows(self._old, ids)]
             vectors = await read_vectors(self._new, ids)
         # One that was added again just now is fresh in the next comparison.
         same = [row for row in rows if (row.date, row.key) == vectors[row.id][:2]]
         self._pending += [Filled(row, vectors[row.id].vector, None) for row in same]
         await self._flush()
+
+    def _as_bare(self, row: BareRow) -> BareRow:
+        is_bare = self._bare.get(row.id) == (row.date, row.key)
+        return row.without_objects() if is_bare else row
 
     async def _add(self, filled: Filled) -> None:
         if not self._pending:
@@ -314,11 +317,24 @@ async def _lent_by(donor: Donor, rows: Sequence[BareRow]) -> dict[str, Filled]:
     }
 
 
-def _without(fresh: pa.Table, others: Mapping[str, tuple[int, str]]) -> pa.Table:
+def _without(prints: pa.Table, others: Mapping[str, tuple[int, str]]) -> pa.Table:
     """Without these images, as long as they are as they were: date and key of each."""
     if not others:
-        return fresh
+        return prints
+    return prints.join(_named(others), list(NEW_COLUMNS), join_type="left anti")
+
+
+def _bared(prints: pa.Table, others: Mapping[str, tuple[int, str]]) -> pa.Table:
+    """As if nobody had looked into these images, likewise: what else changes in them is seen."""
+    if not others:
+        return prints
+    bare = prints.join(_named(others), list(NEW_COLUMNS), join_type="left semi")
+    keys = pa.array([""] * len(bare), pa.string())
+    bare = bare.set_column(bare.column_names.index("key"), "key", keys)
+    return pa.concat_tables([_without(prints, others), bare.select(prints.column_names)])
+
+
+def _named(others: Mapping[str, tuple[int, str]]) -> pa.Table:
     dates, keys = zip(*others.values(), strict=True)
     arrays = [pa.array(list(others)), pa.array(dates, pa.int64()), pa.array(keys)]
-    left_out = pa.Table.from_arrays(arrays, names=NEW_COLUMNS)
-    return fresh.join(left_out, list(NEW_COLUMNS), join_type="left anti")
+    return pa.Table.from_arrays(arrays, names=NEW_COLUMNS)

@@ -177,6 +177,30 @@ def test_the_objects_of_a_picture_that_is_another_one_are_left_to_redetect(tmp_p
     run(check())
 
 
+def test_what_changes_in_an_image_that_has_lost_its_objects_is_followed(tmp_path: Path) -> None:
+    async def check() -> None:
+        await filled(tmp_path)
+        async with opened(tmp_path, DETECTOR) as old:
+
+            async def change(_: str) -> None:
+                if len(embed.urls) == COUNT:
+                    await old.patch(own(1), {"n": -1})
+                    await old.patch(own(3), {"n": -3})
+
+            embed = FakeEmbedder()
+            embed.others, embed.before_each = {url_of(1), url_of(3)}, change
+            assert await moved(tmp_path, embed) == Outcome(COUNT + 1, 0, switched=True, bare=2)
+        assert len(embed.urls) == COUNT + 1
+        async with opened_as(tmp_path, NEW, DETECTOR) as new:
+            for n, there in ((1, -1), (2, 2), (3, -3)):
+                image_of = await new.get(own(n))
+                assert image_of is not None
+                assert image_of.metadata == {"n": there}
+            assert set((await new.matching({"$objects": None}))[0]) == {own(1), own(3), own(COUNT)}
+
+    run(check())
+
+
 def test_detectors_of_before_and_recipes_go_along(tmp_path: Path) -> None:
     other = Detector("yolo-other.pt", "another way")
 
