@@ -59,7 +59,10 @@ class OthersChanges:
             status = os.fstat(file.fileno())
             if status.st_mtime < self._since.timestamp():
                 return
-            file.seek(self._read_bytes.get(status.st_ino, 0))
+            read = self._read_bytes.get(status.st_ino, 0)
+            file.seek(
+                read if read <= status.st_size else 0
+            )  # the number of a removed file is reused
             # A line without an end is being written: it is read the next time.
             while (line := file.readline()).endswith(b"\n"):
                 self._read_bytes[status.st_ino] = file.tell()

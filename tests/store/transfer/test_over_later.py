@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from store.changes.change import Draft
+from store.changes.log import CURRENT, FOLDER, ChangeLog
+from store.changes.since import OthersChanges
 from store.index import ImageIndex
 from store.schemas import Author, NewKeys, Upserted, image_id
 from store.transfer.whole_row import WholeRow
@@ -101,3 +104,15 @@ def test_what_changes_between_the_lock_and_the_commit_is_seen(tmp_path: Path) ->
             assert {await by(index, n) for n in range(60)} == {"user"}
 
     run(check())
+
+
+def test_a_file_under_the_number_of_a_removed_one_is_read_from_its_start(tmp_path: Path) -> None:
+    log, others = (
+        ChangeLog(tmp_path, "images"),
+        OthersChanges(tmp_path, "bulk-1", datetime.now(UTC)),
+    )
+    log.begin([Draft(USER, "add", ["first"] * 9)], 1)
+    assert others.now().keys() == {"first"}
+    (tmp_path / FOLDER / CURRENT).write_bytes(b"")  # which keeps its number
+    log.begin([Draft(USER, "add", ["second"])], 2)
+    assert others.now().keys() == {"first", "second"}
