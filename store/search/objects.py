@@ -8,6 +8,7 @@ did not; where a filter leaves few images, theirs alone. All of this blocks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,9 +167,9 @@ class _Ranking:
         is: the best of several is better than any one of them usually is.
         """
         falling = np.sort(found.scores)[::-1][:NEAREST]
-        usual = self._usual().astype(np.float32)
-        return cutoff_score(falling, usual, self._images.rows)
+        return cutoff_score(falling, self._usual.astype(np.float32), self._images.rows)
 
+    @cached_property
     def _usual(self) -> NDArray[np.float64]:
         images, scores = self._images, dict[str, float]()
         places = sampled(images.rows, SAMPLE_ROWS)
