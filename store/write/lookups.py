@@ -12,7 +12,7 @@ from store.snapshot.fragments import PLACE_BITS
 from store.snapshot.snapshot import Snapshot
 from store.write.plan import Twin, Upsert
 
-VECTOR = "vector"
+_VECTOR = "vector"
 
 
 def existing(snapshot: Snapshot, ids: Collection[str]) -> set[str]:
@@ -28,10 +28,10 @@ def matching(snapshot: Snapshot, where: str) -> pa.Table:
 def whole(snapshot: Snapshot, ids: Collection[str], columns: Sequence[str]) -> pa.Table:
     """Columns of the rows of some ids, the vectors among them."""
     rows, _ = snapshot.rows_having("id", ids)
-    found = snapshot.take(rows, [name for name in columns if name != VECTOR])
+    found = snapshot.take(rows, [name for name in columns if name != _VECTOR])
     flat = pa.array(snapshot.vectors(rows).ravel() if len(rows) else [], pa.float32())
-    size = snapshot.dataset.schema.field(VECTOR).type.list_size
-    return found.append_column(VECTOR, pa.FixedSizeListArray.from_arrays(flat, size))
+    size = snapshot.dataset.schema.field(_VECTOR).type.list_size
+    return found.append_column(_VECTOR, pa.FixedSizeListArray.from_arrays(flat, size))
 
 
 def fragments_of(snapshot: Snapshot, ids: Collection[str]) -> set[int] | None:
