@@ -22,7 +22,7 @@ from api.settings import Settings
 from api.telemetry.metrics import IndexObserver
 from images.fetch.headers import HeadersError
 from images.workers.sandbox import Sandbox
-from runners.schemas import ClipInfo, DetectionRows, Serving, YoloInfo
+from runners.schemas import ClipInfo, DetectionRows, ModelInfo, Serving, YoloInfo
 from runners.serving.shutdown import end_service
 from store.errors import ModelMismatchError, ObjectsMismatchError, StoreError
 from store.index import ImageIndex
@@ -154,8 +154,8 @@ class Backend:
         token = settings.models.model_token
         try:
             models = await Models.connect(
-                client_of(embedder, "IMAGE_SEARCH_CLIP_URLS", token),
-                client_of(detector, "IMAGE_SEARCH_YOLO_URLS", token),
+                client_of(embedder, "IMAGE_SEARCH_CLIP_URLS", token, ClipInfo),
+                client_of(detector, "IMAGE_SEARCH_YOLO_URLS", token, YoloInfo),
             )
         except ReplicaMismatchError as error:
             end_service(str(error))
@@ -213,9 +213,9 @@ def _pictures(settings: Settings) -> Pictures:
         end_service(f"IMAGE_SEARCH_FETCH_HEADERS: {error}")
 
 
-def client_of(service: Any, setting: str, token: str) -> Any:
+def client_of(service: Any, setting: str, token: str, model: type[ModelInfo]) -> Any:
     """The client of a model service: BentoML's own, or one for the addresses of several."""
-    return Replicas(setting, service, token) if isinstance(service, tuple) else service
+    return Replicas(setting, service, token, model) if isinstance(service, tuple) else service
 
 
 def calls_of(client: Any, serving: Serving) -> Callable[[], int]:

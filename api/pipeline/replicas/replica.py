@@ -3,16 +3,17 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 import bentoml.exceptions
 from opentelemetry import propagate
+from pydantic import TypeAdapter
 
 from api.telemetry.logs import REQUEST_ID
-from runners.schemas import Serving
+from runners.schemas import ModelInfo, Serving
 from runners.serving.wire import FINGERPRINT_HEADER, MEDIA_TYPE, Batch, WireError, decode, encode
 
 PROBE_S = 3.0
@@ -21,6 +22,9 @@ _CONNECT_S = 2.0
 _KEEP_ALIVE_S = 4.0
 _ELSEWHERE = frozenset({401, 404, 408, 429, 502, 503, 504})
 """Statuses of a host or proxy that cannot compute now, while another one may."""
+
+_SERVING = TypeAdapter(Serving)
+_OTHER_SERVICE = "it serves no model of this kind, or is of another version"
 
 _uses = itertools.count(1)
 
@@ -35,18 +39,18 @@ class Replica:
     Args:
         url: of it, without a path.
         token: that it wants.
+        model: how it is to describe its model.
 
     Attributes:
         items: pictures or texts that it has now.
-        served: likewise, since the start.
         used: a number that rises with each call of any replica.
         serving: what it last said of itself; None before that.
         described: the same with its model, as it was sent.
     """
 
-    def __init__(self, url: str, token: str) -> None:
-        self.url, self._token = url, token
-        self.items = self.served = self.used = 0
+    def __init__(self, url: str, token: str, model: type[ModelInfo]) -> None:
+        self.url, self._token, self._model = url, token, model
+        self.items = self.used = 0
         self.serving: Serving | None = None
         self.described: Mapping[str, Any] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -68,14 +72,7 @@ class Replica:
             status, _, body = await self._post("describe", "application/json", b"{}")
         if status != HTTPStatus.OK:
             raise LostError(_said(status))
-        try:
-            described = json.loads(body)
-            self.serving = Serving.from_dict(described)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise LostError("it is no model service of this version") from error
-        if not (self.serving.fingerprint and self.serving.calls > 0 and self.serving.items > 0):
-            raise LostError("it is no model service of this version")
-        self.described = described
+        self.serving, self.described = _understood(body, self._model)
         return self.described
 
     async def call(self, method: str, batch: Batch, fingerprint: str) -> Any:
@@ -99,11 +96,9 @@ class Replica:
         if headers.get(FINGERPRINT_HEADER) != fingerprint:
             raise LostError("another model answers there now")
         try:
-            result: Sequence[Any] = decode(body)
+            return decode(body)
         except WireError as error:
             raise bentoml.exceptions.BentoMLException(str(error)) from error
-        self.served += len(batch)
-        return result
 
     async def _until_lost(self, method: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         """Post, unless this replica is given up meanwhile."""
@@ -145,6 +140,19 @@ class Replica:
         """Close its connections."""
         if self._session is not None:
             await self._session.close()
+
+
+def _understood(body: bytes, model: type[ModelInfo]) -> tuple[Serving, Mapping[str, Any]]:
+    """What a service says of itself, and the same as it was sent, with its model."""
+    try:
+        described = json.loads(body)
+        serving = _SERVING.validate_python(described)
+        model.from_dict(described)
+    except (ValueError, TypeError) as error:
+        raise LostError(_OTHER_SERVICE) from error
+    if not (serving.fingerprint and serving.calls > 0 and serving.items > 0):
+        raise LostError(_OTHER_SERVICE)
+    return serving, described
 
 
 def _said(status: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 import aiohttp
 
 from api.pipeline.replicas.replica import LostError, Replica
+from runners.schemas import ModelInfo
 from runners.serving.wire import Batch
 
 logger = logging.getLogger("bentoml.image_search")
@@ -41,11 +42,14 @@ class Replicas:
         setting: that names them.
         urls: of the services.
         token: that they want.
+        model: how they describe their model.
     """
 
-    def __init__(self, setting: str, urls: Sequence[str], token: str) -> None:
+    def __init__(
+        self, setting: str, urls: Sequence[str], token: str, model: type[ModelInfo]
+    ) -> None:
         self._setting = setting
-        self.all = [Replica(url, token) for url in urls]
+        self.all = [Replica(url, token, model) for url in urls]
         self._states: dict[Replica, State] = dict.fromkeys(self.all, "unknown")
         self._misses = dict.fromkeys(self.all, 0)
         self._model: Mapping[str, Any] | None = None

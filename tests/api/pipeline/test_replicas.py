@@ -1,7 +1,7 @@
 """Services of one model on several hosts: shared load, lost ones, other models; over real HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -10,6 +10,7 @@ import bentoml.exceptions
 import numpy as np
 import pytest
 from aiohttp import ClientError, web
+from opentelemetry import trace
 
 from api.pipeline.replicas import replica as one_replica
 from api.pipeline.replicas import replicas as module
@@ -34,8 +35,9 @@ class Service:
 
     def __init__(self) -> None:
         self.info, self.calls, self.port = INFO, 2, 0
+        self.described: object = None
         self.batches: list[int] = []
-        self.ids: list[str] = []
+        self.headers: list[Mapping[str, str]] = []
         self.answers, self.computes = asyncio.Event(), asyncio.Event()
         self.answers.set()
         self.computes.set()
@@ -51,12 +53,13 @@ class Service:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return web.Response(status=401)
         serving = Serving.of(self.info, self.calls, 4)
-        return web.json_response({**self.info.to_dict(), **serving.to_dict()})
+        own = {**self.info.to_dict(), **serving.to_dict()}
+        return web.json_response(own if self.described is None else self.described)
 
     async def detect(self, request: web.Request) -> web.Response:
         batch = decode(await request.read())
         self.batches.append(len(batch))
-        self.ids.append(request.headers.get("X-Request-ID", ""))
+        self.headers.append(request.headers)
         await asyncio.sleep(0.002)
         await self.answers.wait()
         await self.computes.wait()
@@ -91,7 +94,7 @@ async def services(number: int, token: str = TOKEN) -> AsyncIterator[tuple[list[
     every = [Service() for _ in range(number)]
     for each in every:
         await each.start()
-    replicas = Replicas(SETTING, [each.url for each in every], token)
+    replicas = Replicas(SETTING, [each.url for each in every], token, YoloInfo)
     try:
         yield every, replicas
     finally:
@@ -200,17 +203,48 @@ def test_a_fault_of_the_model_is_not_repeated_elsewhere() -> None:
         (replace(INFO, class_names=("a", "c")), ["class_names ['a', 'c']"]),
     ],
 )
-def test_another_model_is_refused_by_name_at_the_start(other: YoloInfo, words: list[str]) -> None:
+def test_another_model_is_refused_by_name_at_the_start(
+    other: YoloInfo, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def test(every: list[Service], replicas: Any) -> None:
         every[1].info = other
+        every[1].answers.clear()
+        connecting = asyncio.create_task(replicas.connect())
+        await until(lambda: bool(replicas.alive))
+        every[1].answers.set()
         with pytest.raises(ReplicaMismatchError) as caught:
-            await replicas.connect()
-        # Which of both answers first is chance.
-        assert SETTING in str(caught.value)
-        assert any(each.url in str(caught.value) for each in every)
-        if every[1].url in str(caught.value):
-            for word in words:
-                assert word in str(caught.value)
+            await connecting
+        for word in (SETTING, every[1].url, *words):
+            assert word in str(caught.value)
+
+    monkeypatch.setattr(one_replica, "PROBE_S", 60)
+    check(test)
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        [], "calls", 5, {}, {**INFO.to_dict()},
+        {**INFO.to_dict(), **Serving("x", 4, 0.0, "f").to_dict()},  # type: ignore[arg-type]
+        {**INFO.to_dict(), **Serving(2, 0, 0.0, "f").to_dict()},
+        {**INFO.to_dict(), **Serving(2, 4, 0.0, "").to_dict()},
+        Serving(2, 4, 0.0, "f").to_dict(),  # of a model of another kind
+    ],
+)  # fmt: skip
+def test_what_is_no_such_service_is_not_called(
+    described: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(every: list[Service], replicas: Any) -> None:
+        every[1].described = described
+        await replicas.connect()
+        await burst(replicas, 4)
+        assert [one.url for one in replicas.alive] == [every[0].url]
+        assert f"{every[1].url} does not answer: it serves no model of this kind" in caplog.text
+        every[0].described = described
+        await until(lambda: not replicas.alive)
+        # It is looked at nevertheless, and called once it is what it should be.
+        every[1].described = None
+        await until(lambda: [one.url for one in replicas.alive] == [every[1].url])
 
     check(test)
 
@@ -257,11 +291,16 @@ def test_a_wrong_token_is_told(caplog: pytest.LogCaptureFixture) -> None:
     check(test, token="another-token-than-it")
 
 
-def test_the_requests_id_goes_along() -> None:
+def test_the_requests_id_and_trace_go_along() -> None:
+    span = trace.SpanContext(0xA1, 0xB2, is_remote=False, trace_flags=trace.TraceFlags(1))
+
     async def test(every: list[Service], replicas: Any) -> None:
         await replicas.connect()
         REQUEST_ID.set("of-mine")
-        await burst(replicas, 2)
-        assert {id for each in every for id in each.ids} == {"of-mine"}
+        with trace.use_span(trace.NonRecordingSpan(span)):
+            await burst(replicas, 2)
+        sent = [headers for each in every for headers in each.headers]
+        assert {headers["X-Request-ID"] for headers in sent} == {"of-mine"}
+        assert {headers["traceparent"] for headers in sent} == {f"00-{0xA1:032x}-{0xB2:016x}-01"}
 
     check(test)
