@@ -139,12 +139,15 @@ def merged(
     looks = [(n, box) for n, own in enumerate([seen, *closer]) for box in own]
     looks.sort(key=lambda each: -each[1].confidence)
     edges, numbers = _edges([box for _, box in looks]), np.array([n for n, _ in looks], np.int64)
-    kept: list[int] = []
+    kept: list[LabelledBox] = []
+    is_left = np.ones(len(looks), np.bool_)
     for place, (number, box) in enumerate(looks):
-        others = edges[kept][numbers[kept] != number]
-        if len(kept) < MAX_DETECTIONS and not _are_one(box, others):
-            kept.append(place)
-    return [looks[place][1] for place in kept]
+        if is_left[place]:
+            kept.append(box)
+            if len(kept) == MAX_DETECTIONS:
+                break
+            is_left &= (numbers == number) | ~_are_one(box, edges)
+    return kept
 
 
 def _side(box: LabelledBox) -> float:
@@ -167,18 +170,20 @@ def _is_among(box: LabelledBox, others: Boxes) -> bool:
     return bool((shared > _SAME * np.minimum(own, areas)).any())
 
 
-def _are_one(box: LabelledBox, others: Boxes) -> bool:
-    """Whether one of the others has more than half of what both cover in common."""
+def _are_one(box: LabelledBox, others: Boxes) -> NDArray[np.bool_]:
+    """Which of the others have more than half of what both cover in common."""
     shared, own, areas = _areas(box, others)
-    return bool((shared > _SAME * (own + areas - shared)).any())
+    return shared > _SAME * (own + areas - shared)
 
 
 def _areas(box: LabelledBox, others: Boxes) -> tuple[Boxes, float, Boxes]:
     """What each has in common with a box, the box's own area, and that of each."""
     one = np.array(box.xyxy)
-    common = np.minimum(one[2:], others[:, 2:]) - np.maximum(one[:2], others[:, :2])
-    area = (others[:, 2:] - others[:, :2]).prod(axis=1)
-    return common.clip(0).prod(axis=1), float((one[2:] - one[:2]).prod()), area
+    left, top, right, bottom = others.T
+    wide = np.minimum(one[2], right) - np.maximum(one[0], left)
+    high = np.minimum(one[3], bottom) - np.maximum(one[1], top)
+    own = float((one[2:] - one[:2]).prod())
+    return wide.clip(0) * high.clip(0), own, (right - left) * (bottom - top)
 
 
 def _edges(boxes: Sequence[LabelledBox]) -> Boxes:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from api.contract.requests import MAX_DETECTIONS
 from api.pipeline.tiles import OVERLAP, merged, tiles_of
 from images.schemas import LabelledBox
 
@@ -60,3 +61,10 @@ def test_what_looked_small_is_as_a_tile_shows_it() -> None:
 def test_what_no_tile_shows_whole_stays() -> None:
     across, part = box(38, 10, 62, 30), box(38, 10, 47, 30, sure=0.9)
     assert merged([across], [[part], []], PARTS, small=30) == [part, across]
+
+
+def test_no_more_are_told_than_the_detector_tells_and_the_surest() -> None:
+    every = [box(n, 0, n + 0.5, 1, sure=n / 1000) for n in range(MAX_DETECTIONS + 50)]
+    assert (
+        merged(every[::2], [every[1::2], []], PARTS, small=0) == every[: -MAX_DETECTIONS - 1 : -1]
+    )
