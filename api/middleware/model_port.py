@@ -48,7 +48,7 @@ class ModelPort:
         self._wrong_type = {
             kind: refusal_of(MediaTypeError([kind])) for kind in (MEDIA_TYPE, _JSON)
         }
-        self._bodies = BodyReader(MAX_BODY_BYTES, max_reading_bytes=2 * MAX_BODY_BYTES)
+        self._bodies = BodyReader(MAX_BODY_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it (401, 404, 413, 415)."""

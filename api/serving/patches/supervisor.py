@@ -34,8 +34,11 @@ API_SERVER_NAME = "_bento_api_server"
 API_WATCHER = "service"
 """What BentoML calls the API's socket and its workers (1.4.39, `_bentoml_impl.server.serving`)."""
 
-_SECRETS = (f"{ENV_PREFIX}API_KEY", f"{ENV_PREFIX}FETCH_", f"{ENV_PREFIX}MODEL_TOKEN")
+_SECRETS = (f"{ENV_PREFIX}API_KEY", f"{ENV_PREFIX}FETCH_")
 """How the names of settings begin that hold keys, or what downloads are sent with."""
+
+_TOKEN = f"{ENV_PREFIX}MODEL_TOKEN"
+"""Of calls to a model service on a port."""
 
 _NO_UNIX_SOCKETS = "BENTOML_NO_UDS"
 
@@ -136,7 +139,7 @@ def keep_keys_from_models(arbiter: Any) -> None:
     itself has the token for its callers, and no other secret.
     """
     is_alone = model_alone(arbiter) is not None
-    secrets = _SECRETS[:-1] if is_alone else _SECRETS
+    secrets = _SECRETS if is_alone else (*_SECRETS, _TOKEN)
     for watcher in arbiter.watchers:
         if (is_alone or watcher.name != API_WATCHER) and watcher.env is not None:
             for name in [one for one in watcher.env if one.upper().startswith(secrets)]:
