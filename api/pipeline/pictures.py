@@ -181,12 +181,9 @@ class Pictures:
         is_stored = self._is_stored(source)
         with SharedPicture() as picture, ExitStack() as pinned:
             async with self._file(source) as data:
-                try:
-                    both = await self._both(data, tasks, picture, ORDINARY_BYTES, pinned)
-                except MoreMemoryError as more:
-                    both = await self._both(data, tasks, picture, more.needed_bytes, pinned)
+                clipped, boxed = await self._both(data, tasks, picture, pinned)
                 file = await store(data) if is_stored else None
-            yield both[0], file, picture, both[1]
+            yield clipped, file, picture, boxed
 
     @asynccontextmanager
     async def for_crops(
@@ -200,10 +197,7 @@ class Pictures:
         tasks = replace(_clip_task(clip), digest=True), _LEAST_LETTERBOX
         with SharedPicture() as picture, ExitStack() as pinned:
             async with self._file(source) as data:
-                try:
-                    clipped, _ = await self._both(data, tasks, picture, ORDINARY_BYTES, pinned)
-                except MoreMemoryError as more:
-                    clipped, _ = await self._both(data, tasks, picture, more.needed_bytes, pinned)
+                clipped, _ = await self._both(data, tasks, picture, pinned)
             yield clipped, picture
 
     def _is_stored(self, source: Source) -> bool:
@@ -308,10 +302,22 @@ class Pictures:
         data: bytes,
         tasks: tuple[ClipTask, LetterboxTask],
         picture: SharedPicture,
-        memory_bytes: int,
         pinned: ExitStack,
     ) -> tuple[ClipPicture, Letterboxed]:
         """What both models take; the memory for cropping stays reserved until `pinned` ends."""
+        try:
+            return await self._both_within(data, tasks, picture, ORDINARY_BYTES, pinned)
+        except MoreMemoryError as more:
+            return await self._both_within(data, tasks, picture, more.needed_bytes, pinned)
+
+    async def _both_within(
+        self,
+        data: bytes,
+        tasks: tuple[ClipTask, LetterboxTask],
+        picture: SharedPicture,
+        memory_bytes: int,
+        pinned: ExitStack,
+    ) -> tuple[ClipPicture, Letterboxed]:
         async with self._reserved(picture, memory_bytes, pinned) as reservation:
             clipped, boxed, needed = await self.decoders.both(data, tasks, memory_bytes, picture)
             reservation.shrink(needed)
