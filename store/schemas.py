@@ -361,7 +361,7 @@ class SearchQuery:
         offset: how many hits to leave out first, for paging.
         min_score: leaves out hits below this score.
         cutoff: leaves out what is irrelevant for this very query; see `store.search.cutoff`.
-        sort: metadata keys to sort by, see `store.search.ordering`; nothing for the best, or
+        sort: metadata keys to sort by, see `store.search.lists.ordering`; nothing for the best, or
             without a picture and a text the newest, first.
         cursor: goes on behind the last image of another page; not with a picture or a text.
         total: tell how many images the filter keeps.

@@ -26,7 +26,7 @@ from demo.scenes.seeds import HELD_OUT_SEEDS, SHOW_SEEDS
 from store.index import ImageIndex
 from store.metadata.predicates import ALWAYS
 from store.schemas import ModelIdentity, NewImage, SearchQuery
-from store.search.full_text import matching
+from store.search.words.full_text import matching
 from store.settings import StoreSettings
 
 SCENES = 1500

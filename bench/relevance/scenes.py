@@ -15,7 +15,7 @@ from demo.scenes.phrases import Features, say, shown
 from demo.scenes.scenes import Scene, draw_scene
 from demo.training.retrieval import DemoClip
 from store.schemas import FloatVector
-from store.search.word_forms import LEAST_TYPO
+from store.search.words.word_forms import LEAST_TYPO
 
 BRANDS, MODELS = 40, 400
 _SYLLABLES = ("ka", "lo", "mi", "ne", "ru", "ta", "vo", "xi", "za", "bel", "dor", "fin", "gar")

@@ -6,7 +6,7 @@ well the best fits: a made-up product name has nearest pictures, too, and "a cri
 every text with an "a". Each score is made one that does tell, 1 at most:
 
 - by words: how much of the text the row has, rare words counting more
-  (`store.search.full_text.coverage`), and for `BM25_SHARE` of it, BM25 as a share of the best
+  (`store.search.words.full_text.coverage`), and for `BM25_SHARE` of it, BM25 as a share of the best
   row's. BM25 alone puts one that has a word twice before one that has all of them;
 - by a vector: how far the similarity stands out of those to a sample of all rows, in standard
   deviations from their median (see `store.search.cutoff`), as a share of the best row's, or of

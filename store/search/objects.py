@@ -29,9 +29,9 @@ from store.schemas import (
     SearchQuery,
 )
 from store.search.cutoff import KEEP_ALL, NEAREST, cutoff_score
-from store.search.nearest import FEW_ROWS, depth_of, nearest
 from store.search.objects_among import best_among, can_look, mean_of
 from store.search.pages import Ranked, page_of
+from store.search.vectors.nearest import FEW_ROWS, depth_of, nearest
 from store.snapshot.fragments import ROW_ID, RowIds, distances
 from store.snapshot.snapshot import SAMPLE_ROWS, Snapshot, sampled
 

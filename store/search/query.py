@@ -23,9 +23,9 @@ from store.schemas import (
     StoredImage,
 )
 from store.search.facets import facets_under
-from store.search.grouping import SIZE, first_rows, groups_of
-from store.search.objects import object_hits
-from store.search.ordering import (
+from store.search.lists.grouping import SIZE, first_rows, groups_of
+from store.search.lists.newest import newest_in_memory
+from store.search.lists.ordering import (
     NEWEST,
     Order,
     cursor_of,
@@ -34,7 +34,7 @@ from store.search.ordering import (
     read_cursor,
     sorted_page,
 )
-from store.search.ranking import newest_in_memory
+from store.search.objects import object_hits
 from store.search.relevance import Matches, ranked
 from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot

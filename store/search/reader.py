@@ -33,12 +33,12 @@ from store.schemas import (
     StoredImage,
 )
 from store.search.facets import Facets, check_facets
-from store.search.grouping import groups_of
-from store.search.near_duplicates import NearCall, near_each
+from store.search.lists.grouping import groups_of
+from store.search.lists.ordering import order_of
 from store.search.objects import vector_of
-from store.search.ordering import order_of
 from store.search.query import check_query, check_text, listed, next_of, search
 from store.search.relevance import Matches, matches_of
+from store.search.vectors.near_duplicates import NearCall, near_each
 from store.snapshot.latest import Coalescer, Snapshots
 from store.snapshot.snapshot import Snapshot
 from store.table.faults import OpenTable

@@ -9,10 +9,10 @@ from store.metadata.filters import where_of
 from store.metadata.rows import scores_of
 from store.schemas import FloatVector, SearchQuery
 from store.search.cutoff import KEEP_ALL, NEAREST, cutoff_score
-from store.search.full_text import coverage, matching, with_every_word
 from store.search.fusion import by_words, fuse
-from store.search.nearest import depth_of, nearest
 from store.search.pages import Ranked, page_of
+from store.search.vectors.nearest import depth_of, nearest
+from store.search.words.full_text import coverage, matching, with_every_word
 from store.snapshot.fragments import RowIds, distances
 from store.snapshot.snapshot import Snapshot
 

@@ -17,7 +17,7 @@ from store.metadata.objects import KEY, TERMS, has_objects
 from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix
 from store.metadata.values import ColumnType
-from store.search.nearest import nearest, partitions_for
+from store.search.vectors.nearest import nearest, partitions_for
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot, sampled
 from store.table.connection import in_dataset

@@ -19,7 +19,7 @@ from unittest.mock import patch
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from store.search import ranking, spans
+from store.search.lists import newest, spans
 from store.snapshot import snapshot
 from store.upkeep import indexes
 from tests.store.differential.machine import bucket, counts
@@ -86,7 +86,7 @@ def _small_is_large() -> Iterator[None]:
         patch.object(indexes, "MIN_ROWS", ROWS_WITH_INDEXES),
         patch.object(spans, "MIN_ROWS", ROWS_WITH_INDEXES),
         patch.multiple(spans, FEW_ROWS=0, MOST=1.0, STEP=1, MARGIN=0, DEVIATIONS=0),
-        patch.object(ranking, "MIN_ROWS", ROWS_WITH_INDEXES),
+        patch.object(newest, "MIN_ROWS", ROWS_WITH_INDEXES),
         patch.object(snapshot, "SAMPLE_VALUES", ROWS_WITH_INDEXES),
     ):
         yield

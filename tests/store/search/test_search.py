@@ -12,7 +12,7 @@ import pytest
 from store.errors import InvalidRowError, QueryError
 from store.index import ImageIndex
 from store.schemas import MAX_OFFSET, FloatVector, Hit, NewImage, SearchQuery, image_id
-from store.search import spans
+from store.search.lists import spans
 from store.search.relevance import FUSION_DEPTH
 from store.snapshot import snapshot
 from store.snapshot.snapshot import Snapshot
@@ -186,7 +186,7 @@ def test_lists_of_large_tables_are_those_of_small_ones(
         for offset in (0, 15, 290, 595, 700)
     ]
     plain = [search(query) for query in queries]
-    monkeypatch.setattr("store.search.ranking.MIN_ROWS", 0)
+    monkeypatch.setattr("store.search.lists.newest.MIN_ROWS", 0)
     monkeypatch.setattr(spans, "MIN_ROWS", 0)
     monkeypatch.setattr(spans, "FEW_ROWS", 0)
     monkeypatch.setattr(snapshot, "SAMPLE_VALUES", 64)

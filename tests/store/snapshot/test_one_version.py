@@ -19,9 +19,9 @@ from store.index import ImageIndex
 from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix
 from store.schemas import FloatVector, ModelIdentity, NewImage, SearchQuery, image_id
-from store.search.full_text import matching
 from store.search.query import listed, search
 from store.search.relevance import Matches, matches_of
+from store.search.words.full_text import matching
 from store.settings import StoreSettings
 from store.snapshot import mapped_vectors
 from store.snapshot.fragments import RowIds

@@ -14,8 +14,8 @@ import pytest
 from store.index import ImageIndex
 from store.metadata.columns import Registry
 from store.schemas import NewImage, SearchQuery, image_id
-from store.search import nearest
-from store.search.nearest import partitions_for
+from store.search.vectors import nearest
+from store.search.vectors.nearest import partitions_for
 from store.settings import StoreSettings
 from store.table.connection import connect
 from store.table.faults import is_conflict

@@ -14,7 +14,7 @@ import pytest
 from store.errors import QueryError, UnknownKeyError
 from store.index import ImageIndex
 from store.schemas import GroupedHit, Hit, NewImage, SearchQuery, image_id
-from tests.store.search.test_ordering import expected, metadata_of, numbers
+from tests.store.search.lists.test_ordering import expected, metadata_of, numbers
 from tests.store.support import opened, run, url_of, vector
 
 ROWS = 150

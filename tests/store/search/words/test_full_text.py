@@ -11,7 +11,7 @@ from store.index import ImageIndex
 from store.metadata.predicates import ALWAYS
 from store.metadata.words import WORDS, parts_of
 from store.schemas import SearchQuery, image_id
-from store.search.full_text import matching, with_every_word
+from store.search.words.full_text import matching, with_every_word
 from tests.store.support import image, opened, run, url_of, vector
 
 SHOP: list[Any] = [

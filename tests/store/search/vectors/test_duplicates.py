@@ -8,7 +8,7 @@ import pytest
 
 from store.schemas import FloatVector, NewImage, Upserted, image_id
 from store.search import reader
-from store.search.near_duplicates import NearCall, near, near_each
+from store.search.vectors.near_duplicates import NearCall, near, near_each
 from store.snapshot.snapshot import Snapshot
 from tests.store.support import opened, run, url_of, vector
 

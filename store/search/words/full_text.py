@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from store.metadata.predicates import ALWAYS
 from store.metadata.words import BEGINNING, WORDS, pieces_of
-from store.search.word_forms import (
+from store.search.words.word_forms import (
     MOST_VARIED,
     distinct,
     may_begin,

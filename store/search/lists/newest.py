@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from store.search.spans import MIN_ROWS
+from store.search.lists.spans import MIN_ROWS
 from store.snapshot.fragments import RowIds
 from store.snapshot.snapshot import Snapshot
 

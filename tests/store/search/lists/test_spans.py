@@ -10,8 +10,8 @@ import pytest
 
 from store.index import ImageIndex
 from store.schemas import SearchQuery
-from store.search import ordering, ranking, spans
-from store.search.spans import Span
+from store.search.lists import newest, ordering, spans
+from store.search.lists.spans import Span
 from store.snapshot import snapshot
 from tests.store.support import image, opened, run
 
@@ -75,7 +75,7 @@ def test_pages_are_those_of_the_whole_list(tmp_path: Path, monkeypatch: pytest.M
             whole = await answers(index)
             for of, name, value in (
                 (spans, "MIN_ROWS", 0),
-                (ranking, "MIN_ROWS", 0),
+                (newest, "MIN_ROWS", 0),
                 (spans, "FEW_ROWS", 40),
                 (snapshot, "SAMPLE_VALUES", 200),
                 (ordering, "span_of", counted),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from store.metadata.predicates import ALWAYS
 from store.metadata.rows import scores_of
 from store.schemas import FloatVector, Near
-from store.search.nearest import batch_candidates, nearest
+from store.search.vectors.nearest import batch_candidates, nearest
 from store.snapshot.fragments import RowIds, distances
 from store.snapshot.snapshot import Snapshot
 

@@ -1,6 +1,7 @@
 """Forms of a text's words, as they may stand in rows, and which of them rows have.
 
-A word stands there as it is, begins another, or is a typo away from it: `store.search.full_text`.
+A word stands there as it is, begins another, or is a typo away from it:
+`store.search.words.full_text`.
 """
 
 from collections import defaultdict

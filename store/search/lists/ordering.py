@@ -24,7 +24,7 @@ from store.metadata.predicates import ALWAYS, all_of, value_of
 from store.metadata.rows import to_dicts
 from store.metadata.values import ColumnType, format_timestamp, literal, typed
 from store.schemas import MAX_SORT_KEYS, Hit, StoredImage
-from store.search.spans import Leading, is_shared, span_of
+from store.search.lists.spans import Leading, is_shared, span_of
 from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot
 
@@ -90,8 +90,9 @@ def sorted_page(
 ) -> tuple[RowIds, bool]:
     """A page of the rows that a predicate lets through, in an order. Blocks.
 
-    The keys' columns are read for the rows among which the page is, see `store.search.spans`, or
-    for all that match; and ids for those that share a place with one on the page.
+    The keys' columns are read for the rows among which the page is, see
+    `store.search.lists.spans`, or for all that match; and ids for those that share a place with
+    one on the page.
 
     Args:
         snapshot: to list.
