@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.offline.commands import errors_in_one_line
-from image_search.cli.query.commands import as_json_lines, print_rows
+from image_search.cli.query.printing import as_json_lines, print_rows
 
 if TYPE_CHECKING:
     from cli.models.published import ClipEntry, YoloEntry

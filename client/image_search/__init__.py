@@ -17,33 +17,32 @@ from image_search.errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from image_search.results import (
+from image_search.results.images import (
     Added,
-    Change,
-    ChangePage,
-    ColumnType,
-    Detection,
-    Detections,
-    Detector,
-    ExportPage,
-    Facet,
-    FacetValue,
-    Found,
-    Hit,
     Image,
     ImageObjects,
     IndexedObject,
+    NearDuplicate,
+    NotAdded,
+    Page,
+)
+from image_search.results.searches import Detection, Detections, Facet, FacetValue, Found, Hit
+from image_search.results.table import (
+    Change,
+    ChangePage,
+    ColumnType,
+    Detector,
     IndexedObjects,
     IndexStatus,
     LeftAsItIs,
     Model,
-    NearDuplicate,
-    NotAdded,
-    NotImported,
-    Page,
     Undone,
     Upkeep,
     Version,
+)
+from image_search.results.whole import (
+    ExportPage,
+    NotImported,
     WholeImage,
     WholeObject,
     WholeObjects,

@@ -22,7 +22,7 @@ from image_search.errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from image_search.results import read
+from image_search.results.reading import read
 
 T = TypeVar("T")
 

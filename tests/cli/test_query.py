@@ -17,7 +17,7 @@ from demo.process import PROJECT, ServiceProcess, free_port
 from demo.server import PictureServer
 from image_search import Client, Hit, UnauthorizedError
 from image_search.cli.main import main
-from image_search.cli.query.commands import client_of
+from image_search.cli.query.connection import client_of
 from image_search.cli.query.grid import grid, label
 from image_search.cli.terminal import to_service
 from tests.cli.interrupted import command

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from image_search.request import Call, of_json, picture, post
-from image_search.results import Detections
+from image_search.results.searches import Detections
 
 _PICTURE_BYTES = 256 << 20
 

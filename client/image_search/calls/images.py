@@ -16,7 +16,8 @@ from image_search.request import (
     post,
     quoted,
 )
-from image_search.results import Added, Image, ImageObjects, NotAdded, Page, read
+from image_search.results.images import Added, Image, ImageObjects, NotAdded, Page
+from image_search.results.reading import read
 
 OnDuplicate = Literal["add", "skip", "skip_near"]
 GivenMetadata = Mapping[str, Any] | str | None

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from image_search.request import Call, bytes_of, of_json, post
-from image_search.results import Found, Hit
+from image_search.results.searches import Found, Hit
 
 SearchIn = Literal["images", "objects", "both"]
 

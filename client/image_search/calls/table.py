@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from image_search.request import MOST_LIST_BYTES, Call, encoded, of_json, post, quoted
-from image_search.results import ChangePage, ColumnType, IndexStatus, Undone, Version
+from image_search.results.table import ChangePage, ColumnType, IndexStatus, Undone, Version
 
 
 def heartbeat() -> Call[str]:

@@ -7,16 +7,10 @@ from typing import Any
 import httpx
 
 from image_search.request import MOST_LIST_BYTES, Call, of_json, post
-from image_search.results import (
-    Added,
-    Detector,
-    ExportPage,
-    Model,
-    NotImported,
-    WholeImage,
-    WholeObjects,
-    read,
-)
+from image_search.results.images import Added
+from image_search.results.reading import read
+from image_search.results.table import Detector, Model
+from image_search.results.whole import ExportPage, NotImported, WholeImage, WholeObjects
 
 _EXPORT_BYTES = 16 << 20
 _FLOAT_BYTES = 4

@@ -6,17 +6,11 @@ from image_search.cli.engine import Commands, engine_commands
 from image_search.cli.export.command import export
 from image_search.cli.index.command import index
 from image_search.cli.query.changes import log, undo
-from image_search.cli.query.commands import (
-    declare_column,
-    delete,
-    detect,
-    drop_column,
-    get,
-    search,
-    status,
-    update,
-)
+from image_search.cli.query.detect import detect
+from image_search.cli.query.images import delete, get, update
 from image_search.cli.query.redetect import redetect
+from image_search.cli.query.search import search
+from image_search.cli.query.table import declare_column, drop_column, status
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

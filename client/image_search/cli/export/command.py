@@ -7,7 +7,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from image_search.cli.engine import engine_module
-from image_search.cli.query.commands import client_of
+from image_search.cli.query.connection import client_of
 from image_search.cli.terminal import shown, to_service
 
 

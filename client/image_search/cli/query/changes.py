@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from image_search.cli.query.commands import as_json_lines, client_of, print_rows
+from image_search.cli.query.connection import client_of
+from image_search.cli.query.printing import as_json_lines, print_rows
 from image_search.cli.terminal import shown, to_service
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from rich.console import Console
 from image_search import ImageSearchError, NotFoundError, RefusedError
 from image_search.cli.engine import engine_module
 from image_search.cli.progress import FailureFile, WorkBar
-from image_search.cli.query.commands import client_of
+from image_search.cli.query.connection import client_of
 from image_search.cli.terminal import to_service
 
 if TYPE_CHECKING:
