@@ -69,7 +69,8 @@ def index(sources: tuple[str, ...], **given: Any) -> None:
     be used.
     """
     from image_search.cli.index.journal import JournalError  # noqa: PLC0415 - so that --help answers at once
-    from image_search.cli.index.run import IndexOptions, run_index  # noqa: PLC0415
+    from image_search.cli.index.run import run_index  # noqa: PLC0415
+    from image_search.cli.index.sending import IndexOptions  # noqa: PLC0415
     from image_search.cli.tables.rows import SourceError  # noqa: PLC0415
 
     try:
