@@ -19,8 +19,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from api.access.keys import KeyRing
-from api.contract import requests, responses, transfer
+from api.contract import transfer
 from api.contract.openapi import document
+from api.contract.requests.add import AddManyRequest, AddRequest
+from api.contract.requests.detect import DetectRequest
+from api.contract.requests.images import DeleteManyRequest, UpdateManyRequest
+from api.contract.requests.search import SearchRequest
+from api.contract.requests.table import RestoreRequest, UndoRequest
+from api.contract.responses.add import AddAnswer, AddManyAnswer
+from api.contract.responses.images import DeleteAnswer, UpdateAnswer
+from api.contract.responses.objects import AnnotatedPicture
+from api.contract.responses.search import SearchAnswer
+from api.contract.responses.table import RestoreAnswer, UndoAnswer
 from api.middleware.stack import with_middlewares
 from api.routes import add, detect, images, index, page, search
 from api.routes import transfer as transfer_routes
@@ -125,8 +135,8 @@ class ImageSearch:
     async def __is_ready__(self) -> bool:
         return await handler.is_ready()
 
-    @bentoml.api(input_spec=requests.AddRequest, output_spec=responses.AddAnswer)
-    async def post_image_to_index(self, request: requests.AddRequest) -> Response:
+    @bentoml.api(input_spec=AddRequest, output_spec=AddAnswer)
+    async def post_image_to_index(self, request: AddRequest) -> Response:
         """Add the image at a URL to the index, with metadata if given.
 
         Adding a URL again replaces its row. Once answered, the image is found by every search and
@@ -134,33 +144,33 @@ class ImageSearch:
         """
         return await handler(add.post_image_to_index, request)
 
-    @bentoml.api(input_spec=requests.AddManyRequest, output_spec=responses.AddManyAnswer)
-    async def post_images_to_index(self, request: requests.AddManyRequest) -> Response:
+    @bentoml.api(input_spec=AddManyRequest, output_spec=AddManyAnswer)
+    async def post_images_to_index(self, request: AddManyRequest) -> Response:
         """Add up to 256 images; one that cannot be added fails alone."""
         return await handler(add.post_images_to_index, request)
 
-    @bentoml.api(input_spec=requests.SearchRequest, output_spec=responses.SearchAnswer)
-    async def search_simmilar_images(self, request: requests.SearchRequest) -> Response:
+    @bentoml.api(input_spec=SearchRequest, output_spec=SearchAnswer)
+    async def search_simmilar_images(self, request: SearchRequest) -> Response:
         """Find the images that are most like a picture, match a filter or fit a text."""
         return await handler(search.search_simmilar_images, request)
 
-    @bentoml.api(input_spec=requests.SearchRequest, output_spec=responses.SearchAnswer)
-    async def search_similar_images(self, request: requests.SearchRequest) -> Response:
+    @bentoml.api(input_spec=SearchRequest, output_spec=SearchAnswer)
+    async def search_similar_images(self, request: SearchRequest) -> Response:
         """The same as `/search_simmilar_images`, with the usual spelling."""
         return await handler(search.search_similar_images, request)
 
-    @bentoml.api(input_spec=requests.DetectRequest, output_spec=responses.AnnotatedPicture)
-    async def run_object_detection(self, request: requests.DetectRequest) -> Response:
+    @bentoml.api(input_spec=DetectRequest, output_spec=AnnotatedPicture)
+    async def run_object_detection(self, request: DetectRequest) -> Response:
         """Find the objects in the picture at a URL and draw them in."""
         return await handler(detect.run_object_detection, request)
 
-    @bentoml.api(input_spec=requests.DeleteManyRequest, output_spec=responses.DeleteAnswer)
-    async def delete_images(self, request: requests.DeleteManyRequest) -> Response:
+    @bentoml.api(input_spec=DeleteManyRequest, output_spec=DeleteAnswer)
+    async def delete_images(self, request: DeleteManyRequest) -> Response:
         """Delete images by their ids or urls, all that match a filter, or all."""
         return await handler(images.delete_images, request)
 
-    @bentoml.api(input_spec=requests.UpdateManyRequest, output_spec=responses.UpdateAnswer)
-    async def update_images(self, request: requests.UpdateManyRequest) -> Response:
+    @bentoml.api(input_spec=UpdateManyRequest, output_spec=UpdateAnswer)
+    async def update_images(self, request: UpdateManyRequest) -> Response:
         """Change the metadata of all images that match a filter, or of all, as a PATCH does one's.
 
         Where the time for a request ends before all are changed, sent again it goes on.
@@ -169,17 +179,15 @@ class ImageSearch:
 
     @bentoml.api(
         route="/index/restore",
-        input_spec=requests.RestoreRequest,
-        output_spec=responses.RestoreAnswer,
+        input_spec=RestoreRequest,
+        output_spec=RestoreAnswer,
     )
-    async def restore_index(self, request: requests.RestoreRequest) -> Response:
+    async def restore_index(self, request: RestoreRequest) -> Response:
         """Make the table as it was at a version or before a time, as a new version."""
         return await handler(index.restore_index, request)
 
-    @bentoml.api(
-        route="/index/undo", input_spec=requests.UndoRequest, output_spec=responses.UndoAnswer
-    )
-    async def undo_changes(self, request: requests.UndoRequest) -> Response:
+    @bentoml.api(route="/index/undo", input_spec=UndoRequest, output_spec=UndoAnswer)
+    async def undo_changes(self, request: UndoRequest) -> Response:
         """Undo the changes of one key from a time on, and leave what others have changed since."""
         return await handler(index.undo_changes, request)
 

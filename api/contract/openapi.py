@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.access.caller import Scope
-from api.contract.operations import OPERATIONS, Operation
-from api.contract.responses import Message
+from api.contract.operations.declared import OPERATIONS
+from api.contract.operations.operation import Operation
+from api.contract.responses.fields import Message
 from api.requests.multipart import FORM_TYPE, PICTURE_FIELD
 from api.requests.reader import JSON_TYPE, PICTURE_TYPES, JsonInput, accepted_types
 

@@ -4,8 +4,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, SkipValidation, WithJsonSchema
 
-from api.contract.requests import Metadata, optional
-from api.contract.responses import Answer, Model, StoredAnswer
+from api.contract.requests.fields import Metadata, optional
+from api.contract.responses.fields import Answer
+from api.contract.responses.images import StoredAnswer
+from api.contract.responses.table import Model
 from api.requests.reader import JsonInput
 from images.fetch.urls import MAX_URL_CHARS
 from store.schemas import MAX_LIMIT, MAX_OWN_ID_CHARS, MOST_OBJECTS

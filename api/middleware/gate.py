@@ -15,7 +15,7 @@ from api.access.caller import Scope as KeyScope
 from api.access.keys import KeyRing
 from api.access.refused import log_refused
 from api.access.scopes import Scopes
-from api.contract.operations import SCOPES
+from api.contract.operations.declared import SCOPES
 from api.errors import (
     EncodedBodyError,
     ForbiddenError,

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.access.addresses import ClientAddresses
 from api.access.hosts import is_addressed
 from api.access.keys import KeyRing
-from api.contract.responses import MORE_HEADER
+from api.contract.responses.objects import MORE_HEADER
 from api.limits.slow_readers import SLOW_READERS, Backlog
 from api.middleware.gate import EXCHANGE, Gate
 from api.middleware.refusals import MISDIRECTED

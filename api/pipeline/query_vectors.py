@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from api.contract.requests import OfClass, SearchRequest, Term
+from api.contract.requests.parts import OfClass
+from api.contract.requests.search import SearchRequest, Term
 from api.errors import RequestError, UnknownIdError
 from api.pipeline.parts import region_vector, stored_vector, surest_vector
 from api.requests.source import Source

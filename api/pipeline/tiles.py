@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from api.contract.requests import MAX_DETECTIONS
+from api.contract.requests.detect import MAX_DETECTIONS
 from api.pipeline.boxes import in_picture
 from images.schemas import LabelledBox, Letterboxed, PixelBox, SharedPicture
 

@@ -5,8 +5,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from api.access.author import author
-from api.contract.requests import AddManyRequest, AddRequest
-from api.contract.responses import AddAnswer, AddManyAnswer, BatchResult, NearDuplicate
+from api.contract.requests.add import AddManyRequest, AddRequest
+from api.contract.responses.add import AddAnswer, AddManyAnswer, BatchResult, NearDuplicate
 from api.errors import DeadlineError, RequestError
 from api.pipeline.exif import from_exif, with_exif
 from api.pipeline.objects import embedded

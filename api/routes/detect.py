@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from api.contract.requests import MAX_DETECTIONS, DetectRequest
-from api.contract.responses import MORE_HEADER, Answer, Detection, DetectionsAnswer
+from api.contract.requests.detect import MAX_DETECTIONS, DetectRequest
+from api.contract.responses.fields import Answer
+from api.contract.responses.objects import MORE_HEADER, Detection, DetectionsAnswer
 from api.errors import RequestError
 from api.pipeline.boxes import check_classes
 from api.pipeline.tiles import objects_in

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from api.contract.responses import Answer
+from api.contract.responses.fields import Answer
 from api.errors import Problem, RequestError, problem_of
 from api.requests.reader import WITH_BODY, JsonInput
 from api.settings import Settings

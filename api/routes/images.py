@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from api.access.author import author
 from api.access.caller import Scope, require
-from api.contract.requests import (
+from api.contract.requests.images import (
     DeleteManyRequest,
     ImageRequest,
     ListRequest,
@@ -15,14 +15,8 @@ from api.contract.requests import (
     ThumbnailRequest,
     UpdateManyRequest,
 )
-from api.contract.responses import (
-    DeleteAnswer,
-    ListAnswer,
-    ObjectsAnswer,
-    StoredAnswer,
-    UpdateAnswer,
-    objects_answer,
-)
+from api.contract.responses.images import DeleteAnswer, ListAnswer, StoredAnswer, UpdateAnswer
+from api.contract.responses.objects import ObjectsAnswer, objects_answer
 from api.errors import NoFileError, NoObjectsError, NotFoundError
 from api.pipeline.object_filters import check_object_filter
 from api.pipeline.objects import objects_again

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from api.access.author import author
-from api.contract.requests import (
+from api.contract.requests.table import (
     ColumnRequest,
     DeclareRequest,
     LogRequest,
@@ -12,20 +12,22 @@ from api.contract.requests import (
     RestoreRequest,
     UndoRequest,
 )
-from api.contract.responses import Change as ChangeRow
-from api.contract.responses import (
+from api.contract.responses.columns import (
     ColumnsAnswer,
     DeclareAnswer,
     DropAnswer,
+    ObjectClass,
+    column_of,
+)
+from api.contract.responses.table import Change as ChangeRow
+from api.contract.responses.table import (
     IndexAnswer,
     IndexedObjects,
     LogAnswer,
-    ObjectClass,
     RestoreAnswer,
     UndoAnswer,
     Version,
     VersionsAnswer,
-    column_of,
 )
 from api.errors import RequestError
 from api.routes.handler import Methods

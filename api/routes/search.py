@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from api.contract.requests import OfClass, SearchRequest
-from api.contract.responses import SearchAnswer, column_of, object_of
+from api.contract.requests.parts import OfClass
+from api.contract.requests.search import SearchRequest
+from api.contract.responses.columns import column_of
+from api.contract.responses.objects import object_of
+from api.contract.responses.search import SearchAnswer
 from api.errors import NoObjectsError
 from api.pipeline.boxes import check_classes
 from api.pipeline.object_filters import check_object_filter, classes_named

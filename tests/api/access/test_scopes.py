@@ -9,7 +9,7 @@ import pytest
 
 from api.access.caller import CALLER, Caller, Scope, require
 from api.access.scopes import Scopes
-from api.contract.operations import SCOPES
+from api.contract.operations.declared import SCOPES
 from api.errors import ForbiddenError
 
 # In a process of its own: importing the service patches BentoML.

@@ -4,13 +4,10 @@ from typing import Any
 
 import pytest
 
-from api.contract.requests import (
-    AddRequest,
-    DetectRequest,
-    ListRequest,
-    PatchRequest,
-    SearchRequest,
-)
+from api.contract.requests.add import AddRequest
+from api.contract.requests.detect import DetectRequest
+from api.contract.requests.images import ListRequest, PatchRequest
+from api.contract.requests.search import SearchRequest
 from api.errors import RequestError
 
 

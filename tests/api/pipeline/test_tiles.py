@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from api.contract.requests import MAX_DETECTIONS
+from api.contract.requests.detect import MAX_DETECTIONS
 from api.pipeline.tiles import OVERLAP, merged, tiles_of
 from images.schemas import LabelledBox
 

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from api.contract.operations import OPERATIONS
-from api.contract.requests import AddRequest, DetectRequest, SearchRequest
+from api.contract.operations.declared import OPERATIONS
+from api.contract.requests.add import AddRequest
+from api.contract.requests.detect import DetectRequest
+from api.contract.requests.search import SearchRequest
 from api.errors import RequestError
 from api.requests.reader import UPLOAD_PATHS
 from api.requests.source import INSTEAD_OF_A_PICTURE, is_upload_url, upload_url

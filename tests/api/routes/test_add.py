@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from api.contract.requests import AddManyRequest, AddRequest
+from api.contract.requests.add import AddManyRequest, AddRequest
 from api.errors import RequestError
 from api.pipeline.backend import Backend
 from api.requests.source import Source

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.contract.requests import MAX_DETECTIONS, DetectRequest
+from api.contract.requests.detect import MAX_DETECTIONS, DetectRequest
 from api.errors import UnknownClassError
 from api.pipeline.boxes import check_classes
 from api.routes.detect import chosen

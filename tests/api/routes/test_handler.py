@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from api.contract.requests import ImageRequest, ListRequest, PatchRequest
-from api.contract.responses import Answer
+from api.contract.requests.images import ImageRequest, ListRequest, PatchRequest
+from api.contract.responses.fields import Answer
 from api.middleware.stack import Answers
 from api.pipeline.backend import Models
 from api.requests.reader import JsonInput

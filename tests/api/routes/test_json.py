@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse
 
-from api.contract.responses import AddAnswer, Answer, ListAnswer, SearchAnswer
+from api.contract.responses.add import AddAnswer
+from api.contract.responses.fields import Answer
+from api.contract.responses.images import ListAnswer
+from api.contract.responses.search import SearchAnswer
 from api.limits.answers import SMALL_ROWS
 from api.routes.handler import json_response
 from store.schemas import Hit, Page, StoredImage

@@ -1,0 +1,1 @@
+"""The requests of the routes, as BentoML, its clients and the OpenAPI page see them."""
