@@ -52,7 +52,7 @@ from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe
 from store.write.commit import Committer
 from store.write.logged import LoggedTable
-from store.write.plan import (
+from store.write.operations import (
     DeclareColumn,
     Delete,
     DeleteMatching,

@@ -26,7 +26,7 @@ from images.errors import (
 from runners.clip.model import ClipModel
 from runners.errors import ModelOutputError
 from runners.schemas import Pixels
-from store.offline.rebuild import Embedded, EmbedRequest
+from store.offline.embedding import Embedded, EmbedRequest
 from store.pictures.files import PictureFiles
 from store.schemas import FloatVector, ObjectSet
 from store.table.disk.location import Location
@@ -76,7 +76,7 @@ class _Ready(NamedTuple):
 
 
 class Embedder:
-    """Fetches pictures and embeds them; `store.offline.rebuild.Embed`."""
+    """Fetches pictures and embeds them; `store.offline.embedding.Embed`."""
 
     def __init__(
         self, settings: Settings, model: ClipModel, *, batch_size: int, retries: int

@@ -5,19 +5,16 @@ new table with everything else as it was. The old table may change all the while
 do is found by comparing the two, again and again, until nothing is left.
 """
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from store.metadata.rows import check_vector
 from store.metadata.values import text_in
-from store.objects.whole import WholeObjects
 from store.offline.copy_rows import (
     NEW_COLUMNS,
     BareRow,
@@ -32,103 +29,18 @@ from store.offline.copy_rows import (
     read_vectors,
     slices,
 )
+from store.offline.embedding import Embed, Embedded, EmbedRequest, Progress
 from store.offline.object_vectors import ObjectVectors, add_object_columns
-from store.schemas import FloatVector, NewObjects, ObjectSet
-from store.table.disk.location import Location
+from store.offline.tables import Tables, lent_by
 from store.table.faults import as_store_errors, until_committed
 
 if TYPE_CHECKING:
-    from lancedb import AsyncTable
+    pass
+
 
 MAX_COMMIT_ROWS = 1024
 COMMIT_AFTER_S = 2.0
 """A row waits about this long for its commit: a kill costs hardly more work than that."""
-
-
-@dataclass(frozen=True)
-class EmbedRequest:
-    """An image to be embedded.
-
-    Attributes:
-        file: what its original is called, if that is stored.
-        pixels: digest of the picture that was added, if that is known.
-        objects: to be embedded as well; None where nobody has looked into it.
-    """
-
-    id: str
-    url: str
-    file: str | None = None
-    pixels: str | None = None
-    objects: ObjectSet | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Embedded:
-    """An image's new vectors.
-
-    Attributes:
-        vector: float32 [dim]; None where there is none.
-        reason: why, in one line.
-        objects: float32 [objects, dim]; None where none were asked for, or the picture is another
-            one by now, in which they need not be.
-    """
-
-    id: str
-    vector: FloatVector | None
-    reason: str = ""
-    objects: FloatVector | None = None
-
-
-Embed = Callable[
-    [AsyncIterator[EmbedRequest], Callable[[Embedded], Awaitable[None]]], Awaitable[None]
-]
-"""Embeds all images of an iterator and gives each to a function, in any order, each once."""
-
-
-class Progress(Protocol):
-    """Hooks for showing how far a rebuild is."""
-
-    def begin(self, total: int, done: int) -> None:
-        """A pass begins: of `total` images that there are, `done` are done."""
-
-    def advance(self, images: int) -> None:
-        """So many more are done."""
-
-    def failed(self, url: str, reason: str) -> None:
-        """One could not be embedded; that, too, is progress."""
-
-
-@dataclass(frozen=True, eq=False)
-class Donor:
-    """Another table of the new model: rows that are the same lend their vectors.
-
-    Attributes:
-        objects: the table of its objects, where there is one.
-    """
-
-    table: "AsyncTable"
-    objects: WholeObjects | None
-
-
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """The tables of a change of the model.
-
-    Attributes:
-        location: of the database.
-        old: the table to follow; is only read.
-        new: the table to fill; nobody else writes to it, but for upkeep.
-        dim: length of the new vectors.
-        donors: other tables of the new model.
-        objects: opens, or makes, the new table of objects; None where the old one has none.
-    """
-
-    location: Location
-    old: "AsyncTable"
-    new: "AsyncTable"
-    dim: int
-    donors: Sequence[Donor]
-    objects: Callable[[], Awaitable[ObjectVectors | None]]
 
 
 class Rebuild:
@@ -229,7 +141,7 @@ class Rebuild:
     async def _lent(self, rows: Sequence[BareRow]) -> dict[str, Filled]:
         lent: dict[str, Filled] = {}
         for donor in self._tables.donors:
-            lent |= await _lent_by(donor, [row for row in rows if row.id not in lent])
+            lent |= await lent_by(donor, [row for row in rows if row.id not in lent])
         return lent
 
     async def _copy_over(self, ids: Sequence[str]) -> None:
@@ -301,20 +213,6 @@ class Rebuild:
         async with self._tables.location.write_lock(self._new.name):
             await self._new.checkout_latest()
             await write()
-
-
-async def _lent_by(donor: Donor, rows: Sequence[BareRow]) -> dict[str, Filled]:
-    """Those of these rows whose vectors another table has."""
-    found = await read_vectors(donor.table, {row.id for row in rows})
-    same = [row for row in rows if row.id in found and found[row.id][:2] == (row.date, row.key)]
-    wholes: list[NewObjects | None] = [None] * len(same)
-    if donor.objects is not None:
-        wholes = await asyncio.to_thread(donor.objects.with_vectors, [row.objects for row in same])
-    return {
-        row.id: Filled(row, found[row.id].vector, None if whole is None else whole.vectors)
-        for row, whole in zip(same, wholes, strict=True)
-        if row.objects is None or whole is not None
-    }
 
 
 def _without(prints: pa.Table, others: Mapping[str, tuple[int, str]]) -> pa.Table:

@@ -17,9 +17,11 @@ from store.errors import StoreError, StoreOpenError
 from store.objects.detector import detectors_in
 from store.objects.names import objects_name
 from store.objects.whole import WholeObjects
+from store.offline.embedding import Embed, Progress
 from store.offline.object_vectors import ObjectVectors
-from store.offline.rebuild import Donor, Embed, Progress, Rebuild, Tables
+from store.offline.rebuild import Rebuild
 from store.offline.switch import catch_up, switch
+from store.offline.tables import Donor, Tables
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
 from store.table.connection import connect

@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from store.changes.log import ChangeLog
-from store.offline.rebuild import Embed, Rebuild, Tables
+from store.offline.embedding import Embed
+from store.offline.rebuild import Rebuild
+from store.offline.tables import Tables
 from store.table.faults import until_committed
 from store.table.names import MARK_BUILDING, MARK_SUPERSEDED, mark, successor
 

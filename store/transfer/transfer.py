@@ -19,7 +19,7 @@ from store.table.names import is_building, is_superseded
 from store.transfer.checked import checked
 from store.transfer.whole_row import WholeRow
 from store.transfer.whole_rows import key_types, whole_rows
-from store.write.plan import Upsert
+from store.write.operations import Upsert
 from store.write.writer import Writer
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from store.metadata.words import keys_with_words
 from store.table.faults import CommitConflictError
 from store.table.names import MARK_STALE_WORDS, mark
 from store.write.logged import LoggedTable
-from store.write.plan import DeclareColumn, DropColumn
+from store.write.operations import DeclareColumn, DropColumn
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable

@@ -38,9 +38,8 @@ from store.write.columns import (
 )
 from store.write.logged import LoggedTable, drafts_of
 from store.write.lookups import existing, fragments_of, later, matching, twins, whole
-from store.write.plan import (
+from store.write.operations import (
     Alone,
-    Clock,
     DeclareColumn,
     Delete,
     DeleteMatching,
@@ -48,14 +47,12 @@ from store.write.plan import (
     DropColumn,
     Patch,
     PatchMatching,
-    Plan,
     Put,
-    PutAnswer,
     Restore,
-    Twin,
     Undo,
     Upsert,
 )
+from store.write.plan import Clock, Plan, PutAnswer, Twin
 from store.write.serial import delete_rows, write_rows
 from store.write.undo import undo
 

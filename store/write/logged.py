@@ -10,7 +10,8 @@ import pyarrow as pa
 from store.changes.change import Draft
 from store.changes.log import Begun, ChangeLog
 from store.schemas import Author, StoredImage, Upserted
-from store.write.plan import Put, PutAnswer, Upsert
+from store.write.operations import Put, Upsert
+from store.write.plan import PutAnswer
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable

@@ -10,7 +10,8 @@ from store.changes.since import Changed
 from store.metadata.rows import to_dicts
 from store.snapshot.fragments import PLACE_BITS
 from store.snapshot.snapshot import Snapshot
-from store.write.plan import Twin, Upsert
+from store.write.operations import Upsert
+from store.write.plan import Twin
 
 _VECTOR = "vector"
 

@@ -1,23 +1,16 @@
-"""Operations, which of them go into one commit, and the rows that a commit writes for them."""
+"""Plans: what the puts of one commit become, of the rows that are there: rows and answers."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import Any
 
-from store.changes.story import Span
 from store.errors import InvalidRowError, MetadataError
 from store.metadata.columns import Registry
 from store.metadata.given import CheckedMetadata, merged
-from store.metadata.objects import key_by, new_key
+from store.metadata.objects import key_by
 from store.metadata.rows import Row, image_of
-from store.metadata.values import ColumnType
 from store.schemas import (
-    NOBODY,
-    Author,
     FloatVector,
     NewImage,
     NewObjects,
@@ -25,193 +18,9 @@ from store.schemas import (
     StoredImage,
     Upserted,
 )
+from store.write.operations import Patch, Put, PutObjects, Upsert
 
 _TICK = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, eq=False)
-class Upsert:
-    """Adds an image, or replaces its row. The vector is the image's, checked.
-
-    Attributes:
-        over_later: False leaves a row alone that others have changed since the image's own date.
-    """
-
-    image: NewImage
-    vector: FloatVector
-    by: Author = NOBODY
-    over_later: bool = True
-
-    @property
-    def id(self) -> str:
-        """Of the row."""
-        return self.image.id
-
-    @cached_property
-    def key(self) -> str:
-        """Of the set of its objects: the same for each attempt at its commit."""
-        return new_key()
-
-
-@dataclass(frozen=True, eq=False)
-class Patch:
-    """Changes the metadata of a row by RFC 7396."""
-
-    id: str
-    metadata: Any
-    by: Author = NOBODY
-
-
-@dataclass(frozen=True, eq=False)
-class PutObjects:
-    """Gives a row the objects that were found in its picture; all else of it stays.
-
-    Attributes:
-        pixels: digest of the picture that was looked into.
-        objects: checked.
-    """
-
-    id: str
-    pixels: str | None
-    objects: NewObjects
-    by: Author = NOBODY
-
-    @cached_property
-    def key(self) -> str:
-        """Of the set; as an upsert's."""
-        return new_key()
-
-
-@dataclass(frozen=True, eq=False)
-class Delete:
-    """Deletes rows by id."""
-
-    ids: frozenset[str]
-    by: Author = NOBODY
-
-
-@dataclass(frozen=True, eq=False)
-class DeleteUrls:
-    """Deletes the rows of urls, all of each."""
-
-    urls: frozenset[str]
-    by: Author = NOBODY
-
-
-@dataclass(frozen=True, eq=False)
-class PatchMatching:
-    """Changes the metadata of those of some rows that match a filter, of all without one."""
-
-    ids: Sequence[str]
-    filter: Mapping[str, Any] | None
-    metadata: Any
-    by: Author = NOBODY
-
-
-@dataclass(frozen=True, eq=False)
-class DeleteMatching:
-    """Deletes the rows that match a filter; all of them where there is none."""
-
-    filter: Mapping[str, Any] | None
-    by: Author = NOBODY
-
-
-@dataclass(frozen=True, eq=False)
-class Restore:
-    """Makes the table as it was at a version."""
-
-    version: int
-    by: Author = NOBODY
-
-
-@dataclass(frozen=True, eq=False)
-class Undo:
-    """Undoes one key's changes, some thousand at once; `dry_run` only tells what that would do."""
-
-    span: Span
-    dry_run: bool
-    by: Author = NOBODY
-
-
-@dataclass(frozen=True, eq=False)
-class DropColumn:
-    """Takes a metadata key away, with its values, and frees its name."""
-
-    key: str
-    by: Author = NOBODY
-
-
-@dataclass(frozen=True, eq=False)
-class DeclareColumn:
-    """Gives a metadata key a type before its first value, or a wider one."""
-
-    key: str
-    type: ColumnType
-    by: Author = NOBODY
-
-
-Put = Upsert | Patch | PutObjects
-Alone = DeleteMatching | DeleteUrls | PatchMatching | Restore | Undo | DropColumn | DeclareColumn
-Operation = Put | Delete | Alone
-Caller = asyncio.Future[Any]
-"""Is given the answer to an operation, or its error."""
-
-
-@dataclass(eq=False)
-class Group:
-    """Operations of one commit or two: puts, then deletes; each with its caller.
-
-    None of the puts touches a row that is deleted here, so that puts may go before deletes; an
-    operation whose rows are not known beforehand is alone in its group. Puts of one row are all of
-    one key: there is a version between two keys' changes, which undoing can go back to.
-    """
-
-    puts: list[tuple[Put, Caller]] = field(default_factory=list)
-    deletes: list[tuple[Delete, Caller]] = field(default_factory=list)
-    alone: list[tuple[Alone, Caller]] = field(default_factory=list)
-    _put: dict[str, str | None] = field(default_factory=dict)
-    _deleted: set[str] = field(default_factory=set)
-
-    def take(self, operation: Operation, caller: Caller) -> bool:
-        """Takes the operation in, or says no."""
-        if self.alone:
-            return False
-        if isinstance(operation, Alone):
-            if not (self.puts or self.deletes):
-                self.alone.append((operation, caller))
-            return bool(self.alone)
-        if isinstance(operation, Delete):
-            if self._put.keys().isdisjoint(operation.ids):
-                self.deletes.append((operation, caller))
-                self._deleted |= operation.ids
-                return True
-            return False
-        own, key = operation.id, operation.by.key
-        comes_after = own in self._deleted or (self.deletes and _looks_around(operation))
-        if comes_after or self._put.setdefault(own, key) != key:
-            return False
-        self.puts.append((operation, caller))
-        return True
-
-    @property
-    def callers(self) -> list[Caller]:
-        """Everybody who waits for this group."""
-        return [caller for _, caller in (*self.puts, *self.deletes, *self.alone)]
-
-
-def _looks_around(put: Put) -> bool:
-    """Whether the answer depends on other rows, which a delete before it may take away."""
-    return isinstance(put, Upsert) and put.image.pixels is not None
-
-
-def grouped(batch: Iterable[tuple[Operation, Caller]]) -> list[Group]:
-    """Splits operations into as few groups as their order allows."""
-    groups: list[Group] = []
-    for operation, caller in batch:
-        if not groups or not groups[-1].take(operation, caller):
-            groups.append(Group())
-            groups[-1].take(operation, caller)
-    return groups
 
 
 @dataclass(frozen=True)

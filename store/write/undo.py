@@ -26,7 +26,7 @@ from store.table.disk.sync import has_space
 from store.table.versions import restorable
 from store.write.logged import LoggedTable
 from store.write.lookups import existing
-from store.write.plan import Undo
+from store.write.operations import Undo
 
 if TYPE_CHECKING:
     from lance import LanceDataset

@@ -28,7 +28,8 @@ from store.settings import StoreSettings
 from store.table.disk.lock import TableLock
 from store.table.faults import ATTEMPTS, fault_of, is_conflict, is_failure, retried
 from store.write.commit import Committer
-from store.write.plan import Caller, Group, Operation, grouped
+from store.write.groups import Caller, Group, grouped
+from store.write.operations import Operation
 from store.write.serial import ATTEMPTS_AS_FIRST, FEW
 
 # For a commit with the wait for the disk. A panic inside LanceDB leaves its caller waiting

@@ -352,7 +352,7 @@ def test_with_the_model_of_the_index_there_is_nothing_to_do(tmp_path: Path) -> N
         await table_of(folder, ["https://example.org/x"])
 
         async def embedder(wanted: Any, done: Any) -> None:
-            from store.offline.rebuild import Embedded
+            from store.offline.embedding import Embedded
 
             async for each in wanted:
                 values = np.eye(identity.dim, dtype=np.float32)[0]

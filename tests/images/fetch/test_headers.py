@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.serving.preflight import check_headers
+from api.serving.checks import check_headers
 from api.settings import SettingsError
 from images.errors import FetchError
 from images.fetch.headers import HostHeaders

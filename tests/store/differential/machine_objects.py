@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from store.offline.rebuild import Embedded, EmbedRequest
+from store.offline.embedding import Embedded, EmbedRequest
 from store.offline.redetect import go_over
 from store.offline.reembed import Outcome, Reembedding
 from store.schemas import NewObjects

@@ -10,7 +10,7 @@ import numpy as np
 
 from store.index import ImageIndex
 from store.offline import rebuild
-from store.offline.rebuild import Embedded, EmbedRequest
+from store.offline.embedding import Embedded, EmbedRequest
 from store.offline.reembed import Outcome, Reembedding
 from store.schemas import Detector, FloatVector, Hit, ModelIdentity, SearchQuery
 from store.settings import StoreSettings

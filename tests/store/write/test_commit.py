@@ -19,7 +19,7 @@ from store.table.faults import is_conflict, retried
 from store.table.open import open_table
 from store.write.commit import Committer
 from store.write.logged import LoggedTable
-from store.write.plan import Put, Upsert
+from store.write.operations import Put, Upsert
 from tests.store.support import IDENTITY, image, opened, run, url_of, vector
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from store.settings import StoreSettings
 from store.table.disk.lock import NoLock
 from store.table.disk.sync import Acknowledged
 from store.table.faults import ATTEMPTS
-from store.write.plan import Alone, Delete, Put, PutAnswer, Upsert
+from store.write.operations import Alone, Delete, Put, Upsert
+from store.write.plan import PutAnswer
 from store.write.writer import Writer
 from tests.store.support import image, opened, run, url_of, vector
 
