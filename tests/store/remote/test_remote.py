@@ -169,7 +169,7 @@ def test_writers_wait_for_who_has_them_wait_but_not_for_the_dead(s3: S3Server, u
 def test_who_sees_that_a_lease_is_of_the_dead_takes_it_away(
     uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.write.commit.WRITERS_WAIT_S", 0.3)
+    monkeypatch.setattr("store.write.planner.WRITERS_WAIT_S", 0.3)
 
     async def check() -> None:
         async with writers(uri, 1) as [index]:

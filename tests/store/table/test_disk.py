@@ -170,7 +170,7 @@ def test_the_systems_number_tells_which(error: Exception, expected: type[StoreFa
 @pytest.mark.parametrize(
     "stuck",
     [
-        "store.write.commit.has_space",
+        "store.write.planner.has_space",
         "store.write.commit.sync_to_disk",
         "store.table.disk.sync.Acknowledged.write",
     ],
