@@ -1,44 +1,25 @@
 """The index of images: the store's front door."""
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from store.changes.change import Change, LogQuery, Undone
 from store.changes.log import ChangeLog
-from store.changes.reading import listed
-from store.changes.story import Span
-from store.errors import NoChangeLogError, QueryError
-from store.metadata.filters import refuse_broad
-from store.metadata.given import check_key
+from store.history import History
 from store.metadata.objects import FIRST
-from store.metadata.rows import check_id, check_objects, check_url, check_vector
-from store.metadata.values import ColumnType, is_unicode
 from store.objects.counts import objects_state
 from store.objects.table import ObjectTable
 from store.schemas import (
-    NOBODY,
-    Author,
     Detector,
     IndexState,
     ModelIdentity,
-    NewImage,
-    NewObjects,
     ObjectSet,
     ObjectsState,
     Observer,
-    StoredImage,
     StoreStats,
-    TableVersion,
     UpkeepReport,
-    Upserted,
 )
-from store.search.reader import Reader, refuse_empty
 from store.settings import StoreSettings
 from store.snapshot.lagging import Lagging
 from store.snapshot.latest import Snapshots
@@ -46,25 +27,11 @@ from store.table.connection import connect, opening
 from store.table.disk.location import Location
 from store.table.faults import OpenTable, retried
 from store.table.open import open_table
-from store.table.versions import pick_version, restorable
 from store.transfer.transfer import Transfer
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import describe
 from store.write.commit import Committer
 from store.write.logged import LoggedTable
-from store.write.operations import (
-    DeclareColumn,
-    Delete,
-    DeleteMatching,
-    DeleteUrls,
-    DropColumn,
-    Patch,
-    PatchMatching,
-    PutObjects,
-    Restore,
-    Undo,
-    Upsert,
-)
 from store.write.writer import Writer
 
 if TYPE_CHECKING:
@@ -73,13 +40,10 @@ if TYPE_CHECKING:
 ANSWER_S = 3.0
 """Seconds that an object store has to answer in, to count as there."""
 
-PATCHED_AT_ONCE = 2000
-"""Images of one operation: other writes wait for it."""
-
 logger = logging.getLogger(__name__)
 
 
-class ImageIndex(Reader):
+class ImageIndex(History):
     """A table of images with their vectors and metadata, used from one event loop.
 
     Get one with `open`; several may be open on one table, in any processes. Every method raises a
@@ -173,241 +137,6 @@ class ImageIndex(Reader):
             except BaseException:
                 connection.close()
                 raise
-
-    async def upsert(self, image: NewImage, by: Author = NOBODY) -> Upserted:
-        """Adds an image; the row of the same id is replaced whole, its metadata and date too.
-
-        Args:
-            image: to add.
-            by: who adds it, for the change log; as for all that changes the table.
-
-        Raises:
-            InvalidRowError: the url is empty, the id is none, or a vector is not [dim], finite and
-                of unit length.
-            MetadataTypeError: no column can hold one of the values.
-            MetadataConflictError: a value is not of its key's type.
-            MetadataLimitError: too many keys in the table, or one that is too long.
-        """
-        check_url(image.url)
-        check_id(image.id)
-        vector = check_vector(image.vector, self.opened.identity.dim)
-        if image.objects is not None:
-            check_objects(image.objects, self.opened.identity.dim)
-            image = image if self._objects else replace(image, objects=None)
-        if self.files is not None and image.thumbnail is not None and image.pixels is not None:
-            with self.opened.writing():
-                await asyncio.to_thread(
-                    self.files.write, "thumbnails", image.pixels, image.thumbnail
-                )
-        upserted: Upserted = await self._writer.write(Upsert(image, vector, by))
-        return upserted
-
-    async def keep_original(self, data: bytes) -> str | None:
-        """Stores a picture's own file, for an image that is added next.
-
-        Returns:
-            What `NewImage.file` is to be; None on an object store other than S3.
-
-        Raises:
-            StoreFault: it cannot be written.
-        """
-        if self.files is None:
-            return None
-        key = hashlib.sha256(data).hexdigest()
-        with self.opened.writing():
-            await asyncio.to_thread(self.files.write, "originals", key, data)
-        return key
-
-    async def patch(self, image_id: str, metadata: Any, by: Author = NOBODY) -> StoredImage | None:
-        """Changes an image's metadata by RFC 7396: keys given are set, null removes one.
-
-        A text replaces the metadata, and so does an object where there was a text; null removes it
-        all. The date stays.
-
-        Returns:
-            The image as it is after the commit, or None where there is none.
-
-        Raises:
-            MetadataError: as for `upsert`.
-        """
-        if not is_unicode(image_id):
-            return None
-        image: StoredImage | None = await self._writer.write(Patch(image_id, metadata, by))
-        return image
-
-    async def put_objects(
-        self, image_id: str, pixels: str | None, objects: NewObjects, by: Author = NOBODY
-    ) -> StoredImage | None:
-        """Gives an image the objects that were found in its picture; all else of it stays.
-
-        Args:
-            image_id: of the image.
-            pixels: digest of the picture that was looked into.
-            objects: that are in it.
-            by: who had it looked into.
-
-        Returns:
-            The image, or None where there is none.
-
-        Raises:
-            InvalidRowError: it has another picture, or a vector is not [dim], finite and of unit
-                length.
-            QueryError: the index has no objects.
-        """
-        if self._objects is None:
-            raise QueryError("this index has no objects")
-        check_objects(objects, self.opened.identity.dim)
-        if not is_unicode(image_id):
-            return None
-        image: StoredImage | None = await self._writer.write(
-            PutObjects(image_id, pixels, objects, by)
-        )
-        return image
-
-    async def delete(self, ids: Iterable[str], by: Author = NOBODY) -> int:
-        """Deletes images by id, after the commit; tells how many there were."""
-        known = frozenset(each for each in ids if is_unicode(each))
-        return int(await self._writer.write(Delete(known, by))) if known else 0
-
-    async def delete_urls(self, urls: Iterable[str], by: Author = NOBODY) -> int:
-        """Deletes all images of urls, after the commit; tells how many there were."""
-        known = frozenset(each for each in urls if is_unicode(each))
-        return int(await self._writer.write(DeleteUrls(known, by))) if known else 0
-
-    async def patch_matching(
-        self, filter: Mapping[str, Any] | None, metadata: Any, by: Author = NOBODY
-    ) -> int:
-        """Changes the metadata of the images that match a filter, as `patch` does one's.
-
-        Some thousand images are one commit, so that other writes need not wait for long. An image
-        that does not match any more when its turn comes is left as it is.
-
-        Args:
-            filter: None for all images.
-            metadata: the changes.
-            by: who makes them.
-
-        Returns:
-            How many were changed.
-
-        Raises:
-            FilterError: as for `delete_matching`.
-            MetadataError: the changes do not fit an image; those before it may be made.
-        """
-        if filter is not None:
-            refuse_empty(filter)
-        ids, rows = await self.matching(filter)
-        refuse_broad(filter, "change", len(ids), rows)
-        changed = 0
-        for at in range(0, len(ids), PATCHED_AT_ONCE):
-            part = ids[at : at + PATCHED_AT_ONCE]
-            changed += int(await self._writer.write(PatchMatching(part, filter, metadata, by)))
-        return changed
-
-    async def delete_matching(self, filter: Mapping[str, Any] | None, by: Author = NOBODY) -> int:
-        """Deletes the images that match a filter, after the commit; tells how many there were.
-
-        Args:
-            filter: None for all images.
-            by: who wants it.
-
-        Raises:
-            FilterError: the filter is empty, not in the language or does not fit the columns; or it
-                keeps every image, and names nothing that only these have.
-        """
-        if filter is not None:
-            refuse_empty(filter)
-        return int(await self._writer.write(DeleteMatching(filter, by)))
-
-    async def drop_column(self, key: str, by: Author = NOBODY) -> int:
-        """Takes a metadata key and its values away, after the commit; its name is free again.
-
-        A restore of a version before brings both back. It waits for a round of upkeep to end: an
-        index that was made of the column meanwhile, and committed after, would leave a table that
-        nothing can be read from any more (LanceDB 0.40).
-
-        Returns:
-            How many images had a value.
-
-        Raises:
-            UnknownKeyError: there is no such key.
-        """
-        with self.opened.writing():
-            async with self._upkeep.paused():
-                return int(await self._writer.write(DropColumn(key, by)))
-
-    async def declare_column(self, key: str, kind: ColumnType, by: Author = NOBODY) -> bool:
-        """Gives a metadata key a type before its first value, or a wider one; after the commit.
-
-        Returns:
-            Whether the table has changed: not where the key had the type.
-
-        Raises:
-            MetadataError: the key is none, or has another type; or there are too many keys.
-        """
-        check_key(key)
-        return bool(await self._writer.write(DeclareColumn(key, kind, by)))
-
-    async def versions(self) -> list[TableVersion]:
-        """The versions that can be restored, newest first."""
-        with self.opened.reading():
-            return await restorable(self.opened.table)
-
-    async def restore(
-        self,
-        *,
-        version: int | None = None,
-        before: datetime | None = None,
-        by: Author = NOBODY,
-    ) -> TableVersion:
-        """Makes the table as it was: at a version, or at the last one committed before a moment.
-
-        The old content becomes a new version, so that this can be undone too.
-
-        Returns:
-            The version that was restored.
-
-        Raises:
-            VersionError: there is no such version (any more), or both or neither were given.
-        """
-        chosen = pick_version(await self.versions(), version=version, before=before)
-        await self._writer.write(Restore(chosen.version, by))
-        self._upkeep.hurry()
-        return chosen
-
-    async def changes(self, query: LogQuery) -> tuple[list[Change], bool]:
-        """The changes of the table that a query takes, newest first, and whether there are more.
-
-        Raises:
-            NoChangeLogError: the index is on an object store.
-        """
-        folder = self.opened.location.folder
-        if folder is None:
-            raise NoChangeLogError
-        with self.opened.reading():
-            return await asyncio.to_thread(listed, folder, query)
-
-    async def undo(self, span: Span, *, dry_run: bool = False, by: Author = NOBODY) -> Undone:
-        """Undoes the changes that a key has made: `store.changes.undo` says what of them.
-
-        A second time changes nothing more. What it does are changes, too: a restore takes it back.
-
-        Args:
-            span: whose changes, and of which time.
-            dry_run: tell what would be done, and do nothing.
-            by: who undoes it.
-
-        Raises:
-            NoChangeLogError: the index is on an object store.
-        """
-        removed = restored = 0
-        while True:
-            part: Undone = await self._writer.write(Undo(span, dry_run, by))
-            removed += part.removed
-            restored += part.restored
-            if not part.more:
-                self._upkeep.hurry()
-                return replace(part, removed=removed, restored=restored)
 
     async def state(self) -> IndexState:
         """The table as it is now."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import store.index
+import store.editor
 from store.changes.change import LogQuery
 from store.changes.story import Span
 from store.errors import FilterError, InvalidRowError, MetadataConflictError, MetadataLimitError
@@ -56,7 +56,7 @@ def test_what_is_no_id_is_refused(tmp_path: Path, own: str) -> None:
 def test_a_patch_of_all_that_match_is_several_commits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store.index, "PATCHED_AT_ONCE", 10)
+    monkeypatch.setattr(store.editor, "PATCHED_AT_ONCE", 10)
 
     async def check() -> None:
         async with opened(tmp_path) as index:
