@@ -14,7 +14,8 @@ from demo.scenes.shapes import KINDS
 from demo.training.retrieval import DemoClip
 from store.schemas import FloatVector
 from store.search.cutoff import NEAREST, cutoff_score
-from store.snapshot.snapshot import SAMPLE_ROWS, sampled
+from store.snapshot.known import sampled
+from store.snapshot.snapshot import SAMPLE_ROWS
 
 CAPTION, PICTURE, SHAPE = "exact captions", "pictures", "one shape"
 DRAWN = "drawn, apart (0.305 to 0.185)"

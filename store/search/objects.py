@@ -33,7 +33,8 @@ from store.search.objects_among import best_among, can_look, mean_of
 from store.search.pages import Ranked, page_of
 from store.search.vectors.nearest import FEW_ROWS, depth_of, nearest
 from store.snapshot.fragments import ROW_ID, RowIds, distances
-from store.snapshot.snapshot import SAMPLE_ROWS, Snapshot, sampled
+from store.snapshot.known import sampled
+from store.snapshot.snapshot import SAMPLE_ROWS, Snapshot
 
 FEW_IMAGES = 4000
 """Of which the objects are looked through alone: as many keys take 12 ms in a predicate."""

@@ -16,8 +16,10 @@ import pyarrow as pa
 
 from store.metadata.columns import Registry
 from store.metadata.objects import FIRST, Finding
+from store.snapshot.columns import Fields, indexed_fragments
 from store.snapshot.fragments import CachedFragment
-from store.snapshot.snapshot import Fields, KnownFiles, Snapshot, indexed_fragments
+from store.snapshot.known import KnownFiles
+from store.snapshot.snapshot import Snapshot
 from store.table.connection import open_dataset
 from store.table.faults import is_failure
 

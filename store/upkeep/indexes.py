@@ -18,8 +18,9 @@ from store.metadata.predicates import ALWAYS
 from store.metadata.rows import as_matrix
 from store.metadata.values import ColumnType
 from store.search.vectors.nearest import nearest, partitions_for
+from store.snapshot.known import sampled
 from store.snapshot.latest import Snapshots
-from store.snapshot.snapshot import Snapshot, sampled
+from store.snapshot.snapshot import Snapshot
 from store.table.connection import in_dataset
 
 if TYPE_CHECKING:
