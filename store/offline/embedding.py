@@ -2,12 +2,9 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from store.schemas import FloatVector, ObjectSet
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -33,10 +32,6 @@ from store.offline.embedding import Embed, Embedded, EmbedRequest, Progress
 from store.offline.object_vectors import ObjectVectors, add_object_columns
 from store.offline.tables import Tables, lent_by
 from store.table.faults import as_store_errors, until_committed
-
-if TYPE_CHECKING:
-    pass
-
 
 MAX_COMMIT_ROWS = 1024
 COMMIT_AFTER_S = 2.0

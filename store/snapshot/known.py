@@ -1,7 +1,7 @@
 """What is known of a table's files, for all its versions, and samples of its columns."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 from store.snapshot.mapped_vectors import MappedVectors
 from store.snapshot.object_sets import ObjectSets
 from store.snapshot.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    pass
 
 SAMPLE_DRIFT = 0.02
 _SEED = 20

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -10,9 +10,6 @@ from image_search.cli.output import opened_anew
 from image_search.cli.query.connection import client_of
 from image_search.cli.query.printing import as_json_lines, print_rows
 from image_search.cli.terminal import shown, to_service
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()

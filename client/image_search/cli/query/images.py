@@ -1,16 +1,13 @@
 """`image-search get`, `delete` and `update`: images by id, or all that match a filter."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from image_search.cli.query.connection import client_of, filter_option
 from image_search.cli.query.printing import print_json
 from image_search.cli.terminal import json_object, to_service
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()

@@ -4,14 +4,11 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from image_search.cli.terminal import json_line, shown
-
-if TYPE_CHECKING:
-    pass
 
 as_json_lines = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 

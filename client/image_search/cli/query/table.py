@@ -1,7 +1,7 @@
 """`image-search status`, `declare-column` and `drop-column`: the table as a whole."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import click
 
@@ -9,9 +9,6 @@ from image_search.cli.query.connection import client_of
 from image_search.cli.query.printing import as_json_lines, print_rows
 from image_search.cli.terminal import shown, to_service
 from image_search.results.table import ColumnType
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("declare-column")
