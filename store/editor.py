@@ -13,7 +13,8 @@ from store.metadata.rows import check_id, check_objects, check_url, check_vector
 from store.metadata.values import ColumnType, is_unicode
 from store.objects.table import ObjectTable
 from store.schemas import NOBODY, Author, NewImage, NewObjects, StoredImage, Upserted
-from store.search.reader import Reader, refuse_empty
+from store.search.checks import refuse_empty
+from store.search.reader import Reader
 from store.upkeep.scheduler import Upkeep
 from store.write.operations import (
     DeclareColumn,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from store.schemas import MAX_LIMIT, SearchQuery
 from store.search.lists.grouping import Groups, Shown, groups_of, sizes_of
-from store.search.lists.ordering import order_of, sort_hits
+from store.search.lists.sort_keys import order_of, sort_hits
 from store.search.vectors.nearest import DEPTHS
 from store.snapshot.fragments import RowIds
 from store.snapshot.snapshot import Snapshot

@@ -23,17 +23,11 @@ from store.schemas import (
     StoredImage,
 )
 from store.search.facets import facets_under
+from store.search.lists.cursors import cursor_of, read_cursor
 from store.search.lists.grouping import SIZE, first_rows, groups_of
 from store.search.lists.newest import newest_in_memory
-from store.search.lists.ordering import (
-    NEWEST,
-    Order,
-    cursor_of,
-    order_of,
-    ranked_page,
-    read_cursor,
-    sorted_page,
-)
+from store.search.lists.ordering import ranked_page, sorted_page
+from store.search.lists.sort_keys import NEWEST, Order, order_of
 from store.search.objects import object_hits
 from store.search.relevance import Matches, ranked
 from store.snapshot.fragments import ROW_ID, RowIds

@@ -11,7 +11,7 @@ from store.metadata.given import CheckedMetadata
 from store.objects.whole import WholeObjects
 from store.pictures.files import Pictures
 from store.schemas import Author, Detector, ModelIdentity, NewImage, NewKeys, Upserted
-from store.search.reader import refuse_unfit
+from store.search.checks import refuse_unfit
 from store.snapshot.latest import Snapshots
 from store.table.faults import OpenTable
 from store.table.kept import keep_version

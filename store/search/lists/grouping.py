@@ -20,7 +20,7 @@ from store.metadata.predicates import ALWAYS, among, missing, value_of
 from store.metadata.rows import to_dicts
 from store.metadata.values import ColumnType, format_timestamp, text_in
 from store.schemas import SearchQuery
-from store.search.lists.ordering import Order, SortKey, key_columns, scanned
+from store.search.lists.sort_keys import Order, SortKey, key_columns, scanned
 from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot
 
