@@ -5,13 +5,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from image_search.cli.terminal import shown
+from image_search.cli.terminal import failures_option, shown
 
 if TYPE_CHECKING:
     from store.offline.repair import Examined
@@ -32,10 +31,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="How often a download is tried again after a fault that may pass.",
 )
-@click.option(
-    "--failures",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="File for the list of images that could not be embedded: JSON lines with url and reason.",
+@failures_option(
+    "File for the list of images that could not be embedded: JSON lines with url and reason."
 )
 @click.option("--leave-out-failed", is_flag=True, help="Switch over without these images.")
 @click.option("--start-over", is_flag=True, help="Discard what an earlier run has half made.")

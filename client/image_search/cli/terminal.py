@@ -72,6 +72,12 @@ def _key(key: str | None, file: Path | None) -> str | None:
     return held[0]
 
 
+def failures_option(help: str) -> Callable[..., Any]:
+    """The option that names a file for what failed, as `FailureFile` writes it."""
+    kind = click.Path(dir_okay=False, writable=True, path_type=Path)
+    return click.option("--failures", type=kind, help=help)
+
+
 def json_object(_context: click.Context, _option: click.Parameter, text: str | None) -> Any:
     """Value of an option that takes a JSON object; None where it is not given."""
     try:

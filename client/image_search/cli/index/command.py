@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from image_search.cli.index.options import reading_of, reading_options
-from image_search.cli.terminal import shown, to_service
+from image_search.cli.terminal import failures_option, shown, to_service
 
 
 @click.command()
@@ -37,11 +37,7 @@ from image_search.cli.terminal import shown, to_service
     is_flag=True,
     help="Leave out the objects of an exported index; `image-search redetect` finds them anew.",
 )
-@click.option(
-    "--failures",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="File for the list of images that could not be indexed: JSON lines.",
-)
+@failures_option("File for the list of images that could not be indexed: JSON lines.")
 @click.option(
     "--state",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),

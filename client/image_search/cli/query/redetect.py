@@ -14,7 +14,7 @@ from image_search import ImageSearchError, NotFoundError, RefusedError
 from image_search.cli.engine import engine_module
 from image_search.cli.progress import FailureFile, WorkBar
 from image_search.cli.query.connection import client_of
-from image_search.cli.terminal import to_service
+from image_search.cli.terminal import failures_option, to_service
 
 if TYPE_CHECKING:
     from image_search import Client, Hit, ImageObjects
@@ -32,11 +32,7 @@ _PAGE = 200
     show_default=True,
     help="Images that are looked into at the same time.",
 )
-@click.option(
-    "--failures",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="File for the images that failed, as JSON lines.",
-)
+@failures_option("File for the images that failed, as JSON lines.")
 @click.option(
     "--begin",
     is_flag=True,
