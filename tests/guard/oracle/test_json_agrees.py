@@ -14,7 +14,7 @@ from tests.guard.case import FETCHED, Case, either, sent
 from tests.guard.judge import complaints
 from tests.guard.stage.stage import Stage
 from tests.guard.tables.filters import ROW
-from tests.store.differential.model_values import as_time
+from tests.store.differential.model.values import as_time
 
 WITHIN_S = 30
 # Few names, as a table takes 100 at most. The first value of each decides on its type.

@@ -1,21 +1,8 @@
 """The corpus: a module per kind, a row per case. To add a case, add a row."""
 
 from tests.guard.case import Case
-from tests.guard.tables import (
-    addresses,
-    bodies,
-    columns,
-    files,
-    filters,
-    forged,
-    keys,
-    lookups,
-    redirects,
-    scopes,
-    servers,
-    tls,
-    urls,
-)
+from tests.guard.tables import bodies, columns, files, filters, forged, keys, scopes
+from tests.guard.tables.fetch import addresses, lookups, redirects, servers, tls, urls
 
 TABLES: dict[str, list[Case]] = {
     "addresses": addresses.CASES,

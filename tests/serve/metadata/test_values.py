@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, example, given, settings
 from demo.process import ServiceProcess
 from demo.server import PictureServer
 from image_search import Client
-from tests.store.differential.machine import exact, outcome
-from tests.store.differential.model_table import ModelTable
-from tests.store.differential.model_values import as_json_value
+from tests.store.differential.machine.machine import exact, outcome
+from tests.store.differential.model.table import ModelTable
+from tests.store.differential.model.values import as_json_value
 from tests.store.differential.strategies import any_value, echo, nested, seeded, sent
 from tests.store.support import image
 

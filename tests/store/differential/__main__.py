@@ -22,11 +22,11 @@ from hypothesis.stateful import run_state_machine_as_test
 from store.search.lists import newest, spans
 from store.snapshot import snapshot
 from store.upkeep import indexes
-from tests.store.differential.machine import bucket, counts
-from tests.store.differential.machine_lists import Lists
-from tests.store.differential.machine_objects import Looks
-from tests.store.differential.machine_reads import Reads
-from tests.store.differential.machine_writes import Writes
+from tests.store.differential.machine.lists import Lists
+from tests.store.differential.machine.machine import bucket, counts
+from tests.store.differential.machine.objects import Looks
+from tests.store.differential.machine.reads import Reads
+from tests.store.differential.machine.writes import Writes
 from tests.store.remote.server import BUCKET, running
 
 ROWS_WITH_INDEXES = 8

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from store.index import ImageIndex
 from store.metadata.filters import holds, is_broad
 from store.schemas import SearchQuery
-from tests.store.differential.model import matches
-from tests.store.differential.model_table import ModelTable
-from tests.store.differential.model_values import Refused
+from tests.store.differential.model.filters import matches
+from tests.store.differential.model.table import ModelTable
+from tests.store.differential.model.values import Refused
 from tests.store.differential.strategies import (
     FLOATS,
     INTEGERS,

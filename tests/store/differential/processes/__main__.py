@@ -20,9 +20,9 @@ from typing import IO, Any
 from store.changes.change import Change, LogQuery
 from store.index import ImageIndex
 from store.schemas import SearchQuery
-from tests.store.differential.machine import exact, outcome
-from tests.store.differential.model_table import ModelTable
-from tests.store.differential.model_values import as_json_value
+from tests.store.differential.machine.machine import exact, outcome
+from tests.store.differential.model.table import ModelTable
+from tests.store.differential.model.values import as_json_value
 from tests.store.differential.processes import writer
 from tests.store.differential.processes.explained import Told, explain
 from tests.store.differential.strategies import echo, filter_

@@ -11,8 +11,8 @@ from typing import Any
 
 from store.changes.change import Change
 from store.schemas import image_id
-from tests.store.differential.model_table import ModelTable
-from tests.store.differential.model_values import Refused
+from tests.store.differential.model.table import ModelTable
+from tests.store.differential.model.values import Refused
 from tests.store.differential.processes.writer import image_of
 from tests.store.support import url_of
 

@@ -16,7 +16,7 @@ from typing import Any
 from store.errors import StoreError, StoreFault
 from store.index import ImageIndex
 from store.schemas import Author, NewImage, image_id
-from tests.store.differential.machine_writes import TYPES
+from tests.store.differential.machine.writes import TYPES
 from tests.store.differential.strategies import any_value, nested, sent
 from tests.store.support import opened, url_of, vector
 

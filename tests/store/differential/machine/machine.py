@@ -18,8 +18,8 @@ from store.errors import StoreError, StoreFault
 from store.index import ImageIndex
 from store.schemas import Detector, Hit, ModelIdentity, StoredImage, image_id
 from store.settings import StoreSettings
-from tests.store.differential.model_table import ModelTable
-from tests.store.differential.model_values import Refused
+from tests.store.differential.model.table import ModelTable
+from tests.store.differential.model.values import Refused
 from tests.store.differential.strategies import filter_, seeded, url
 from tests.store.objects.objects import DETECTOR
 from tests.store.support import DIM, IDENTITY

@@ -7,9 +7,9 @@ from typing import Any
 
 from store.errors import QueryError, UnknownKeyError
 from store.schemas import Facet
-from tests.store.differential.model_facets import facet
-from tests.store.differential.model_table import ModelRow, ModelTable
-from tests.store.differential.model_values import Refused
+from tests.store.differential.model.facets import facet
+from tests.store.differential.model.table import ModelRow, ModelTable
+from tests.store.differential.model.values import Refused
 
 CREATED = "$created_at"
 MOST_KEYS = 4

@@ -13,7 +13,15 @@ from store.offline.redetect import go_over
 from store.offline.reembed import Outcome, Reembedding
 from store.schemas import NewObjects
 from store.settings import StoreSettings
-from tests.store.differential.machine import DETECTORS, HANDLES, IDS, MODELS, Machine, counts, exact
+from tests.store.differential.machine.machine import (
+    DETECTORS,
+    HANDLES,
+    IDS,
+    MODELS,
+    Machine,
+    counts,
+    exact,
+)
 from tests.store.differential.strategies import objects, seeded
 from tests.store.offline.moving import Done, Heard
 from tests.store.support import DIM

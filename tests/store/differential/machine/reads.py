@@ -19,7 +19,7 @@ from store.schemas import (
     image_id,
 )
 from store.search.facets import facets_of
-from tests.store.differential.machine import (
+from tests.store.differential.machine.machine import (
     DELETES,
     EVERYTHING,
     FILTERS,
@@ -31,9 +31,9 @@ from tests.store.differential.machine import (
     nothing,
     outcome,
 )
-from tests.store.differential.model_facets import facet
-from tests.store.differential.model_table import fits, fused_bounds
-from tests.store.differential.model_values import as_json_value
+from tests.store.differential.model.facets import facet
+from tests.store.differential.model.table import fits, fused_bounds
+from tests.store.differential.model.values import as_json_value
 from tests.store.differential.strategies import (
     POOL,
     URLS,

@@ -16,8 +16,8 @@ from store.errors import (
     UnknownKeyError,
 )
 from store.schemas import Detector, FloatVector, NewImage, NewObjects, ObjectBox, Upserted
-from tests.store.differential.model import is_broad, matches
-from tests.store.differential.model_objects import (
+from tests.store.differential.model.filters import is_broad, matches
+from tests.store.differential.model.objects import (
     TEXT,
     as_json,
     by_key,
@@ -26,14 +26,14 @@ from tests.store.differential.model_objects import (
     mapped,
     patched,
 )
-from tests.store.differential.model_values import (
+from tests.store.differential.model.values import (
     WIDER,
     Refused,
     as_json_value,
     as_stored,
     widened,
 )
-from tests.store.differential.model_words import have_one
+from tests.store.differential.model.words import have_one
 
 MAX_KEYS = 100
 

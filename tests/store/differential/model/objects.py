@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from store.errors import MetadataLimitError, MetadataTypeError
-from tests.store.differential.model_values import Refused, as_json_value, unicode
+from tests.store.differential.model.values import Refused, as_json_value, unicode
 
 TEXT = "$text"
 Way = tuple[str, ...]

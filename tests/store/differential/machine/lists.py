@@ -8,8 +8,15 @@ from hypothesis.stateful import invariant, rule
 
 from store.index import ImageIndex
 from store.schemas import Found, GroupedHit, SearchQuery
-from tests.store.differential.machine import EVERYTHING, HANDLES, Machine, counts, exact, outcome
-from tests.store.differential.model_lists import (
+from tests.store.differential.machine.machine import (
+    EVERYTHING,
+    HANDLES,
+    Machine,
+    counts,
+    exact,
+    outcome,
+)
+from tests.store.differential.model.lists import (
     CREATED,
     Asked,
     Place,

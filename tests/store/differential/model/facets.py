@@ -4,8 +4,8 @@ from collections import Counter
 from typing import Any
 
 from store.schemas import Facet
-from tests.store.differential.model_table import ModelTable
-from tests.store.differential.model_values import as_json_value
+from tests.store.differential.model.table import ModelTable
+from tests.store.differential.model.values import as_json_value
 
 LABELS = {"list": "list of strings"}
 LONGEST_CHOICE = 200

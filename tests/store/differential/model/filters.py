@@ -1,7 +1,7 @@
 """The filter language said a second time, over plain dictionaries: what the store must agree with.
 
 It shares no code with the store: numbers, strings and lists compare as Python's do, and moments as
-`datetime`. A row is a dictionary of the values that `tests.store.differential.model_values` made.
+`datetime`. A row is a dictionary of the values that `tests.store.differential.model.values` made.
 """
 
 import operator
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from store.errors import FilterError, UnknownKeyError
-from tests.store.differential.model_values import Refused, as_operand
+from tests.store.differential.model.values import Refused, as_operand
 
 ORDER: dict[str, Callable[[Any, Any], Any]] = {
     "$lt": operator.lt,

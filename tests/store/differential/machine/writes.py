@@ -15,7 +15,7 @@ from store.errors import NoChangeLogError
 from store.index import ImageIndex
 from store.metadata.values import ColumnType
 from store.schemas import NOBODY, Author, NewImage, StoredImage, Upserted, image_id
-from tests.store.differential.machine import (
+from tests.store.differential.machine.machine import (
     DELETES,
     FILTERS,
     HANDLES,

@@ -1,0 +1,1 @@
+"""What a download meets: addresses, names, redirects, servers, TLS, URLs."""
