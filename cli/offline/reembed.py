@@ -13,7 +13,8 @@ from api.serving.table_model import own_model_is_taken
 from api.settings import ENV_PREFIX, Settings
 from image_search.cli.progress import FailureFile, WorkBar
 from runners.weights.source import clip_source, identity_of
-from store.offline.reembed import OldTable, Outcome, Reembedding
+from store.offline.outcome import OldTable, Outcome
+from store.offline.reembed import Reembedding
 from store.schemas import ModelIdentity
 
 _UNNAMED = f" {ENV_PREFIX}CLIP_MODEL and {ENV_PREFIX}CLIP_PRETRAINED name another one."

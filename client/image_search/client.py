@@ -10,15 +10,8 @@ import httpx
 
 from image_search import calls
 from image_search.errors import ImageSearchError
-from image_search.request import (
-    DEFAULT_SERVER,
-    DEFAULT_TIMEOUT_S,
-    Call,
-    Received,
-    T,
-    client_options,
-    failure_of,
-)
+from image_search.request import DEFAULT_SERVER, DEFAULT_TIMEOUT_S, Call, T, client_options
+from image_search.response import Received, failure_of
 from image_search.retries import Attempts, Retries
 
 P = ParamSpec("P")

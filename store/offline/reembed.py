@@ -7,18 +7,18 @@ came.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from store.errors import StoreError, StoreOpenError
+from store.errors import StoreOpenError
 from store.objects.detector import detectors_in
 from store.objects.names import objects_name
 from store.objects.whole import WholeObjects
 from store.offline.embedding import Embed, Progress
 from store.offline.object_vectors import ObjectVectors
+from store.offline.outcome import OldTable, Outcome, ReembedError, may_switch, new_schema
 from store.offline.rebuild import Rebuild
 from store.offline.switch import catch_up, switch
 from store.offline.tables import Donor, Tables
@@ -42,43 +42,13 @@ from store.table.names import (
     table_names,
     table_number,
 )
-from store.table.open import ensure_ready, made_by, table_schema
+from store.table.open import ensure_ready, made_by
 from store.upkeep.objects import ObjectTasks
 from store.upkeep.scheduler import Upkeep
 from store.upkeep.status import size_of
 
 if TYPE_CHECKING:
     from lancedb import AsyncConnection
-
-
-class ReembedError(StoreError, code="reembed"):
-    """The index cannot be embedded again as things are."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How it went.
-
-    Attributes:
-        images: of the new table.
-        failed: images that could not be embedded.
-        switched: whether it is the index now.
-        bare: images that are without their objects now, as their pictures are others by now.
-    """
-
-    images: int
-    failed: int
-    switched: bool
-    bare: int = 0
-
-
-@dataclass(frozen=True)
-class OldTable:
-    """A table that is not the index any more, to go back to; `size_bytes` as `size_of` has it."""
-
-    name: str
-    model: ModelIdentity
-    size_bytes: int | None
 
 
 class Reembedding:
@@ -177,7 +147,7 @@ class Reembedding:
             rebuild = Rebuild(tables, progress, upkeep.committed)
             await catch_up(rebuild, embed)
             switched = False
-            if await _may_switch(rebuild, leave_out_failed=leave_out_failed):
+            if await may_switch(rebuild, leave_out_failed=leave_out_failed):
                 with as_store_errors():
                     await ensure_ready(tables.new)
                     await self._lay_down(tables, rebuild.objects, upkeep)
@@ -255,7 +225,7 @@ class Reembedding:
         name = await self._half_made()
         if name is None:
             name = next_name(await table_names(self._connection))
-            schema = _new_schema(await old.schema(), identity)
+            schema = new_schema(await old.schema(), identity)
             async with self._location.write_lock(name):
                 new = await self._connection.create_table(name, schema=schema)
         else:
@@ -284,23 +254,3 @@ class Reembedding:
 
     async def _schema(self, name: str) -> pa.Schema:
         return await (await self._connection.open_table(name)).schema()
-
-
-async def _may_switch(rebuild: Rebuild, *, leave_out_failed: bool) -> bool:
-    left = await rebuild.compare()
-    if rebuild.failed and rebuild.failed == left.rows:
-        raise ReembedError(
-            "not one of the images could be embedded, and nothing was switched;"
-            f" the last one: {rebuild.last_reason}"
-        )
-    return leave_out_failed or not rebuild.failed
-
-
-def _new_schema(old: pa.Schema, identity: ModelIdentity) -> pa.Schema:
-    """The old table's columns, metadata columns included, for the vectors of another model."""
-    base = table_schema(identity)
-    mine = base.field("id")
-    building = mine.with_metadata({**(mine.metadata or {}), MARK_BUILDING: b""})
-    more = [field for field in old if field.name not in base.names]
-    fields = [building if field.name == "id" else field for field in base]
-    return pa.schema([*fields, *more], metadata=base.metadata)

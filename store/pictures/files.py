@@ -20,7 +20,8 @@ from uuid import uuid4
 
 from store.errors import StoreFullError
 from store.schemas import StoredFile
-from store.snapshot.latest import Coalescer, Snapshots
+from store.snapshot.coalescer import Coalescer
+from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
 from store.table.disk.sync import has_space
 

@@ -35,7 +35,8 @@ from store.search.objects import vector_of
 from store.search.query import check_query, check_text, listed, next_of, search
 from store.search.relevance import Matches, matches_of
 from store.search.vectors.near_duplicates import NearCall, near_each
-from store.snapshot.latest import Coalescer, Snapshots
+from store.snapshot.coalescer import Coalescer
+from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
 from store.table.faults import OpenTable
 

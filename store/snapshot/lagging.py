@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from store.snapshot.latest import Coalescer, Snapshots
+from store.snapshot.coalescer import Coalescer
+from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
 
 STALE = 10

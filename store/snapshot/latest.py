@@ -1,4 +1,4 @@
-"""The latest snapshot of a table, and request coalescing: concurrent reads of it in one batch.
+"""The latest snapshot of a table: the one that a search is to read now.
 
 A version differs little from the one before, so a fragment that was read once is cached for as long
 as the table has it. Requests wait for what is needed: the fragments that the vector index does not
@@ -8,9 +8,9 @@ first, while there is room.
 
 import asyncio
 import logging
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -28,16 +28,11 @@ if TYPE_CHECKING:
     from lance.fragment import LanceFragment
     from lancedb import AsyncTable
 
+
 COLUMNS_BYTES = 256
 """Of a row at least, but for its vector; until it was read."""
 
-BATCH = 32
-"""Calls at most that share one read: the first must not wait for hundreds."""
-
 logger = logging.getLogger(__name__)
-
-_Call = TypeVar("_Call")
-_Answer = TypeVar("_Answer")
 
 
 class Snapshots:
@@ -234,53 +229,3 @@ def _at_version(
     if committed is not None and committed.version == version:
         return committed
     return dataset.checkout_version(version)
-
-
-class Coalescer(Generic[_Call, _Answer]):
-    """Request coalescing: concurrent calls share one batched read of the latest snapshot.
-
-    A lone call is answered at once; those that come meanwhile wait and are answered together.
-
-    Args:
-        snapshots: of the table.
-        read: answers calls that were made before it is called, in their order. Blocks.
-    """
-
-    def __init__(
-        self, snapshots: Snapshots, read: Callable[[Snapshot, Sequence[_Call]], Sequence[_Answer]]
-    ) -> None:
-        self._snapshots = snapshots
-        self._read = read
-        self._waiting: list[tuple[_Call, asyncio.Future[_Answer]]] = []
-        self._task: asyncio.Task[None] | None = None
-
-    async def answer(self, call: _Call) -> _Answer:
-        """The answer to a call.
-
-        Raises:
-            BaseException: whatever the read that it shared raised.
-        """
-        future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((call, future))
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name="store-coalescer")
-        return await future
-
-    async def _run(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            batch = [each for each in batch if not each[1].done()]  # but who was cancelled
-            try:
-                calls = [call for call, _ in batch]
-                snapshot = await self._snapshots.latest()
-                answers = await asyncio.to_thread(self._read, snapshot, calls) if calls else []
-            except BaseException as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                if not is_failure(error):
-                    raise
-                continue
-            for (_, future), answer in zip(batch, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)

@@ -22,7 +22,7 @@ from image_search import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from image_search.request import error_of
+from image_search.response import error_of
 
 
 def test_nobody_listens() -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from store.index import ImageIndex
 from store.offline import rebuild
 from store.offline.embedding import Embedded, EmbedRequest
-from store.offline.reembed import Outcome, Reembedding
+from store.offline.outcome import Outcome
+from store.offline.reembed import Reembedding
 from store.schemas import Detector, FloatVector, Hit, ModelIdentity, SearchQuery
 from store.settings import StoreSettings
 

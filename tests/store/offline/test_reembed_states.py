@@ -12,7 +12,8 @@ import pytest
 from store.errors import ModelMismatchError, StoreOpenError
 from store.index import ImageIndex
 from store.offline import switch as switching
-from store.offline.reembed import Outcome, Reembedding, ReembedError
+from store.offline.outcome import Outcome, ReembedError
+from store.offline.reembed import Reembedding
 from store.schemas import NewImage, SearchQuery, image_id
 from store.settings import StoreSettings
 from store.table.connection import connect, open_dataset

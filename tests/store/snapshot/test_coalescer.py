@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from store.snapshot.latest import BATCH, Coalescer, Snapshots
+from store.snapshot.coalescer import BATCH, Coalescer
+from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
 from tests.store.support import run
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from store.offline.embedding import Embedded, EmbedRequest
+from store.offline.outcome import Outcome
 from store.offline.redetect import go_over
-from store.offline.reembed import Outcome, Reembedding
+from store.offline.reembed import Reembedding
 from store.schemas import NewObjects
 from store.settings import StoreSettings
 from tests.store.differential.machine.machine import (

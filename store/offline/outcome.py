@@ -1,0 +1,70 @@
+"""What comes of a re-embedding: how it ended, and why it may not be switched over to."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from store.errors import StoreError
+from store.offline.rebuild import Rebuild
+from store.schemas import ModelIdentity
+from store.table.names import MARK_BUILDING
+from store.table.open import table_schema
+
+if TYPE_CHECKING:
+    pass
+
+
+class ReembedError(StoreError, code="reembed"):
+    """The index cannot be embedded again as things are."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went.
+
+    Attributes:
+        images: of the new table.
+        failed: images that could not be embedded.
+        switched: whether it is the index now.
+        bare: images that are without their objects now, as their pictures are others by now.
+    """
+
+    images: int
+    failed: int
+    switched: bool
+    bare: int = 0
+
+
+@dataclass(frozen=True)
+class OldTable:
+    """A table that is not the index any more, to go back to; `size_bytes` as `size_of` has it."""
+
+    name: str
+    model: ModelIdentity
+    size_bytes: int | None
+
+
+async def may_switch(rebuild: Rebuild, *, leave_out_failed: bool) -> bool:
+    """Whether the new table may take the old one's place.
+
+    Raises:
+        ReembedError: not one of the images could be embedded.
+    """
+    left = await rebuild.compare()
+    if rebuild.failed and rebuild.failed == left.rows:
+        raise ReembedError(
+            "not one of the images could be embedded, and nothing was switched;"
+            f" the last one: {rebuild.last_reason}"
+        )
+    return leave_out_failed or not rebuild.failed
+
+
+def new_schema(old: pa.Schema, identity: ModelIdentity) -> pa.Schema:
+    """The old table's columns, metadata columns included, for the vectors of another model."""
+    base = table_schema(identity)
+    mine = base.field("id")
+    building = mine.with_metadata({**(mine.metadata or {}), MARK_BUILDING: b""})
+    more = [field for field in old if field.name not in base.names]
+    fields = [building if field.name == "id" else field for field in base]
+    return pa.schema([*fields, *more], metadata=base.metadata)
