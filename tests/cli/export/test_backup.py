@@ -58,7 +58,7 @@ def _plain_environment() -> dict[str, str]:
 
 
 def test_made_up_rows_of_every_kind(tmp_path: Path) -> None:
-    assert run(300, tmp_path) == []
+    assert run(120, tmp_path) == []
 
 
 def _filled(client: Client, pictures: PictureServer) -> ExportPage:

@@ -38,7 +38,7 @@ def _there(service: ServiceProcess, part: str) -> dict[str, object]:
 
 
 def test_a_third_is_broken_and_the_service_is_killed(tmp_path: Path) -> None:
-    assert run(120, tmp_path) == []
+    assert run(60, tmp_path) == []
 
 
 def test_a_csv_file(service: ServiceProcess, pictures: PictureServer, tmp_path: Path) -> None:
