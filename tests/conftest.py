@@ -48,13 +48,13 @@ MOST_PROCESSES = 4
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Processes of a run: one more than cores for all tests, none besides for a few.
+    """Processes of a run: two more than cores for all tests, none besides for a few.
 
     A test with a service waits for a third of its time.
     """
     everything = list(config.args) in (config.getini("testpaths"), [str(config.rootpath)])
     cores = len(os.sched_getaffinity(0))
-    return min(cores + 1, MOST_PROCESSES) if everything else 0
+    return min(cores + 2, MOST_PROCESSES) if everything else 0
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:

@@ -10,9 +10,10 @@ from typing import Any
 from xdist.scheduler import LoadScopeScheduling
 
 GROUPS = {
-    "tests/cli/index/": "service",
-    "tests/cli/test_query.py": "service",
+    "tests/cli/index/": "commands",
+    "tests/cli/test_query.py": "commands",
     "tests/serve/contract/": "service",
+    "tests/serve/docs/test_audit.py": "audit",  # which has a service of its own
     "tests/serve/docs/": "service",
     "tests/serve/metadata/": "service",
     "tests/serve/objects/": "service",
@@ -31,6 +32,8 @@ LONGEST_FIRST = (
     "service",
     "guard",
     "page",
+    "commands",
+    "audit",
     "tests/serve/lifecycle/test_stops.py",
     "tests/cli/outages/test_outages.py",
     "tests/store/differential/test_differential.py",

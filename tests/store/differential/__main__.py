@@ -45,6 +45,7 @@ def check(
     operations: int,
     steps: int,
     *,
+    machines: int = MACHINES,
     shrink: bool = False,
     told: Callable[[Counter[str]], Any] = lambda _: None,
 ) -> Counter[str]:
@@ -53,6 +54,7 @@ def check(
     Args:
         operations: how many at least.
         steps: of each machine, on a table of its own.
+        machines: before it is counted whether there were enough.
         shrink: look for fewer steps that fail as well, which takes minutes.
         told: is told now and then how many there were of each.
 
@@ -64,7 +66,7 @@ def check(
     """
     counts.clear()
     few = settings(
-        max_examples=MACHINES,
+        max_examples=machines,
         stateful_step_count=steps,
         deadline=None,
         database=None,

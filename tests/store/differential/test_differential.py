@@ -13,7 +13,7 @@ OPERATIONS = 150
 
 @pytest.mark.timeout(600)
 def test_the_table_and_the_model_answer_equally() -> None:
-    counts = check(OPERATIONS, steps=40)
+    counts = check(OPERATIONS, steps=40, machines=4)
     assert counts.total() >= OPERATIONS
 
 
