@@ -100,10 +100,22 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
     """One running service for all tests that don't hurt it."""
     folder = tmp_path_factory.mktemp("service")
     if "PYTEST_XDIST_WORKER" in os.environ:
-        # It takes ten seconds of two cores: files that use it are named in tests/groups.py.
-        (tmp_path_factory.getbasetemp().parent / "service-started").touch(exist_ok=False)
+        _count_start(tmp_path_factory.getbasetemp().parent)
     with ServiceProcess(environment(folder), folder / "log") as running:
         yield running
+
+
+def _count_start(shared: Path) -> None:
+    """Fail where one more process starts the service than has a group of tests that use it.
+
+    A start takes ten seconds of two cores: tests/groups.py names the files that use it.
+    """
+    for group in ("service", "commands"):
+        try:
+            return (shared / f"started-for-{group}").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+    pytest.fail("a file uses the shared service and is in no group of tests/groups.py that does")
 
 
 def poster(url: str, headers: dict[str, bytes] | None = None) -> Post:
