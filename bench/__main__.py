@@ -13,6 +13,7 @@ COMMANDS = {
     "versus": "bench.compare.versus",
     "throughput": "bench.speed.throughput",
     "latency": "bench.speed.latency",
+    "apart": "bench.speed.apart",
     "services": "bench.compare.services",
     "guard": "bench.speed.guard",
     "sandbox": "bench.speed.sandbox",

@@ -1,17 +1,20 @@
 """What holds for all tests: profiles, the shared service, and processes side by side."""
 
+import json
 import os
 import socketserver
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
+from demo.process import ServiceProcess
 from tests.groups import GroupScheduling, rank_of
-from tests.running import pictures, post, scenes, service
+from tests.running import APART, pictures, post, scenes, service
 
 __all__ = ["pictures", "post", "scenes", "service"]
 
@@ -27,6 +30,10 @@ settings.load_profile("suite")
 # where compiled modules are kept, also on a machine that is told not to.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+if APART in os.environ:  # every API by an interpreter that has no models: `tests.serve.apart`
+    defaults: dict[str, Any] = ServiceProcess.__init__.__kwdefaults__  # type: ignore[assignment]
+    defaults["python"] = Path(json.loads(os.environ[APART])["python"])
 
 # For every server of the tests: the usual backlog of 5 drops connections when many come at once.
 # They are tried again after a second or three, which is longer than the service waits for one.

@@ -3,6 +3,7 @@
 import fcntl
 import functools
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -21,6 +22,9 @@ from demo.server import PictureServer
 
 Post = Callable[[str, Any], requests.Response]
 SCENES = 24
+
+APART = "TESTS_APART"
+"""Variable with the models' addresses and the API's interpreter: `tests.serve.apart`."""
 
 
 @functools.cache
@@ -50,7 +54,7 @@ def converted_models() -> Path:
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """Settings of a service with the demo models and a table in `folder`."""
-    return {
+    settings = {
         "IMAGE_SEARCH_MODELS": "demo",
         "IMAGE_SEARCH_DEVICE": "cpu",
         # Not `auto`: what is faster differs from run to run with models as small as these.
@@ -58,8 +62,20 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "IMAGE_SEARCH_CACHE_DIR": str(converted_models()),
         "IMAGE_SEARCH_STORE_URI": str(folder / "index"),
         "IMAGE_SEARCH_ALLOW_NETWORKS": "127.0.0.1/32",
-        **more,
     }
+    return {**settings, **_apart(folder), **more}
+
+
+def _apart(folder: Path) -> dict[str, str]:
+    """Settings of an API whose models are apart and which has no weights; none as a rule."""
+    given: dict[str, str] = json.loads(os.environ.get(APART, "{}"))
+    if not given:
+        return {}
+    named = {name: value for name, value in given.items() if name != "python"}
+    # Of the default model, which is not here.
+    nothing = {"IMAGE_SEARCH_MODELS": "pretrained", "HF_HUB_CACHE": str(folder / "no-hub")}
+    nothing |= {"IMAGE_SEARCH_CACHE_DIR": str(folder / "no-cache"), "HF_HUB_OFFLINE": "1"}
+    return named | nothing
 
 
 def published_settings(folder: Path) -> dict[str, str]:
