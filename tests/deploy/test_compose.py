@@ -16,10 +16,11 @@ from api.settings import CLASSES, ENV_PREFIX
 from tests.deploy.compose import COMBINATIONS, FOLDER, PROJECT
 
 FILES = sorted({name for names in COMBINATIONS for name in names})
+READ = {file: yaml.safe_load((FOLDER / file).read_text())["services"] for file in FILES}
 SERVICES: dict[str, dict[str, Any]] = {
     name: service
-    for file in FILES
-    for name, service in yaml.safe_load((FOLDER / file).read_text())["services"].items()
+    for services in READ.values()
+    for name, service in services.items()
     if "image" in service
 }
 ALERTS = yaml.safe_load((PROJECT / "monitoring" / "prometheus-alerts.yaml").read_text())
@@ -48,13 +49,24 @@ def test_no_service_may_do_more_than_it_needs(name: str) -> None:
 
 def test_each_variable_is_a_setting() -> None:
     settings = {ENV_PREFIX + name.upper() for one in CLASSES for name in one.model_fields}
-    assert set(SERVICES["image-search"]["environment"]) <= settings
+    given = [one for each in READ.values() for one in each.values()]
+    variables = {name for one in given for name in one.get("environment", ())}
+    assert {name for name in variables if name.startswith(ENV_PREFIX)} <= settings
 
 
 def test_only_the_proxy_is_reached_from_outside() -> None:
     published = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
-    assert set(published) == {"proxy", "grafana"}
+    assert set(published) == {"proxy", "grafana", "clip", "yolo"}
     assert all(port.startswith("127.0.0.1:") for port in published["grafana"])
+    # Whoever runs models on a host of their own names its address in the network of both.
+    for name in ("clip", "yolo"):
+        assert all(port.startswith("${ADDRESS:-127.0.0.1}:") for port in published[name])
+
+
+def test_models_apart_do_not_start_without_their_secret() -> None:
+    for service in (READ["apart.yaml"]["image-search"], READ["models.yaml"]["clip"]):
+        given = service["environment"]["IMAGE_SEARCH_MODEL_TOKEN"]
+        assert given.startswith("${IMAGE_SEARCH_MODEL_TOKEN:?")
 
 
 def test_what_is_mounted_is_there() -> None:
