@@ -26,6 +26,12 @@ SCENES = 24
 APART = "TESTS_APART"
 """Variable with the models' addresses and the API's interpreter: `tests.serve.apart`."""
 
+OWN_MODELS = 0 if APART in os.environ else 2
+"""Model processes that a service starts."""
+
+own_models = pytest.mark.skipif(APART in os.environ, reason="about models beside the API")
+"""Of tests that look into model processes which the service has started, or hurt them."""
+
 
 @functools.cache
 def converted_models() -> Path:

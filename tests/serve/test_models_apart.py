@@ -17,8 +17,11 @@ import requests
 
 from demo.process import PROJECT, ServiceProcess, free_port
 from demo.server import PictureServer
-from tests.running import environment, poster
+from tests.running import environment, own_models, poster
 from tests.serve.metrics import until
+
+pytestmark = own_models
+"""They start models apart themselves."""
 
 TOKEN = "a-token-of-these-tests"
 _LOGGED_S = 60

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from demo.process import ServiceProcess
-from tests.running import environment
+from tests.running import OWN_MODELS, environment
 from tests.serve.wire import POST, exchange
 from tests.unprivileged import PREFIX, can_open, interpreter
 
@@ -58,7 +58,7 @@ def test_no_other_process_of_its_user_looks_into_it(locked: ServiceProcess) -> N
     assert locked.process is not None
     supervisor = psutil.Process(locked.process.pid)
     found = [supervisor, *supervisor.children(recursive=True)]
-    assert len(found) >= 5  # a supervisor, an API worker, two models, a decoder
+    assert len(found) >= 3 + OWN_MODELS  # a supervisor, an API worker, a decoder, the models
     for process in found:
         for part in ("environ", "mem", "maps", "auxv"):
             assert not can_open(process.pid, part), (part, process.cmdline())
@@ -122,7 +122,7 @@ def test_no_model_and_no_decoder_has_the_key(locked: ServiceProcess) -> None:
     assert locked.process is not None
     supervisor = psutil.Process(locked.process.pid)
     everyone = [supervisor, *supervisor.children(recursive=True)]
-    assert len(everyone) >= 6  # with both models, the API and two decoders
+    assert len(everyone) >= 4 + OWN_MODELS  # with the API and two decoders
     having = [one.cmdline() for one in everyone[1:] if KEY in _environment(one)]
     assert len(having) == 1
     assert "ImageSearch" in having[0]

@@ -16,7 +16,7 @@ from demo.server import PictureServer
 from store.index import ImageIndex
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
-from tests.running import environment, poster, published_settings
+from tests.running import environment, own_models, poster, published_settings
 
 
 def _failing_start(settings: dict[str, str], status: int = 1, port: int = 0) -> str:
@@ -48,10 +48,18 @@ def _failing_start(settings: dict[str, str], status: int = 1, port: int = 0) -> 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"DEVICE": "gpu"}, ["IMAGE_SEARCH_DEVICE", "cuda"]),
+        pytest.param({"DEVICE": "gpu"}, ["IMAGE_SEARCH_DEVICE", "cuda"], marks=own_models),
         ({"ALLOW_NETWORKS": "10.0.0.0/99"}, ["IMAGE_SEARCH_ALLOW_NETWORKS", "10.0.0.0/99"]),
-        ({"MODELS": "pretrained", "CLIP_PRETRAINED": "/no/such.pt"}, ["such.pt"]),
-        ({"MODELS": "pretrained", "CLIP_MODEL": "ViT-B-23"}, ["ViT-B-23", "ViT-B-32"]),
+        pytest.param(
+            {"MODELS": "pretrained", "CLIP_PRETRAINED": "/no/such.pt"},
+            ["such.pt"],
+            marks=own_models,
+        ),
+        pytest.param(
+            {"MODELS": "pretrained", "CLIP_MODEL": "ViT-B-23"},
+            ["ViT-B-23", "ViT-B-32"],
+            marks=own_models,
+        ),
     ],
 )
 def test_what_is_missing_is_said(tmp_path: Path, settings: dict[str, str], said: list[str]) -> None:
@@ -61,6 +69,7 @@ def test_what_is_missing_is_said(tmp_path: Path, settings: dict[str, str], said:
         assert part in line
 
 
+@own_models
 def test_a_tag_that_cannot_be_downloaded(tmp_path: Path) -> None:
     """No hub here: the line names what could not be had, and the two ways out."""
     line = _failing_start(
@@ -85,6 +94,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert not (tmp_path / "index").exists()
 
 
+@own_models
 def test_weights_of_another_architecture_end_the_service(tmp_path: Path) -> None:
     """Only a worker sees it, and BentoML would start that worker again for ever."""
     demo = PROJECT / "demo" / "weights"
@@ -99,6 +109,7 @@ def test_weights_of_another_architecture_end_the_service(tmp_path: Path) -> None
     assert "does not hold weights of the architecture ViT-B-32" in line
 
 
+@own_models
 def test_without_a_name_the_models_worker_loads_the_tables_own(tmp_path: Path) -> None:
     """What is said of weights that are none names the model that the worker has tried to load."""
     settings = published_settings(tmp_path)
@@ -126,6 +137,7 @@ def _listening(service: ServiceProcess) -> set[tuple[str, int]]:
     }
 
 
+@own_models
 def test_a_bento_serves_from_an_empty_folder(tmp_path: Path, pictures: PictureServer) -> None:
     home = {"BENTOML_HOME": str(tmp_path / "bentos"), "BENTOML_DO_NOT_TRACK": "True"}
     subprocess.run(

@@ -16,7 +16,7 @@ from demo.process import ServiceProcess
 from demo.scenes.scenes import Scene
 from demo.server import as_jpeg
 from tests.cli.servers import CountingServer
-from tests.running import environment
+from tests.running import environment, own_models
 
 ROUTES = ("post_image_to_index", "search_simmilar_images", "run_object_detection")
 MODELS = ("ClipEmbedder", "YoloDetector")
@@ -77,6 +77,7 @@ def until(check: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+@own_models
 @pytest.mark.parametrize("model", MODELS)
 def test_a_dead_model_gives_clean_errors_and_comes_back(
     model: str, own: ServiceProcess, slow: CountingServer
@@ -96,6 +97,7 @@ def test_a_dead_model_gives_clean_errors_and_comes_back(
     assert [ask(own, slow, number).status_code for number in range(3)] == [200, 200, 200]
 
 
+@own_models
 def test_without_an_answering_model_it_is_not_ready(own: ServiceProcess) -> None:
     embedder = workers(own)["ClipEmbedder"]
     embedder.suspend()

@@ -6,6 +6,7 @@ from pathlib import Path
 import psutil
 
 from demo.process import ServiceProcess
+from tests.running import own_models
 from tests.unprivileged import needs_root
 
 
@@ -21,6 +22,7 @@ def test_only_its_port_is_open(service: ServiceProcess) -> None:
 
 
 @needs_root
+@own_models
 def test_nobody_else_reaches_the_sockets_between_its_processes(service: ServiceProcess) -> None:
     names = {
         str(each.laddr)

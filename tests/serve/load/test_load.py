@@ -10,7 +10,7 @@ import requests
 
 from demo.process import ServiceProcess
 from demo.server import PictureServer
-from tests.running import SCENES
+from tests.running import SCENES, own_models
 from tests.unprivileged import needs_root
 
 IN_FLIGHT = 64
@@ -76,6 +76,7 @@ def test_made_up_paths_leave_nothing_behind(service: ServiceProcess) -> None:
 
 
 @needs_root
+@own_models
 def test_supervisor_and_api_hold_no_torch(service: ServiceProcess) -> None:
     assert service.process is not None
     supervisor = psutil.Process(service.process.pid)

@@ -6,11 +6,13 @@ import requests
 
 from demo.process import ServiceProcess
 from demo.server import PictureServer
+from tests.running import own_models
 from tests.serve.metrics import Metrics, until
 from tests.serve.secrets import SECRET, tell_secrets
 from tests.test_monitoring import OF_BENTOML
 
 
+@own_models
 def test_each_metric_moves_when_the_thing_happens(
     service: ServiceProcess, pictures: PictureServer
 ) -> None:

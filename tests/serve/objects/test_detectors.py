@@ -14,7 +14,7 @@ from image_search.cli.main import main
 from store.index import ImageIndex
 from store.schemas import Detector, ModelIdentity, NewImage, NewObjects, ObjectBox
 from store.settings import StoreSettings
-from tests.running import environment
+from tests.running import environment, own_models
 
 OLD = Detector("yolo-old.pt", "as before")
 COUNT = 6
@@ -34,6 +34,7 @@ async def fill(folder: Path, status: IndexStatus, url: str) -> None:
     await index.close()
 
 
+@own_models
 def test_an_index_goes_over_to_another_detector(
     service: ServiceProcess,
     pictures: PictureServer,

@@ -11,6 +11,7 @@ import requests
 
 from demo.process import ServiceProcess
 from demo.server import PictureServer
+from tests.running import own_models
 from tests.serve.metrics import Metrics, until
 from tests.serve.secrets import SECRET, tell_secrets
 from tests.serve.two_workers.collector import Collector
@@ -21,6 +22,7 @@ PARENT = "b7ad6b7169203331"
 HTTP = re.compile(r" http (send|receive)$")
 
 
+@own_models
 def test_the_log_in_json_keeps_secrets(watched: ServiceProcess, pictures: PictureServer) -> None:
     tell_secrets(watched.url, pictures.url, AUTHORIZED)
     log = watched.log.read_text(errors="replace")
@@ -40,6 +42,7 @@ def test_the_log_in_json_keeps_secrets(watched: ServiceProcess, pictures: Pictur
     assert answered["trace_id"] == refused["trace_id"]
 
 
+@own_models
 def test_a_trace_goes_through_all_processes(
     watched: ServiceProcess, collector: Collector, pictures: PictureServer
 ) -> None:
