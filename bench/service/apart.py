@@ -15,9 +15,7 @@ from bench.service.models import PREFIX
 from demo.process import ServiceProcess
 
 TOKEN = "the-token-of-a-benchmark"  # noqa: S105 - of services on loopback, for minutes
-_BATCHES = re.compile(
-    r"^image_search_model_batch_seconds_(sum|count)\{[^}]*\} (\S+)$", re.MULTILINE
-)
+_BATCHES = re.compile(r"^image_search_model_batch_seconds_sum\{[^}]*\} (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
