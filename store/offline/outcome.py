@@ -1,18 +1,10 @@
 """What comes of a re-embedding: how it ended, and why it may not be switched over to."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
 
 from store.errors import StoreError
 from store.offline.rebuild import Rebuild
 from store.schemas import ModelIdentity
-from store.table.names import MARK_BUILDING
-from store.table.open import table_schema
-
-if TYPE_CHECKING:
-    pass
 
 
 class ReembedError(StoreError, code="reembed"):
@@ -58,13 +50,3 @@ async def may_switch(rebuild: Rebuild, *, leave_out_failed: bool) -> bool:
             f" the last one: {rebuild.last_reason}"
         )
     return leave_out_failed or not rebuild.failed
-
-
-def new_schema(old: pa.Schema, identity: ModelIdentity) -> pa.Schema:
-    """The old table's columns, metadata columns included, for the vectors of another model."""
-    base = table_schema(identity)
-    mine = base.field("id")
-    building = mine.with_metadata({**(mine.metadata or {}), MARK_BUILDING: b""})
-    more = [field for field in old if field.name not in base.names]
-    fields = [building if field.name == "id" else field for field in base]
-    return pa.schema([*fields, *more], metadata=base.metadata)

@@ -18,10 +18,10 @@ from store.objects.names import objects_name
 from store.objects.whole import WholeObjects
 from store.offline.embedding import Embed, Progress
 from store.offline.object_vectors import ObjectVectors
-from store.offline.outcome import OldTable, Outcome, ReembedError, may_switch, new_schema
+from store.offline.outcome import OldTable, Outcome, ReembedError, may_switch
 from store.offline.rebuild import Rebuild
 from store.offline.switch import catch_up, switch
-from store.offline.tables import Donor, Tables
+from store.offline.tables import Donor, Tables, new_schema
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
 from store.table.connection import connect

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from store.objects.whole import WholeObjects
 from store.offline.copy_rows import (
     BareRow,
@@ -12,8 +14,10 @@ from store.offline.copy_rows import (
     read_vectors,
 )
 from store.offline.object_vectors import ObjectVectors
-from store.schemas import NewObjects
+from store.schemas import ModelIdentity, NewObjects
 from store.table.disk.location import Location
+from store.table.names import MARK_BUILDING
+from store.table.open import table_schema
 
 if TYPE_CHECKING:
     from lancedb import AsyncTable
@@ -64,3 +68,13 @@ async def lent_by(donor: Donor, rows: Sequence[BareRow]) -> dict[str, Filled]:
         for row, whole in zip(same, wholes, strict=True)
         if row.objects is None or whole is not None
     }
+
+
+def new_schema(old: pa.Schema, identity: ModelIdentity) -> pa.Schema:
+    """The old table's columns, metadata columns included, for the vectors of another model."""
+    base = table_schema(identity)
+    mine = base.field("id")
+    building = mine.with_metadata({**(mine.metadata or {}), MARK_BUILDING: b""})
+    more = [field for field in old if field.name not in base.names]
+    fields = [building if field.name == "id" else field for field in base]
+    return pa.schema([*fields, *more], metadata=base.metadata)

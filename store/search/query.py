@@ -28,7 +28,7 @@ from store.search.lists.grouping import SIZE, first_rows, groups_of
 from store.search.lists.newest import newest_in_memory
 from store.search.lists.ordering import ranked_page, sorted_page
 from store.search.lists.sort_keys import NEWEST, Order, order_of
-from store.search.objects import object_hits
+from store.search.objects.hits import object_hits
 from store.search.relevance import Matches, ranked
 from store.snapshot.fragments import ROW_ID, RowIds
 from store.snapshot.snapshot import Snapshot

@@ -31,7 +31,7 @@ from store.schemas import (
 )
 from store.search.checks import Checks
 from store.search.facets import Facets
-from store.search.objects import vector_of
+from store.search.objects.hits import vector_of
 from store.search.query import check_query, check_text, listed, next_of, search
 from store.search.relevance import Matches, matches_of
 from store.search.vectors.near_duplicates import NearCall, near_each

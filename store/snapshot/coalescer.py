@@ -2,15 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from store.snapshot.latest import Snapshots
 from store.snapshot.snapshot import Snapshot
 from store.table.faults import is_failure
-
-if TYPE_CHECKING:
-    pass
-
 
 BATCH = 32
 """Calls at most that share one read: the first must not wait for hundreds."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import store.search.objects as searched
+import store.search.objects.best as searched
 from store.errors import FilterError, QueryError
 from store.index import ImageIndex
 from store.schemas import (

@@ -1,0 +1,1 @@
+"""Objects: images by the best of their objects."""
