@@ -8,7 +8,7 @@ import pytest
 from tests.store.differential.__main__ import check
 from tests.store.differential.strategies import POOL
 
-OPERATIONS = 150
+OPERATIONS = 300
 
 
 @pytest.mark.timeout(600)
