@@ -1,10 +1,10 @@
 """Random operations on a real table and on a plain model of it, with equal answers throughout.
 
 Two handles work on one folder, each read goes through either. For a longer run than the tests', and
-one in an object store (moto's, in a process of its own)::
+one in an object store (moto's, in a process of its own, or Ceph's)::
 
     python -m tests.store.differential --operations 20000
-    python -m tests.store.differential --operations 5000 --s3
+    python -m tests.store.differential --operations 5000 --s3 moto
 """
 
 import argparse
@@ -27,7 +27,8 @@ from tests.store.differential.machine.machine import bucket, counts
 from tests.store.differential.machine.objects import Looks
 from tests.store.differential.machine.reads import Reads
 from tests.store.differential.machine.writes import Writes
-from tests.store.remote.server import BUCKET, running
+from tests.store.remote.server import BUCKET
+from tests.store.remote.stores import STORES
 
 ROWS_WITH_INDEXES = 8
 """From so many on upkeep makes indexes, by which filters go then."""
@@ -99,11 +100,11 @@ def main() -> None:
     parser.add_argument("--operations", type=int, default=20_000)
     parser.add_argument("--steps", type=int, default=60, help="operations on one table")
     parser.add_argument("--shrink", action="store_true", help="look for a shorter failure")
-    parser.add_argument("--s3", action="store_true", help="tables in an object store")
+    parser.add_argument("--s3", choices=STORES, help="tables in an object store")
     wanted = parser.parse_args()
     with ExitStack() as while_running:
         if wanted.s3:
-            server = while_running.enter_context(running())
+            server = while_running.enter_context(STORES[wanted.s3]())
             os.environ.update(server.environment)
             bucket.append(f"s3://{BUCKET}")
         _run(wanted)

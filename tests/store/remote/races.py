@@ -1,7 +1,7 @@
 """Races of several writers for one table, and what must be true after each.
 
 `python -m tests.store.remote.races --rounds 1000` has them run by processes of their own, two to
-four in each round, some with upkeep at the same time.
+four in each round, some with upkeep at the same time; with `--s3 ceph` at Ceph's gateway.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from typing import Any, Protocol
 
 from store.index import ImageIndex
 from store.settings import StoreSettings
-from tests.store.remote.server import BUCKET, running
+from tests.store.remote.server import BUCKET
+from tests.store.remote.stores import STORES
 from tests.store.support import IDENTITY, image
 
 URI = f"s3://{BUCKET}/index"
@@ -270,12 +271,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--s3", choices=STORES, default="moto", help="the object store")
     parser.add_argument("--writer", action="store_true", help="be one of the processes")
     options = parser.parse_args()
     if options.writer:
         asyncio.run(_write())
         return 0
-    with running() as server:
+    with STORES[options.s3]() as server:
         os.environ.update(server.environment)
         return asyncio.run(_run(options.rounds, options.seed))
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 BUCKET = "pictures"
+REGION = "us-east-1"
 _CONTROL = "/_control/"
 
 
@@ -30,13 +31,7 @@ class S3Server:
     @property
     def environment(self) -> dict[str, str]:
         """The variables with which LanceDB finds it."""
-        return {
-            "AWS_ENDPOINT": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-            "AWS_ALLOW_HTTP": "true",
-        }
+        return environment(self.endpoint)
 
     def requests(self) -> Counter[str]:
         """How many requests of each kind there were since the last call."""
@@ -54,6 +49,17 @@ class S3Server:
         """Asks the server itself, and not the store in it."""
         with urllib.request.urlopen(self.endpoint + _CONTROL + what, timeout=60) as answer:
             return json.load(answer)
+
+
+def environment(endpoint: str) -> dict[str, str]:
+    """The variables with which LanceDB finds a server of tests."""
+    return {
+        "AWS_ENDPOINT": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": REGION,
+        "AWS_ALLOW_HTTP": "true",
+    }
 
 
 @contextlib.contextmanager

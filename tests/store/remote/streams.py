@@ -3,7 +3,8 @@
 `python -m tests.store.remote.streams --kills 100` kills one of three processes again and again;
 `python -m tests.store.remote.streams --outages 1 10 60` takes the store away for so many seconds,
 once so that it refuses and once so that it does not answer at all. Then nothing that was
-acknowledged may be missing, and no picture be there twice.
+acknowledged may be missing, and no picture be there twice. With `--s3 ceph` the store is Ceph's
+gateway, which can only be had not to answer.
 """
 
 import argparse
@@ -22,8 +23,10 @@ from uuid import uuid4
 from store.index import ImageIndex
 from store.schemas import SearchQuery
 from store.settings import StoreSettings
+from tests.store.remote.ceph import Ceph
 from tests.store.remote.races import OpenWriter, ProcessWriter, in_process
-from tests.store.remote.server import BUCKET, S3Server, running
+from tests.store.remote.server import BUCKET, S3Server
+from tests.store.remote.stores import STORES
 from tests.store.support import IDENTITY
 
 WRITERS = 3
@@ -171,15 +174,15 @@ async def kills(uri: str, number: int) -> int:
     return faults
 
 
-async def outages(server: S3Server, uri: str, lengths: list[float]) -> int:
+async def outages(server: S3Server | Ceph, uri: str, lengths: list[float]) -> int:
     """Takes the store away, for so many seconds each time, and has it refuse or stand still."""
-    faults = 0
+    faults, kinds = 0, ("refuses", "stands still")[isinstance(server, Ceph) :]
     for at, seconds in enumerate(lengths):
-        for kind in ("refuses", "stands still"):
+        for kind in kinds:
 
             async def happens(streams: list[Stream], kind: str = kind, s: float = seconds) -> None:
                 await _until_all_write(streams)
-                if kind == "refuses":
+                if kind == "refuses" and isinstance(server, S3Server):
                     await asyncio.to_thread(server.break_down, seconds=s)
                     await asyncio.sleep(s)
                 else:
@@ -191,7 +194,7 @@ async def outages(server: S3Server, uri: str, lengths: list[float]) -> int:
                 print(f"{s:g} s, {kind}: all write again after {time.monotonic() - back:.1f} s")
 
             faults += await through(f"{uri}-{at}-{kind[:5]}", happens)
-    print(f"{2 * len(lengths)} outages: {faults} faults")
+    print(f"{len(kinds) * len(lengths)} outages: {faults} faults")
     return faults
 
 
@@ -206,9 +209,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--outages", type=float, nargs="*", default=[], metavar="SECONDS")
+    parser.add_argument("--s3", choices=STORES, default="moto", help="the object store")
     options = parser.parse_args()
     faults = 0
-    with running() as server:
+    with STORES[options.s3]() as server:
         os.environ.update(server.environment)
         if options.kills:
             faults += asyncio.run(kills(f"s3://{BUCKET}/kills", options.kills))
