@@ -30,6 +30,7 @@ COMMANDS = {
     "objects": "bench.objects.quality",
     "objects-cost": "bench.objects.cost",
     "objects-scale": "bench.objects.scale",
+    "sizing": "bench.sizing.machines",
     "calls": "bench.calls.measure",
     "lines": "bench.compare.lines",
 }

@@ -44,7 +44,7 @@ def run(given: Namespace, report: Report, times: float) -> list[Limit]:
         with started(model_environment(given.models), Path(folder)) as process:
             service = Service(process, files, ())
             fill(service)
-            costs = {kind.name: _cost(service, kind) for kind in kinds}
+            costs = {kind.name: cost_of(service, kind) for kind in kinds}
         costs["refused (429)"] = _refusal(files, given)
     rows: list[tuple[Cell, ...]] = [
         (name, cost.total, *(cost.by_role.get(role, 0.0) for role in _ROLES), cost.generator)
@@ -73,7 +73,8 @@ def fill(service: Service) -> None:
             raise RuntimeError(f"the table could not be filled: {failed[0]}")
 
 
-def _cost(service: Service, kind: Kind) -> Cost:
+def cost_of(service: Service, kind: Kind) -> Cost:
+    """What one request of a kind takes, while a few clients send such."""
     before = cpu_by_role(service.root)
     load = Load(service.process.port, Repeated(kind.name, kind.requests), _SECONDS, _CLIENTS)
     sent = send(load)
@@ -98,7 +99,7 @@ def _refusal(files: FileServer, given: Namespace) -> Cost:
         holding = threading.Thread(target=hold)
         holding.start()
         try:
-            return _cost(Service(process, files, ()), good(files.url)[0])
+            return cost_of(Service(process, files, ()), good(files.url)[0])
         finally:
             is_over.set()
             holding.join()
