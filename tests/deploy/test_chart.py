@@ -6,6 +6,7 @@ own schemas, too.
 
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ pytestmark = pytest.mark.skipif(
 NO_SETTINGS = {"SSL_CERT_FILE"}
 """Variables of the examples that are other programs' own."""
 PROBED = {"/livez", "/readyz"}
+ADDRESS = ipaddress.ip_address("93.184.215.14")
+WORKLOADS = {"Deployment", "StatefulSet"}
 
 
 @pytest.fixture(scope="module")
@@ -126,17 +129,57 @@ def test_selectors_find_the_pods_that_they_mean(rendered: dict[str, list[Manifes
         labels = [
             one["spec"]["template"]["metadata"]["labels"]
             for one in manifests
-            if one["kind"] == "Deployment"
+            if one["kind"] in WORKLOADS
         ]
         wanted = [
             one["spec"]["selector"]
             if one["kind"] == "Service"
-            else one["spec"]["podSelector"]["matchLabels"]
+            else one["spec"].get("podSelector", one["spec"].get("selector"))["matchLabels"]
             for one in manifests
-            if one["kind"] in {"Service", "NetworkPolicy"}
+            if one["kind"] in {"Service", "NetworkPolicy", "PodDisruptionBudget"}
         ]
         for selector in wanted:
             assert any(selector.items() <= own.items() for own in labels)
+
+
+def test_the_api_calls_each_pod_of_a_model_by_its_own_name(
+    rendered: dict[str, list[Manifest]],
+) -> None:
+    for name, pods_of in {
+        "models-apart": {"clip": 2, "yolo": 1},
+        "models-autoscaled": {"clip": 8, "yolo": 4},
+    }.items():
+        manifests = rendered[name]
+        sets = {one["metadata"]["name"]: one for one in manifests if one["kind"] == "StatefulSet"}
+        called = [url for model in pods_of for url in urls_of(manifests, model)]
+        named = {re.fullmatch(r"http://(.+)-(\d+)\.(.+)\.search\.svc:3000", url) for url in called}
+        assert None not in named
+        counted = Counter(found[1] for found in named if found)
+        assert all(found[1] == found[3] for found in named if found)  # the set's own service
+        assert set(counted) == set(sets)
+        assert sorted(counted.values()) == sorted(pods_of.values())
+
+
+def test_models_apart_share_their_secret_with_the_api_and_answer_nobody_else(
+    rendered: dict[str, list[Manifest]],
+) -> None:
+    manifests = rendered["models-autoscaled"]
+    for container in containers(manifests):
+        variables = {each["name"]: each for each in container["env"]}
+        assert "value" not in variables["IMAGE_SEARCH_MODEL_TOKEN"]
+    (api,) = [each for each in containers(manifests) if each["name"] == "api"]
+    assert "weights" not in {mount["name"] for mount in api["volumeMounts"]}
+    policies = {
+        one["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]: one["spec"]
+        for one in of_kind({"": manifests}, "NetworkPolicy")
+    }
+    assert set(policies) == {"api", "clip", "yolo"}
+    for model in ("clip", "yolo"):
+        (rule,) = policies[model]["ingress"]
+        (peer,) = rule["from"]
+        assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "api"
+        # Its weights come from a volume.
+        assert not any(_allows(each, ADDRESS, 443) for each in policies[model]["egress"])
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda one: one["name"])
@@ -150,6 +193,14 @@ def test_what_cannot_work_or_is_not_safe_is_refused(tmp_path: Path, broken: dict
 def all_containers(rendered: dict[str, list[Manifest]]) -> Iterator[Manifest]:
     for manifests in rendered.values():
         yield from containers(manifests)
+
+
+def urls_of(manifests: list[Manifest], model: str) -> list[str]:
+    """The addresses at which the API calls a model."""
+    (api,) = [each for each in containers(manifests) if each["name"] == "api"]
+    variables = {each["name"]: each.get("value", "") for each in api["env"]}
+    urls: list[str] = variables[f"IMAGE_SEARCH_{model.upper()}_URLS"].split(",")
+    return urls
 
 
 def of_kind(rendered: dict[str, list[Manifest]], kind: str) -> list[Manifest]:

@@ -17,9 +17,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
 {{- define "image-search.image" -}}
-{{- with .Values.image -}}
+{{- include "image-search.reference" (list .Values.image .Chart.AppVersion) -}}
+{{- end -}}
+
+{{/* An image and the version that it has where none is named, as a reference. */}}
+{{- define "image-search.reference" -}}
+{{- with index . 0 -}}
 {{- if .digest -}}{{ .repository }}@{{ .digest }}
-{{- else -}}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{- end -}}
+{{- else -}}{{ .repository }}:{{ .tag | default (index $ 1) }}{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -50,10 +55,12 @@ runAsNonRoot: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{/* What a container asks for: resources, the number of GPUs, and the name of these. */}}
 {{- define "image-search.resources" -}}
-{{- $resources := deepCopy .Values.resources -}}
-{{- if .Values.gpus -}}
-{{- $gpu := dict .Values.gpuResource .Values.gpus -}}
+{{- $resources := deepCopy (index . 0) -}}
+{{- $gpus := index . 1 -}}
+{{- if $gpus -}}
+{{- $gpu := dict (index . 2) $gpus -}}
 {{- $resources = merge $resources (dict "requests" dict "limits" dict) -}}
 {{- $_ := set $resources "requests" (merge $resources.requests $gpu) -}}
 {{- $_ := set $resources "limits" (merge $resources.limits $gpu) -}}

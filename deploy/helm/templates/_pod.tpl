@@ -11,6 +11,13 @@
 - name: IMAGE_SEARCH_HOSTS
   value: {{ include "image-search.hosts" . }}
 {{- end }}
+{{- if .Values.models.apart }}
+{{- range $model := list "clip" "yolo" }}
+- name: IMAGE_SEARCH_{{ upper $model }}_URLS
+  value: {{ include "image-search.modelUrls" (list $ $model) }}
+{{- end }}
+{{ include "image-search.modelToken" . }}
+{{- end }}
 - {name: IMAGE_SEARCH_CACHE_DIR, value: /data/cache}
 - name: IMAGE_SEARCH_STORE_URI
   value: {{ if eq .Values.store.kind "s3" }}{{ .Values.store.s3.uri }}{{ else }}/data/index{{ end }}

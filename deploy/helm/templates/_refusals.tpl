@@ -37,12 +37,37 @@
 {{- if and .serviceMonitor.enabled .keys.existingSecret (not .serviceMonitor.keySecret) -}}
 {{- fail "serviceMonitor.enabled needs serviceMonitor.keySecret: with keys, /metrics asks for one of the scope read" -}}
 {{- end -}}
+{{- if and .models.apart (not .models.tokenSecret) -}}
+{{- fail "models.apart needs models.tokenSecret: name a Secret whose entry `token` is the secret that the API and the models share" -}}
+{{- end -}}
+{{- if and .models.apart .gpus -}}
+{{- fail "gpus are the API's, which computes nothing with models.apart: set models.clip.gpus and models.yolo.gpus" -}}
+{{- end -}}
+{{- range $model := list "clip" "yolo" -}}
+{{- with index $.Values.models $model -}}
+{{- if and .maxReplicas (not $.Values.models.apart) -}}
+{{- fail (printf "models.%s.maxReplicas=%d without models.apart: the model is in the API's own pods" $model (int .maxReplicas)) -}}
+{{- end -}}
+{{- if and .maxReplicas (not $.Values.autoscaling.prometheus) -}}
+{{- fail (printf "models.%s.maxReplicas needs autoscaling.prometheus, the address of a Prometheus that scrapes the service" $model) -}}
+{{- end -}}
+{{- if and .maxReplicas (gt (int .replicas) (int .maxReplicas)) -}}
+{{- fail (printf "models.%s.replicas=%d is more than its maxReplicas=%d" $model (int .replicas) (int .maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $.Values.models.apart (hasKey $.Values.settings (printf "IMAGE_SEARCH_%s_URLS" (upper $model))) -}}
+{{- fail (printf "settings.IMAGE_SEARCH_%s_URLS is set by the chart itself with models.apart" (upper $model)) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq .models.image.tag "latest" -}}
+{{- fail "models.image.tag=latest: name a version, so that all pods of a model run the same code" -}}
+{{- end -}}
 {{- if eq .image.tag "latest" -}}
 {{- fail "image.tag=latest: name a version, so that a pod that starts again runs the same code" -}}
 {{- end -}}
-{{- range $name := list "IMAGE_SEARCH_API_KEYS" "IMAGE_SEARCH_FETCH_PROXY" -}}
+{{- range $name := list "IMAGE_SEARCH_API_KEYS" "IMAGE_SEARCH_FETCH_PROXY" "IMAGE_SEARCH_MODEL_TOKEN" -}}
 {{- if hasKey $.Values.settings $name -}}
-{{- fail (printf "settings.%s would stand readable in the pod's description: put it into a Secret (keys.existingSecret, or extraEnv with valueFrom)" $name) -}}
+{{- fail (printf "settings.%s would stand readable in the pod's description: put it into a Secret (keys.existingSecret, models.tokenSecret, or extraEnv with valueFrom)" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- range $name := list "IMAGE_SEARCH_API_KEYS_FILE" "IMAGE_SEARCH_OPEN" "IMAGE_SEARCH_STORE_URI" "IMAGE_SEARCH_CACHE_DIR" "IMAGE_SEARCH_HOSTS" -}}
