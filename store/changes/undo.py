@@ -128,7 +128,9 @@ def _decided(
         deletes = [
             (step.change.version_before, step.change.more["filter"])
             for step in story.deletes
-            if step.version > steps[first].version and not span.has(step.change)
+            if not step.epoch  # else its versions are of before, and count by other numbers
+            and step.version > steps[first].version
+            and not span.has(step.change)
         ]
         return Goal(image_id, least, most, [*story.void, *of_image.void], deletes)
     return None

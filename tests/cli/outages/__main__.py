@@ -154,8 +154,10 @@ class Check:
 
     def _outage(self, running: Import, part: float) -> None:
         """Take the host away until a hundredth of all rows, but some at least, has felt it."""
+        some = max(5, self._rows // 100)
+        self._host.most = sum(one.is_asked_for for one in self._all) - 3 * some
         self._reach(running, part)
-        felt = self._states.failed + max(5, self._rows // 100)
+        felt = self._states.failed + some
         self._host.go_down()
         running.wait_until(lambda: self._states.failed >= felt)
         self._host.go_up()

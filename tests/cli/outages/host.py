@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -24,6 +25,7 @@ class PictureHost:
 
     Attributes:
         asked: how often each path was asked for.
+        most: different paths that are answered; others wait until the host goes down.
         mended: paths that are good pictures whatever they are called.
     """
 
@@ -32,6 +34,7 @@ class PictureHost:
         self.url = f"http://127.0.0.1:{self._port}/"
         self.asked: Counter[str] = Counter()
         self.mended = frozenset[str]()
+        self.most: int | None = None
         self._counting = threading.Lock()
         self._server: _Server | None = None
 
@@ -42,6 +45,7 @@ class PictureHost:
 
     def go_down(self) -> None:
         """Listen no more, and break every connection, as a crash does."""
+        self.most = None
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -50,6 +54,8 @@ class PictureHost:
 
     def answer(self, path: str) -> Answer:
         """What a path is answered, this time."""
+        while self.most is not None and path not in self.asked and len(self.asked) >= self.most:
+            time.sleep(0.01)
         with self._counting:
             self.asked[path] += 1
             is_first = self.asked[path] == 1

@@ -51,6 +51,11 @@ class Item(NamedTuple):
         return self.kind not in FAILING
 
     @property
+    def is_asked_for(self) -> bool:
+        """Whether the host is."""
+        return self.kind not in {"empty", "long"}
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """As they are to be in the index."""
         fixed = {"size": 5} if self.kind in MENDED_BY_HAND else {}

@@ -35,7 +35,7 @@ def _failing_start(settings: dict[str, str], status: int = 1, port: int = 0) -> 
         env={**os.environ, "BENTOML_DO_NOT_TRACK": "True", **settings},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=400,
         check=False,
     )
     assert done.returncode == status, done.stderr
@@ -145,7 +145,7 @@ def test_a_bento_serves_from_an_empty_folder(tmp_path: Path, pictures: PictureSe
         env={**os.environ, **home},
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=400,
     )
     empty = tmp_path / "empty"
     empty.mkdir()

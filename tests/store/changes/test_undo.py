@@ -257,6 +257,25 @@ def test_a_change_of_the_model_begins_new_versions(tmp_path: Path) -> None:
     run(check())
 
 
+def test_a_delete_by_a_filter_before_the_change_of_the_model_takes_nothing(tmp_path: Path) -> None:
+    """The numbers of the old table's versions are no version of the new one."""
+
+    async def check() -> None:
+        async with opened(tmp_path) as index:
+            for n in range(20):  # the new table will have fewer versions
+                await index.upsert(image(n, {"n": n}), SHOP)
+            await index.delete_matching({"n": {"$gte": 3}}, WEB)
+        await moved(tmp_path, FakeEmbedder())
+        async with opened_as(tmp_path, NEW) as index:
+            now = await table_of(index)
+            await index.patch(own(1), {"n": 100}, BAD)
+            report = await undo(index)
+            assert (report.restored, report.left) == (1, [])
+            assert await table_of(index) == now
+
+    run(check())
+
+
 def test_a_repair_is_told(tmp_path: Path) -> None:
     async def check() -> None:
         async with opened(tmp_path) as index:
