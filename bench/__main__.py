@@ -26,6 +26,7 @@ COMMANDS = {
     "widening": "bench.table.widening",
     "shop": "bench.table.shop",
     "paging": "bench.table.paging",
+    "staged": "bench.table.staged",
     "relevance": "bench.relevance.measure",
     "objects": "bench.objects.quality",
     "objects-cost": "bench.objects.cost",
