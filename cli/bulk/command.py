@@ -11,7 +11,7 @@ import click
 
 from cli.offline.commands import errors_in_one_line
 from image_search.cli.index.options import reading_of, reading_options
-from image_search.cli.terminal import shown
+from image_search.cli.terminal import failures_option, shown
 
 
 @click.command()
@@ -52,11 +52,7 @@ from image_search.cli.terminal import shown
     help="What to do with a picture that another image has.",
 )
 @click.option("--exif", is_flag=True, help="Add what EXIF tells to the metadata.")
-@click.option(
-    "--failures",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="File for the list of rows that failed: JSON lines, which can be a SOURCE.",
-)
+@failures_option("File for the list of rows that failed: JSON lines, which can be a SOURCE.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed in the runs before.")
 @click.option("--start-over", is_flag=True, help="Forget the runs before, and read SOURCE anew.")
 @click.option(
