@@ -3,7 +3,9 @@
 import asyncio
 import os
 import socket
-from collections.abc import Hashable
+import sys
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,6 +187,20 @@ class Worker:
         await asyncio.to_thread(ray.kill, self._actor)
         if self._slots is not None:
             await self._slots.gone.remote(self._name)
+
+
+@contextmanager
+def answer_alone() -> Iterator[None]:
+    """Keep standard output for the answer: what Ray prints of lost nodes goes to standard error."""
+    sys.stdout.flush()
+    own = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(own, 1)
+        os.close(own)
 
 
 def _join(address: str) -> None:

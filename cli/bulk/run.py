@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from api.settings import Settings
-from cli.bulk.cluster import Cluster, LostError, Size, Worker
+from cli.bulk.cluster import Cluster, LostError, Size, Worker, answer_alone
 from cli.bulk.commits import Commits, opened_index
 from cli.bulk.plan import BulkError, Models, Plan, Stage, State, named_models
 from cli.bulk.planning import make_plan, new_id, with_retries
@@ -56,7 +56,8 @@ async def run_bulk(sources: Sequence[str], reading: Reading, options: BulkOption
     state = State(options.state.absolute())
     with state.locked(), WorkBar(Console(stderr=True), "bulk") as bar:
         run = _Run(settings, state, options, bar)
-        await run.go(sources, reading)
+        with answer_alone():
+            await run.go(sources, reading)
     return run.told(options)
 
 
@@ -75,7 +76,7 @@ class _Run:
         self._plan: Plan
 
     async def go(self, sources: Sequence[str], reading: Reading) -> None:
-        how = _told_of(sources, reading)
+        how = told_of(sources, reading)
         plan = None if self._options.start_over else self._state.plan()
         if plan is not None and not self._is_of(plan, how):
             raise BulkError(
@@ -217,7 +218,7 @@ async def _first_ready(ready: Iterable[asyncio.Task[Any]]) -> dict[str, Any]:
     raise BulkError(f"no worker gets ready; the last: {lost}")
 
 
-def _told_of(sources: Sequence[str], reading: Reading) -> Any:
+def told_of(sources: Sequence[str], reading: Reading) -> Any:
     """What a plan tells of its sources, and how they are read."""
     paths = [os.path.abspath(one) if os.path.lexists(one) else one for one in sources]  # noqa: PTH100
     return {"sources": paths, "reading": json.loads(json.dumps(asdict(reading), default=list))}

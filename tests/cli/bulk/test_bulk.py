@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -129,3 +130,13 @@ def test_the_command_on_this_machine(
         code, told = _bulk(tmp_path, source, *option)
         assert code == 1
         assert "is of other sources or options" in told["error"]
+
+
+def test_what_ray_prints_is_not_before_the_answer(capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: uv sync --extra bulk")
+    from cli.bulk.cluster import answer_alone
+
+    with answer_alone():
+        os.write(1, b"a node is lost\n")
+    os.write(1, b"{}\n")
+    assert capfd.readouterr() == ("{}\n", "a node is lost\n")
