@@ -1,6 +1,7 @@
 """Errors of the store: a `StoreFault` is not the caller's fault, every other one is."""
 
 from collections.abc import Collection
+from difflib import get_close_matches
 from itertools import islice
 
 MAX_NAMED_KEYS = 20
@@ -88,15 +89,19 @@ class UnknownKeyError(FilterError, code="unknown_key"):
     """The filter names a key that no image has had."""
 
     def __init__(self, key: str, known: Collection[str]) -> None:
-        super().__init__(f"unknown metadata key {shown(key)}; {_known_keys(known)}")
+        super().__init__(f"unknown metadata key {shown(key)}; {_known_keys(known, key)}")
         self.key = key
 
 
-def _known_keys(known: Collection[str]) -> str:
+def _known_keys(known: Collection[str], meant: str) -> str:
+    """The known keys; where not all can be named, those first that may be meant."""
     if not known:
         return "no image has metadata keys yet"
-    named = ", ".join(shown(key) for key in islice(sorted(known), MAX_NAMED_KEYS))
-    more = len(known) - MAX_NAMED_KEYS
+    keys, more = sorted(known), len(known) - MAX_NAMED_KEYS
+    if more > 0:
+        near = get_close_matches(meant[:MAX_SHOWN_CHARS], keys)
+        keys.sort(key=lambda key: not (key in near or key.startswith(f"{meant}.")))
+    named = ", ".join(shown(key) for key in islice(keys, MAX_NAMED_KEYS))
     return f"known keys are {named}" + (f" and {more} more" if more > 0 else "")
 
 

@@ -65,7 +65,9 @@ def parse_form(body: bytes, content_type: str) -> Form:
 def _boundary(content_type: str) -> bytes:
     boundary = _header("Content-Type", content_type).get("boundary", "")
     if not boundary:
-        raise RequestError("the Content-Type of a form must name its boundary")
+        raise RequestError(
+            "the Content-Type of a form must name its boundary: let your HTTP client set the header"
+        )
     if len(boundary) > _MAX_BOUNDARY_CHARS or not boundary.isascii():
         raise RequestError(f"a boundary must be ASCII of at most {_MAX_BOUNDARY_CHARS} characters")
     return boundary.encode()

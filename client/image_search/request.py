@@ -134,7 +134,12 @@ def client_options(
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+    except ValueError as error:
+        raise ValueError(
+            f"it cannot be sent as JSON, which has no NaN or infinity (null is no value): {error}"
+        ) from error
 
 
 def _plain(value: Any) -> Any:

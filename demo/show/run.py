@@ -83,8 +83,8 @@ def _show(console: Console, api: Api, server: PictureServer, output: Path, scene
     shown = put_up(server, scenes)
     query = server.add("query.jpg", draw_scene(_QUERY_SEED).picture)
     _index(console, api, shown)
-    found = searches(api, query)
     captions = {one.url: one.scene.caption for one in shown}
+    found = searches(api, query, captions.keys())
     for one in found:
         _print_search(console, one, captions)
     pictures = {one.url: one.scene.picture for one in shown}

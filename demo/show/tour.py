@@ -1,6 +1,6 @@
 """What the demo asks the service, through its public routes, and what comes back."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -75,8 +75,15 @@ def index(api: Api, shown: list[Shown]) -> Iterator[str]:
         yield from pool.map(add, shown)
 
 
-def searches(api: Api, picture_url: str, limit: int = 6) -> list[Found]:
-    """The searches of the demo: by a picture, by a text, by a filter, and by two of them."""
+def searches(api: Api, picture_url: str, known: Collection[str], limit: int = 6) -> list[Found]:
+    """The searches of the demo: by a picture, by a text, by a filter, and by two of them.
+
+    Args:
+        api: of the service.
+        picture_url: of the picture that is searched with.
+        known: URLs of the demo's own pictures; others may add more meanwhile, which are left out.
+        limit: of the results of each search.
+    """
     cheap = {"shop": "harbour market", "price": {"$lt": 30}}
     asked: list[tuple[str, dict[str, Any]]] = [
         ("Like this picture", {"url": picture_url}),
@@ -91,7 +98,8 @@ def searches(api: Api, picture_url: str, limit: int = 6) -> list[Found]:
     for title, question in asked:
         request = {**question, "limit": limit}
         answer = api.post("search_simmilar_images", request).json()
-        found.append(Found(title, request, answer["results"]))
+        own = [hit for hit in answer["results"] if hit["url"] in known]
+        found.append(Found(title, request, own))
     return found
 
 

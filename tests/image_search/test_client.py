@@ -60,6 +60,11 @@ def test_a_senseless_key_is_refused() -> None:
         Client(api_key="a\r\nX-Other: b")
 
 
+def test_numbers_that_json_has_not_are_told_before_anything_is_sent() -> None:
+    with Client("http://127.0.0.1:1") as client, pytest.raises(ValueError, match="null is no val"):
+        client.add("http://example.com/a.jpg", {"price": float("nan")})
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(401, UnauthorizedError), (403, ForbiddenError), (421, MisdirectedError)],

@@ -192,9 +192,13 @@ class SearchRequest(JsonInput):
     @field_validator("sort", "facets", mode="before")
     @classmethod
     def _as_tuple(cls, given: Any, info: ValidationInfo) -> Any:
-        if isinstance(given, str) and info.field_name == "sort":
-            return (given,)
-        return tuple(given) if isinstance(given, list) else given
+        if isinstance(given, list):
+            return tuple(given)
+        if info.field_name != "sort" or given is None:
+            return given
+        if not isinstance(given, str):
+            raise ValueError("must be a string or a list of strings")  # noqa: TRY004 - pydantic's
+        return (given,)
 
     @model_validator(mode="after")
     def _goes_together(self) -> "SearchRequest":

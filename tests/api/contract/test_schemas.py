@@ -51,6 +51,12 @@ def test_a_search_for_nothing_says_all_that_it_can_be_for(given: dict[str, Any])
     assert all(word in str(caught.value) for word in ("url", "id", "query", "metadata"))
 
 
+@pytest.mark.parametrize("sort", [5, {"shop": "asc"}, True])
+def test_what_a_sort_can_be_is_said(sort: object) -> None:
+    with pytest.raises(RequestError, match=r"^sort must be a string or a list of strings$"):
+        SearchRequest.checked({"text": "red", "sort": sort})
+
+
 def test_an_unknown_field_is_said_before_others_are_missed() -> None:
     with pytest.raises(RequestError, match="unknown field 'foo'; known fields: metadata"):
         PatchRequest.checked({"foo": 1}, {"id": "x"})

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 
 from image_search.cli.index.adding import INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, InFlight
 from image_search.cli.index.errors import may_pass
+from image_search.cli.index.files import loaded
 from image_search.cli.index.journal import Done, Journal, JournalError
 from image_search.cli.index.run import same_server
 from image_search.cli.tables.column_types import ColumnType, value_in
-from image_search.cli.tables.rows import line_rows
+from image_search.cli.tables.rows import Row, line_rows
 from image_search.cli.terminal import shown
 
 
@@ -144,6 +146,20 @@ def test_a_failure_carries_its_row() -> None:
             assert (again.problem, again.given) == (row.problem, odd)
 
 
+def test_numbers_that_json_has_not_end_no_run() -> None:
+    """Python writes NaN and infinity into JSON lines; the service takes neither."""
+    lines = [
+        b'{"url": "http://a/", "n": NaN, "m": -Infinity, "o": {"p": Infinity}, "q": 1.5}',
+        b'{"url": "http://a/", "n": 1e400}',
+    ]
+    read, huge = line_rows(lines, "url")
+    assert read.metadata == {"n": None, "m": None, "o": {"p": None}, "q": 1.5}
+    assert (huge.problem, huge.raw) == (
+        "the line has a number that is too large",
+        lines[1].decode(),
+    )
+
+
 def test_a_failure_without_a_url_stays_one() -> None:
     """What a person does not mend is listed the second time as it was the first time."""
     own = {"url": "", "id": "a", "metadata": {"n": 1}}
@@ -214,6 +230,18 @@ def test_the_number_in_flight_adapts() -> None:
 def test_a_server_is_the_same_in_any_spelling(server: str) -> None:
     assert same_server(server) == "http://127.0.0.1:80"
     assert same_server("https://search.example/api/") == "https://search.example:443/api"
+
+
+def test_a_listed_file_is_read_as_one_of_a_folder_is(tmp_path: Path) -> None:
+    pipe, empty = tmp_path / "pipe.jpg", tmp_path / "empty.jpg"
+    os.mkfifo(pipe)
+    empty.write_bytes(b"")
+    rows = [loaded(Row(1, "", None, file=str(path))) for path in (pipe, empty, tmp_path / "no")]
+    assert [row.problem for row in rows] == [
+        "it is no regular file",
+        "the file is empty",
+        "the file cannot be read: No such file or directory",
+    ]
 
 
 def test_requests_beyond_the_limit_wait() -> None:

@@ -145,3 +145,8 @@ def test_an_unknown_key_is_refused_with_the_known_ones_named() -> None:
     _, many = Registry().place({f"key{n:02}": n for n in range(50)})
     with pytest.raises(UnknownKeyError, match=r"'key19' and 30 more$"):
         compile_filter({"n": 1}, many.by_key)
+    with pytest.raises(UnknownKeyError, match=r"'key49', 'key00', .* 'key16' and 30 more$"):
+        compile_filter({"kez49": 1}, many.by_key)
+    _, more = many.place({"zone.lat": 1.5})
+    with pytest.raises(UnknownKeyError, match=r"keys are 'zone.lat', 'key00', "):
+        compile_filter({"zone": {"lat": 1.5}}, more.by_key)

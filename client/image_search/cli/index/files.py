@@ -193,6 +193,8 @@ def loaded(row: Row) -> Row:
     if row.problem or not row.file:
         return row
     try:
+        if problem := _fault(os.stat(row.file)):  # noqa: PTH116 - as for a folder's
+            return row._replace(problem=problem)
         data = Path(row.file).read_bytes()
     except OSError as error:
         return row._replace(problem=_unreadable(error))

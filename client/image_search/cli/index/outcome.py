@@ -14,8 +14,8 @@ class Outcome:
 
     Attributes:
         indexed: images, in this run.
-        done_before: of earlier runs, the failed ones included.
-        failed: images, those of earlier runs included.
+        done_before: images that earlier runs have indexed.
+        failed: images, those included that earlier runs were refused for good.
         may_pass: of these, what the next call tries again.
         left_out: how many things in folders are no images to index, by the reason.
         seconds: from the first request that was sent to the last answer.

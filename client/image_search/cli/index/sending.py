@@ -243,9 +243,11 @@ class Indexing:
         return (row.id or row.url) in self._sent_late and row.key not in self.journal.failures
 
     def _skip(self, row: Row) -> None:
-        self.outcome.done_before += 1
         self._bar.skipped()
-        if (failure := self.journal.failures.get(row.key)) is not None:
+        failure = self.journal.failures.get(row.key)
+        if failure is None:
+            self.outcome.done_before += 1
+        else:
             self.outcome.failed += 1
             self._failures.add({**failure, "row": row.given})
 

@@ -1,6 +1,7 @@
 """Rows to index, and their sources: JSON Lines files, and lines, read as streams."""
 
 import json
+import math
 import os
 import shlex
 from codecs import BOM_UTF8
@@ -216,9 +217,11 @@ def _line_row(number: int, line: bytes, url_column: str, urls: bool) -> Row:
     try:
         if urls and not line.startswith(b"{"):
             return Row(number, line.decode(), None)
-        document = json.loads(line)
-    except (ValueError, RecursionError):
-        return _no_row(number, line, "the line is not a JSON object in UTF-8")
+        document = json.loads(line, parse_constant=_no_value, parse_float=_finite)
+    except (ValueError, RecursionError, OverflowError) as error:
+        is_number = isinstance(error, OverflowError)
+        problem = "has a number that is too large" if is_number else "is not a JSON object in UTF-8"
+        return _no_row(number, line, f"the line {problem}")
     if not isinstance(document, dict):
         return _no_row(number, line, "the line is not a JSON object")
     if is_failure(document):
@@ -227,6 +230,17 @@ def _line_row(number: int, line: bytes, url_column: str, urls: bool) -> Row:
     if not isinstance(url, str | None):
         return _no_row(number, line, f"the {url_column} is not a text")
     return Row(number, (url or "").strip(), _metadata(document))
+
+
+def _no_value(_constant: str) -> None:
+    """What NaN and infinity are, which Python writes into JSON: as in a Parquet file, no value."""
+
+
+def _finite(written: str) -> float:
+    number = float(written)
+    if math.isinf(number):
+        raise OverflowError
+    return number
 
 
 def _no_row(number: int, line: bytes, problem: str) -> Row:
