@@ -1,12 +1,14 @@
 """In-flight limit: how many requests are worked on at once; one more is answered 429."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
+from typing import TypeVar
 
+from api.limits.turns import Turns
 from api.telemetry.metrics import REQUESTS_IN_FLIGHT
 
 MAX_BODY_BYTES = 64 << 20
@@ -19,13 +21,38 @@ SATURATED_S = 5.0
 """Saturated: over half of the in-flight requests are older than this."""
 
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
 @dataclass(eq=False)
 class _Request:
-    """A request in flight: since when it waits for this service alone, its waits for others now."""
+    """A request in flight.
+
+    Attributes:
+        since: when it began to wait for this service alone.
+        turns: of the service.
+        waits: for others, now.
+        gives_way: whether others go before it.
+        is_counted: whether it is one of those that others give way to, now.
+    """
 
     since: float
     body_bytes: int
+    turns: Turns
     waits: int = 0
+    gives_way: bool = False
+    is_over: bool = False
+    is_counted: bool = False
+
+    def count(self) -> None:
+        """Tell the turns whether others give way to it."""
+        counts = not (self.waits or self.gives_way or self.is_over)
+        if counts != self.is_counted:
+            self.is_counted = counts
+            self.turns.count(1 if counts else -1)
+        if self.is_over and not self.gives_way:
+            self.turns.answered()
 
 
 _CURRENT: ContextVar[_Request | None] = ContextVar("request", default=None)
@@ -50,6 +77,7 @@ class InFlight:
         self._most = most
         self._free_bytes = MAX_BODY_BYTES
         self._requests: set[_Request] = set()
+        self._turns = Turns()
 
     def is_full(self) -> bool:
         """Whether one more request is to be refused."""
@@ -60,8 +88,9 @@ class InFlight:
     @contextmanager
     def entered(self, body_bytes: int) -> Iterator[Callable[[], None]]:
         """Counts a request until the block exits, or until what it gives is called before."""
-        request = _Request(monotonic(), body_bytes)
+        request = _Request(monotonic(), body_bytes, self._turns)
         self._requests.add(request)
+        request.count()
         self._free_bytes -= body_bytes
         REQUESTS_IN_FLIGHT.inc()
         leave = partial(self._leave, request)
@@ -77,6 +106,8 @@ class InFlight:
             self._requests.remove(request)
             self._free_bytes += request.body_bytes
             REQUESTS_IN_FLIGHT.dec()
+            request.is_over = True
+            request.count()
 
     def _is_saturated(self) -> bool:
         begun = [request.since for request in self._requests if not request.waits]
@@ -92,8 +123,36 @@ def waiting_for_others() -> Iterator[None]:
         yield
         return
     request.waits += 1
+    request.count()
     try:
         yield
     finally:
         request.waits -= 1
         request.since = monotonic()
+        request.count()
+
+
+def give_way() -> None:
+    """From now on the bulk work of the current request gives way to others' requests."""
+    if (request := _CURRENT.get()) is not None:
+        request.gives_way = True
+        request.count()
+
+
+async def in_turns(
+    items: Sequence[Item], most: int, work: Callable[[Sequence[Item]], Awaitable[Iterable[Result]]]
+) -> list[Result]:
+    """The results of bulk work on items: in turns, if the current request gives way, else at once.
+
+    Args:
+        items: to work on.
+        most: of them at a time, where nobody else is there.
+        work: makes the results of some.
+    """
+    request, results = _CURRENT.get(), list[Result]()
+    if request is None or not request.gives_way:
+        return list(await work(items))
+    while len(results) < len(items):
+        async with request.turns.next(most) as count:
+            results.extend(await work(items[len(results) : len(results) + count]))
+    return results

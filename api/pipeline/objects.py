@@ -1,12 +1,14 @@
 """A picture that is added: fetched and embedded, and its objects found, cut out and embedded."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api.errors import NoFileError
+from api.limits.in_flight import give_way, in_turns
 from api.pipeline.boxes import largest, padded, share
 from api.pipeline.tiles import objects_in
 from api.requests.source import Source, is_upload_url
@@ -66,15 +68,18 @@ async def objects_again(backend: "Backend", image: StoredImage) -> Embedded:
 async def _with_objects(backend: "Backend", source: Source, *, exif: bool) -> Embedded:
     models, store = backend.models, backend.index.keep_original
     infos = models.clip, models.yolo
+    give_way()
     async with backend.pictures.for_objects(source, infos, store, exif=exif) as prepared:
         picture, file, shared, boxed = prepared
         found = await objects_in(backend, shared, boxed, backend.settings.api.objects_tiles)
         boxes = largest(found, backend.settings.api.objects_max)
         parts = [padded(box, shared.size) for box in boxes]
-        crops = await backend.pictures.crops(shared, parts, models.clip) if parts else ()
+        cut = partial(backend.pictures.crops, shared, clip=models.clip)
+        crops = await in_turns(parts, models.items, cut)
     # So many pictures at a time as there are calls: the next request waits for one of these.
     async with backend.object_slots:
-        vector, *vectors = await models.encode_image.all([picture.pixels, *crops])
+        pixels = [picture.pixels, *crops]
+        vector, *vectors = await in_turns(pixels, models.items, models.encode_image.all)
     stacked = np.stack(vectors) if vectors else np.empty((0, models.clip.dim), np.float32)
     shares = tuple(share(box, shared.size) for box in boxes)
     objects = NewObjects(shared.size, shares, len(found) - len(boxes), stacked)

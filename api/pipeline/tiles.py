@@ -8,12 +8,14 @@ by four tiles and 1.00 by nine, where the whole alone shows 0.47.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api.contract.requests.detect import MAX_DETECTIONS
+from api.limits.in_flight import in_turns
 from api.pipeline.boxes import in_picture
 from images.schemas import LabelledBox, Letterboxed, PixelBox, SharedPicture
 
@@ -57,8 +59,9 @@ async def objects_in(
     parts = tiles_of(picture.size, yolo.image_size, most)
     if not parts or (whole and all(_side(box) >= small for box in whole)):
         return whole
-    tiles = await backend.pictures.tiles(picture, parts, yolo)
-    found = await models.detect.all([tile.pixels for tile in tiles])
+    cut = partial(backend.pictures.tiles, picture, yolo=yolo)
+    tiles = await in_turns(parts, most, cut)
+    found = await in_turns([tile.pixels for tile in tiles], most, models.detect.all)
     closer = [
         _whole_ones(in_picture(rows, tile, yolo.class_names), part, tile, picture.size)
         for rows, part, tile in zip(found, parts, tiles, strict=True)

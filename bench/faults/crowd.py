@@ -19,12 +19,19 @@ import requests
 from PIL import Image
 
 from bench.load.fileserver import FileServer
-from bench.load.generator import Load, send
+from bench.load.generator import Load, Sent, send
 from bench.load.http import request_bytes
 from bench.load.traffic import Repeated, good
 from bench.report import Cell, Limit, Report, ratio
 from bench.service.models import PREFIX, model_environment
-from bench.service.processes import API_WORKER, processes_of, resident_mib
+from bench.service.processes import (
+    API_WORKER,
+    DECODER,
+    EMBEDDER,
+    cpu_by_role,
+    processes_of,
+    resident_mib,
+)
 from bench.service.running import Service, started
 
 MOST_P99, MOST_MORE, SETTLE_S = 2.0, 8, 90.0
@@ -37,6 +44,7 @@ _UPLOAD = (
 CROWDS = {"slow readers": 200, "without a key": 800, "idle": 3000, "slow uploads": 700}
 """They read nothing of a file of 19.5 MB; are refused once a second; say nothing; send a kilobyte
 a second. Who is sent away comes again."""
+ROLES = (API_WORKER, DECODER, EMBEDDER)
 _GAUGES = "requests_in_flight|sending_bytes|answer_memory_bytes|waiting"
 
 
@@ -44,8 +52,8 @@ def with_key(request: bytes) -> bytes:
     return request.replace(b"\r\n", f"\r\nAuthorization: Bearer {_KEY}\r\n".encode(), 1)
 
 
-def hold(port: int, original: str, kinds: list[str], seconds: float) -> int:
-    """Be these crowds for so long; how often one of them was sent away or answered."""
+def hold(port: int, original: str, kinds: list[str], seconds: float) -> tuple[int, float]:
+    """Be these crowds for so long; how often one of them was sent away or answered, and cores."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     os.nice(10)  # they are on other machines
     ended: list[str] = []
@@ -57,7 +65,7 @@ def hold(port: int, original: str, kinds: list[str], seconds: float) -> int:
             await asyncio.wait_for(asyncio.gather(*clients), seconds)
 
     asyncio.run(crowd())
-    return len(ended)
+    return len(ended), time.process_time() / seconds
 
 
 async def _client(port: int, original: str, kind: str, ended: list[str]) -> None:
@@ -88,6 +96,14 @@ def taken(service: Service) -> tuple[int, int, float, float]:
     return api.num_fds(), api.num_threads(), resident_mib(api), sum(map(float, held))
 
 
+def spent(service: Service, searches: Load) -> tuple[Sent, tuple[float, ...]]:
+    """Send searches; the cores that their clients and each role of the service use meanwhile."""
+    began, before = time.monotonic(), cpu_by_role(service.root)
+    sent, after = send(searches), cpu_by_role(service.root)
+    took = time.monotonic() - began
+    return sent, (sent.cpu_s / took, *((after[role] - before[role]) / took for role in ROLES))
+
+
 def measure(service: Service, given: Namespace, report: Report) -> list[Limit]:
     """Searches alone, then beside each crowd and all of them; what is left afterwards."""
     noise = np.random.default_rng(1).integers(0, 256, (2550, 2550, 3), np.uint8)
@@ -98,8 +114,9 @@ def measure(service: Service, given: Namespace, report: Report) -> list[Limit]:
     source = Repeated(kind.name, tuple(map(with_key, kind.requests)))
     searches = Load(service.process.port, source, given.seconds, 4, niceness=given.nice)
     send(searches)
-    alone, before = send(searches), taken(service)
+    (alone, used), before = spent(service, searches), taken(service)
     rows: list[tuple[Cell, ...]] = [("nobody", len(alone.good), 0, alone.ms(50), alone.ms(99), 0)]
+    cores: list[tuple[Cell, ...]] = [("nobody", 0.0, *used)]
     limits = []
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         for kinds in [*([one] for one in CROWDS), list(CROWDS)]:
@@ -107,13 +124,16 @@ def measure(service: Service, given: Namespace, report: Report) -> list[Limit]:
             to_hold = (service.process.port, f"images/{added['id']}/image", kinds)
             crowd = pool.submit(hold, *to_hold, given.seconds + 3)
             time.sleep(2)
-            sent, ended = send(searches), crowd.result()
+            (sent, used), (ended, own) = spent(service, searches), crowd.result()
+            cores.append((name, own, *used))
             rows.append((name, len(sent.good), sent.failed, sent.ms(50), sent.ms(99), ended))
             p99 = ratio(sent.ms(99), alone.ms(99))
             limits.append(Limit(f"beside {name}: searches not answered", sent.failed, most=0))
             limits.append(Limit(f"beside {name}: p99 to alone", p99, most=MOST_P99))
     columns = ["crowd", "searches", "failed", "p50 ms", "p99 ms", "sent away or answered"]
     report.table(columns, rows, "searches by picture of 4 clients beside crowds")
+    columns = ["cores used beside", "by the crowd", "by searchers", *ROLES]
+    report.table(columns, cores)
     until, after = time.monotonic() + SETTLE_S, taken(service)
     while (after[3] or after[0] > before[0] + MOST_MORE) and time.monotonic() < until:
         time.sleep(1)
