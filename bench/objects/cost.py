@@ -125,10 +125,12 @@ def _beside_crowds(files: Mapping[str, Path], given: Namespace, report: Report) 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--beside", action="store_true", help="searches beside many objects alone")
     parser.add_argument("--rate", type=float, default=10, help="searches a second")
 
 
 def run(given: Namespace, report: Report) -> list[Limit]:
     with tempfile.TemporaryDirectory() as name:
         files = _drawn(Path(name))
-        return [_of_limit(files, given, report), _beside_crowds(files, given, report)]
+        parts = [_beside_crowds] if given.beside else [_of_limit, _beside_crowds]
+        return [part(files, given, report) for part in parts]
