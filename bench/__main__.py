@@ -32,6 +32,7 @@ COMMANDS = {
     "objects-cost": "bench.objects.cost",
     "objects-scale": "bench.objects.scale",
     "sizing": "bench.sizing.machines",
+    "bulk": "bench.speed.bulk",
     "calls": "bench.calls.measure",
     "lines": "bench.compare.lines",
 }

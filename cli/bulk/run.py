@@ -76,7 +76,7 @@ class _Run:
         self._plan: Plan
 
     async def go(self, sources: Sequence[str], reading: Reading) -> None:
-        how = told_of(sources, reading)
+        how = _told_of(sources, reading)
         plan = None if self._options.start_over else self._state.plan()
         if plan is not None and not self._is_of(plan, how):
             raise BulkError(
@@ -218,7 +218,7 @@ async def _first_ready(ready: Iterable[asyncio.Task[Any]]) -> dict[str, Any]:
     raise BulkError(f"no worker gets ready; the last: {lost}")
 
 
-def told_of(sources: Sequence[str], reading: Reading) -> Any:
+def _told_of(sources: Sequence[str], reading: Reading) -> Any:
     """What a plan tells of its sources, and how they are read."""
     paths = [os.path.abspath(one) if os.path.lexists(one) else one for one in sources]  # noqa: PTH100
     return {"sources": paths, "reading": json.loads(json.dumps(asdict(reading), default=list))}
