@@ -109,5 +109,7 @@ async def drawn_thumbnail(
 
 def _no_such_object(own: ObjectSet | None, n: int) -> RequestError:
     if own is None:
-        return RequestError("nobody has looked for objects in this image: add it again")
+        return RequestError(
+            "nobody has looked for objects in this image: POST /images/{id}/objects does"
+        )
     return RequestError(f"this image has {len(own.boxes)} objects: there is no object {n}")
