@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import requests
 
 from demo.process import PROJECT, ServiceProcess, free_port
 from demo.server import PictureServer
-from image_search import Client, ExportPage
+from image_search import Client, ExportPage, Model, WholeImage
+from image_search.cli.tables.exported import ExportFile, Head, exported_source
 from tests.cli.backup import fill, prints, run
 from tests.cli.interrupted import command
 from tests.running import environment
@@ -270,3 +272,15 @@ def test_unknown_formats_are_not_guessed(tmp_path: Path) -> None:
     pq.write_table(table.replace_schema_metadata({"image_search:export": "9"}), file)
     done = called("index", file, "--server", "http://127.0.0.1:1")
     assert (done.returncode, "later release" in done.stderr) == (2, True), done
+
+
+def test_an_integer_of_a_widened_column_that_no_float_is(tmp_path: Path) -> None:
+    """The column for people has the nearest float, and `$metadata` what was sent."""
+    path, given = tmp_path / "a.parquet", {"n": 2**53 + 1}
+    image = WholeImage("a", "http://a/", given, datetime.now(UTC), bytes(4))
+    with path.open("wb") as file, ExportFile(file, Head(Model("m", "p"), 1, {"n": "float"})) as out:
+        out.add(image)
+    source = exported_source(path)
+    assert source is not None
+    assert [row.metadata for row in source.rows] == [given]
+    assert pq.read_table(path).column("n").to_pylist() == [2.0**53]

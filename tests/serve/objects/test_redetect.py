@@ -49,7 +49,7 @@ def unseen(finding: ServiceProcess, pictures: PictureServer) -> dict[str, Any]:
         assert all(one.objects for one in before.values())
         without_objects(finding, client, ids)
         assert not any(client.objects(each).detected for each in ids)
-        with pytest.raises(RefusedError, match="nobody has looked .*: POST /images/{id}/objects d"):
+        with pytest.raises(RefusedError, match=r"has looked .*: POST /images/\{id\}/objects"):
             client.thumbnail(ids[0], objects=[0])
         assert client.find(filter=UNSEEN, total=True).total == len(ids)
     return before

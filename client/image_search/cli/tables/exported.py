@@ -104,9 +104,11 @@ class ExportFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._group:
-            self._flush()
-        self._writer.close()
+        try:
+            if kind is None and self._group:
+                self._flush()
+        finally:
+            self._writer.close()
 
     def _flush(self) -> None:
         group, self._group, self._bytes = self._group, [], 0
@@ -215,6 +217,8 @@ def _flat(metadata: Metadata, before: str = "") -> dict[str, Any]:
 def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if kind == _MOMENT:
         values = [None if one is None else moment(one) for one in values]
+    if kind == pa.float64():  # a column that has widened may have integers that no float is
+        values = [None if one is None else float(one) for one in values]
     return pa.array(values, kind)
 
 
