@@ -2,13 +2,9 @@
 
 from dataclasses import dataclass
 
-from store.errors import StoreError
 from store.offline.rebuild import Rebuild
+from store.offline.turn import ReembedError
 from store.schemas import ModelIdentity
-
-
-class ReembedError(StoreError, code="reembed"):
-    """The index cannot be embedded again as things are."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from store.offline.embedding import Embed, Embedded, EmbedRequest, Progress
 from store.offline.object_vectors import ObjectVectors, add_object_columns
 from store.offline.tables import Tables, lent_by
 from store.table.faults import as_store_errors, until_committed
+from store.upkeep.scheduler import Upkeep
 
 MAX_COMMIT_ROWS = 1024
 COMMIT_AFTER_S = 2.0
@@ -47,12 +48,10 @@ class Rebuild:
         objects: the new table of objects; None as long as there is none.
     """
 
-    def __init__(
-        self, tables: Tables, progress: Progress, committed: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, tables: Tables, progress: Progress, upkeep: Upkeep) -> None:
         self.failed, self.last_reason = 0, ""
         self._tables, self._old, self._new = tables, tables.old, tables.new
-        self._progress, self._committed = progress, committed
+        self._progress, self._upkeep = progress, upkeep
         self._awaited: dict[str, BareRow] = {}
         self._pending: list[Filled] = []
         self._pending_since = 0.0
@@ -193,7 +192,7 @@ class Rebuild:
         self._new_prints = None
         async with self._upkeep_away():
             await until_committed(lambda: self._locked(write))
-        self._committed()
+        self._upkeep.committed()
 
     @contextlib.asynccontextmanager
     async def _upkeep_away(self) -> AsyncIterator[None]:
@@ -201,12 +200,13 @@ class Rebuild:
         if await have_same_columns(self._new, self._old):
             yield
             return
-        async with self._tables.location.lock(f"{self._new.name}.upkeep").held():
+        async with self._upkeep.paused():
             yield
 
     async def _locked(self, write: Callable[[], Awaitable[object]]) -> None:
         async with self._tables.location.write_lock(self._new.name):
             await self._new.checkout_latest()
+            self._tables.check()
             await write()
 
 

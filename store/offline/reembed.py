@@ -6,7 +6,7 @@ came.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,11 @@ from store.objects.names import objects_name
 from store.objects.whole import WholeObjects
 from store.offline.embedding import Embed, Progress
 from store.offline.object_vectors import ObjectVectors
-from store.offline.outcome import OldTable, Outcome, ReembedError, may_switch
+from store.offline.outcome import OldTable, Outcome, may_switch
 from store.offline.rebuild import Rebuild
 from store.offline.switch import catch_up, switch
 from store.offline.tables import Donor, Tables, new_schema
+from store.offline.turn import Check, ReembedError, turn
 from store.schemas import ModelIdentity
 from store.settings import StoreSettings
 from store.table.connection import connect
@@ -54,15 +55,21 @@ if TYPE_CHECKING:
 class Reembedding:
     """A change of the model, and what is left of earlier ones. Get one with `opened`."""
 
-    def __init__(self, connection: "AsyncConnection", settings: StoreSettings) -> None:
+    def __init__(
+        self,
+        connection: "AsyncConnection",
+        settings: StoreSettings,
+        check: Check = lambda: None,
+    ) -> None:
         self._connection = connection
         self._settings = settings
+        self._check = check
         self._location = Location(settings.store_uri)
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, settings: StoreSettings) -> AsyncIterator["Reembedding"]:
-        """Holds the lock that keeps a second one away.
+        """Keeps a second one away.
 
         Raises:
             ReembedError: another process is at it.
@@ -73,15 +80,15 @@ class Reembedding:
             location.refuse_unless_folder()
             location.refuse_anothers(settings.umask)
             connection = await connect(settings)
-            if await current_table(connection) is None:
-                raise location.no_index()
-            lock = location.lock("reembed")
         try:
-            with lock.held_if_free() as free:
-                if not free:
-                    raise ReembedError("another `image-search reembed` is at work on this index")
-                reembedding = cls(connection, settings)
+            with as_store_errors():
+                if (current := await current_table(connection)) is None:
+                    raise location.no_index()
+                index = await connection.open_table(current)
+            async with AsyncExitStack() as stack:
                 with as_store_errors():
+                    check = await stack.enter_async_context(turn(location, index))
+                    reembedding = cls(connection, settings, check)
                     await reembedding._tidy()
                 yield reembedding
         finally:
@@ -144,7 +151,7 @@ class Reembedding:
             tables = await self._tables(identity)
             upkeep = Upkeep(await self._connection.open_table(tables.new.name), self._settings)
         try:
-            rebuild = Rebuild(tables, progress, upkeep.committed)
+            rebuild = Rebuild(tables, progress, upkeep)
             await catch_up(rebuild, embed)
             switched = False
             if await may_switch(rebuild, leave_out_failed=leave_out_failed):
@@ -240,7 +247,7 @@ class Reembedding:
             if schema is not None and made_by(schema) == identity
         ]
         objects = partial(ObjectVectors.beside, self._connection, current, name, identity)
-        return Tables(self._location, old, new, identity.dim, donors, objects)
+        return Tables(self._location, old, new, identity.dim, donors, objects, self._check)
 
     async def _current(self) -> str:
         name = await current_table(self._connection)

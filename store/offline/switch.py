@@ -2,7 +2,7 @@
 
 A local table is switched under its write lock: nobody can add to the old one between the last look
 at it and the mark that closes it. An object store has no such lock. There the old table is closed
-first, and what was already on its way has a few seconds to arrive.
+first, and a fence is raised: what was already on its way is refused, and finds it closed.
 """
 
 import asyncio
@@ -13,10 +13,11 @@ from store.changes.log import ChangeLog
 from store.offline.embedding import Embed
 from store.offline.rebuild import Rebuild
 from store.offline.tables import Tables
+from store.table.connection import in_dataset
 from store.table.faults import until_committed
+from store.table.fence import raise_fence
 from store.table.names import MARK_BUILDING, MARK_SUPERSEDED, mark, successor
 
-GRACE_S = 5.0
 FEW = 32
 """Images that are embedded in so little time that hardly any come in meanwhile."""
 
@@ -53,6 +54,7 @@ async def switch(rebuild: Rebuild, tables: Tables, embed: Embed, *, leave_out_fa
 async def _hand_over(tables: Tables) -> None:
     # What the new table holds is on the disk before the old one says that it is not needed.
     await asyncio.to_thread(tables.location.sync)
+    tables.check()
     await until_committed(lambda: mark(tables.old, MARK_SUPERSEDED, tables.new.name))
     async with tables.location.write_lock(tables.new.name):
         await until_committed(lambda: mark(tables.new, MARK_BUILDING, None))
@@ -69,7 +71,7 @@ async def _closed_to_changes(tables: Tables) -> AsyncIterator[None]:
         return
     await until_committed(lambda: mark(tables.old, MARK_SUPERSEDED, ""))
     try:
-        await asyncio.sleep(GRACE_S)
+        await until_committed(lambda: in_dataset(tables.old, raise_fence))
         yield
     finally:
         if successor(await tables.old.schema()) is None:

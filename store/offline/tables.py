@@ -14,6 +14,7 @@ from store.offline.copy_rows import (
     read_vectors,
 )
 from store.offline.object_vectors import ObjectVectors
+from store.offline.turn import Check
 from store.schemas import ModelIdentity, NewObjects
 from store.table.disk.location import Location
 from store.table.names import MARK_BUILDING
@@ -46,6 +47,7 @@ class Tables:
         dim: length of the new vectors.
         donors: other tables of the new model.
         objects: opens, or makes, the new table of objects; None where the old one has none.
+        check: whether another may have taken over.
     """
 
     location: Location
@@ -54,6 +56,7 @@ class Tables:
     dim: int
     donors: Sequence[Donor]
     objects: Callable[[], Awaitable[ObjectVectors | None]]
+    check: Check
 
 
 async def lent_by(donor: Donor, rows: Sequence[BareRow]) -> dict[str, Filled]:

@@ -6,8 +6,10 @@ table has read who holds it, so that looking costs no request. A holder renews i
 works; one whose value was seen not to change for long enough is over, by the watch of whoever
 looks, so that no two machines' clocks have to agree.
 
-A lease keeps work from being done twice, or for nothing. It is no fence: a machine that stood still
-for longer than its lease may go on. What it commits then is judged as every commit is.
+A lease keeps work from being done twice, or for nothing. A holder counts on it for as long as
+others do, by its own watch and from before it asked for it: one that stood still for longer knows
+so at once, and begins nothing more. What was on its way is judged as every commit is, which
+`store.table.fence` sees to.
 """
 
 import asyncio
@@ -28,10 +30,11 @@ if TYPE_CHECKING:
     from lancedb import AsyncTable
 
 UPKEEP, WRITERS_WAIT = "image_search:upkeep", "image_search:writers-wait"
-"""Keys: of who does upkeep, and of who has the writers wait."""
+REEMBED = "image_search:reembed"
+"""Keys: of who does upkeep, of who has the writers wait, and of who re-embeds."""
 
 UPKEEP_S = 60.0
-WRITERS_WAIT_S = 20.0
+WRITERS_WAIT_S = REEMBED_S = 20.0
 """Seconds after which a lease that is not renewed is over."""
 
 _RENEWALS = 4
@@ -73,6 +76,11 @@ class Lease:
     def __init__(self, table: "AsyncTable", key: str, over_s: float) -> None:
         self._table, self._key, self._over_s = table, key, over_s
         self._watch = Watch(over_s)
+        self._until = -math.inf
+
+    def is_ours(self) -> bool:
+        """Whether nobody else can have taken it since; asks nothing of the store."""
+        return time.monotonic() < self._until
 
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
@@ -83,17 +91,23 @@ class Lease:
             yield
 
     @contextlib.asynccontextmanager
-    async def held_if_free(self) -> AsyncIterator[bool]:
-        """Holds the lease during the block if it is free; the value says whether."""
-        if (value := await self._taken()) is None:
-            yield False
-            return
+    async def held_if_free(self, patience_s: float = 0.0) -> AsyncIterator[bool]:
+        """Holds the lease during the block if it is free, or is so soon; the value says whether."""
+        end = time.monotonic() + patience_s
+        while (value := await self._taken()) is None:
+            if time.monotonic() >= end:
+                yield False
+                return
+            await asyncio.sleep(_LOOK_S)
         async with self._renewed(value):
             yield True
 
     async def _taken(self) -> str | None:
-        value = f"{uuid4().hex}:0"
-        return value if await in_dataset(self._table, partial(self._take, value=value)) else None
+        value, began = f"{uuid4().hex}:0", time.monotonic()
+        if not await in_dataset(self._table, partial(self._take, value=value)):
+            return None
+        self._until = began + self._over_s
+        return value
 
     def is_held(self, dataset: "LanceDataset") -> bool:
         """Whether anybody holds it at a version of the table; asks nothing of the store."""
@@ -140,17 +154,20 @@ class Lease:
         renewals = 0
         while True:
             await asyncio.sleep(self._over_s / _RENEWALS)
-            renewals += 1
+            renewals, began = renewals + 1, time.monotonic()
             try:
-                await self._set(holder, f"{holder}:{renewals}")
+                if await self._set(holder, f"{holder}:{renewals}"):
+                    self._until = began + self._over_s
             except Exception as error:
                 logger.info("a lease could not be renewed: %r", error)
 
-    async def _set(self, holder: str, value: str | None) -> None:
-        """Changes the lease's value, unless another has taken it over."""
+    async def _set(self, holder: str, value: str | None) -> bool:
+        """Changes the lease's value, unless another has taken it over; whether it did."""
 
-        def change(dataset: "LanceDataset") -> None:
-            if (dataset.config().get(self._key) or "").startswith(holder):
-                dataset.update_config({self._key: value})
+        def change(dataset: "LanceDataset") -> bool:
+            if not (dataset.config().get(self._key) or "").startswith(holder):
+                return False
+            dataset.update_config({self._key: value})
+            return True
 
-        await in_dataset(self._table, change)
+        return await in_dataset(self._table, change)

@@ -1,7 +1,9 @@
 """The versions of a table: which there are, going back to one, and which upkeep removes."""
 
 import asyncio
+import time
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
@@ -120,6 +122,40 @@ def superfluous(versions: Sequence[TableVersion], now: datetime, age: timedelta)
         staying |= {number for number, _ in young[:1]}
         staying |= {number for number, lost in young if lost == most > 0}
     return [number for number, _, _ in old if number not in staying]
+
+
+class Superfluous:
+    """Which versions of a table may go now; in an object store, by one's own watch as well.
+
+    The machines that share one have clocks of their own, and each version the time of the one that
+    made it: if that is slow, its newest versions look old.
+
+    Args:
+        shared: whether others' clocks count, too.
+    """
+
+    def __init__(self, *, shared: bool) -> None:
+        self._shared = shared
+        self._seen: deque[tuple[float, int]] = deque()
+
+    async def now(self, table: "AsyncTable", age: timedelta) -> list[int]:
+        """Their numbers, as `superfluous` has them."""
+        versions = await list_versions(table)
+        numbers = superfluous(versions, datetime.now(UTC), age)
+        if not self._shared:
+            return numbers
+        newest = self._newest_of_before(versions[0].version)
+        return [number for number in numbers if number < newest]
+
+    def _newest_of_before(self, newest: int) -> int:
+        """The newest version that was seen `RECENT` ago, given that of now; 0 where none was."""
+        now = time.monotonic()
+        end = now - RECENT.total_seconds()
+        self._seen.append((now, newest))
+        while len(self._seen) > 1 and self._seen[1][0] <= end:
+            self._seen.popleft()
+        at, number = self._seen[0]
+        return number if at <= end else 0
 
 
 def remove_versions(dataset: "LanceDataset", numbers: Sequence[int]) -> int:

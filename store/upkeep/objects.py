@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +15,7 @@ from store.settings import StoreSettings
 from store.table.connection import in_dataset, open_dataset
 from store.table.disk.location import Location
 from store.table.faults import retried
-from store.table.versions import AT_ONCE, list_versions, remove_versions, superfluous
+from store.table.versions import AT_ONCE, Superfluous, list_versions, remove_versions
 from store.upkeep.compaction import compact, rows_to_join
 from store.upkeep.indexes import (
     ensure_object_indexes,
@@ -55,6 +55,7 @@ class ObjectTasks:
         self._objects, self._images, self._settings = objects, images, settings
         self._location = Location(settings.store_uri)
         self._swept_at = -math.inf
+        self._superfluous = Superfluous(shared=self._location.folder is None)
 
     def freeing(self, *, everything: bool = False) -> list[tuple[str, Task]]:
         """The tasks for a full disk: those that make room."""
@@ -114,8 +115,7 @@ class ObjectTasks:
 
     async def remove_old_versions(self) -> list[str]:
         """Removes the versions that nobody reads any more."""
-        versions = await list_versions(self._objects)
-        numbers = superfluous(versions, datetime.now(UTC), timedelta(0))
+        numbers = await self._superfluous.now(self._objects, timedelta(0))
         if numbers and self._settings.store_sync:
             await asyncio.to_thread(self._location.sync)
         removed = 0

@@ -202,6 +202,9 @@ class Upkeep:
             tasks = self._tasks.freeing() + (self.objects.freeing() if self.objects else [])
             failed.append("all but removing old versions (the disk is full)")
         for name, task in tasks:
+            if isinstance(self._lock, Lease) and not self._lock.is_ours():
+                failed.append(f"{name}, and what follows (it stood still; another may do it now)")
+                break
             try:
                 async with asyncio.timeout(TASK_S):
                     did += await task()

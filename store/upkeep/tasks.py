@@ -9,7 +9,7 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,12 +22,13 @@ from store.settings import StoreSettings
 from store.table.connection import in_dataset
 from store.table.disk.location import Location
 from store.table.faults import is_conflict, retried
+from store.table.fence import raise_fence
 from store.table.kept import forget_kept
 from store.table.lease import WRITERS_WAIT, WRITERS_WAIT_S, Lease
 from store.table.names import MARK_STALE_WORDS, is_superseded, mark, stale_words
 from store.table.open import ensure_ready
 from store.table.remote.bucket import SCHEME
-from store.table.versions import AT_ONCE, list_versions, remove_versions, superfluous
+from store.table.versions import AT_ONCE, Superfluous, remove_versions
 from store.upkeep.compaction import TIERS, compact, rows_to_join
 from store.upkeep.indexes import (
     VectorIndex,
@@ -88,6 +89,7 @@ class UpkeepTasks:
         self._measured: VectorIndex | None = None
         self._recall_at = self._swept_at = -math.inf
         self.recall: float | None = None
+        self._superfluous = Superfluous(shared=self._location.folder is None)
 
     def freeing(self, *, everything: bool = False) -> list[tuple[str, Task]]:
         """The tasks for a full disk: those that make room."""
@@ -195,13 +197,15 @@ class UpkeepTasks:
         """
         await self._in_thread(forget_kept)
         age = timedelta(minutes=self._settings.store_keep_versions_minutes)
-        numbers = superfluous(await list_versions(self._table), datetime.now(UTC), age)
+        numbers = await self._superfluous.now(self._table, age)
         if numbers and self._settings.store_sync:
             await asyncio.to_thread(self._location.sync)
         removed = 0
         while numbers:
             some, numbers = numbers[-AT_ONCE:], numbers[:-AT_ONCE]
             async with self._writers_waiting():
+                if self._location.folder is None:
+                    await retried(lambda: self._in_thread(raise_fence))
                 removed += await self._in_thread(partial(remove_versions, numbers=some))
         return [f"removed {removed} versions"] if removed else []
 

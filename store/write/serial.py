@@ -9,6 +9,7 @@ writes the new rows' file and marks the rows that these replace.
 """
 
 import contextlib
+import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 FEW = 3
 """Attempts at a commit, before it is made with all other writers waiting: who is far from the store
 would lose to those that are near for as long as they write."""
+
+SURE_S = 90.0
+"""Seconds after which a commit is not trusted: its place may have been empty for no other reason
+than that the version there was removed, which none is in its first two minutes."""
 
 ATTEMPTS_AS_FIRST = 60
 """Of a commit that the others wait for: each of them may have one on its way."""
@@ -72,6 +77,14 @@ def delete_rows(
 
 
 def _committed(dataset: "LanceDataset", operation: Any) -> "LanceDataset":
+    began = time.monotonic()
+    made = _made(dataset, operation)
+    if (took_s := time.monotonic() - began) > SURE_S:
+        raise TimeoutError(f"after {took_s:.0f} s it is not known whether a commit is there")
+    return made
+
+
+def _made(dataset: "LanceDataset", operation: Any) -> "LanceDataset":
     from lance import LanceDataset, Transaction  # noqa: PLC0415 - see store.table.connection
 
     transaction = Transaction(dataset.version, operation)

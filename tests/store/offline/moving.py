@@ -84,7 +84,7 @@ class Heard:
 
 
 async def moved(
-    folder: Path,
+    folder: Path | str,
     embed: FakeEmbedder,
     identity: ModelIdentity = NEW,
     leave_out_failed: bool = False,
@@ -98,7 +98,7 @@ async def moved(
 
 @asynccontextmanager
 async def opened_as(
-    folder: Path, identity: ModelIdentity, detector: Detector | None = None
+    folder: Path | str, identity: ModelIdentity, detector: Detector | None = None
 ) -> AsyncIterator[ImageIndex]:
     settings = StoreSettings(store_uri=str(folder))
     index = await ImageIndex.open(settings, identity, detector=detector)

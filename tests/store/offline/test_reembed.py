@@ -7,7 +7,8 @@ import pytest
 
 from store.errors import ModelMismatchError, StoreMovedError
 from store.index import ImageIndex
-from store.offline.outcome import Outcome, ReembedError
+from store.offline.outcome import Outcome
+from store.offline.turn import ReembedError
 from store.schemas import NewImage, SearchQuery, image_id
 from store.settings import StoreSettings
 from tests.store.offline.moving import (

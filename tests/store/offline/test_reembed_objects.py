@@ -9,9 +9,10 @@ import pytest
 from store.errors import StoreWriteError
 from store.index import ImageIndex
 from store.offline import rebuild
-from store.offline.outcome import Outcome, ReembedError
+from store.offline.outcome import Outcome
 from store.offline.redetect import go_over
 from store.offline.reembed import Reembedding
+from store.offline.turn import ReembedError
 from store.schemas import (
     Detector,
     NewImage,

@@ -11,9 +11,9 @@ import pytest
 
 from store.errors import ModelMismatchError, StoreOpenError
 from store.index import ImageIndex
-from store.offline import switch as switching
-from store.offline.outcome import Outcome, ReembedError
+from store.offline.outcome import Outcome
 from store.offline.reembed import Reembedding
+from store.offline.turn import ReembedError
 from store.schemas import NewImage, SearchQuery, image_id
 from store.settings import StoreSettings
 from store.table.connection import connect, open_dataset
@@ -181,11 +181,7 @@ def test_a_restored_version_and_keys_that_changed_places(tmp_path: Path) -> None
     run(check())
 
 
-def test_on_an_object_store_changes_are_refused_before_the_last_look(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(switching, "GRACE_S", 0.1)
-
+def test_on_an_object_store_changes_are_refused_before_the_last_look(tmp_path: Path) -> None:
     async def check() -> None:
         # A folder, by the code for object stores.
         settings = StoreSettings(store_uri=f"file-object-store://{tmp_path}")
