@@ -234,7 +234,7 @@ def test_a_task_that_fails_or_hangs_keeps_no_other_from_being_done(
             await index.upsert(image(1))
             monkeypatch.setattr(store.upkeep.tasks, "ensure_vector_index", hangs)
             monkeypatch.setattr(store.upkeep.scheduler, "TASK_S", 0.5)
-            monkeypatch.setattr(store.upkeep.tasks, "superfluous", lambda *_: [1])
+            monkeypatch.setattr("store.table.versions.superfluous", lambda *_: [1])
             report = await index.run_upkeep()
             assert report is not None
             assert report.result.startswith("failed: the vector index (TimeoutError);")
