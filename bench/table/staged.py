@@ -22,9 +22,10 @@ from bench.report import Limit, Report, percentile, ratio
 from bench.service.child import answer_of
 from bench.service.models import PREFIX, SIZES, service_settings
 from bench.service.table import Clusters, fill, mib_in, row_metadata, service_identity, url_of
-from cli.bulk.commits import Commits, opened_index
+from cli.bulk.commits import Commits, give_way, opened_index
 from cli.bulk.plan import Plan, State
 from cli.bulk.planning import new_id
+from cli.bulk.shards import Shards
 from cli.bulk.staged import write_staged
 from image_search import WholeImage
 from store.index import ImageIndex
@@ -68,12 +69,25 @@ async def commit(folder: Path) -> None:
     state = State(folder)
     plan = state.plan()
     assert plan is not None  # noqa: S101 - `stage` goes before
+    give_way()
     began = time.monotonic()
     async with opened_index(Settings.from_environment(), plan.model, None) as index:
-        commits = Commits(index, state, plan, 32, lambda line: print(line, file=sys.stderr))
-        told = [await commits.commit(shard) for shard in range(plan.shards)]
+        bar = _Bar()
+        commits = Commits(index, state, plan, 32, bar.say)
+        shards = Shards(plan, {"staged": state.having("staged"), "done": ()}, commits, bar, 600.0)
+        await shards.run(None, None, [])
     took = time.monotonic() - began
-    print(json.dumps({"seconds": took, "written": sum(each["written"] for each in told)}))
+    print(json.dumps({"seconds": took, "written": shards.counts.written}))
+
+
+class _Bar:
+    """Shows nothing of the progress."""
+
+    def advance(self, count: int) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        print(line, file=sys.stderr)
 
 
 async def measure(folder: Path, rows: int, seconds: float) -> None:

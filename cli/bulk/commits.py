@@ -1,6 +1,7 @@
 """Commits of staged shards to the index, beside the service that goes on with it."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,6 +24,14 @@ COMMIT_ROWS = 1000
 
 _PAUSE_S = 2.0
 _MOST_ATTEMPTS = 150
+
+
+_NICENESS = 10
+
+
+def give_way() -> None:
+    """Let the service beside have the processor first: this thread and those that it starts."""
+    os.nice(_NICENESS)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from api.settings import Settings
 from cli.bulk.cluster import Cluster, LostError, Size, Worker, answer_alone
-from cli.bulk.commits import Commits, opened_index
+from cli.bulk.commits import Commits, give_way, opened_index
 from cli.bulk.plan import BulkError, Models, Plan, Stage, State, named_models
 from cli.bulk.planning import make_plan, new_id, with_retries
 from cli.bulk.shards import Counts, Shards
@@ -105,6 +105,7 @@ class _Run:
             self._plan = plan
             return
         assert models is not None  # noqa: S101 - for mypy
+        give_way()
         async with opened_index(self._settings, *models) as index:
             self._plan = plan or await self._planned(index, models, how, sources, reading)
             await self._work(index, staged, done)
