@@ -73,7 +73,8 @@ class Check:
     def _bulk(self, nodes: Nodes, settings: dict[str, str]) -> BulkRun:
         words = [str(self._folder / "rows.csv"), "--ray", nodes.address]
         words += ["--state", str(self._state), "--failures", str(self._folder / "failures")]
-        words += ["--shard-rows", str(self._given.shard_rows)]
+        # The second node may have joined by now, or not.
+        words += ["--shard-rows", str(self._given.shard_rows), "--workers", "2"]
         return BulkRun(words, {**settings, **nodes.variables}, self._folder / "bulk.log")
 
     @property
